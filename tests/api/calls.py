@@ -1,4 +1,4 @@
-"""What the tests of the API share: events to tell, problems to expect, a look at the database."""
+"""Shared by tests of the API: sending events, expecting problems, reading the database."""
 
 import re
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def event(
 
 
 async def tell(http: httpx.AsyncClient, tenant: Tenant, id_: str, *args: Any, **rest: Any) -> dict[str, Any]:
-    """Tell an event that is to count; returns the answer."""
+    """Sends an event that must be applied; returns the answer."""
     answer = await http.post(f"{API}/events", headers=tenant.headers, json=event(id_, *args, **rest))
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -68,7 +68,7 @@ def as_kept(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 async def meet(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **told: Any) -> None:
-    """A customer with a name, an address and a number, unless it is told otherwise."""
+    """A customer with a name, an address and a number by default."""
     profile = {"name": "Ada Keller", "email": f"ada{customer_id}@reader.example", "phone": "+49 170 1"}
     path = f"{API}/customers/{customer_id}"
     answer = await http.put(path, headers=tenant.headers, json={**profile, **told})
@@ -105,7 +105,7 @@ async def advance(http: httpx.AsyncClient, tenant: Tenant, to: str) -> None:
 
 
 async def audited(http: httpx.AsyncClient, tenant: Tenant, action: str) -> list[dict[str, Any]]:
-    """What the company's log says of acts of a kind, the newest first."""
+    """Entries of the company's audit log of one action, newest first."""
     return (await look(http, tenant, "/admin/audit", action=action))["items"]
 
 
@@ -186,7 +186,7 @@ class Outside:
 
 def _digest(table: str, column: str) -> str:
     assert re.fullmatch(r"[a-z_]+", table)
-    # That a credential was used is noted beside whatever it was used for.
+    # The use of a credential is recorded outside of the request's transaction.
     row = "(to_jsonb(t) - 'last_used_at' - 'seen_at')::text"
     return (
         f"SELECT '{table}' AS name, md5(coalesce(string_agg({row}, ',' ORDER BY {row}), '')) AS digest"

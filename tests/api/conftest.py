@@ -1,6 +1,5 @@
 """A client that holds every answer against the published contract, and the database seen from outside."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,50 +8,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.calls import NOON, PROBLEM, Outside, Tenant
+from api.calls import NOON, Outside, Tenant
+from api.contract import Contract
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.embedded import Servers
 from journey_service.repositories.database import Database
 from journey_service.services.operations.schedule import IMPORTS, JOBS
 from journey_service.worker.polling import PollingLoops
-
-
-class Contract:
-    """An OpenAPI document, held against answers."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._operations = [
-            (method.upper(), re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), operation["responses"])
-            for path, methods in document["paths"].items()
-            for method, operation in methods.items()
-        ]
-
-    async def check(self, answer: httpx.Response) -> None:
-        """Errors are problems, nothing goes wrong on our side, and whatever is answered was promised."""
-        await answer.aread()
-        status = answer.status_code
-        where = f"{answer.request.method} {answer.request.url}: {status} {answer.text[:500]}"
-        assert status < 500 or status == 503, where
-        media = answer.headers.get("content-type", "").split(";")[0]
-        if status >= 400 and answer.request.url.path != "/readyz":
-            assert media == PROBLEM, where
-            told = answer.json()
-            assert told["type"].startswith("/problems/"), where
-            assert told["status"] == status, where
-            assert isinstance(told["title"], str), where
-            assert isinstance(told["detail"], str), where
-            assert (told["type"] == "/problems/invalid-input") == ("errors" in told), where
-        promised = self._promised(answer.request)
-        if promised is not None:
-            assert str(status) in promised, f"not in the contract: {where}"
-            contents = promised[str(status)].get("content", {})
-            assert not answer.content or media in contents, f"not in the contract: {media} {where}"
-
-    def _promised(self, request: httpx.Request) -> dict[str, Any] | None:
-        for method, path, responses in self._operations:
-            if method == request.method and path.fullmatch(request.url.path):
-                return responses
-        return None
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +35,7 @@ async def http(api: FastAPI, contract: Contract) -> AsyncIterator[httpx.AsyncCli
 
 @pytest.fixture(scope="session", autouse=True)
 def streams_end(api: FastAPI) -> None:
-    """Whoever watches is told what there is, and nothing of what comes: answers are read to their ends here."""
+    """The event stream ends after existing events: answers are read to their ends here."""
     api.state.app_state.event_stream.max_stream_seconds = 0
 
 
@@ -102,7 +64,7 @@ async def salon(found_tenant: Any) -> Tenant:
 async def rounds(database: Database) -> AsyncIterator[None]:
     """A worker that does what the API leaves to one: histories and jobs, but not the sweep.
 
-    Tests say when time passes; a sweep of everybody's customers would now and then be faster than they are.
+    Tests decide when time passes; a sweep of all customers could be faster than they are.
     """
     working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.05)
     working.start()

@@ -1,4 +1,4 @@
-"""Whatever JSON is sent to whatever route: an answer that makes sense, and never a fault of ours."""
+"""Any JSON sent to any route gets a sensible answer, and never a server error."""
 
 import json
 
@@ -84,7 +84,7 @@ OPERATIONS = {id_: rest for id_, *rest in _operations(application())}
 
 @pytest.fixture(scope="module")
 async def studio(http, found_tenant, generated_ids):
-    """A company that takes whatever comes."""
+    """A company that receives all of it."""
     tenant = await found_tenant(test_clock=parse_instant("2026-03-01T12:00:00Z", ""))
     await tell(http, tenant, "e-1")
     return tenant
@@ -108,9 +108,7 @@ def test_every_kind_of_route_takes_part():
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
-    http, studio, operator, operation, data
-):
+async def test_any_json_is_applied_or_refused_as_a_problem(http, studio, operator, operation, data):
     method, path, names = OPERATIONS[operation]
     body = data.draw(_bodies(names), label="body")
     if operation == "create_company" and isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""No route without an owner: the application does not start with one that nobody has said who may call."""
+"""No route without declared access: the application does not start with one."""
 
 from typing import Annotated
 
@@ -39,7 +39,7 @@ def not_at_all():
 
 
 def only_authenticated(_: Annotated[Principal, Depends(authenticated)]):
-    """Somebody has to be known, and may then do everything."""
+    """Requires a known caller, who may then do everything."""
 
 
 def no_scope(_: Annotated[Caller, Depends(principal)]):
@@ -59,11 +59,11 @@ def known_and_unknown(_: Annotated[Caller, Security(principal, scopes=[SCOPE, "c
 
 
 def unchecked_scope(_: Annotated[str, Security(checks_nothing, scopes=[SCOPE])]):
-    """A scope that is declared, described in the contract, and checked by nobody."""
+    """A scope that is declared and described in the contract, but not checked."""
 
 
 def scope_of_who_is_only_known(_: Annotated[Principal, Security(authenticated, scopes=[SCOPE])]):
-    """The same with what finds out who somebody is."""
+    """The same with the dependency that authenticates."""
 
 
 REFUSED = [
@@ -85,7 +85,7 @@ def through_the_clock_keeper(_: Annotated[Caller, Security(clock_caller, scopes=
 
 
 def for_everybody_known(_: requires_scope(SELF)):
-    """Whoever has a credential."""
+    """Any caller with a credential."""
 
 
 def for_operators(_: requires_scope(OPERATE)):
@@ -139,7 +139,7 @@ def test_every_route_that_is_served_is_open_by_name_or_asks_for_a_scope_that_can
 
 
 @pytest.mark.parametrize("endpoint", REFUSED, ids=lambda endpoint: endpoint.__name__)
-def test_a_route_that_anybody_could_call_stops_the_start(app, endpoint):
+def test_a_route_without_a_check_stops_the_start(app, endpoint):
     app.get("/api/v1/forgotten")(endpoint)
 
     assert refused(app) == "These routes require no scope: GET /api/v1/forgotten."

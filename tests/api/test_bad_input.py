@@ -1,4 +1,4 @@
-"""What is wrong is told clearly, with its place, and changes nothing."""
+"""Invalid input is reported clearly, with a pointer, and changes nothing."""
 
 import base64
 import gzip
@@ -130,7 +130,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-async def test_a_body_that_is_no_json_says_where_it_ceases_to_be(unchanged, body):
+async def test_the_error_of_a_body_that_is_no_json_names_the_offset(unchanged, body):
     for method, path, headers in JSON_ROUTES.values():
         answer = await unchanged(method, path, typed(**headers), content=body)
 
@@ -173,7 +173,7 @@ async def test_an_unknown_field_is_refused_by_its_name(unchanged, method, path, 
         "json",
     ],
 )
-async def test_a_body_that_is_said_to_be_no_json_is_not_read(unchanged, media):
+async def test_a_body_declared_as_no_json_is_not_read(unchanged, media):
     for method, path, headers in JSON_ROUTES.values():
         answer = await unchanged(method, path, typed(media, **headers), content=orjson.dumps(event("e-1")))
 
@@ -276,7 +276,7 @@ EVENT_FAULTS = {
 
 
 @pytest.mark.parametrize(("changes", "places"), EVENT_FAULTS.values(), ids=EVENT_FAULTS)
-async def test_every_fault_of_an_event_is_told_with_its_place(unchanged, changes, places):
+async def test_every_error_of_an_event_has_a_pointer(unchanged, changes, places):
     answer = await unchanged("POST", "/events", typed(), content=written({**event("e-1"), **changes}))
 
     problem(answer, 422, "invalid-input", *places)
@@ -356,7 +356,7 @@ BODY_FAULTS = {
 
 
 @pytest.mark.parametrize(("method", "path", "body", "places"), BODY_FAULTS.values(), ids=BODY_FAULTS)
-async def test_every_fault_of_a_body_is_told_with_its_place(unchanged, method, path, body, places):
+async def test_every_error_of_a_body_has_a_pointer(unchanged, method, path, body, places):
     answer = await unchanged(method, path, {**SEEN, **typed()}, content=written(body))
 
     problem(answer, 422, "invalid-input", *places)
@@ -382,7 +382,7 @@ async def test_a_version_that_is_none_is_refused(unchanged, seen):
 
 
 @pytest.mark.parametrize(("method", "path", "body"), VERSIONED.values(), ids=VERSIONED)
-async def test_a_stale_version_is_told_the_present_one(http, salon, outside, method, path, body):
+async def test_the_problem_of_a_stale_version_names_the_current_one(http, salon, outside, method, path, body):
     await tell(http, salon, "e-1")
     before, shown = await outside.rows(salon.id), as_kept(await journey(http, salon))
 
@@ -599,7 +599,7 @@ COMPANY_FAULTS = {
 
 
 @pytest.mark.parametrize(("changes", "places"), COMPANY_FAULTS.values(), ids=COMPANY_FAULTS)
-async def test_every_fault_of_a_company_is_told_with_its_place(unchanged, changes, places):
+async def test_every_error_of_a_company_has_a_pointer(unchanged, changes, places):
     body = written({"name": "A salon", **changes})
 
     problem(await unchanged("POST", "/admin/companies", typed(), content=body), 422, "invalid-input", *places)
@@ -616,7 +616,7 @@ KEY_FAULTS = {
 
 
 @pytest.mark.parametrize(("changes", "places"), KEY_FAULTS.values(), ids=KEY_FAULTS)
-async def test_every_fault_of_a_key_is_told_with_its_place(unchanged, changes, places):
+async def test_every_error_of_a_key_has_a_pointer(unchanged, changes, places):
     body = {"name": "k", "scopes": ["*"], **changes}
 
     answer = await unchanged("POST", "/admin/companies/{company}/keys", json=body)
@@ -633,8 +633,8 @@ BAD_HISTORIES = {
     "a gzip of nothing": (gzip.compress(b""), {}, "malformed", []),
     "a gzip cut off at once": (gzip.compress(LINES)[:12], {}, "malformed", []),
     "the beginning of a gzip": (b"\x1f\x8b", {}, "malformed", []),
-    "what is said to be gzip and is not": (LINES, typed("application/gzip"), "malformed", []),
-    "what is said to be encoded and is not": (LINES, {"content-encoding": "gzip"}, "malformed", []),
+    "declared as gzip and is not": (LINES, typed("application/gzip"), "malformed", []),
+    "declared as encoded and is not": (LINES, {"content-encoding": "gzip"}, "malformed", []),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), {}, "malformed", []),
     "one endless line": (b"x" * 70_000, {}, "malformed", []),
     "a header that lacks columns": (b"name,total_amount\nAda,1\n", {}, "invalid-input", ["line 1"] * 4),

@@ -1,4 +1,4 @@
-"""What browsers are told: headers that keep them from doing harm, and whose scripts may call."""
+"""Security headers and CORS."""
 
 import base64
 import hashlib
@@ -50,7 +50,7 @@ ANSWERS = {
     "a file of it": ("GET", "/docs/assets/swagger-ui.css", {}, None, 200),
     "the contract": ("GET", "/openapi.json", {}, None, 200),
     "the page to sign in": ("GET", "/sign-in", {}, None, 200),
-    "the page that says no": ("POST", "/sign-in", {}, b"key=x", 403),
+    "the page of a refusal": ("POST", "/sign-in", {}, b"key=x", 403),
     "life": ("GET", "/livez", {}, None, 200),
     "readiness": ("GET", "/readyz", {}, None, 200),
     "a preflight": ("OPTIONS", f"{API}/customers", {"Origin": OURS}, None, 405),
@@ -126,7 +126,7 @@ async def test_every_answer_keeps_browsers_from_doing_harm(client, salon, answer
     assert "server" not in told.headers
     assert "x-powered-by" not in told.headers
     names = [name.lower() for name, _ in told.headers.raw]
-    assert len(names) == len(set(names)), "each is said once"
+    assert len(names) == len(set(names)), "each is sent once"
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -139,7 +139,7 @@ async def test_browsers_are_held_to_tls_where_there_is_tls(client, over_tls, sal
     assert "includeSubDomains" in secure.headers[HSTS]
 
 
-async def test_whatever_is_not_said_to_be_development_is_taken_to_be_reached_over_tls():
+async def test_every_environment_but_development_is_assumed_to_use_tls():
     async def told(settings):
         transport = httpx.ASGITransport(app=create_app(settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
@@ -163,7 +163,7 @@ async def test_an_answer_without_its_headers_is_found_out(client, salon, base, m
     print("guard removed: detected")
 
 
-async def test_an_error_that_nobody_expected_keeps_browsers_from_doing_harm_too(base):
+async def test_an_unexpected_error_has_security_headers_too(base):
     app = create_app(Settings.model_validate(base))  # nothing is open: every look-up goes wrong
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
@@ -209,7 +209,7 @@ async def test_an_id_that_is_none_is_not_repeated(api, given):
 
 
 async def raw(app, headers):
-    """The headers of /livez, to a request whose headers are anything whatever."""
+    """The headers of /livez, to a request with any headers."""
     started = []
 
     async def receive():
@@ -237,7 +237,7 @@ async def raw(app, headers):
     return told
 
 
-async def test_of_two_ids_the_first_counts_and_one_is_told(api):
+async def test_of_two_ids_the_first_counts_and_one_is_returned(api):
     sent = [(b"host", b"journey.test"), (b"x-request-id", b"one"), (b"x-request-id", b"two")]
 
     told = await raw(api, sent)
@@ -251,7 +251,7 @@ async def test_requests_without_an_id_are_given_one_each(client):
     assert len(set(given)) == 20
 
 
-async def test_whoever_repeats_every_id_is_found_out(api, monkeypatch):
+async def test_repeating_every_id_is_noticed(api, monkeypatch):
     monkeypatch.setattr(api_headers, "_ID", re.compile(rb".*", re.DOTALL))
 
     with pytest.raises(AssertionError):
@@ -381,7 +381,7 @@ def shared_with(answer):
 
 
 @pytest.mark.parametrize("origin", [OURS, OTHERS, "null", "http://journey.test"])
-async def test_nobody_else_s_scripts_may_call_unless_it_was_said(client, salon, origin):
+async def test_scripts_of_other_origins_may_not_call_by_default(client, salon, origin):
     plain = await client.get(f"{API}/customers", headers={**salon.headers, "Origin": origin})
     before = await preflight(client, origin)
 
@@ -408,7 +408,7 @@ async def test_it_reads_refusals_too(shared):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-async def test_it_is_told_what_it_may_send(shared, method):
+async def test_a_preflight_lists_what_may_be_sent(shared, method):
     told = await preflight(
         shared, OURS, method, "authorization,content-type,if-match,idempotency-key,x-request-id"
     )
@@ -423,7 +423,7 @@ async def test_it_is_told_what_it_may_send(shared, method):
 @pytest.mark.parametrize(
     ("method", "asked"), [("TRACE", "authorization"), ("POST", "cookie"), ("POST", "x-forwarded-for")]
 )
-async def test_it_may_not_send_anything_whatever(shared, method, asked):
+async def test_a_preflight_refuses_other_headers(shared, method, asked):
     assert (await preflight(shared, OURS, method, asked)).status_code == 400
 
 
@@ -453,7 +453,7 @@ async def test_several_origins_may_be_named_each_for_itself(base, salon):
         assert "access-control-allow-origin" not in told.headers
 
 
-async def test_on_a_developer_s_machine_everybody_may_call_still_without_cookies(base):
+async def test_in_development_every_origin_may_call_without_cookies(base):
     async with served(base, JOURNEY_CORS_ORIGINS="*") as client:
         told = await client.get("/livez", headers={"Origin": OTHERS, "Cookie": "journey_session=x"})
 
@@ -461,7 +461,7 @@ async def test_on_a_developer_s_machine_everybody_may_call_still_without_cookies
     assert "access-control-allow-credentials" not in told.headers
 
 
-async def test_sharing_with_everybody_is_found_out(base, salon):
+async def test_sharing_with_every_origin_is_noticed(base, salon):
     async with served(base, JOURNEY_CORS_ORIGINS="*") as client:
         with pytest.raises(AssertionError):
             await test_origins_that_were_not_named_may_not(client, salon, OTHERS)

@@ -1,7 +1,7 @@
-"""No byte of one company reaches another: every operation of the contract, asked by everybody whom it is not for.
+"""No byte of one company reaches another: every operation of the contract, called by every caller without access.
 
-What is asked is drawn up from the OpenAPI document and from all that one company owns. A new route is asked with nobody
-remembering it; one with a kind of id, parameter, body or credential that is not told here fails.
+Requests are built from the OpenAPI document and from all that one company owns. A new route is covered without being
+listed; one with a kind of id, parameter, body or credential that is unknown here fails.
 """
 
 import base64
@@ -39,7 +39,7 @@ from journey_service.worker.polling import PollingLoops
 FEWEST_PROBES = 2_000
 ORIGIN = {"Origin": "http://journey.test"}
 
-# ---- what is the company's, and what is nobody's: texts of one mark, numbers of one beginning, both of one length
+# ---- the company's values, and values of no company: texts of one mark, numbers of one beginning, of one length
 
 MARK, NOBODYS_MARK = "qzx7", "qzx9"
 # Beyond those that the service gives by itself.
@@ -62,7 +62,7 @@ def nobodys(value: str) -> str:
     if re.fullmatch(r"61\d{13}", value):
         return str(int(value) - NEVER_GIVEN)
     if re.fullmatch(r"-\d+", value):
-        return f"{value[:-1]}{9 - int(value[-1])}"  # somebody erased
+        return f"{value[:-1]}{9 - int(value[-1])}"  # an erased customer
     if re.fullmatch(UUID, value):
         return value[::-1].replace("-", "")[:8] + value[8:]
     if re.fullmatch(r"(key:)?[0-9a-f]{16}", value):
@@ -249,12 +249,12 @@ class Operation:
 
 
 class Document:
-    """The operations of an OpenAPI document, each checked to hold nothing that is not told here."""
+    """The operations of an OpenAPI document, each checked to contain nothing that is unknown here."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._schemas = document["components"]["schemas"]
         schemes = set(document["components"]["securitySchemes"])
-        assert schemes == SCHEMES, f"credentials nobody has told of: {schemes - SCHEMES}"
+        assert schemes == SCHEMES, f"unknown credentials: {schemes - SCHEMES}"
         self.operations = [
             self._read(path, method, operation)
             for path, methods in document["paths"].items()
@@ -291,15 +291,13 @@ class Document:
         for place, parameters in operation.parameters.items():
             names = {parameter["name"] for parameter in parameters}
             unknown = names - known[place]
-            assert not unknown, f"{operation.id}: nobody has told of {place} parameters {sorted(unknown)}"
+            assert not unknown, f"{operation.id}: unknown {place} parameters {sorted(unknown)}"
         for media, form in operation.bodies:
             is_known = media in ("", *FILES) or media.endswith(("json", "x-ndjson"))
-            assert is_known, f"{operation.id}: nobody has told of {media} bodies"
+            assert is_known, f"{operation.id}: unknown {media} bodies"
             for owner, name in self._properties(form):
                 is_told = _rest(owner, name) is not None or _kind(owner, name) is not None
-                assert is_told or not LOOKS_LIKE_AN_ID.search(name), (
-                    f"{operation.id}: nobody has told of {owner}.{name}"
-                )
+                assert is_told or not LOOKS_LIKE_AN_ID.search(name), f"{operation.id}: unknown {owner}.{name}"
 
     def _forms(self, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Each alternative of a body, lists as a list of one."""
@@ -393,7 +391,7 @@ def _told(schema: Mapping[str, Any], name: str, value: str, is_foreign: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """An id of each kind, as whoever asks owns it, and as the company does (or nobody)."""
+    """An id of each kind: the caller's own, and the company's (or of no company)."""
 
     own: Mapping[str, str]
     foreign: Mapping[str, str]
@@ -422,7 +420,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, all but its credential; `told` is everything it says, in the clear."""
+    """A request without its credential; `told` is its full content in plain text."""
 
     method: str
     path: str
@@ -516,7 +514,7 @@ def draw(document: Document, look: Look, ids: Ids) -> Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What somebody was answered who asked in a certain way."""
+    """The answer to a caller who used one kind of credential."""
 
     who: str
     look: Look
@@ -551,8 +549,8 @@ class Answered:
 
 
 async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
-    """Ask as somebody, and note the answer."""
-    # A cookie that is handed out is not to be sent by whoever asks next.
+    """Sends a request as a caller, and records the answer."""
+    # A cookie that is set must not be sent by the next caller.
     http.cookies.clear()
     answer = await http.request(
         asked.method,
@@ -589,7 +587,7 @@ async def sign_in(http, credential: Mapping[str, str]) -> str:
 
 @dataclass(slots=True)
 class Owned:
-    """Everything of the company: its ids by kind, where its lists go on, its credentials, whatever is its alone."""
+    """Everything of the company: its ids by kind, cursors of its lists, credentials, and values that are its alone."""
 
     tenant: Tenant
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -613,12 +611,12 @@ class Owned:
 
 
 WORD = re.compile(MARK + r"[\w@-]*(?:\.\w+)*")
-# Never shown to anybody, not even to the company.
+# Never shown to any caller, not even to the company.
 UNSHOWN = {f"{MARK}-idempotency"}
 
 
 def foreign_bytes(answered: Answered, canaries: Iterable[str], known: Iterable[str] = ()) -> list[str]:
-    """What an answer tells of the company that the asker has neither said nor is to know."""
+    """What an answer reveals of the company that the caller has not sent and must not learn."""
     told = answered.bytes_told
     found = {*WORD.findall(told), *(canary for canary in canaries if canary in told)}
     return sorted(word for word in found if word not in answered.told and word not in known)
@@ -644,7 +642,7 @@ def _map(*keys: str) -> list[dict[str, Any]]:
 
 
 async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: Any) -> Owned:
-    """Fill the company with something of every kind, all of it told over HTTP."""
+    """Fills the company with data of every kind, all of it over HTTP."""
     customers = [CUSTOMER + number for number in (1, 2, 3, 4)]
     lapsed = [CUSTOMER + number for number in (5, 6)]
     await _tell_of(http, tenant, customers)
@@ -757,7 +755,7 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], outside: Any) -> 
         tenant.id,
         customers[1],
     )
-    # Whoever has a link may use it: what others have is one that is not signed.
+    # Any holder of a link may use it: others have one that is not signed.
     return {**found, "token": [f"{tenant.id}.{relationship}.email.{'u' * 22}"]}
 
 
@@ -867,12 +865,12 @@ async def _hand_out(http, owned: Owned, outside: Any) -> list[str]:
         "a guessed session": cookie(f"{tenant.id}." + "u" * 43),
         "a session taken elsewhere": cookie(live.replace(str(COMPANY), str(NOBODYS_COMPANY))),
     }
-    # The id of a key is part of the key: to be told apart from what was not told, its own key asks nothing here.
+    # The id of a key is part of the key: that key makes no requests here, so that its id is not known to the caller.
     return [signed_out["id"], rotated["id"], expired["id"], revoked["id"]]
 
 
 async def _canaries(owned: Owned, customers: Sequence[int], outside: Any) -> tuple[str, ...]:
-    """Whatever tells the company by itself: its numbers, the ids the database gave it, its keys and secrets."""
+    """Values that identify the company: its numbers, the ids the database assigned, its keys and secrets."""
     columns = await outside.connection.fetch(
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
         " AND (is_identity = 'YES' AND table_name <> 'companies'"
@@ -920,7 +918,7 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
         owned.cursors[operation.id] = found
 
 
-# ---- who is not the company: two neighbours alike, of whom one asks for what is the company's, one for nobody's
+# ---- other callers: two equal neighbours; one asks for what is the company's, one for what no company has
 
 
 @dataclass(frozen=True, slots=True)
@@ -933,7 +931,7 @@ class Neighbour:
 
 
 async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
-    """A company with a customer, a preview and, where it `is_busy`, an import; it says it acts for `named`."""
+    """A company with a customer, a preview and, where it `is_busy`, an import; it claims to act for `named`."""
     id_ = next(NEIGHBOURS)
     await create_company(
         database,
@@ -975,7 +973,7 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
         answer = await http.post(f"{API}/imports", headers=headers, content=history)
         own["import_id"] = str(answer.json()["id"])
         await _end(http, tenant, int(own["import_id"]))
-    # As every import does in the end: reconciliation tells of snapshots.
+    # As every import does in the end: reconciliation covers snapshots.
     await database.run(id_, take_page)
     session = await sign_in(http, tenant.headers)
     return Neighbour(
@@ -1023,11 +1021,11 @@ GIVEN = re.compile(
 
 
 def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[str]) -> tuple[object, ...]:
-    """All of an answer but the ids asked for, the asker's own, and what nobody knew before."""
+    """An answer without the requested ids, the caller's own, and values that no caller knew before."""
     headers = [
         f"{name}: {value}"
         for name, value in answered.headers
-        if name not in ("x-request-id", "content-length")  # the latter tells no more than the body
+        if name not in ("x-request-id", "content-length")  # the latter reveals no more than the body
     ]
     text = "\n".join((*headers, answered.text, *answered._cursors()))
     text = INSTANT.sub("<instant>", re.sub(r'"next_cursor": ?"[^"]+"', '"next_cursor"', text))
@@ -1040,7 +1038,7 @@ def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What a neighbour was answered who asked for what is the company's, and one who asked for nobody's."""
+    """The answers to a neighbour who asked for what is the company's, and to one who asked for what no company has."""
 
     theirs: Answered
     nobodys: Answered
@@ -1049,7 +1047,7 @@ class Pair:
 
     @property
     def is_alike(self) -> bool:
-        """Whether nothing tells one from the other, as they are (a number may look like an id) or but for the ids."""
+        """Whether the answers are equal, as they are (a number may look like an id) or without the ids."""
         plain = [
             equivalence_key(answered, (), names)
             for answered, names in zip((self.theirs, self.nobodys), self.names, strict=True)
@@ -1071,32 +1069,32 @@ class Probed:
     after: dict[str, str] = field(default_factory=dict)
 
     def of(self, *who: str) -> list[Answered]:
-        """What somebody was answered."""
+        """The answer to a caller."""
         found = [answered for answered in self.answers if answered.who in who]
         assert {answered.who for answered in found} == set(who)
         return found
 
 
-NAMING_NOBODY = "an operator, naming nobody's company"
+NAMING_NOBODY = "an operator, naming a company that does not exist"
 NAMING_NONE = "an operator, naming no company"
 
 
 class Prober:
-    """Asks everything of everybody."""
+    """Sends every request as every caller."""
 
     def __init__(self, http, database, probed: Probed, operator: Mapping[str, str]) -> None:
         self._http, self._database, self._probed, self._operator = http, database, probed, operator
         self._document, self._owned = probed.document, probed.owned
 
     async def probe(self) -> None:
-        """Ask every operation, in every way, as everybody whom it is not for."""
+        """Calls every operation, in every way, as every caller without access."""
         readers = await self._twins(is_busy=True)
         for operation in self._document.operations:
             changes = not operation.is_reading and operation.scope != OPERATE
             twins = await self._twins(is_busy=False) if changes else readers
             for look in looks_at(self._document, operation, self._owned):
                 await self._as_neighbours(look, twins)
-                # Whoever is refused is so before anything is looked at.
+                # A refusal comes before anything is read.
                 if look.number == 0 and not look.label.endswith("beside"):
                     await self._as_others(look, twins[0].own)
 
@@ -1166,7 +1164,7 @@ def document():
 
 @pytest.fixture(scope="module")
 async def owned(http, database, document, found_tenant, operator, outside):
-    """A company full of everything, with ids that tell it by themselves."""
+    """A company with data of every kind, with ids that identify it."""
     await outside.connection.execute(
         "SELECT setval(pg_get_serial_sequence(table_name, column_name), $1 + $2 * row_number() OVER ())"
         " FROM information_schema.columns"
@@ -1190,14 +1188,14 @@ async def owned(http, database, document, found_tenant, operator, outside):
 
 @pytest.fixture(scope="module")
 async def probed(http, database, document, owned, operator, outside):
-    """Every operation asked by everybody whom it is not for."""
+    """Every operation called by every caller without access."""
     probed = Probed(document, owned, await outside.rows(COMPANY))
     await Prober(http, database, probed, operator).probe()
     probed.after = await outside.rows(COMPANY)
     return probed
 
 
-def test_no_byte_of_a_company_reaches_anybody_else(probed):
+def test_no_byte_of_a_company_reaches_another(probed):
     operators = {NAMING_NONE, NAMING_NOBODY}
     names = (f"{MARK}-company", str(COMPANY))  # which companies there are, operators know
 
@@ -1219,7 +1217,7 @@ def test_no_byte_of_a_company_reaches_anybody_else(probed):
 OF_WHOEVER_HAS_THE_LINK = {"show_unsubscribe_page"}
 """What needs no credential: asked here with links that the service has not written."""
 OF_THE_MOMENT = {"get_health", "stream_events"}
-"""What is another thing a moment later: the service as a whole, and the news of whoever asks, which come meanwhile."""
+"""Values that change by the moment: the service as a whole, and the caller's own outbound events."""
 
 
 def test_what_is_another_company_s_and_what_never_was_are_answered_alike(probed):
@@ -1245,7 +1243,7 @@ def test_what_is_another_company_s_is_not_found(probed):
     def expected(answered):
         if answered.operation.scope == OPERATE:
             return {403}
-        # An id below zero is of somebody erased, and nobody's to write.
+        # An id below zero belongs to an erased customer, and no caller may write it.
         return {404, 422} if "/-" in answered.told else {404}
 
     found = [str(answered) for answered in asked if answered.status not in expected(answered)]
@@ -1263,7 +1261,7 @@ def test_what_is_asked_is_refused_for_whose_it_is_and_not_for_its_form(probed):
     assert reached == {operation.id for operation in probed.document.operations}
 
 
-def test_a_credential_that_opens_nothing_is_told_so_and_nothing_else(probed):
+def test_an_invalid_credential_is_refused_without_any_detail(probed):
     closed = [
         answered for answered in probed.of(*probed.owned.refused) if answered.operation.scope is not None
     ]
@@ -1306,7 +1304,7 @@ def test_an_operator_acts_for_a_company_that_is_named_and_there(probed):
         }
 
     assert amiss(NAMING_NONE, 403) == set()
-    # Where the form is looked at first, it may be told of.
+    # Where the form is validated first, it may be reported.
     assert amiss(NAMING_NOBODY, 404, 422) == set()
     found = {
         answered.operation.id
@@ -1316,13 +1314,13 @@ def test_an_operator_acts_for_a_company_that_is_named_and_there(probed):
     assert found == {answered.operation.id for answered in probed.of(NAMING_NOBODY) if of_a_company(answered)}
 
 
-def test_nothing_of_a_company_is_changed_by_anybody_else(probed):
+def test_nothing_of_a_company_is_changed_by_another(probed):
     assert probed.after == probed.before
     assert len(probed.before) >= 17
 
 
-async def test_whoever_the_company_is_finds_all_that_was_asked_for(http, document, owned, operator, probed):
-    """What was looked for is there: the company itself and an operator who names it are told every word of it."""
+async def test_the_company_itself_finds_all_that_was_asked_for(http, document, owned, operator, probed):
+    """What was searched for exists: the company itself and an operator who names it get all of it."""
     named = {**operator, "X-Company-Id": str(COMPANY)}
     who = {"the company": owned.tenant.headers, "its session": owned.session, "an operator": named}
     seen, opened = dict.fromkeys(who, frozenset()), {name: set() for name in who}
@@ -1440,7 +1438,7 @@ def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, told,
         print("guard removed: detected")
 
 
-def test_a_route_that_nobody_has_said_who_may_call_stops_the_start():
+def test_a_route_without_declared_access_stops_the_start():
     app = create_app(nowhere())
     check_declared(app)
 
@@ -1474,16 +1472,16 @@ async def _for_a_thing(caller: CustomerReader, body: dict[str, int]):
     """Whatever."""
 
 
-def test_a_kind_of_id_that_nobody_has_told_of_is_noticed():
+def test_an_unknown_kind_of_id_is_noticed():
     with pytest.raises(AssertionError, match=r"_of_a_thing: .*path parameters \['thing_id'\]"):
         _with("/api/v1/things/{thing_id}", get=_of_a_thing)
     with pytest.raises(AssertionError, match=r"_by_a_thing: .*query parameters \['thing'\]"):
         _with("/api/v1/things", get=_by_a_thing)
     openapi = published()
-    with pytest.raises(AssertionError, match=r"credentials nobody has told of: .'badge'."):
+    with pytest.raises(AssertionError, match=r"unknown credentials: .'badge'."):
         Document(_changed(openapi, "components", "securitySchemes", badge={"type": "http"}))
     rotation = ("components", "schemas", "RotationIn", "properties")
-    with pytest.raises(AssertionError, match=r"post_rotation: nobody has told of RotationIn\.thing_id"):
+    with pytest.raises(AssertionError, match=r"post_rotation: unknown RotationIn\.thing_id"):
         Document(_changed(openapi, *rotation, thing_id={"type": "integer"}))
     assert len(_with("/api/v1/whatever", post=_for_a_thing).operations) == 1
     print("guard removed: detected")
@@ -1499,7 +1497,7 @@ def _changed(openapi, *path, **added):
     return copy
 
 
-def test_an_answer_that_tells_one_id_from_another_is_noticed(document):
+def test_an_answer_that_differs_by_id_is_noticed(document):
     look = _look(document, "get_customer", "path")
     ids = ([str(CUSTOMER + 1)], [str(NOBODYS_CUSTOMER + 1)])
 

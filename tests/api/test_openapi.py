@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from api.calls import API, JSON, PROBLEM, event, problem
-from api.conftest import Contract
+from api.contract import Contract
 from api.published import published
 from journey_service.api.events.schemas.events import Event
 from journey_service.domain.errors import InvalidInputError
@@ -53,7 +53,7 @@ def test_it_is_openapi_3_1():
     assert DOCUMENT["info"]["description"].strip()
 
 
-# What says of itself all that it changes, or changes nothing, need not name the version that was seen.
+# A request that states all that it changes, or changes nothing, need not name the version that was read.
 UNSEEN = {
     *(
         "update_stage",
@@ -67,7 +67,7 @@ UNSEEN = {
 }
 
 
-def test_every_operation_has_an_id_of_its_own_and_says_what_it_does():
+def test_every_operation_has_a_unique_id_and_a_description():
     ids = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
 
     assert len(set(ids)) == len(ids) > 20
@@ -275,7 +275,7 @@ def _with_whole_numbers(value):
 
 SAID_IN_WORDS = {"must have at most two decimals"}
 """What the reader refuses and the shape does not: JSON Schema counts no decimals (multipleOf is one of binary
-fractions), so the description says it."""
+fractions), so the description states it."""
 
 
 @given(told=nearly_events())
@@ -301,7 +301,7 @@ def test_an_event_is_read_as_it_is_published(told):
         assert read.booking_id == (data and data.booking_id)
 
 
-def test_events_that_are_nearly_right_are_told_from_events_that_are():
+def test_nearly_valid_events_are_distinguished_from_valid_ones():
     """The comparison above has something to compare on either side."""
     outcomes = {True: 0, False: 0}
 
@@ -320,7 +320,7 @@ def test_events_that_are_nearly_right_are_told_from_events_that_are():
 # ---- documentation, and what is not there
 
 
-async def test_the_documentation_is_served_whole_and_calls_nobody(http):
+async def test_the_documentation_is_served_whole_and_calls_no_other_host(http):
     page = await http.get("/docs")
 
     assert page.headers["content-type"].startswith("text/html")
@@ -425,7 +425,7 @@ async def test_an_answer_that_was_promised_passes():
     await contract.check(_answer(404, path="/nowhere", media=PROBLEM, body=_problem_body(404)))
 
 
-async def test_a_fault_of_ours_tells_nothing_of_the_inside():
+async def test_an_internal_error_reveals_nothing():
     app = create_app(UNREACHABLE)
     _add_fault(app)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

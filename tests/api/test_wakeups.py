@@ -1,4 +1,4 @@
-"""The doorbell: whoever brings work about rings for it, and nobody who changes nothing does."""
+"""Wake-ups: a request that creates work wakes the workers, and one that changes nothing does not."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ RUNG = {"ring:news", "ring:actions"}
 
 @pytest.fixture
 async def shop(http, found_tenant):
-    """A company with two customers whom it has visited."""
+    """A company with two customers who have had appointments."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
     await tell(http, tenant, "known")
     await meet(http, tenant)
@@ -23,7 +23,7 @@ async def shop(http, found_tenant):
 
 @pytest.fixture
 async def bell(api, servers):
-    """Says which rounds were rung for since it was last asked."""
+    """Returns the polling tasks that were woken since the last call."""
     async with Redis.from_url(servers.redis_url) as redis:
 
         async def rung():
@@ -43,7 +43,7 @@ async def changed(http, tenant, method, path, body=None):
     assert answer.status_code < 300, answer.text
 
 
-async def test_whoever_brings_a_move_about_rings(http, shop, bell, outside):
+async def test_a_request_that_causes_a_move_wakes_the_workers(http, shop, bell, outside):
     async def rings(doing):
         assert await bell() == set()
         await doing
@@ -54,10 +54,10 @@ async def test_whoever_brings_a_move_about_rings(http, shop, bell, outside):
         assert answer.status_code == 200
 
     await bell()
-    assert await rings(tell(http, shop, "first", customer_id=2)), "an event that moves somebody"
+    assert await rings(tell(http, shop, "first", customer_id=2)), "an event that moves a customer"
     assert await rings(tell_many(event("again", customer_id=2), event("third", customer_id=3))), "one of many"
     assert await rings(meet(http, shop, 4)), "a customer whose journey begins"
-    assert await rings(move(http, shop, "vip")), "a move by hand"
+    assert await rings(move(http, shop, "vip")), "a manual move"
     assert await rings(act(http, shop, "call")), "what a person asks for"
     dead = await act(http, shop, "email")
     await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", dead["id"])
@@ -71,7 +71,7 @@ async def test_whoever_brings_a_move_about_rings(http, shop, bell, outside):
     )
 
 
-async def test_lifting_a_pin_rings_if_it_moves_somebody(http, shop, bell):
+async def test_lifting_a_pin_wakes_the_workers_if_it_moves_a_customer(http, shop, bell):
     for total, stage in ((1, "customer"), (2_000, "vip")):
         await changed(http, shop, "PUT", "/pin", {"pin_until": "2026-04-01T00:00:00Z"})
         await tell(http, shop, f"visit {total}", total_amount=total)
@@ -84,7 +84,7 @@ async def test_lifting_a_pin_rings_if_it_moves_somebody(http, shop, bell):
         assert await bell() == (RUNG if stage == "vip" else set())
 
 
-async def test_evaluating_rings_if_it_moves_somebody(http, shop, bell, outside):
+async def test_evaluating_wakes_the_workers_if_it_moves_a_customer(http, shop, bell, outside):
     await bell()
     path = f"{API}/customers/1/evaluate"
     await http.post(path, headers=shop.headers)
@@ -99,7 +99,7 @@ async def test_evaluating_rings_if_it_moves_somebody(http, shop, bell, outside):
     assert await bell() == RUNG
 
 
-async def test_whoever_changes_nothing_rings_for_nobody(http, shop, bell):
+async def test_a_request_that_changes_nothing_wakes_no_worker(http, shop, bell):
     await bell()
 
     await tell(http, shop, "known")

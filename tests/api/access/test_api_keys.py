@@ -29,7 +29,7 @@ MAY = {
     "manager": _OF_AGENTS | {"stages:write", "analytics:read"},
     "admin": _OF_AGENTS | {"stages:write", "analytics:read", "events:write", "privacy", "admin"},
 }
-"""What each role may do; whatever else there is is refused."""
+"""What each role may do; everything else is refused."""
 
 
 def _operations():
@@ -51,7 +51,7 @@ def key_of(tenant):
 
 
 async def make(http, maker, **properties):
-    """A key that somebody has made for their own company."""
+    """A key that a caller has created for their own company."""
     answer = await http.post(KEYS, headers=maker, json={"name": "a key", **properties})
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -90,7 +90,7 @@ async def keys_of_role(http, found_tenant):
 
 @pytest.fixture
 def forget(api):
-    """Have the process look every credential up anew, as every other process does within two seconds."""
+    """Makes the process look up every credential again, as every other process does within two seconds."""
     return api.state.app_state.credential_cache.clear
 
 
@@ -119,7 +119,7 @@ async def seconds_left(outside, key_id):
 # ---- roles
 
 
-def test_every_operation_is_somebody_s_but_for_those_of_operators():
+def test_every_operation_belongs_to_a_role_but_for_those_of_operators():
     assert MAY.keys() == {*Role} - {Role.OPERATOR}
     assert {scope for _, _, scope in OPERATIONS.values()} == {*MAY["admin"], OPERATE}
 
@@ -127,7 +127,7 @@ def test_every_operation_is_somebody_s_but_for_those_of_operators():
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, operation):
     method, path, scope = OPERATIONS[operation]
-    # Nothing is there under these ids, and nothing is said: whoever may ask is told so.
+    # Nothing exists under these ids, and nothing is sent: permitted callers get 404 or 422.
     path = re.sub(r"\{[^}]*(id|version)\}", "999999", path).replace("{key}", "nothing")
     assert "{" not in path
     seen = {}
@@ -139,7 +139,7 @@ async def test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, o
     assert seen == {role: scope in scopes for role, scopes in MAY.items()}
 
 
-async def test_whoever_lets_every_role_do_everything_is_found_out(http, keys_of_role, monkeypatch):
+async def test_letting_every_role_do_everything_is_noticed(http, keys_of_role, monkeypatch):
     monkeypatch.setattr(authentication, "_check_scopes", lambda *_: None)
 
     with pytest.raises(AssertionError):
@@ -200,7 +200,7 @@ async def test_a_key_that_cannot_be_is_not_made(http, operator, salon, outside, 
     assert await outside.rows(salon.id) == before
 
 
-# ---- nobody gives what they do not have
+# ---- a caller gives only scopes of their own
 
 
 GIVEN = {
@@ -214,7 +214,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("wish", GIVEN.values(), ids=GIVEN)
-async def test_nobody_gives_what_they_do_not_have(http, found_tenant, outside, wish):
+async def test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, outside, wish):
     limited = await found_tenant(scopes=("admin", "stages:read"))
     before = await outside.rows(limited.id)
 
@@ -224,7 +224,7 @@ async def test_nobody_gives_what_they_do_not_have(http, found_tenant, outside, w
     assert await outside.rows(limited.id) == before
 
 
-async def test_whoever_may_something_gives_just_that(http, found_tenant):
+async def test_a_caller_gives_exactly_the_scopes_they_have(http, found_tenant):
     limited = await found_tenant(scopes=("admin", "stages:read"))
 
     given = await make(http, limited.headers, scopes=["stages:read"])
@@ -245,11 +245,11 @@ async def test_a_successor_is_no_way_to_more_either(http, salon, outside):
     assert (await rotate(http, bearer(limited["secret"]), narrow["id"])).status_code == 201
 
 
-async def test_whoever_lets_everybody_give_everything_is_found_out(http, found_tenant, outside, monkeypatch):
+async def test_letting_every_caller_give_everything_is_noticed(http, found_tenant, outside, monkeypatch):
     monkeypatch.setattr(credentials.Principal, "may_grant", lambda *_: True)
 
     with pytest.raises(AssertionError):
-        await test_nobody_gives_what_they_do_not_have(http, found_tenant, outside, {"scopes": ["*"]})
+        await test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, outside, {"scopes": ["*"]})
     print("guard removed: detected")
 
 
@@ -649,7 +649,7 @@ async def test_a_secret_that_was_written_down_is_found(http, salon, outside):
     print("guard removed: detected")
 
 
-async def test_no_answer_but_the_first_tells_a_secret(http, operator, salon):
+async def test_no_answer_but_the_first_contains_a_secret(http, operator, salon):
     made = await make(http, salon.headers, role="admin")
     successor = (await rotate(http, salon.headers, made["id"])).json()
     told = [
@@ -669,7 +669,7 @@ async def test_no_answer_but_the_first_tells_a_secret(http, operator, salon):
         assert "hash" not in answer.text.replace("before_hash", "").replace("after_hash", "")
 
 
-def test_a_principal_may_everybody_s_things_and_never_an_operator_s_by_a_star():
+def test_a_star_covers_everything_of_a_company_and_nothing_of_operators():
     admin = credentials.Principal("key:k", 1, Role.ADMIN, frozenset((EVERYTHING, OPERATE)))
     nothing = credentials.Principal("key:k", 1, Role.SERVICE, frozenset())
 

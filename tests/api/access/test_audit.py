@@ -30,7 +30,7 @@ from journey_service.services.access import credentials, sessions
 from journey_service.services.customers import profiles as customers
 
 CANARY = "canary7f3a"
-"""Stands in everything personal, free or secret that is told here, and is to stand in no row."""
+"""Part of all personal, free or secret text that is sent here; it must be in no row."""
 CUSTOMER = 9_876_543_210_123
 HOST = "203.0.113.9"
 REASON = "ticket 4711"
@@ -186,7 +186,7 @@ async def a_dead_action(scene: "Scene") -> Mapping[str, Any]:
         " WHERE company_id = $1 AND id = $2",
         scene.company_id,
         made["ids"]["action_id"],
-        f"The server said {CANARY}",
+        f"The server replied {CANARY}",
     )
     assert done == "UPDATE 1"
     return made
@@ -251,7 +251,7 @@ PROFILE = {
     "phone": f"+49 30 {CANARY}",
     "consents": {"email": "granted"},
 }
-# Allowed to be told, and refused when it is called: nobody is asked where it is.
+# Accepted when registered, and refused when called: its name is never resolved.
 ENDPOINT = {
     "url": f"https://localhost/{CANARY}",
     "events": ["stage.changed"],
@@ -342,7 +342,7 @@ ACTS = {
     "rotate_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
     "revoke_api_key": Ask("key.revoke", before=a_key, target=KEY),
 }
-"""A valid request for everything that is not read. An operation that is not here fails: say what it leaves."""
+"""A valid request for everything that is not read. An operation that is missing here fails: add what it leaves."""
 
 LOOKS = {
     "get_session": Ask(),
@@ -437,7 +437,7 @@ WITHIN_A_COMPANY = [name for name in OPERATIONS if name not in OF_OPERATORS | OF
 
 @dataclass
 class Request:
-    """A request that is ready to be sent; whoever sends it is still to be said."""
+    """A request that is ready to be sent, without its caller."""
 
     method: str
     path: str
@@ -460,7 +460,7 @@ class Request:
 
 
 class Scene:
-    """A company, a customer of whom everything told is a canary, and everybody who asks."""
+    """A company, a customer whose data are all canaries, and all callers."""
 
     def __init__(self, http, outside, tenant, operator):
         self.http = http
@@ -495,7 +495,7 @@ class Scene:
     async def prepared(self, operation, **changed):
         """A valid request for an operation; keywords change parts of it."""
         known = (ACTS | LOOKS).get(operation)
-        assert known is not None, f"{operation} is new: say in ACTS or LOOKS what it leaves in the audit log"
+        assert known is not None, f"{operation} is new: add to ACTS or LOOKS what it leaves in the audit log"
         method, path, _ = OPERATIONS[operation]
         told = {
             "query": known.query,
@@ -530,7 +530,7 @@ async def client(api):
 
 @pytest.fixture
 async def scene(client, outside, salon, operator):
-    """A company, and a customer of whom everything told is a canary."""
+    """A company, and a customer whose data are all canaries."""
     await tell_of_the_customer(client, salon)
     return Scene(client, outside, salon, operator)
 
@@ -545,7 +545,7 @@ async def known_company(client, found_tenant):
 
 @pytest.fixture
 def visited(client, outside, known_company, operator):
-    """The same as `scene`, for whoever comes to look, or fails."""
+    """The same as `scene`, for callers who only read, or fail."""
     return Scene(client, outside, known_company, operator)
 
 
@@ -597,8 +597,8 @@ async def check_none(scene, request, sender):
 
 
 def test_there_is_a_request_for_every_operation_of_the_contract():
-    assert ACTS.keys() == set(CHANGING), "say in ACTS what a new operation leaves in the audit log"
-    assert LOOKS.keys() == set(READING), "say in LOOKS how a new operation is asked"
+    assert ACTS.keys() == set(CHANGING), "add to ACTS what a new operation leaves in the audit log"
+    assert LOOKS.keys() == set(READING), "add to LOOKS how a new operation is called"
     assert {name for name in CHANGING if ACTS[name].action is None} == RECORDED_ELSEWHERE
     assert {operation for operation, _, _ in FAILURES} == set(AUDITED), "and in FAILURES how it fails"
 
@@ -620,7 +620,7 @@ async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(sce
     scene.secrets += [line.split(";")[0].partition("=")[2] for line in answer.headers.get_list("set-cookie")]
     assert _spelt_in(row, CANARY, *(secret for secret in scene.secrets if len(secret) > 2)) == []
     if operation == "anonymize_customer":
-        assert row["customer_id"] is None  # neither the old id nor the new one, beside the request
+        assert row["customer_id"] is None  # neither the old id nor the new one, next to the request
         assert _spelt_in(row, str(CUSTOMER)) == []
         number = "SELECT count(*) FROM audit_log WHERE company_id = $1 AND customer_id = $2"
         assert await scene.outside.connection.fetchval(number, scene.company_id, CUSTOMER) == 0
@@ -687,7 +687,7 @@ async def test_an_act_that_is_written_down_twice_is_found_out(scene, monkeypatch
     print("guard removed: detected")
 
 
-async def test_settings_before_and_after_are_told_by_hashes_that_follow_each_other(scene):
+async def test_settings_before_and_after_are_logged_as_chained_hashes(scene):
     first, _ = await check_one_row(scene, "update_stage")
     second, _ = await check_one_row(scene, "archive_stage")
 
@@ -695,7 +695,7 @@ async def test_settings_before_and_after_are_told_by_hashes_that_follow_each_oth
     assert len(first["after_hash"]) == 32
 
 
-async def test_fields_that_have_changed_are_told_by_name(scene):
+async def test_changed_fields_are_logged_by_name(scene):
     row, _ = await check_one_row(
         scene, "upsert_customer", body={**PROFILE, "phone": None, "consents": {"sms": "granted"}}
     )
@@ -707,9 +707,7 @@ async def test_fields_that_have_changed_are_told_by_name(scene):
 
 
 @pytest.mark.parametrize("operation", [name for name in READING if name not in OF_OPERATORS])
-async def test_whoever_reads_in_their_own_company_leaves_no_row_unless_it_is_everything_on_one_person(
-    visited, operation
-):
+async def test_reading_in_the_own_company_leaves_no_row_unless_it_exports_one_person(visited, operation):
     if LOOKS[operation].action is not None:
         await check_one_row(visited, operation)
         return
@@ -718,7 +716,7 @@ async def test_whoever_reads_in_their_own_company_leaves_no_row_unless_it_is_eve
 
 
 @pytest.mark.parametrize("operation", sorted(RECORDED_ELSEWHERE))
-async def test_telling_events_and_looking_at_what_would_be_leave_no_row(scene, operation):
+async def test_ingesting_events_and_previews_leave_no_row(scene, operation):
     answer = await check_none(scene, await scene.prepared(operation), scene.own)
 
     assert answer.status_code == 200, answer.text
@@ -779,7 +777,7 @@ async def _done_before(scene, operation, **changed):
 
 
 CHANGES_NOTHING = {
-    "a task worked off": ("update_task", {"before": a_task_worked_off}),
+    "a task completed": ("update_task", {"before": a_task_worked_off}),
     "a campaign that was ended": ("cancel_campaign", {"before": a_campaign_ended}),
     "an action that was asked for": ("request_action", {"before": an_action_asked_for}),
     "the same endpoint": ("update_webhook_endpoint", {"before": an_endpoint_changed}),
@@ -1008,7 +1006,7 @@ async def test_what_has_failed_leaves_no_row_but_of_an_operator_s_presence(scene
         ]
 
 
-async def test_a_request_of_somebody_who_may_not_leaves_no_row(scene, found_tenant):
+async def test_a_refused_request_leaves_no_row(scene, found_tenant):
     narrow = await found_tenant(scopes=("stages:read",))
     for operation in AUDITED:
         if operation in OF_ONESELF:
@@ -1027,12 +1025,12 @@ async def test_a_request_of_somebody_who_may_not_leaves_no_row(scene, found_tena
 
 
 @pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in CHANGING])
-async def test_whatever_an_operator_does_in_a_company_is_in_its_log_with_the_reason(scene, operation):
+async def test_every_change_by_an_operator_is_in_the_company_s_log_with_the_reason(scene, operation):
     await check_one_row(scene, operation, by_operator=True)
 
 
 @pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in READING])
-async def test_whatever_an_operator_reads_in_a_company_is_in_its_log_with_the_reason(visited, operation):
+async def test_every_read_by_an_operator_is_in_the_company_s_log_with_the_reason(visited, operation):
     await check_one_row(visited, operation, by_operator=True)
 
 
@@ -1142,7 +1140,7 @@ async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
 
 
 @pytest.mark.parametrize("operation", [*READING, *sorted(RECORDED_ELSEWHERE)])
-async def test_an_operator_who_cannot_be_written_down_sees_and_tells_nothing(visited, operation):
+async def test_an_operator_who_cannot_be_logged_reads_and_changes_nothing(visited, operation):
     if operation in OF_ONESELF | {"list_companies"}:
         return  # within no company
     request = await visited.prepared(operation)
@@ -1167,7 +1165,7 @@ async def test_an_act_that_outlives_its_row_is_found_out(scene, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["profile", "link", "session"])
 async def test_what_is_done_without_a_request_is_done_with_its_row_or_not_at_all(scene, database, kind):
-    """By a command, say: an actor whose request has an id that no log can hold."""
+    """By a command: an actor whose request has an id that no log can hold."""
     company_id, impossible = scene.company_id, Actor("tests", request_id="x" * 65)
     principal = credentials.Principal("tests", company_id, Role.ADMIN, frozenset("*"))
     before = await scene.outside.rows(company_id)
@@ -1191,12 +1189,12 @@ async def test_what_is_done_without_a_request_is_done_with_its_row_or_not_at_all
 # ---- rows are added and read, and that is all
 
 FORBIDDEN = {
-    "change": "UPDATE audit_log SET actor = 'nobody'",
+    "change": "UPDATE audit_log SET actor = 'changed'",
     "change one column": "UPDATE audit_log SET reason = NULL",
     "remove": "DELETE FROM audit_log",
     "empty": "TRUNCATE audit_log",
     "replace": "INSERT INTO audit_log (company_id, actor, action) VALUES ($1, 'a', 'b')"
-    " ON CONFLICT (company_id, id) DO UPDATE SET actor = 'nobody'",
+    " ON CONFLICT (company_id, id) DO UPDATE SET actor = 'changed'",
     "drop": "DROP TABLE audit_log",
     "open": "ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY",
 }
@@ -1312,7 +1310,7 @@ async def test_the_log_is_read_page_by_page(scene, acts, limit):
     assert all(len(page) == limit for page in pages[:-1])
 
 
-async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(scene, acts):
+async def test_a_page_continues_where_the_last_one_ended_when_rows_are_added(scene, acts):
     first = await look(scene.http, _tenant(scene), "/admin/audit", limit=4)
     await check_one_row(scene, "pin_customer")
 
@@ -1405,7 +1403,7 @@ async def test_the_log_is_for_admins(visited, found_tenant):
     assert (await visited.http.get(f"{API}/admin/audit", headers=exactly.headers)).status_code == 200
 
 
-async def test_an_export_tells_of_itself(visited):
+async def test_an_export_contains_its_own_entry(visited):
     row, answer = await check_one_row(visited, "export_customer")
 
     told = answer.json()["tables"]["audit_log"] if "tables" in answer.json() else answer.json()["audit"]

@@ -179,7 +179,7 @@ def test_every_route_is_either_open_or_described_with_a_scope():
     assert set(SCOPES.values()) <= {*credentials.SCOPES, credentials.OPERATE, SELF}
 
 
-def test_nothing_is_served_that_the_contract_does_not_tell():
+def test_nothing_is_served_that_the_contract_does_not_describe():
     found = list(served(application().routes))
 
     assert {route.name for route in found} >= SCOPES.keys()
@@ -246,12 +246,12 @@ BODIES = {
     "nothing": (b"", JSON),
     "no object": (b"[]", JSON),
     "no JSON": (b"{", JSON),
-    "said to be no JSON": (b"{}", "text/plain"),
+    "declared as no JSON": (b"{}", "text/plain"),
 }
 
 
 @pytest.mark.parametrize(("body", "media"), BODIES.values(), ids=BODIES)
-async def test_who_is_nobody_is_told_so_before_anything_else(http, body, media):
+async def test_an_unknown_caller_is_refused_before_anything_else(http, body, media):
     headers = {"content-type": media, "If-Match": "x", "X-Company-Id": "x", "Idempotency-Key": " "}
 
     for method, path in OPERATIONS.values():

@@ -48,10 +48,10 @@ FOREIGN = {
     "an opaque origin": {"Origin": "null"},
     "an empty origin": {"Origin": ""},
     "no origin": {"Origin": "journey.test"},
-    "another site, as browsers say": {"Sec-Fetch-Site": "cross-site"},
+    "another site, by the browser's headers": {"Sec-Fetch-Site": "cross-site"},
     "the same site": {"Sec-Fetch-Site": "same-site"},
     "the address bar": {"Sec-Fetch-Site": "none"},
-    "another site that says it is ours": {
+    "another site that claims to be ours": {
         "Origin": "https://evil.example",
         "Sec-Fetch-Site": "same-origin",
     },
@@ -128,7 +128,7 @@ async def client(api):
 
 @pytest.fixture
 def forget(api):
-    """Have the process look every credential up anew, as every other process does within two seconds."""
+    """Makes the process look up every credential again, as every other process does within two seconds."""
     return api.state.app_state.credential_cache.clear
 
 
@@ -208,7 +208,7 @@ async def test_the_cookie_is_kept_from_scripts_and_from_other_sites(client, salo
         {"JOURNEY_PUBLIC_URL": "https://journey.test", "JOURNEY_ENVIRONMENT": "production"},
         {"JOURNEY_ENVIRONMENT": "production"},
     ],
-    ids=["where the address says so", "in production", "in production without an address"],
+    ids=["where the URL requires it", "in production", "in production without an address"],
 )
 async def test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(base, salon, changed):
     async with served(base, **changed) as app_state:
@@ -223,7 +223,7 @@ async def test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(base, salon, 
             "secure": "",
             "max-age": str(sessions.MAX_SESSION_SECONDS),
         }
-        # A cookie that somebody else could have set is none of ours.
+        # A cookie that another site could have set is not accepted.
         for name, status in ((f"__Host-{COOKIE}", 200), (COOKIE, 401)):
             answer = await app_state.client.get(SESSION, headers={"Cookie": f"{name}={kept.value}"})
             assert answer.status_code == status
@@ -393,7 +393,7 @@ async def test_what_changes_nothing_may_be_asked_from_anywhere(client, token, he
         assert "access-control-allow-origin" not in answer.headers, "no other site's script reads it"
 
 
-async def test_the_own_pages_are_where_the_service_is_said_to_be(base, salon):
+async def test_the_own_pages_are_at_the_public_url(base, salon):
     public = "https://portal.company.com"
     async with served(base, JOURNEY_PUBLIC_URL=public) as app_state:
         opened = await app_state.client.post(SESSION, headers=bearer(salon.token))
@@ -414,7 +414,7 @@ async def test_the_own_pages_are_where_the_service_is_said_to_be(base, salon):
         assert await answered({"Origin": "https://evil.example", "Host": "evil.example"}) == 403
 
 
-async def test_a_credential_beside_a_cookie_is_what_counts(client, token, found_tenant):
+async def test_a_credential_takes_precedence_over_a_cookie(client, token, found_tenant):
     neighbour = await found_tenant()
 
     seen = await client.get(SESSION, headers=with_cookie(token, **bearer(neighbour.token)))
@@ -439,7 +439,7 @@ async def test_a_credential_that_is_none_is_not_mended_by_a_cookie(client, token
     problem(answer, 401, "unauthenticated")
 
 
-async def test_whoever_takes_changes_from_anywhere_is_found_out(client, token, salon, outside, monkeypatch):
+async def test_a_missing_origin_check_is_noticed(client, token, salon, outside, monkeypatch):
     monkeypatch.setattr(authentication, "check_own_origin", lambda *_: None)
 
     with pytest.raises(AssertionError):
@@ -454,7 +454,7 @@ async def test_whoever_takes_changes_from_anywhere_is_found_out(client, token, s
 
 @pytest.fixture
 def move(outside, forget):
-    """Let time pass for a session: what a column says lies so many seconds further back."""
+    """Lets time pass for a session: moves a column's time into the past by some seconds."""
 
     async def moved(token, column, seconds):
         done = await outside.connection.execute(
@@ -468,7 +468,7 @@ def move(outside, forget):
     return moved
 
 
-async def test_a_session_that_nobody_uses_is_over_after_two_hours(client, token, move):
+async def test_an_unused_session_expires_after_two_hours(client, token, move):
     await move(token, "seen_at", sessions.IDLE_SECONDS - 300)
     assert await is_alive(client, token)
     await move(token, "seen_at", sessions.IDLE_SECONDS - 300)
@@ -578,7 +578,7 @@ async def test_a_session_that_goes_on_beyond_its_end_is_found_out(
         if end == "its key":
             await test_a_session_ends_with_its_key_when_that_is_revoked(client, salon, key)
         elif end == "idling":
-            await test_a_session_that_nobody_uses_is_over_after_two_hours(client, token, move)
+            await test_an_unused_session_expires_after_two_hours(client, token, move)
         elif end == "its time":
             await test_a_session_is_over_after_twelve_hours_however_busy_it_was(client, token, move)
         else:
@@ -597,7 +597,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded", "Origin": HERE}
 
 
 def page(answer, status):
-    """What the page says is wrong, if anything; the page runs nothing and its style is the one it names."""
+    """The error that the page shows, if any; it runs no script and only the named style."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
@@ -637,8 +637,8 @@ async def test_a_key_in_the_form_signs_in(client, salon):
 
 
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
-async def test_nobody_is_signed_in_by_another_site(client, salon, outside, headers):
-    """Or else they would work in an account of somebody else's, and not know it."""
+async def test_no_person_is_signed_in_by_another_site(client, salon, outside, headers):
+    """Otherwise they would work in another person's account without knowing it."""
     before = await outside.rows(salon.id)
 
     answer = await client.post(
@@ -649,17 +649,17 @@ async def test_nobody_is_signed_in_by_another_site(client, salon, outside, heade
     assert await outside.rows(salon.id) == before
 
 
-async def test_the_form_is_taken_from_a_browser_that_says_it_is_its_own(client, salon):
+async def test_the_form_is_accepted_from_the_own_origin(client, salon):
     headers = {"Content-Type": FORM["Content-Type"], "Sec-Fetch-Site": "same-origin"}
 
     assert (await client.post("/sign-in", headers=headers, content=form(salon.token))).status_code == 303
 
 
-async def test_whoever_signs_in_from_anywhere_is_found_out(client, salon, outside, monkeypatch):
+async def test_a_missing_origin_check_of_sign_in_is_noticed(client, salon, outside, monkeypatch):
     monkeypatch.setattr(sign_in, "check_own_origin", lambda *_: None)
 
     with pytest.raises(AssertionError):
-        await test_nobody_is_signed_in_by_another_site(client, salon, outside, FOREIGN["another site"])
+        await test_no_person_is_signed_in_by_another_site(client, salon, outside, FOREIGN["another site"])
     print("guard removed: detected")
 
 
@@ -702,7 +702,7 @@ async def test_a_form_without_end_is_not_read(client):
     problem(answer, 413, "content-too-large")
 
 
-async def test_whatever_the_page_says_is_text(api):
+async def test_text_of_the_page_is_escaped(api):
     told = sign_in._page(api.state.app_state, UnauthenticatedError("<script>alert('1')</script>"))
 
     assert b"&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in told.body
@@ -867,7 +867,7 @@ async def started():
 
 @pytest.fixture
 def provider(started):
-    """The same, with nobody signed in there and everything as usual."""
+    """The same, without a signed-in person and everything as usual."""
     started.person, started.status = {}, 200
     started.answers.clear()
     return started
@@ -932,7 +932,7 @@ async def sign_in_there(client):
     return await come_back(client, await at_the_provider(location), flow.value)
 
 
-async def test_the_way_to_the_provider_tells_nothing_that_would_let_somebody_else_in(portal, provider):
+async def test_the_redirect_to_the_provider_contains_nothing_that_lets_another_person_in(portal, provider):
     (first, flow), (second, other) = [await set_out(portal.client) for _ in range(2)]
 
     asked, again = [{k: v for k, [v] in parse_qs(urlsplit(each).query).items()} for each in (first, second)]
@@ -1030,7 +1030,7 @@ async def test_an_account_s_session_may_what_its_role_may(portal, ada):
         {"company_id": [1]},
     ],
 )
-async def test_an_account_without_a_role_in_a_company_is_nobody_here(portal, ada, salon, outside, claims):
+async def test_an_account_without_a_role_in_a_company_is_refused(portal, ada, salon, outside, claims):
     ada("agent", **claims)
     before = await outside.rows(salon.id)
 
@@ -1040,13 +1040,13 @@ async def test_an_account_without_a_role_in_a_company_is_nobody_here(portal, ada
     assert await outside.rows(salon.id) == before
 
 
-async def test_an_account_of_a_company_that_is_not_here_is_nobody(portal, ada):
+async def test_an_account_of_an_unknown_company_is_refused(portal, ada):
     ada("admin", company_id=2**52)
 
     page(await sign_in_there(portal.client), 401)
 
 
-async def test_a_company_s_id_may_be_told_in_letters(portal, ada, salon):
+async def test_a_company_s_id_may_be_text(portal, ada, salon):
     ada("agent", company_id=str(salon.id))
 
     token = cookies(await sign_in_there(portal.client))[COOKIE].value
@@ -1085,7 +1085,7 @@ async def test_a_state_is_that_of_the_browser(portal, ada, salon, outside):
 
 
 async def test_a_code_that_was_stolen_on_its_way_is_of_no_use(portal, ada, salon, outside):
-    """Whoever has seen it lacks the verifier, which never left the browser that set out."""
+    """An eavesdropper lacks the verifier, which never left the browser that started."""
     ada("admin")
     location, _ = await set_out(portal.client)
     stolen = await at_the_provider(location)
@@ -1125,7 +1125,7 @@ async def test_coming_back_works_once(portal, ada):
     ],
     ids=str,
 )
-async def test_a_token_for_somebody_else_signs_nobody_in(portal, ada, provider, salon, outside, claims):
+async def test_a_token_for_another_client_signs_no_person_in(portal, ada, provider, salon, outside, claims):
     ada("admin")
     location, flow = await set_out(portal.client)
     told = await at_the_provider(location)
@@ -1141,7 +1141,7 @@ async def test_a_token_for_somebody_else_signs_nobody_in(portal, ada, provider, 
     assert (await come_back(portal.client, told, flow.value)).status_code == 303, "all the rest was right"
 
 
-async def test_what_the_provider_says_went_wrong_is_not_repeated(portal):
+async def test_the_provider_s_error_text_is_not_repeated(portal):
     _, flow = await set_out(portal.client)
     told = {"error": "<b>denied</b>", "error_description": "<script>alert(1)</script>", "state": "x"}
 
@@ -1151,7 +1151,7 @@ async def test_what_the_provider_says_went_wrong_is_not_repeated(portal):
     assert "denied" not in answer.text
 
 
-async def test_whoever_takes_any_state_is_found_out(portal, ada, salon, outside, monkeypatch):
+async def test_a_missing_state_check_is_noticed(portal, ada, salon, outside, monkeypatch):
     monkeypatch.setattr(sign_in, "hmac", SimpleNamespace(compare_digest=lambda *_: True))
 
     with pytest.raises(AssertionError):
@@ -1159,14 +1159,14 @@ async def test_whoever_takes_any_state_is_found_out(portal, ada, salon, outside,
     print("guard removed: detected")
 
 
-async def test_without_a_provider_the_page_says_so(client):
+async def test_without_a_provider_the_page_explains_it(client):
     for path in ("/sign-in/oidc", "/sign-in/oidc/callback"):
         answer = await client.get(path)
         assert answer.status_code in (401, 503)
         page(answer, answer.status_code)
 
 
-async def test_a_provider_out_of_reach_is_told_as_such(base, provider):
+async def test_an_unreachable_provider_is_reported_as_such(base, provider):
     async with served(base, **known_as(provider) | {"OIDC_ISSUER": "http://127.0.0.1:1"}) as app_state:
         assert page(await app_state.client.get("/sign-in/oidc"), 503)
         answer = await app_state.client.get(f"{API}/customers", headers=bearer(provider.token()))
@@ -1297,9 +1297,7 @@ async def test_an_account_that_is_an_operator_s_elsewhere_is_an_agent_here(
     problem(await portal.client.get(f"{API}/admin/companies", headers=headers), 403, "forbidden")
 
 
-async def test_whoever_takes_every_token_for_an_operator_s_is_found_out(
-    portal, ada, provider, salon, monkeypatch
-):
+async def test_accepting_every_token_as_an_operator_s_is_noticed(portal, ada, provider, salon, monkeypatch):
     verify = IdentityProvider.verify
 
     async def for_operators(self, token):
@@ -1331,7 +1329,7 @@ async def test_a_token_that_is_not_for_here_is_like_a_key_that_is_not_known(port
     assert answer.content == unknown.content
 
 
-async def test_a_token_that_was_signed_by_somebody_else_is_none(portal, ada, provider, salon):
+async def test_a_token_with_a_foreign_signature_is_refused(portal, ada, provider, salon):
     ada("admin")
     key = rsa_key("attacker")
 

@@ -37,7 +37,7 @@ def bearer(secret):
 # ---- companies
 
 
-async def test_a_company_is_founded_under_the_id_it_is_given(http, operator):
+async def test_a_company_is_created_under_the_given_id(http, operator):
     id_ = next(_ids)
 
     answer = await found(
@@ -82,7 +82,7 @@ async def the_last_company(http, operator, outside, generated_ids):
     await outside.connection.execute("DELETE FROM companies WHERE id = $1", last)
 
 
-async def test_companies_can_be_founded_after_the_last_id_was_given(http, operator, the_last_company):
+async def test_companies_can_be_created_after_the_largest_id_was_given(http, operator, the_last_company):
     answer = await found(http, operator, name="One more")
 
     assert answer.status_code == 201
@@ -246,7 +246,7 @@ async def test_a_new_key_opens_what_its_scopes_name(http, operator, salon):
     problem(await http.get(f"{API}/customers", headers=bearer(told["secret"])), 403, "forbidden")
 
 
-async def test_a_secret_is_told_once_and_stands_in_no_list(http, operator, salon):
+async def test_a_secret_is_shown_once_and_is_in_no_list(http, operator, salon):
     made = [(await make_key(http, operator, salon.id, name=f"k-{n}")).json() for n in range(5)]
 
     answer = await http.get(f"{API}/admin/companies/{salon.id}/keys", headers=operator)

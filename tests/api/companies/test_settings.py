@@ -83,7 +83,7 @@ async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http,
 # ---- replaced
 
 
-async def test_a_change_decides_everybody_anew_silently(http, payer, found_tenant, outside):
+async def test_a_change_evaluates_all_customers_again_silently(http, payer, found_tenant, outside):
     neighbour = await found_tenant()
     await tell(http, neighbour, "p", "payment_received", total_amount=2_000)
     before = await outside.rows(neighbour.id)
@@ -199,7 +199,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("places", "body"), FAULTS.items())
-async def test_every_fault_is_told_with_its_place_and_nothing_changes(http, payer, outside, places, body):
+async def test_every_error_has_a_pointer_and_nothing_changes(http, payer, outside, places, body):
     before = await outside.rows(payer.id)
 
     problem(await put(http, payer, body), 422, "invalid-input", *places)
@@ -252,7 +252,7 @@ def _published():
     return {**schemas["SettingsUpdate"], "properties": properties}
 
 
-def test_what_may_be_told_is_what_is_kept():
+def test_what_may_be_sent_is_what_is_stored():
     schema = _published()
 
     assert schema["properties"].keys() == Settings.model_fields.keys() == DEFAULTS.keys()

@@ -147,7 +147,7 @@ async def test_the_same_event_twice_in_a_batch_counts_once(http, salon):
     assert (await journey(http, salon))["lifetime_value"] == 5
 
 
-async def test_a_batch_told_again_is_all_duplicates_and_changes_nothing(http, salon, outside):
+async def test_a_repeated_batch_is_all_duplicates_and_changes_nothing(http, salon, outside):
     batch = [event(f"e-{n}", customer_id=n % 3) for n in range(9)]
     first = await results(http, salon, batch)
     before = await outside.rows(salon.id)

@@ -1,4 +1,4 @@
-"""POST /events: what counts, what counts once, and when the sender is told."""
+"""POST /events: what counts, what counts once, and when the sender gets the answer."""
 
 import asyncio
 
@@ -64,7 +64,7 @@ async def test_an_event_answers_when_the_journey_was_last_written(http, salon):
     assert answer["journey"]["updated_at"] == (await journey(http, salon))["updated_at"]
 
 
-async def test_an_event_that_moves_nobody_answers_no_transition(http, salon):
+async def test_an_event_without_a_move_answers_no_transition(http, salon):
     opened = await tell(http, salon, "e-1", "appointment_booked")
     assert opened["status"] == "applied"
     assert opened["transition"] is None
@@ -102,7 +102,7 @@ async def test_the_same_id_of_another_source_or_company_is_another_event(http, s
     assert (await journey(http, salon))["total_appointments"] == 2
 
 
-# ---- told again
+# ---- sent again
 
 FIRST = event(
     "e-1",
@@ -162,7 +162,7 @@ async def test_no_amount_is_the_same_as_none_and_no_data_as_empty_data(http, sal
     assert (await post(http, salon, {**event("e-1"), "data": again})).json()["status"] == "duplicate"
 
 
-async def test_a_duplicate_of_an_event_that_moved_nobody_answers_no_transition(http, salon):
+async def test_a_duplicate_of_an_event_without_a_move_answers_no_transition(http, salon):
     await tell(http, salon, "e-1", "ticket_opened")
     await tell(http, salon, "e-2")
 
@@ -202,7 +202,7 @@ async def test_the_same_id_with_other_content_is_a_conflict_and_changes_nothing(
     assert await outside.rows(salon.id) == before
 
 
-async def test_the_same_event_told_by_many_at_once_counts_once(http, salon):
+async def test_the_same_event_sent_many_times_at_once_counts_once(http, salon):
     answers = await asyncio.gather(*(tell(http, salon, "e-1", total_amount=5) for _ in range(25)))
 
     assert sorted(answer["status"] for answer in answers) == ["applied"] + ["duplicate"] * 24
@@ -276,7 +276,7 @@ async def test_what_is_sent_as_a_cloud_event_has_to_be_one(http, salon):
 # ---- the commit
 
 
-async def test_an_event_is_there_for_everybody_once_it_is_answered(http, salon, database):
+async def test_an_event_is_visible_to_all_readers_once_it_is_answered(http, salon, database):
     async def seen(uow):
         return (await uow.relationships.find(1)).relationship.facts.total_appointments
 
@@ -287,7 +287,7 @@ async def test_an_event_is_there_for_everybody_once_it_is_answered(http, salon, 
 
 @pytest.fixture
 async def commits_fail(salon, outside):
-    """Make the database refuse, at the very end of a transaction, whatever wrote an event of the company."""
+    """Makes the database refuse, at commit, every transaction that wrote an event of the company."""
     await outside.connection.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53300'; END$$"

@@ -1,4 +1,4 @@
-"""Alive, ready, degraded, away: what the service says of itself, and how it answers when it cannot work."""
+"""Liveness and readiness, and the answers of a service that cannot work."""
 
 import asyncio
 import socket
@@ -19,9 +19,11 @@ BOUND_SECONDS = 45
 
 @pytest.fixture
 def closed_port():
-    """A port of this machine on which nobody listens."""
+    """A closed port of this machine."""
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # bound and not listened on: connections are refused, and nobody takes it
+        held.bind(
+            ("127.0.0.1", 0)
+        )  # bound without listening: connections are refused, and the port stays reserved
         yield held.getsockname()[1]
 
 
@@ -67,7 +69,7 @@ class Wire:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self):
-        """Nobody listens any more, and every connection is gone."""
+        """The server has stopped listening, and every connection is closed."""
         self._server.close()
         for pipe in list(self._pipes):
             pipe.cancel()
@@ -108,7 +110,7 @@ class Wire:
 # ---- well
 
 
-async def test_a_service_that_can_work_says_so(http):
+async def test_a_working_service_is_ready(http):
     alive, ready = await http.get("/livez"), await http.get("/readyz")
 
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
@@ -166,7 +168,7 @@ async def unavailable(client, headers, *routes):
         assert answer.headers["retry-after"] == "1"
 
 
-async def test_without_the_database_the_service_says_so_in_time(settings, salon, operator, closed_port):
+async def test_without_the_database_readiness_fails_in_time(settings, salon, operator, closed_port):
     url = elsewhere(settings.database_url.get_secret_value(), closed_port)
     async with asyncio.timeout(BOUND_SECONDS), serving(settings, database_url=SecretStr(url)) as client:
         ready = await client.get("/readyz")
@@ -182,7 +184,7 @@ async def test_without_the_database_the_service_says_so_in_time(settings, salon,
 
 @pytest.fixture
 async def empty_database(settings, outside):
-    """The URL of a database beside the service's own, with nothing in it."""
+    """The URL of an empty database next to the service's own."""
     await outside.connection.execute("CREATE DATABASE empty_one")
     url = settings.database_url.get_secret_value()
     yield urlunsplit(urlsplit(url)._replace(path="/empty_one"))
@@ -244,7 +246,7 @@ async def test_a_database_that_goes_away_and_comes_back_is_noticed_both_times(wi
         assert second.json()["status"] == "applied"
 
 
-async def test_a_database_that_takes_calls_and_says_nothing_is_given_up_on(wired, salon):
+async def test_a_database_that_accepts_connections_and_does_not_answer_is_given_up(wired, salon):
     wire, client = wired
     await wire.silence()
     async with asyncio.timeout(BOUND_SECONDS):
@@ -256,7 +258,7 @@ async def test_a_database_that_takes_calls_and_says_nothing_is_given_up_on(wired
     problem(told, 503, "unavailable")
 
 
-async def test_who_finds_every_connection_busy_is_told_to_come_again(settings, salon, outside):
+async def test_a_caller_who_finds_every_connection_busy_gets_retry_after(settings, salon, outside):
     evaluate = ("POST", f"{API}/customers/1/evaluate", None)
     async with serving(settings, pool_size=1, pool_timeout=0.2) as client:
         async with asyncio.timeout(BOUND_SECONDS), outside.connection.transaction():

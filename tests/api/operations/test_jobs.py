@@ -140,7 +140,7 @@ async def test_a_clock_ahead_of_real_time_is_not_released(http, found_tenant):
     [{}, {"release": False}, {"release": True, "advance_to": NOON}, {"advance_to": None}],
     ids=["nothing", "no release", "both", "null"],
 )
-async def test_one_of_both_is_said(http, salon, body):
+async def test_exactly_one_of_both_is_required(http, salon, body):
     problem(await _clock(http, salon, **body), 422, "invalid-input", "")
 
 
@@ -151,7 +151,7 @@ async def test_what_is_no_instant_is_refused(http, salon, instant):
     problem(await _clock(http, salon, advance_to=instant), 422, "invalid-input", "/advance_to")
 
 
-async def test_all_customers_are_scored_anew_by_a_job_with_progress(http, salon):
+async def test_all_customers_are_rescored_by_a_job_with_progress(http, salon):
     await http.post(
         f"{API}/events/batch", headers=salon.headers, json=[event(str(n), customer_id=n) for n in range(30)]
     )
@@ -170,9 +170,9 @@ async def test_all_customers_are_scored_anew_by_a_job_with_progress(http, salon)
     assert job["counts"] == {"decided": 0, "moved": 0, "scored": 30, "changed": 0}
 
 
-async def test_rescoring_all_decides_whoever_is_due_and_writes_what_has_changed(http, salon, outside):
+async def test_rescoring_all_evaluates_due_customers_and_writes_changed_scores(http, salon, outside):
     await tell(http, salon, "visit")
-    await outside.turn_clock(salon.id, "2026-06-10T12:00:00+00:00")  # nobody has looked since
+    await outside.turn_clock(salon.id, "2026-06-10T12:00:00+00:00")  # no read since
 
     accepted = await _post(http, salon.headers, "/admin/rescore")
 
@@ -199,7 +199,7 @@ async def test_some_customers_or_one_are_scored_and_the_others_left(http, salon,
 
 
 @pytest.mark.parametrize("path", ["/admin/rescore", "/admin/evaluate-transitions"])
-async def test_customers_nobody_knows_are_told_and_nothing_is_begun(http, salon, path):
+async def test_unknown_customers_are_reported_and_nothing_starts(http, salon, path):
     await tell(http, salon, "visit")
 
     problem(await _post(http, salon.headers, path, {"customer_ids": [404]}), 404, "customer-not-found")
@@ -258,7 +258,7 @@ async def test_anothers_job_is_answered_like_one_that_does_not_exist(http, salon
         assert told["detail"].replace(str(job_id), "N") == "There is no job N."
 
 
-async def test_an_import_is_a_job_too_and_its_id_is_nobody_elses(http, salon):
+async def test_an_import_is_a_job_too_and_its_id_is_unique(http, salon):
     rescore = (await _post(http, salon.headers, "/admin/rescore")).json()["job_id"]
     headers = {**salon.headers, "content-type": "text/csv"}
     lines = b"customer_id,occurred_at,event_type,amount\n1,2026-02-01,appointment_completed,30\n"
@@ -278,7 +278,7 @@ async def test_a_body_that_is_no_json_starts_nothing(http, salon):
     assert (await look(http, salon, "/admin/jobs"))["items"] == []
 
 
-async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http, found_tenant):
+async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zone(http, found_tenant):
     tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
 
     told = await look(http, tenant, "/admin/schedule")

@@ -1,4 +1,4 @@
-"""What Prometheus is told, by whom it may be asked, and traces that others have begun."""
+"""Metrics for Prometheus, access to them, and traces continued from callers."""
 
 import logging
 
@@ -48,13 +48,13 @@ async def test_requests_are_counted_and_timed_by_the_pattern_of_their_route(http
     assert not [name for name in after if "customers/1/" in str(name)], "an id became a label"
 
 
-async def test_a_path_that_nobody_serves_is_no_label(http):
+async def test_an_unknown_path_is_no_label(http):
     await http.get("/api/v1/nowhere/4711")
 
     assert not [name for name in await scraped(http) if "nowhere" in str(name)]
 
 
-async def test_queues_their_ages_and_the_pool_are_told(http):
+async def test_queues_their_ages_and_the_pool_are_exported(http):
     told = await scraped(http)
 
     assert told["journey_up", ()] == 1
@@ -94,7 +94,7 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
     assert round(found.succeeded * 100, 1) == success
 
 
-async def test_the_figures_of_as_many_companies_are_told_as_somebody_has_set(settings, salon):
+async def test_metrics_of_as_many_companies_as_configured_are_exported(settings, salon):
     told = samples((await _asked(settings, metrics_companies=1)).text)
 
     companies = {labels for name, labels in told if name == "journey_risk_customers"}
@@ -106,7 +106,7 @@ async def test_the_figures_of_as_many_companies_are_told_as_somebody_has_set(set
     assert not [name for name, _ in none if name in ("journey_risk_customers", "journey_stage_customers")]
 
 
-async def test_figures_are_not_looked_at_anew_with_every_scrape(database, salon, http):
+async def test_company_metrics_are_not_recomputed_with_every_scrape(database, salon, http):
     company_metrics = CompanyMetricsCache(database, most=1)
     first = await company_metrics.get_metrics()
 
@@ -143,11 +143,11 @@ async def test_where_a_token_is_set_nothing_else_is_let_in(guarded, told):
     assert let_in.status_code == 200
 
 
-async def test_in_production_nobody_is_told_anything_without_a_token(settings):
+async def test_in_production_metrics_require_a_token(settings):
     assert (await _asked(settings, environment="production")).status_code == 401
 
 
-async def test_a_database_that_is_away_is_told_and_the_rest_is_answered(settings):
+async def test_an_unreachable_database_is_exported_and_the_rest_is_answered(settings):
     away = type(settings.database_url)("postgresql://nobody:secret-of-nobody@127.0.0.1:1/nowhere")
     app = create_app(settings.model_copy(update={"database_url": away, "bootstrap_key": None}))
     async with (
@@ -183,7 +183,7 @@ async def test_a_request_is_part_of_the_trace_that_its_caller_has_begun():
     assert "r-1" not in JsonFormatter().format(_record("outside"))
 
 
-async def test_a_request_that_fails_is_told_with_its_id():
+async def test_a_failed_request_is_logged_with_its_id():
     lines = []
 
     class Told(logging.Handler):
@@ -213,7 +213,7 @@ async def test_a_request_that_fails_is_told_with_its_id():
     assert OnceOnly().filter(_record("started"))
 
 
-def test_a_line_of_json_tells_its_request_and_gives_nothing_away():
+def test_a_json_line_names_its_request_and_reveals_nothing():
     with bound_to(request_id="r-2", trace_id=None):
         line = JsonFormatter().format(_record("mail to ada@example.org failed", company_id=7))
 

@@ -86,7 +86,7 @@ async def test_a_timeline_of_nothing_but_its_opening_is_empty(http, salon):
     assert (told["journey"]["stage_name"], told["journey"]["created_at"]) == ("Prospect", NOON)
 
 
-async def test_what_the_portal_shows_of_a_journey_is_what_the_journey_says(http, salon, outside):
+async def test_the_portal_shows_what_the_journey_contains(http, salon, outside):
     await tell(http, salon, "e-1", occurred_at="2026-01-05T09:00:00Z", total_amount=10)
     await tell(http, salon, "e-2", "appointment_missed", occurred_at="2026-02-05T09:00:00Z")
     await outside.turn_clock(salon.id, "2026-03-20T09:00:00+00:00")
@@ -98,7 +98,7 @@ async def test_what_the_portal_shows_of_a_journey_is_what_the_journey_says(http,
     assert told["days_in_current_stage"] == 18
 
 
-async def test_a_long_history_is_told_newest_first_and_whole(http, salon):
+async def test_a_long_history_is_listed_newest_first_and_whole(http, salon):
     await tell(http, salon, "e-1")
     for version in range(2, 30):
         answer = await http.post(
@@ -218,7 +218,7 @@ async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
     }
 
 
-async def test_a_dashboard_of_nobody_has_zeros_and_empty_lists(http, salon):
+async def test_a_dashboard_without_customers_has_zeros_and_empty_lists(http, salon):
     told = await dashboard(http, salon, company_id=salon.id)
 
     assert told["transitions"] == []
@@ -276,7 +276,7 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
     assert (told["items"][1]["id"], told["items"][1]["name"]) == (2, None)
 
 
-async def test_whoever_has_churned_is_on_no_list_of_those_at_risk(http, salon, outside):
+async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon, outside):
     await tell(http, salon, "e-1")
     await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)

@@ -1,4 +1,4 @@
-"""End to end: what the service sends to whom and when, with a real SMTP server and webhook receiver."""
+"""End to end: what the service sends, to which customer and when, with a real SMTP server and webhook receiver."""
 
 import random
 from datetime import UTC, datetime, timedelta

@@ -566,7 +566,7 @@ async def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good(op
     assert ended_at == finished_at
 
 
-async def test_a_refused_email_is_dead_at_once_and_a_deferred_one_is_retried(open_salon):
+async def test_a_refused_email_is_dead_at_once_and_a_deferred_one_is_retried(open_salon, caplog):
     salon = await open_salon()
     salon.mail_server.refusals["ada1@reader.example"] = "550 no such user"
     salon.mail_server.refusals["ada2@reader.example"] = "451 come back later"
@@ -578,6 +578,10 @@ async def test_a_refused_email_is_dead_at_once_and_a_deferred_one_is_retried(ope
         ("pending", 1, 451),
         ("done", 1, 250),
     ]
+    ids = [id_ for (id_,) in await salon.log("id")]
+    for id_, outcome in zip(ids, ("was refused: status 550", "failed: status 451"), strict=False):
+        assert f"attempt 1 of action {id_} (email) of company {salon.id} {outcome}" in caplog.text
+    assert "reader.example" not in caplog.text
 
 
 async def test_a_message_to_a_forbidden_address_is_dead_at_once(open_salon):
@@ -626,7 +630,7 @@ async def test_a_template_that_cannot_be_rendered_does_not_affect_other_actions(
 
 
 async def _with_undecodable_action(salon):
-    """Delivers to two customers, one of whom has an action that cannot be decoded."""
+    """Delivers to two customers; an action of one cannot be decoded."""
     await salon.register()
     await enter_lead(salon, SMS, EMAIL, customers=2)
     [(id_,)] = await rows(

@@ -1,4 +1,4 @@
-"""Long work and the sweep: whoever lost the lease keeps nothing, whoever fails holds up nobody else."""
+"""Jobs and the sweep: a lost lease rolls back its page, and a failure does not affect other companies."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -36,10 +36,10 @@ async def set_clock(database, company_id: int, at: datetime) -> None:
 
 
 async def company_of(database, found_tenant, customers: int, *, at: datetime = T0) -> int:
-    """A company with some customers who lapse together, 91 days later."""
+    """Creates a company whose customers all lapse 91 days later."""
     tenant = await found_tenant(test_clock=T0)
-    told = [Event("t", str(each), each, "appointment_completed", T0) for each in range(1, customers + 1)]
-    await ingest(database, tenant.id, told)
+    events = [Event("t", str(each), each, "appointment_completed", T0) for each in range(1, customers + 1)]
+    await ingest(database, tenant.id, events)
     await set_clock(database, tenant.id, at)
     return tenant.id
 
@@ -49,7 +49,7 @@ async def queue(database, company_id: int, kind: str = "counting") -> int:
 
 
 async def expire(database, company_id: int, job_id: int) -> None:
-    """Let the lease run out."""
+    """Lets the lease of a job expire."""
     await rows(
         database,
         company_id,
@@ -60,7 +60,7 @@ async def expire(database, company_id: int, job_id: int) -> None:
 
 
 async def note(uow, what: str) -> None:
-    """What a page of these tests does: add a word to the notes of customer 1."""
+    """Appends a word to the notes of customer 1: the work of a page in these tests."""
     await uow._connection.execute(
         text(
             "UPDATE customer_relationships SET notes = concat(notes, CAST(:what AS text))"
@@ -70,7 +70,7 @@ async def note(uow, what: str) -> None:
     )
 
 
-async def noted(database, company_id: int) -> str:
+async def read_notes(database, company_id: int) -> str:
     [(written,)] = await rows(
         database,
         company_id,
@@ -80,7 +80,7 @@ async def noted(database, company_id: int) -> str:
 
 
 def counting(word: str, pages: int = 3):
-    """A kind of work that writes its word once a page."""
+    """Returns a job handler that writes its word once per page."""
 
     async def kind(run: JobRun) -> None:
         async def page(uow) -> JobPage:
@@ -103,7 +103,7 @@ async def stages(database, company_id: int) -> dict[int, str]:
     return {row[0]: row[1] for row in found}
 
 
-async def test_a_job_is_done_page_by_page_and_tells_how_far_it_is(database, found_tenant):
+async def test_a_job_runs_page_by_page_and_reports_its_progress(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
     seen = []
@@ -114,18 +114,18 @@ async def test_a_job_is_done_page_by_page_and_tells_how_far_it_is(database, foun
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.error) == ("done", 3, 3, None)
     assert job.created_at <= job.started_at <= job.finished_at
-    assert await noted(database, company_id) == "a0 a1 a2 "
+    assert await read_notes(database, company_id) == "a0 a1 a2 "
     assert not await run_job(database, company_id, job_id, {"counting": counting("b")}), "it has ended"
 
 
-async def test_a_job_nobody_knows_is_not_found(database, tenant):
+async def test_an_unknown_job_is_not_found(database, tenant):
     with pytest.raises(JobNotFoundError):
         await get_job(database, tenant.id, 2**60)
     assert await run_job(database, tenant.id, 2**60, JOB_HANDLERS) is False
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
 
-async def test_a_job_under_a_lease_is_left_to_its_runner(database, found_tenant):
+async def test_a_leased_job_is_not_run_by_another_runner(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
 
@@ -134,20 +134,20 @@ async def test_a_job_under_a_lease_is_left_to_its_runner(database, found_tenant)
         await counting("a")(run)
 
     assert await run_job(database, company_id, job_id, {"counting": meanwhile})
-    assert await noted(database, company_id) == "a0 a1 a2 "
+    assert await read_notes(database, company_id) == "a0 a1 a2 "
 
 
 async def _overtaken(database, company_id: int) -> bool:
-    """A runner falls silent within its second page, another does the job, and the first wakes up again."""
+    """Suspends a runner within its second page, lets another finish the job, and resumes the first."""
     job_id = await queue(database, company_id)
-    asleep, awake = asyncio.Event(), asyncio.Event()
+    is_suspended, may_resume = asyncio.Event(), asyncio.Event()
 
     async def slow(run: JobRun) -> None:
         async def page(uow) -> JobPage:
             at = run.cursor.get("at", 0)
             if at == 1:
-                asleep.set()
-                await awake.wait()
+                is_suspended.set()
+                await may_resume.wait()
             await note(uow, f"slow{at} ")
             return JobPage({"at": at + 1}, {"words": 1}, done=1, total=3)
 
@@ -155,34 +155,34 @@ async def _overtaken(database, company_id: int) -> bool:
             await run.page(page)
 
     first = asyncio.create_task(run_job(database, company_id, job_id, {"counting": slow}))
-    await asleep.wait()
+    await is_suspended.wait()
     await expire(database, company_id, job_id)
     assert await run_job(database, company_id, job_id, {"counting": counting("fast")})
-    awake.set()
+    may_resume.set()
     is_done = await first
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.counts) == ("done", 3, {"words": 3})
-    assert await noted(database, company_id) == "slow0 fast1 fast2 "
+    assert await read_notes(database, company_id) == "slow0 fast1 fast2 "
     return is_done
 
 
-async def test_whoever_lost_the_lease_keeps_nothing_of_the_page(database, found_tenant):
+async def test_a_runner_that_lost_its_lease_rolls_back_its_page(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     assert await _overtaken(database, company_id) is False
 
 
-async def test_without_the_token_the_one_overtaken_would_do_it_again(database, found_tenant, monkeypatch):
+async def test_without_the_token_the_overtaken_runner_repeats_the_page(database, found_tenant, monkeypatch):
     fence = " AND lease_token = :token AND status = 'running'"
-    careless = str(job_rows._SAVE_PROGRESS).replace(fence, "")
-    assert careless != str(job_rows._SAVE_PROGRESS)
-    monkeypatch.setattr(job_rows, "_SAVE_PROGRESS", text(careless))
+    unguarded = str(job_rows._SAVE_PROGRESS).replace(fence, "")
+    assert unguarded != str(job_rows._SAVE_PROGRESS)
+    monkeypatch.setattr(job_rows, "_SAVE_PROGRESS", text(unguarded))
     company_id = await company_of(database, found_tenant, 1)
     with pytest.raises(AssertionError):
         await _overtaken(database, company_id)
     print("guard removed: detected")
 
 
-async def test_one_overtaken_neither_ends_nor_fails_nor_gives_back_what_is_not_theirs(database, found_tenant):
+async def test_an_overtaken_runner_neither_finishes_nor_fails_nor_releases_the_job(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     for ending in (None, RuntimeError("too late"), UnavailableError()):
         job_id = await queue(database, company_id)
@@ -204,25 +204,27 @@ async def test_one_overtaken_neither_ends_nor_fails_nor_gives_back_what_is_not_t
         assert await database.run(company_id, lambda uow, job_id=job_id: uow.jobs.finish(job_id, "another"))
 
 
-async def test_a_job_that_fails_is_failed_and_says_why(database, found_tenant):
+async def test_a_failed_job_stores_its_error_and_is_logged(database, found_tenant, caplog):
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
 
     async def failing(run: JobRun) -> None:
         await counting("a", pages=1)(run)
-        raise ValueError("a number that is none")
+        raise ValueError("not a number")
 
-    with pytest.raises(ValueError, match="a number that is none"):
+    with pytest.raises(ValueError, match="not a number"):
         await run_job(database, company_id, job_id, {"counting": failing})
     job = await get_job(database, company_id, job_id)
-    assert (job.status, job.error, job.done) == ("failed", "ValueError: a number that is none", 1)
+    assert (job.status, job.error, job.done) == ("failed", "ValueError: not a number", 1)
+    assert f"job {job_id} (counting) of company {company_id} failed: ValueError" in caplog.text
+    assert "not a number" not in caplog.text, "its text may contain personal data"
     assert job.finished_at is not None
-    assert await noted(database, company_id) == "a0 ", "what was done before stays"
+    assert await read_notes(database, company_id) == "a0 ", "committed pages stay"
     assert not await run_job(database, company_id, job_id, {"counting": counting("b")}), "it has ended"
 
 
-async def _left_waiting(database, company_id: int) -> None:
-    """A job whose runner cannot go on, or is stopped, waits for the next one at once, from where it was."""
+async def _check_resumable(database, company_id: int) -> None:
+    """Checks that a job whose runner is stopped can be resumed at once from its cursor."""
     for ending in (UnavailableError, asyncio.CancelledError):
         job_id = await queue(database, company_id)
 
@@ -238,36 +240,36 @@ async def _left_waiting(database, company_id: int) -> None:
         assert (company_id, job_id) in due
         assert await run_job(database, company_id, job_id, {"counting": counting("b")})
         assert (await get_job(database, company_id, job_id)).counts == {"words": 3}
-    assert await noted(database, company_id) == "a0 a1 b2 " * 2
+    assert await read_notes(database, company_id) == "a0 a1 b2 " * 2
 
 
-async def test_a_job_whose_runner_stops_waits_for_the_next_one(database, found_tenant):
-    await _left_waiting(database, await company_of(database, found_tenant, 1))
+async def test_a_job_whose_runner_stops_is_resumed_by_the_next_one(database, found_tenant):
+    await _check_resumable(database, await company_of(database, found_tenant, 1))
 
 
-async def test_without_giving_the_lease_back_nobody_could_go_on(database, found_tenant, monkeypatch):
+async def test_without_releasing_the_lease_the_job_cannot_be_resumed(database, found_tenant, monkeypatch):
     async def keep(*_) -> None:
-        """The lease has to run out."""
+        """Keeps the lease."""
 
     monkeypatch.setattr(Jobs, "release", keep)
     company_id = await company_of(database, found_tenant, 1)
     with pytest.raises(AssertionError):
-        await _left_waiting(database, company_id)
+        await _check_resumable(database, company_id)
     print("guard removed: detected")
 
 
-async def test_two_runners_looking_at_once_do_every_job_once(database, found_tenant):
+async def test_two_concurrent_runners_run_every_job_once(database, found_tenant):
     companies = [await company_of(database, found_tenant, 1) for _ in range(3)]
     queued = [(each, await queue(database, each)) for each in companies for _ in range(3)]
-    kinds = {**JOB_HANDLERS, "counting": counting("a", pages=1)}
-    runners = [JobRunner(database, kinds), JobRunner(database, kinds)]
+    handlers = {**JOB_HANDLERS, "counting": counting("a", pages=1)}
+    runners = [JobRunner(database, handlers), JobRunner(database, handlers)]
     while any([(await get_job(database, *key)).status != "done" for key in queued]):
         await asyncio.gather(*(runner.poll() for runner in runners))
         await asyncio.gather(*(task for runner in runners for task in runner._running.values()))
-    assert [await noted(database, each) for each in companies] == ["a0 " * 3] * 3
+    assert [await read_notes(database, each) for each in companies] == ["a0 " * 3] * 3
 
 
-async def test_a_runner_that_is_closed_gives_its_jobs_back(database, found_tenant):
+async def test_a_closed_runner_releases_its_jobs(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
     begun = asyncio.Event()
@@ -288,7 +290,7 @@ async def test_a_runner_that_is_closed_gives_its_jobs_back(database, found_tenan
 
 
 def poison(monkeypatch, database, company_id: int, customer_id: int) -> list[int]:
-    """Let one customer of one company fail to be decided, for ever; returns the tries, as they are made."""
+    """Makes the evaluation of one customer fail; returns the list of attempts, which grows."""
     tries: list[int] = []
     decide = Journey.advance_to
 
@@ -302,55 +304,55 @@ def poison(monkeypatch, database, company_id: int, customer_id: int) -> list[int
     return tries
 
 
-async def heal(database, company_id: int) -> None:
-    """Leave nobody due for other tests to meet."""
+async def sweep_all(database, company_id: int) -> None:
+    """Evaluates all due customers, so that none is left for other tests."""
     while (await sweep_batch(database, company_id)).decided:
         pass
 
 
-async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch):
-    await Sweeper(database).sweep()  # other tests leave customers who are due
+async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(database, found_tenant, monkeypatch):
+    await Sweeper(database).sweep()  # other tests leave due customers
     monkeypatch.setattr(sweep, "MAX_BATCH_SIZE", 10)
-    ill = await company_of(database, found_tenant, 40, at=LAPSED)
+    failing = await company_of(database, found_tenant, 40, at=LAPSED)
     other = await company_of(database, found_tenant, 12, at=LAPSED)
     with monkeypatch.context() as patched:
-        tries = poison(patched, database, ill, 33)
+        tries = poison(patched, database, failing, 33)
         sweeper = Sweeper(database)
         async with asyncio.timeout(120):
             swept = await sweeper.sweep()
             tried = len(tries)
             again = await sweeper.sweep()
-        assert len(tries) == tried, "the one left out is tried again and again"
+        assert len(tries) == tried, "the failing customer is tried again in the same sweep"
         assert 1 <= tried <= 6
-    assert await stages(database, ill) == {
+    assert await stages(database, failing) == {
         each: "customer" if each == 33 else "at_risk" for each in range(1, 41)
     }
     assert set((await stages(database, other)).values()) == {"at_risk"}
     assert (swept.moved, again.decided) == (51, 0)
-    assert ill in await database.read_due_work(lambda reader: reader.due_work.companies_with_customers()), (
-        "still due"
-    )
+    assert failing in await database.read_due_work(
+        lambda reader: reader.due_work.companies_with_customers()
+    ), "still due"
     await Sweeper(database).sweep()
-    moves = (await journeys(database, ill))[33]
+    moves = (await journeys(database, failing))[33]
     assert [(move[2], move[3]) for move in moves] == [("prospect", T0), ("customer", T0), ("at_risk", LAPSED)]
-    assert await find_violations(database, ill) == []
+    assert await find_violations(database, failing) == []
 
 
-async def test_without_trying_one_by_one_a_single_customer_would_hold_up_all(
-    database, found_tenant, monkeypatch
-):
+async def test_without_retrying_one_by_one_a_single_customer_affects_all(database, found_tenant, monkeypatch):
     async def give_up(*_) -> sweep.SweepResult:
         return sweep.SweepResult()
 
     monkeypatch.setattr(Sweeper, "_sweep_one_by_one", give_up)
     with pytest.raises(AssertionError):
-        await test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch)
+        await test_a_customer_who_cannot_be_evaluated_does_not_affect_others(
+            database, found_tenant, monkeypatch
+        )
     print("guard removed: detected")
     monkeypatch.undo()
     await Sweeper(database).sweep()
 
 
-async def test_a_night_scores_everybody_even_if_a_customer_cannot_be_decided(
+async def test_a_nightly_run_scores_all_customers_even_if_one_cannot_be_evaluated(
     database, found_tenant, monkeypatch
 ):
     company_id = await company_of(database, found_tenant, 5, at=LAPSED + DAY)
@@ -360,17 +362,17 @@ async def test_a_night_scores_everybody_even_if_a_customer_cannot_be_decided(
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.counts["scored"], job.counts["changed"]) == ("done", 5, 5)
-    await heal(database, company_id)
+    await sweep_all(database, company_id)
     assert set((await stages(database, company_id)).values()) == {"at_risk"}
 
 
 async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatch):
-    ill = await company_of(database, found_tenant, 3, at=LAPSED)
+    failing = await company_of(database, found_tenant, 3, at=LAPSED)
     other = await company_of(database, found_tenant, 2, at=LAPSED)
     with monkeypatch.context() as patched:
-        poison(patched, database, ill, 3)
+        poison(patched, database, failing, 3)
         queued = [
-            (each, await queue_evaluation(database, each, actor=Actor("tests"))) for each in (ill, other)
+            (each, await queue_evaluation(database, each, actor=Actor("tests"))) for each in (failing, other)
         ]
         runner = JobRunner(database, JOB_HANDLERS)
         while {(await get_job(database, *key)).status for key in queued} & {"queued", "running"}:
@@ -379,34 +381,36 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
     failed, done = [await get_job(database, *key) for key in queued]
     assert (failed.status, failed.error) == ("failed", "ArithmeticError: a poisoned customer")
     assert (done.status, done.counts["moved"]) == ("done", 2)
-    await heal(database, ill)
+    await sweep_all(database, failing)
 
 
 async def test_evaluating_in_bulk_is_counted(database, found_tenant):
     company_id = await company_of(database, found_tenant, 6, at=LAPSED)
     named = await queue_evaluation(database, company_id, actor=Actor("tests"), customer_ids=[2, 4])
     assert await run_job(database, company_id, named, JOB_HANDLERS)
-    everybody = await queue_evaluation(database, company_id, actor=Actor("tests"))
-    assert await run_job(database, company_id, everybody, JOB_HANDLERS)
+    all_customers = await queue_evaluation(database, company_id, actor=Actor("tests"))
+    assert await run_job(database, company_id, all_customers, JOB_HANDLERS)
     counts = {"evaluated": 2, "moved": 2, "suppressed": 0}
     job = await get_job(database, company_id, named)
     assert (job.counts, job.done, job.total) == (counts, 2, 2)
-    job = await get_job(database, company_id, everybody)
+    job = await get_job(database, company_id, all_customers)
     assert (job.counts, job.done, job.total) == ({"evaluated": 6, "moved": 4, "suppressed": 0}, 6, 6)
     assert {job.id for job in await list_jobs(database, company_id, before=None, limit=10)} == {
         named,
-        everybody,
+        all_customers,
     }
-    assert [job.id for job in await list_jobs(database, company_id, before=everybody, limit=10)] == [named]
-    assert await queue_rescore(database, company_id, actor=Actor("tests")) > everybody
+    assert [job.id for job in await list_jobs(database, company_id, before=all_customers, limit=10)] == [
+        named
+    ]
+    assert await queue_rescore(database, company_id, actor=Actor("tests")) > all_customers
 
 
-async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(database, found_tenant):
-    ill = await company_of(database, found_tenant, 2, at=LAPSED + DAY)
+async def test_a_customer_with_a_damaged_ledger_does_not_affect_other_companies(database, found_tenant):
+    failing = await company_of(database, found_tenant, 2, at=LAPSED + DAY)
     other = await company_of(database, found_tenant, 2, at=LAPSED)
     await rows(
         database,
-        ill,
+        failing,
         "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
         " trigger_type, map_version, cause_kind, cause_id, motion, since) SELECT company_id, id, version + 1,"
         " current_stage, 'vip', stage_entered_at, 'system', 1, 'damage', '', 'entry', stage_entered_at"
@@ -416,9 +420,9 @@ async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(data
     try:
         await Sweeper(database).sweep()
         assert set((await stages(database, other)).values()) == {"at_risk"}
-        assert (await stages(database, ill))[2] == "at_risk"
+        assert (await stages(database, failing))[2] == "at_risk"
     finally:
-        for company_id in (ill, other):
+        for company_id in (failing, other):
             await rows(
                 database,
                 company_id,
@@ -426,7 +430,7 @@ async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(data
             )
 
 
-async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decided(
+async def test_advancing_a_clock_scores_all_customers_even_if_one_cannot_be_evaluated(
     database, found_tenant, monkeypatch
 ):
     company_id = await company_of(database, found_tenant, 3)
@@ -438,10 +442,10 @@ async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decid
             )
         assert done.company.scored_at == (LAPSED + DAY).replace(hour=2)
     finally:
-        await heal(database, company_id)
+        await sweep_all(database, company_id)
 
 
-async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found_tenant):
+async def test_many_queued_jobs_of_one_company_do_not_hide_those_of_others(database, found_tenant):
     greedy, modest = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     many = [await queue_rescore(database, greedy.id, actor=Actor("tests")) for _ in range(150)]
     one = await queue_rescore(database, modest.id, actor=Actor("tests"))
@@ -458,7 +462,7 @@ async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found
         assert await run_job(database, greedy.id, job_id, JOB_HANDLERS)
 
 
-async def test_a_job_the_database_refused_says_so_without_its_statements(database, found_tenant):
+async def test_the_error_of_a_job_contains_no_sql(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
 

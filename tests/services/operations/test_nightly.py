@@ -1,4 +1,4 @@
-"""The nightly run: 02:00 of each company's clocks, once a local day, and every customer scored as of then."""
+"""Nightly run: once per local date at 02:00 of the company's time zone, with every customer scored as of then."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys import scores
-from journey_service.repositories.journeys.scores import ScorePage as Looked
+from journey_service.repositories.journeys.scores import ScorePage
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
@@ -38,7 +38,7 @@ def utc(written: str) -> datetime:
 
 
 async def set_clock(database, company_id: int, at: datetime) -> None:
-    """Let time pass and nothing else, as it does where no test clock is moved."""
+    """Sets the clock without processing anything."""
     await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
@@ -52,20 +52,20 @@ async def nights_of(database, company_id: int) -> list[tuple[str, datetime]]:
 
 
 async def populate(database, company_id: int, customers: int = 25) -> None:
-    """Customers of every age, some lapsed and lost by now."""
+    """Creates customers with random events; some have lapsed or churned."""
     chance = random.Random(5)
-    told = [
+    events = [
         Event("t", f"{customer}-{number}", customer, kind, T0 - chance.randint(0, 60) * DAY, 1_000)
         for customer in range(1, customers + 1)
         for number, kind in enumerate(
             chance.choices(("appointment_completed", "appointment_missed", "ticket_opened"), (5, 2, 1), k=3)
         )
     ]
-    await ingest(database, company_id, told)
+    await ingest(database, company_id, events)
 
 
-async def spoil(database, company_id: int) -> None:
-    """Make every stored score a wrong and old one."""
+async def corrupt_scores(database, company_id: int) -> None:
+    """Replaces every stored score by a wrong and old one."""
 
     async def unit(uow) -> None:
         await uow._connection.execute(
@@ -79,16 +79,16 @@ async def spoil(database, company_id: int) -> None:
     await database.run(company_id, unit)
 
 
-async def wrong(database, company_id: int, as_of: datetime) -> list[int]:
-    """Customers whose stored scores are not the domain's, as of an instant."""
+async def wrong_scores(database, company_id: int, as_of: datetime) -> list[int]:
+    """Returns the customers whose stored scores differ from scores computed as of a time."""
 
     async def unit(uow) -> list[int]:
         customers = await uow.relationships.page_customer_ids(0, limit=5_000)
-        standings, _ = await uow.relationships.lock(customers)
+        relationships, _ = await uow.relationships.lock(customers)
         policy = (await uow.companies.get_context()).rulebook.policy
         return [
             customer
-            for customer, each in standings.items()
+            for customer, each in relationships.items()
             if (each.engagement, each.risk)
             != (
                 scoring.engagement(each.relationship.facts, policy, as_of),
@@ -99,7 +99,7 @@ async def wrong(database, company_id: int, as_of: datetime) -> list[int]:
     return await database.run(company_id, unit)
 
 
-async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, found_tenant):
+async def test_nightly_runs_are_due_at_two_in_the_companys_time_zone(database, found_tenant):
     due = {
         "America/New_York": "2026-07-02T06:00",
         "Europe/Berlin": "2026-07-02T00:00",
@@ -127,16 +127,16 @@ async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, fo
 @pytest.mark.parametrize(
     ("zone", "start", "expected"),
     [
-        # the clocks go forward at 02:00, and back at 03:00
+        # summer time begins at 02:00 and ends at 03:00
         ("Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-30T00:00"]),
         ("Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T00:00", "2026-10-26T01:00"]),
         ("Australia/Lord_Howe", "2026-10-03T12:00", ["2026-10-03T15:30", "2026-10-04T15:00"]),
         ("Australia/Lord_Howe", "2026-04-04T12:00", ["2026-04-04T15:30", "2026-04-05T15:30"]),
-        # 30 December 2011 never was
+        # 30 December 2011 was skipped
         ("Pacific/Apia", "2011-12-29T13:00", ["2011-12-30T12:00", "2011-12-31T12:00"]),
     ],
 )
-async def test_days_on_which_the_clocks_are_moved_have_one_night_at_the_right_instant(
+async def test_days_with_a_time_change_have_one_nightly_run_at_the_right_time(
     zone, start, expected, database, found_tenant
 ):
     now, begun = utc(start), []
@@ -150,7 +150,7 @@ async def test_days_on_which_the_clocks_are_moved_have_one_night_at_the_right_in
     assert [due_at for _, due_at in await nights_of(database, tenant.id)] == begun
 
 
-async def test_after_an_outage_of_days_the_latest_night_stands_for_all(database, found_tenant):
+async def test_after_an_outage_of_days_only_the_latest_nightly_run_is_started(database, found_tenant):
     tenant = await found_tenant(timezone="Europe/Berlin", test_clock=T0)
     await populate(database, tenant.id)
     await set_clock(database, tenant.id, T0 + 9 * DAY)
@@ -158,70 +158,70 @@ async def test_after_an_outage_of_days_the_latest_night_stands_for_all(database,
     assert await start_nightly_run(database, tenant.id) is None
     assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     assert await nights_of(database, tenant.id) == [("01-10", utc("2026-01-10T01:00"))]
-    assert await wrong(database, tenant.id, utc("2026-01-10T01:00")) == []
+    assert await wrong_scores(database, tenant.id, utc("2026-01-10T01:00")) == []
     await set_clock(database, tenant.id, T0 + 10 * DAY)
     assert await start_nightly_run(database, tenant.id) is not None
     assert [night for night, _ in await nights_of(database, tenant.id)] == ["01-10", "01-11"]
 
 
-async def _two_schedulers(servers, database, found_tenant, looks: int = 4) -> list[int]:
-    """How many nightly jobs each of some companies has once two workers have looked at the same time."""
+async def _two_schedulers(servers, database, found_tenant, polls: int = 4) -> list[int]:
+    """Returns the number of nightly jobs of each company after two workers have polled at the same time."""
     found = [(await found_tenant(test_clock=T0)).id for _ in range(8)]
     for company_id in found:
         await set_clock(database, company_id, T0 + DAY)
     other = Database(servers.database_url, pool_size=5, pool_timeout=30)
     try:
         begun = await asyncio.gather(
-            *(start_due_nightly_runs(each) for each in (database, other, database, other)[:looks])
+            *(start_due_nightly_runs(each) for each in (database, other, database, other)[:polls])
         )
     finally:
         await other.close()
-    print(f"nights begun by {looks} looks: {begun}")
+    print(f"nightly runs started by {polls} polls: {begun}")
     counted = [
         await rows(database, company_id, "SELECT count(*) FROM jobs WHERE company_id = :company")
         for company_id in found
     ]
-    for company_id in found:  # nobody shall find them waiting
+    for company_id in found:  # so that other tests do not run them
         await rows(
             database, company_id, "UPDATE jobs SET status = 'done' WHERE company_id = :company RETURNING id"
         )
     return [int(each[0][0]) for each in counted]
 
 
-async def test_two_schedulers_at_once_begin_a_night_once(servers, database, found_tenant):
+async def test_two_concurrent_workers_start_a_nightly_run_once(servers, database, found_tenant):
     assert await _two_schedulers(servers, database, found_tenant) == [1] * 8
 
 
-async def test_without_the_lock_and_the_key_a_night_would_be_begun_twice(
+async def test_without_the_lock_and_the_key_a_nightly_run_is_started_twice(
     servers, database, found_tenant, monkeypatch
 ):
     both = asyncio.Barrier(2)
 
     async def meet(*_) -> bool:
-        """No night is known, and both have read what is due before either writes."""
+        """Reports no nightly run, after both workers have read what is due."""
         await both.wait()
         return False
 
     async def forget(*_) -> None:
-        """No night is written down."""
+        """Records nothing."""
 
     monkeypatch.setattr(companies, "_READ_AND_LOCK", companies._READ)
     monkeypatch.setattr(companies.Companies, "set_next_nightly_run", forget)
     monkeypatch.setattr(Jobs, "has_nightly_run", meet)
     monkeypatch.setattr(Jobs, "insert_nightly_runs", forget)
-    assert await _two_schedulers(servers, database, found_tenant, looks=2) == [2] * 8
+    assert await _two_schedulers(servers, database, found_tenant, polls=2) == [2] * 8
     print("guard removed: detected")
 
 
-async def _old_company(database, found_tenant, *, customers: int = 25) -> int:
-    """A company whose customers are of every stage, with all stored scores wrong and old, just before a night."""
+async def _company_before_a_nightly_run(database, found_tenant, *, customers: int = 25) -> int:
+    """Creates a company with customers in every stage and wrong old scores, just before a nightly run."""
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, customers)
     await set_clock(database, tenant.id, T0 + 130 * DAY)
     job_id = await start_nightly_run(database, tenant.id)
     await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     await set_clock(database, tenant.id, T0 + 131 * DAY)
-    await spoil(database, tenant.id)
+    await corrupt_scores(database, tenant.id)
     return tenant.id
 
 
@@ -229,12 +229,12 @@ AS_OF = (T0 + 131 * DAY).replace(hour=2)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
-async def test_every_customer_of_every_stage_is_scored_as_of_the_night(
+async def test_every_customer_of_every_stage_is_scored_as_of_the_nightly_run(
     chunk, database, found_tenant, monkeypatch
 ):
     monkeypatch.setattr(nights, "CHUNK", chunk)
-    company_id = await _old_company(database, found_tenant)
-    assert len(await wrong(database, company_id, AS_OF)) == 25
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    assert len(await wrong_scores(database, company_id, AS_OF)) == 25
     job_id = await start_nightly_run(database, company_id)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     stages = await rows(
@@ -243,7 +243,7 @@ async def test_every_customer_of_every_stage_is_scored_as_of_the_night(
         "SELECT DISTINCT current_stage FROM customer_relationships WHERE company_id = :company",
     )
     assert {row[0] for row in stages} >= {"at_risk", "churned"}
-    assert await wrong(database, company_id, AS_OF) == []
+    assert await wrong_scores(database, company_id, AS_OF) == []
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total) == ("done", 25, 25)
     assert (job.counts["scored"], job.counts["changed"]) == (25, 25)
@@ -251,46 +251,46 @@ async def test_every_customer_of_every_stage_is_scored_as_of_the_night(
     assert scored_at == AS_OF
 
 
-async def test_leaving_out_the_lapsed_as_the_guide_does_would_be_seen(database, found_tenant, monkeypatch):
-    company_id = await _old_company(database, found_tenant)
+async def test_leaving_out_churned_customers_as_the_guide_does_is_detected(
+    database, found_tenant, monkeypatch
+):
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
     guided = text(
         str(scores._PAGE).replace("AND r.id > :after", "AND r.current_stage <> 'churned' AND r.id > :after")
     )
     monkeypatch.setattr(scores, "_PAGE", guided)
     await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
-    assert await wrong(database, company_id, AS_OF)
+    assert await wrong_scores(database, company_id, AS_OF)
     print("guard removed: detected")
 
 
-async def test_paging_by_offset_over_whoever_is_out_of_date_would_leave_some_out(
-    database, found_tenant, monkeypatch
-):
+async def test_paging_by_offset_over_outdated_customers_leaves_some_out(database, found_tenant, monkeypatch):
     monkeypatch.setattr(nights, "CHUNK", 3)
-    company_id = await _old_company(database, found_tenant)
-    looked = 0
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    offset = 0
 
-    async def by_offset(self, after: int, *, limit: int, as_of: datetime, policy) -> Looked:
-        nonlocal looked
+    async def by_offset(self, after: int, *, limit: int, as_of: datetime, policy) -> ScorePage:
+        nonlocal offset
         found = await self._connection.scalars(
             text(
                 "SELECT id FROM customer_relationships WHERE company_id = :company AND scored_at < :as_of"
-                " ORDER BY id LIMIT :limit OFFSET :looked"
+                " ORDER BY id LIMIT :limit OFFSET :offset"
             ),
-            {"company": self._company_id, "as_of": as_of, "limit": limit, "looked": looked},
+            {"company": self._company_id, "as_of": as_of, "limit": limit, "offset": offset},
         )
         ids = list(found.all())
-        looked += limit
-        return Looked(len(ids), max(ids, default=None), ids)
+        offset += limit
+        return ScorePage(len(ids), max(ids, default=None), ids)
 
     monkeypatch.setattr(scores.Scores, "compare_page", by_offset)
     await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
-    left_out = await wrong(database, company_id, AS_OF)
+    left_out = await wrong_scores(database, company_id, AS_OF)
     assert left_out
     print(f"guard removed: detected ({len(left_out)} of 25 left out)")
 
 
 async def test_only_rows_whose_scores_have_changed_are_written(database, found_tenant):
-    company_id = await _old_company(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
     await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     written = (
         "SELECT customer_id, xmin::text, updated_at FROM customer_relationships WHERE company_id = :company"
@@ -305,11 +305,11 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
     job = await get_job(database, company_id, job_id)
     after = await versions()
     touched = {customer for customer in before if before[customer] != after[customer]}
-    changed = set(await wrong_before(database, company_id, touched))
+    changed = set(await changed_scores(database, company_id, touched))
     assert job.counts["scored"] == 25
     assert job.counts["changed"] == len(touched)
     assert touched == changed
-    await spoil_one(database, company_id, 7)
+    await corrupt_score(database, company_id, 7)
     before = await versions()
     await set_clock(database, company_id, T0 + 131 * DAY + INSTANT)
     await run_job(
@@ -319,11 +319,13 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
     assert {customer for customer in before if before[customer] != after[customer]} == {7}
 
 
-async def wrong_before(database, company_id: int, touched: set[int]) -> list[int]:
-    """Of the customers touched, those whose scores as of the night are not those of the company's now."""
+async def changed_scores(database, company_id: int, touched: set[int]) -> list[int]:
+    """Returns the customers whose scores differ between the nightly run and the company's current time."""
 
     async def unit(uow) -> list[int]:
-        standings, _ = await uow.relationships.lock(await uow.relationships.page_customer_ids(0, limit=5_000))
+        relationships, _ = await uow.relationships.lock(
+            await uow.relationships.page_customer_ids(0, limit=5_000)
+        )
         context = await uow.companies.get_context()
         policy = context.rulebook.policy
 
@@ -332,14 +334,14 @@ async def wrong_before(database, company_id: int, touched: set[int]) -> list[int
 
         return [
             customer
-            for customer, each in standings.items()
+            for customer, each in relationships.items()
             if both(each.relationship.facts, AS_OF) != both(each.relationship.facts, context.now)
         ]
 
     return await database.run(company_id, unit)
 
 
-async def spoil_one(database, company_id: int, customer_id: int) -> None:
+async def corrupt_score(database, company_id: int, customer_id: int) -> None:
     await rows(
         database,
         company_id,
@@ -350,33 +352,33 @@ async def spoil_one(database, company_id: int, customer_id: int) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
-@pytest.mark.parametrize("is_friendly", [True, False])
-async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_everybody_once(
-    chunk, is_friendly, database, found_tenant, monkeypatch
+@pytest.mark.parametrize("releases_lease", [True, False])
+async def test_an_interrupted_nightly_run_is_resumed_and_scores_every_customer_once(
+    chunk, releases_lease, database, found_tenant, monkeypatch
 ):
     monkeypatch.setattr(nights, "CHUNK", chunk)
-    company_id = await _old_company(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
     job_id = await start_nightly_run(database, company_id)
     task, seen = None, 0
 
-    def die(job) -> None:
+    def stop(job) -> None:
         nonlocal seen
         seen = job.done
         if seen >= 7:
             task.cancel()
 
-    if not is_friendly:  # it goes without giving its lease back
+    if not releases_lease:  # the worker dies without releasing its lease
         monkeypatch.setattr(Jobs, "release", lambda *_: asyncio.sleep(0))
     task = asyncio.create_task(
-        run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=die, lease_seconds=600)
+        run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=stop, lease_seconds=600)
     )
     with pytest.raises(asyncio.CancelledError):
         await task
     job = await get_job(database, company_id, job_id)
-    assert (job.status, job.done) == ("queued" if is_friendly else "running", seen)
-    assert 0 < len(await wrong(database, company_id, AS_OF)) < 25
-    if not is_friendly:
-        assert not await run_job(database, company_id, job_id, JOB_HANDLERS), "the lease still runs"
+    assert (job.status, job.done) == ("queued" if releases_lease else "running", seen)
+    assert 0 < len(await wrong_scores(database, company_id, AS_OF)) < 25
+    if not releases_lease:
+        assert not await run_job(database, company_id, job_id, JOB_HANDLERS), "the lease has not expired"
         await rows(
             database,
             company_id,
@@ -387,15 +389,13 @@ async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_every
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.counts["scored"], job.counts["changed"]) == ("done", 25, 25, 25)
-    assert await wrong(database, company_id, AS_OF) == []
+    assert await wrong_scores(database, company_id, AS_OF) == []
     assert not await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
-async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
-    database, found_tenant, monkeypatch
-):
+async def test_resuming_without_the_cursor_is_detected_as_repeated_work(database, found_tenant, monkeypatch):
     monkeypatch.setattr(nights, "CHUNK", 3)
-    company_id = await _old_company(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
     job_id = await start_nightly_run(database, company_id)
     task = None
     task = asyncio.create_task(
@@ -417,34 +417,34 @@ async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
     assert await run_job(database, company_id, job_id, {"rescore": forgetful})
     job = await get_job(database, company_id, job_id)
     assert job.counts["scored"] > 25
-    print(f"guard removed: detected ({job.counts['scored']} looked at of 25)")
+    print(f"guard removed: detected ({job.counts['scored']} scored of 25)")
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
-async def test_customers_named_are_scored_and_nobody_else(chunk, database, found_tenant):
-    company_id = await _old_company(database, found_tenant)
+async def test_only_the_named_customers_are_scored(chunk, database, found_tenant):
+    company_id = await _company_before_a_nightly_run(database, found_tenant)
     named = [3, 9, 14, 20, 3]
     job_id = await queue_rescore(database, company_id, actor=Actor("tests"), customer_ids=named, chunk=chunk)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.counts["scored"]) == ("done", 4, 4, 4)
-    assert set(await wrong(database, company_id, T0 + 131 * DAY)) == set(range(1, 26)) - set(named)
+    assert set(await wrong_scores(database, company_id, T0 + 131 * DAY)) == set(range(1, 26)) - set(named)
 
 
-async def test_customers_nobody_knows_are_refused(database, found_tenant):
+async def test_unknown_customers_are_rejected(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, 3)
     with pytest.raises(CustomerNotFoundError):
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[99])
     with pytest.raises(InvalidInputError) as refused:
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1, 99, 2, 98])
-    assert [fault.pointer for fault in refused.value.errors] == ["/customer_ids/1", "/customer_ids/3"]
+    assert [error.pointer for error in refused.value.errors] == ["/customer_ids/1", "/customer_ids/3"]
     assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
     assert MAX_CHUNK_SIZE >= 500
 
 
-async def _held_at(database, company_id: int) -> dict[int, datetime]:
-    """The instants as of which customers' scores are said to hold."""
+async def _scored_at(database, company_id: int) -> dict[int, datetime]:
+    """Returns the times as of which the scores of customers hold."""
     found = await rows(
         database,
         company_id,
@@ -454,7 +454,7 @@ async def _held_at(database, company_id: int) -> dict[int, datetime]:
     return {row[0]: row[1] for row in found}
 
 
-async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(database, found_tenant):
+async def test_scores_hold_as_of_the_nightly_run_after_an_import_of_earlier_events(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     await set_clock(database, tenant.id, T0 + 100 * DAY)
@@ -471,11 +471,11 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
     while (await sweep_batch(database, tenant.id)).decided:
         pass
     night = (T0 + 100 * DAY).replace(hour=2)
-    assert set((await _held_at(database, tenant.id)).values()) == {night}
-    assert await wrong(database, tenant.id, night) == []
+    assert set((await _scored_at(database, tenant.id)).values()) == {night}
+    assert await wrong_scores(database, tenant.id, night) == []
 
 
-async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(database, found_tenant):
+async def test_the_sweep_does_not_replace_scores_by_older_ones(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     now = T0 + 150 * DAY
@@ -483,5 +483,5 @@ async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(databas
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1])
     assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     await sweep_batch(database, tenant.id)
-    assert await _held_at(database, tenant.id) == {1: now}
-    assert await wrong(database, tenant.id, now) == []
+    assert await _scored_at(database, tenant.id) == {1: now}
+    assert await wrong_scores(database, tenant.id, now) == []

@@ -266,7 +266,7 @@ CORRUPTIONS = {
         "DELETE FROM journey_stage_metrics WHERE metric_date = '2026-01-02' AND stage_key = 'vip'",
         {"snapshots": 1},
     ),
-    "a visit that was begun by no move": (
+    "a visit without a transition that began it": (
         (
             "UPDATE journey_transitions SET since = since - interval '1 hour' WHERE seq = 2 AND relationship_id ="
             " (SELECT id FROM customer_relationships WHERE company_id = :company AND customer_id = 5)"

@@ -1,4 +1,4 @@
-"""What is kept for a while: cleared at night by the periods of the company's policy, and nothing before."""
+"""Retention: nightly runs clear expired data by the periods of the policy, and nothing earlier."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,8 +34,8 @@ POLICY = {
 }
 
 
-async def set_back(servers, company_id: int, table: str, column: str, days: int) -> None:
-    """Let rows be some days older by the database's clock."""
+async def age_rows(servers, company_id: int, table: str, column: str, days: int) -> None:
+    """Makes rows some days older."""
     connection = await asyncpg.connect(servers.database_url)
     try:
         await connection.execute(
@@ -47,8 +47,8 @@ async def set_back(servers, company_id: int, table: str, column: str, days: int)
         await connection.close()
 
 
-async def night(database, company_id: int, at: datetime):
-    """Let the nightly run of an instant be done."""
+async def run_night(database, company_id: int, at: datetime):
+    """Runs the nightly run of a time."""
     await database.run(company_id, lambda uow: uow.companies.set_clock(at))
     job_id = await start_nightly_run(database, company_id)
     assert job_id is not None
@@ -65,10 +65,10 @@ async def details(database, company_id: int) -> list[str]:
     return [row[0] for row in found]
 
 
-async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(database, found_tenant):
+async def test_event_details_are_cleared_after_their_period_and_events_stay(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, policy=POLICY)
-    aged = {"29 days": 29, "a microsecond less": 30, "a microsecond more": 30, "old": 300}
-    nudge = {
+    ages = {"29 days": 29, "a microsecond less": 30, "a microsecond more": 30, "old": 300}
+    offsets = {
         "a microsecond less": timedelta(microseconds=1),
         "a microsecond more": timedelta(microseconds=-1),
     }
@@ -82,10 +82,10 @@ async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(
                 name,
                 1,
                 "ticket_opened",
-                at - days * DAY + nudge.get(name, timedelta()),
-                metadata={"said": name},
+                at - days * DAY + offsets.get(name, timedelta()),
+                metadata={"note": name},
             )
-            for name, days in aged.items()
+            for name, days in ages.items()
         ],
     )
     before = await rows(
@@ -94,7 +94,7 @@ async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(
         "SELECT source, event_id, content_hash, type, occurred_at, amount, call_duration, booking_id, stage"
         " FROM journey_events WHERE company_id = :company ORDER BY 2",
     )
-    job = await night(database, tenant.id, at)
+    job = await run_night(database, tenant.id, at)
 
     assert await details(database, tenant.id) == ["29 days", "a microsecond less"]
     assert job.counts["event_details"] == 2
@@ -104,13 +104,13 @@ async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(
         "SELECT source, event_id, content_hash, type, occurred_at, amount, call_duration, booking_id, stage"
         " FROM journey_events WHERE company_id = :company ORDER BY 2",
     )
-    # The event is still known: told again with what it said first it is a duplicate.
-    again = Event("t", "old", 1, "ticket_opened", at - 300 * DAY, metadata={"said": "old"})
+    # The event is still known: the same content is a duplicate.
+    again = Event("t", "old", 1, "ticket_opened", at - 300 * DAY, metadata={"note": "old"})
     assert [outcome.status for outcome in await ingest(database, tenant.id, [again])] == ["duplicate"]
     assert await find_violations(database, tenant.id) == []
 
 
-async def test_a_test_clock_that_is_moved_clears_what_has_become_old_on_the_way(database, found_tenant):
+async def test_advancing_a_test_clock_clears_data_that_expires_on_the_way(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, policy=POLICY)
     await ingest(database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0, metadata={"a": 1})])
 
@@ -121,7 +121,7 @@ async def test_a_test_clock_that_is_moved_clears_what_has_become_old_on_the_way(
     assert await details(database, tenant.id) == []
 
 
-async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its_time(
+async def test_import_errors_job_details_and_audit_entries_are_cleared_after_their_periods(
     database, servers, found_tenant
 ):
     tenant = await found_tenant(test_clock=T0, policy=POLICY)
@@ -138,14 +138,14 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
     await run_import(database, tenant.id, found.id)
 
     async def kept() -> tuple[int, bool, int]:
-        told = await list_line_errors(database, tenant.id, found.id, after=(0, ""), limit=10)
+        line_errors = await list_line_errors(database, tenant.id, found.id, after=(0, ""), limit=10)
         job = await get_job(database, tenant.id, job_id)
         audited = await rows(
             database,
             tenant.id,
             "SELECT action FROM audit_log WHERE company_id = :company AND action = 'customer.write'",
         )
-        return len(told), bool(job.parameters), len(audited)
+        return len(line_errors), bool(job.parameters), len(audited)
 
     assert await kept() == (1, True, 1)
     ages = (9, 11, 21, 41)
@@ -153,28 +153,28 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
     before = 0
     for days, left in zip(ages, expected, strict=True):
         for table, column in (("imports", "finished_at"), ("jobs", "finished_at"), ("audit_log", "at")):
-            await set_back(servers, tenant.id, table, column, days - before)
+            await age_rows(servers, tenant.id, table, column, days - before)
         before = days
-        await night(database, tenant.id, T0 + days * DAY)
+        await run_night(database, tenant.id, T0 + days * DAY)
         assert await kept() == left, days
     assert (await get_import(database, tenant.id, found.id)).failed_lines == 1
     assert (await get_job(database, tenant.id, job_id)).status == "done"
 
 
-async def test_more_than_a_page_is_cleared_and_no_other_company_s(database, found_tenant, monkeypatch):
+async def test_several_pages_are_cleared_in_one_company_only(database, found_tenant, monkeypatch):
     monkeypatch.setattr(retention, "CLEAR_BATCH_SIZE", 7)
     mine, other = (
         await found_tenant(test_clock=T0, policy=POLICY),
         await found_tenant(test_clock=T0, policy=POLICY),
     )
     for tenant in (mine, other):
-        told = [
+        events = [
             Event("t", f"e{n:02}", n, "ticket_opened", T0 - 100 * DAY, metadata={"n": n})
             for n in range(1, 31)
         ]
-        await ingest(database, tenant.id, told)
+        await ingest(database, tenant.id, events)
 
-    job = await night(database, mine.id, T0 + DAY)
+    job = await run_night(database, mine.id, T0 + DAY)
 
     assert job.counts["event_details"] == 30
     assert await details(database, mine.id) == []
@@ -182,7 +182,7 @@ async def test_more_than_a_page_is_cleared_and_no_other_company_s(database, foun
 
 
 @pytest.mark.parametrize("name", ["_event_details", "_audit"])
-async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found_tenant, monkeypatch, name):
+async def test_a_step_that_clears_nothing_is_detected(database, servers, found_tenant, monkeypatch, name):
     async def nothing(uow):
         return 0
 
@@ -192,9 +192,9 @@ async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found
     await ingest(
         database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0 - 100 * DAY, metadata={"a": 1})]
     )
-    await set_back(servers, tenant.id, "audit_log", "at", 50)
+    await age_rows(servers, tenant.id, "audit_log", "at", 50)
 
-    await night(database, tenant.id, T0 + DAY)
+    await run_night(database, tenant.id, T0 + DAY)
 
     left = await rows(
         database,
@@ -207,14 +207,14 @@ async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found
     print("guard removed: detected")
 
 
-async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay(
+async def test_outbound_events_are_cleared_after_their_period_unless_they_can_be_retried(
     database, servers, found_tenant
 ):
     tenant = await found_tenant(test_clock=T0, policy=POLICY)
     await add_endpoint(
         database,
         tenant.id,
-        url="https://crm.example.com/news",
+        url="https://crm.example.com/events",
         events=["stage.changed"],
         description=None,
         by=BY,
@@ -225,30 +225,30 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
         [Event("t", str(n), n, "appointment_completed", T0, amount_cents=1) for n in range(3)],
     )
     assert await publish(database, tenant.id) == 6
-    await database.run(tenant.id, _let_one_die)
+    await database.run(tenant.id, _make_one_dead)
 
     async def kept() -> tuple[int, int]:
         outbound_events = await rows(
             database, tenant.id, "SELECT 1 FROM outbound_events WHERE company_id = :company"
         )
-        told = await rows(
+        delivery_rows = await rows(
             database,
             tenant.id,
             "SELECT 1 FROM journey_actions WHERE company_id = :company AND channel = 'webhook'",
         )
-        return len(outbound_events), len(told)
+        return len(outbound_events), len(delivery_rows)
 
-    await set_back(servers, tenant.id, "outbound_events", "created_at", 14)
-    await night(database, tenant.id, T0 + 2 * DAY)
+    await age_rows(servers, tenant.id, "outbound_events", "created_at", 14)
+    await run_night(database, tenant.id, T0 + 2 * DAY)
     assert await kept() == (6, 6)
-    await set_back(servers, tenant.id, "outbound_events", "created_at", 2)
-    job = await night(database, tenant.id, T0 + 3 * DAY)
+    await age_rows(servers, tenant.id, "outbound_events", "created_at", 2)
+    job = await run_night(database, tenant.id, T0 + 3 * DAY)
     assert job.counts["outbound_events"] == 4
-    # The dead one, which somebody may still have sent again, and the latest, from which positions go on.
+    # The dead one, which can still be retried, and the latest, from which positions continue.
     assert await kept() == (2, 2)
 
 
-async def _let_one_die(uow):
+async def _make_one_dead(uow):
     await uow._connection.execute(
         text(
             "UPDATE journey_actions SET state = 'dead' WHERE company_id = :company AND id ="

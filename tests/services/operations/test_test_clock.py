@@ -1,4 +1,4 @@
-"""Test clocks: forwards only, all that falls due is done, and nobody is told anything in between."""
+"""Test clocks: they only move forward, and everything due on the way is processed."""
 
 import asyncio
 import random
@@ -43,13 +43,13 @@ async def nights_of(database, company_id: int) -> list[str]:
 
 
 async def state(database, company_id: int) -> tuple[object, ...]:
-    """All that a clock can change, without the times at which it was written."""
-    told = await rows(
+    """Returns everything that advancing a clock can change, without write times."""
+    company = await rows(
         database,
         company_id,
         "SELECT clock_at, next_nightly_run_at, scored_at FROM companies WHERE id = :company",
     )
-    stands = await rows(
+    relationships = await rows(
         database,
         company_id,
         "SELECT customer_id, current_stage, version, next_evaluation_at, engagement_score, risk_score, scored_at"
@@ -57,14 +57,14 @@ async def state(database, company_id: int) -> tuple[object, ...]:
     )
     nights = await nights_of(database, company_id)
     return (
-        [tuple(row) for row in told],
-        [tuple(row) for row in stands],
+        [tuple(row) for row in company],
+        [tuple(row) for row in relationships],
         nights,
         await journeys(database, company_id),
     )
 
 
-async def advanced(database, company_id: int, to: datetime | None, **more):
+async def advance_fully(database, company_id: int, to: datetime | None, **more):
     return await advance(database, company_id, to, actor=Actor("tests"), timeout_seconds=None, **more)
 
 
@@ -73,8 +73,8 @@ async def test_a_clock_does_not_go_backwards(database, found_tenant):
     await ingest(database, tenant.id, [visit(1)])
     before = await state(database, tenant.id)
     with pytest.raises(InvalidInputError) as refused:
-        await advanced(database, tenant.id, T0 - INSTANT)
-    assert [fault.pointer for fault in refused.value.errors] == ["/advance_to"]
+        await advance_fully(database, tenant.id, T0 - INSTANT)
+    assert [error.pointer for error in refused.value.errors] == ["/advance_to"]
     assert await state(database, tenant.id) == before
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
@@ -82,37 +82,37 @@ async def test_a_clock_does_not_go_backwards(database, found_tenant):
 async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     with pytest.raises(InvalidInputError):
-        await advanced(database, tenant.id, LATEST + INSTANT)
+        await advance_fully(database, tenant.id, LATEST + INSTANT)
     assert (await get_company_context(database, tenant.id)).now == T0
 
 
-async def test_a_company_in_real_time_has_no_clock_to_move(database, tenant):
+async def test_the_clock_of_a_company_in_real_time_cannot_be_advanced(database, tenant):
     for to in (T0 + 100_000 * DAY, None):
         with pytest.raises(NoTestClockError):
-            await advanced(database, tenant.id, to)
+            await advance_fully(database, tenant.id, to)
     assert (await get_company_context(database, tenant.id)).company.clock_at is None
 
 
-async def test_a_company_nobody_knows_has_no_clock(database):
+async def test_an_unknown_company_has_no_clock(database):
     with pytest.raises(CompanyNotFoundError):
-        await advanced(database, 2**50, T0)
+        await advance_fully(database, 2**50, T0)
 
 
-async def test_moving_to_the_same_instant_changes_nothing(database, found_tenant):
+async def test_advancing_to_the_same_time_changes_nothing(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1)])
-    await advanced(database, tenant.id, T0 + 100 * DAY)
+    await advance_fully(database, tenant.id, T0 + 100 * DAY)
     before = await state(database, tenant.id)
-    done = await advanced(database, tenant.id, T0 + 100 * DAY)
+    done = await advance_fully(database, tenant.id, T0 + 100 * DAY)
     assert (done.now, done.job.status, done.job.parameters["nights"]) == (T0 + 100 * DAY, "done", 0)
     assert await state(database, tenant.id) == before
 
 
-async def test_a_clock_moved_has_done_all_on_the_way(database, found_tenant):
+async def test_advancing_processes_everything_due_on_the_way(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
     await ingest(database, tenant.id, [visit(1)])
     seen = []
-    done = await advanced(database, tenant.id, T0 + 200 * DAY, on_progress=seen.append)
+    done = await advance_fully(database, tenant.id, T0 + 200 * DAY, on_progress=seen.append)
     moves = [(move[2], move[3]) for move in (await journeys(database, tenant.id))[1]]
     assert moves == [
         ("prospect", T0),
@@ -132,11 +132,11 @@ async def test_a_clock_moved_has_done_all_on_the_way(database, found_tenant):
     assert company.next_nightly_run_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
 
 
-async def test_a_released_company_lives_in_real_time_and_is_caught_up(database, found_tenant):
+async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, found_tenant):
     [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
     tenant = await found_tenant(test_clock=real - 200 * DAY)
     await ingest(database, tenant.id, [visit(1, real - 200 * DAY)])
-    done = await advanced(database, tenant.id, None)
+    done = await advance_fully(database, tenant.id, None)
     assert done.company.clock_at is None
     assert real <= done.now < real + DAY
     assert done.job.parameters["is_release"] is True
@@ -145,22 +145,22 @@ async def test_a_released_company_lives_in_real_time_and_is_caught_up(database, 
     ]
     assert done.company.next_nightly_run_at > done.now
     with pytest.raises(NoTestClockError):
-        await advanced(database, tenant.id, None)
+        await advance_fully(database, tenant.id, None)
 
 
 async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant):
     [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
     tenant = await found_tenant(test_clock=real + DAY)
     with pytest.raises(InvalidInputError) as refused:
-        await advanced(database, tenant.id, None)
-    assert [fault.pointer for fault in refused.value.errors] == ["/release"]
+        await advance_fully(database, tenant.id, None)
+    assert [error.pointer for error in refused.value.errors] == ["/release"]
     assert (await get_company_context(database, tenant.id)).now == real + DAY
 
 
 async def _populated(database, found_tenant, customers: int = 30):
     tenant = await found_tenant(test_clock=T0)
-    told = [visit(customer, T0 - customer * DAY) for customer in range(1, customers + 1)]
-    await ingest(database, tenant.id, told)
+    events = [visit(customer, T0 - customer * DAY) for customer in range(1, customers + 1)]
+    await ingest(database, tenant.id, events)
     return tenant
 
 
@@ -170,11 +170,11 @@ async def _until_done(runner: JobRunner, database, company_id: int, job_id: int)
         await asyncio.gather(*runner._running.values())
 
 
-async def test_what_is_left_when_patience_ends_is_done_by_the_worker_with_the_same_result(
+async def test_a_worker_finishes_a_timed_out_advance_with_the_same_result(
     database, found_tenant, monkeypatch
 ):
     whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
-    await advanced(database, whole.id, T0 + 200 * DAY)
+    await advance_fully(database, whole.id, T0 + 200 * DAY)
     expected = await state(database, whole.id)
     with monkeypatch.context() as patched:
         never = asyncio.Event()
@@ -192,9 +192,9 @@ async def test_what_is_left_when_patience_ends_is_done_by_the_worker_with_the_sa
 
 
 @pytest.mark.parametrize("pages", [1, 2, 3])
-async def test_patience_may_end_after_any_page(pages, database, found_tenant, monkeypatch):
+async def test_an_advance_can_be_interrupted_after_any_page(pages, database, found_tenant, monkeypatch):
     whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
-    await advanced(database, whole.id, T0 + 200 * DAY)
+    await advance_fully(database, whole.id, T0 + 200 * DAY)
     expected = await state(database, whole.id)
     caller = None
 
@@ -204,7 +204,7 @@ async def test_patience_may_end_after_any_page(pages, database, found_tenant, mo
         if not pages:
             caller.cancel()
 
-    caller = asyncio.create_task(advanced(database, cut.id, T0 + 200 * DAY, on_progress=stop))
+    caller = asyncio.create_task(advance_fully(database, cut.id, T0 + 200 * DAY, on_progress=stop))
     with pytest.raises(asyncio.CancelledError):
         await caller
     [job] = await list_jobs(database, cut.id, before=None, limit=10)
@@ -213,66 +213,66 @@ async def test_patience_may_end_after_any_page(pages, database, found_tenant, mo
     assert await state(database, cut.id) == expected
 
 
-async def _told_while_the_clock_moves(database, found_tenant, seed: int) -> str:
-    """An event beside an advance over the day at which the customer lapses: the customer's journey as a word.
+async def _ingest_during_an_advance(database, found_tenant, seed: int) -> str:
+    """Ingests an event during an advance past the day on which the customer lapses.
 
-    Before: the visit at the old time renews them, and nothing lapses. After: at risk at the due instant, and
-    brought back at the new one.
+    Returns "before" if the appointment was applied at the old time, so that the customer did not lapse, and "after" if
+    the customer lapsed at the due time and returned at the new one.
     """
     tenant = await found_tenant(test_clock=T0 + 80 * DAY)
     await ingest(database, tenant.id, [visit(1, T0)])
     chance = random.Random(seed)
-    lead = chance.randint(-25, 25)  # turns of the loop; neither side is always the first
-    is_told = asyncio.Event()
+    lead = chance.randint(-25, 25)  # yields to the event loop, so that neither side is always first
+    is_ingested = asyncio.Event()
 
-    async def tell():
+    async def ingest_event():
         for _ in range(lead):
             await asyncio.sleep(0)
         answers = await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
-        is_told.set()
+        is_ingested.set()
         return answers
 
     async def move():
         if seed == 0:
-            await is_told.wait()
+            await is_ingested.wait()
         for _ in range(-lead):
             await asyncio.sleep(0)
-        return await advanced(database, tenant.id, T0 + 120 * DAY)
+        return await advance_fully(database, tenant.id, T0 + 120 * DAY)
 
-    async def tell_late():
+    async def ingest_event_late():
         if seed == 1:
             await moving
-        return await tell()
+        return await ingest_event()
 
     moving = asyncio.create_task(move())
-    [answer] = await tell_late()
+    [answer] = await ingest_event_late()
     await moving
     assert isinstance(answer, IngestOutcome)
-    return await _when_it_was_told(database, tenant.id)
+    return await _order_of_the_event(database, tenant.id)
 
 
-async def _when_it_was_told(database, company_id: int) -> str:
+async def _order_of_the_event(database, company_id: int) -> str:
     assert await find_violations(database, company_id) == []
-    made = [(move[2], move[3]) for move in (await journeys(database, company_id))[1]]
+    moves = [(move[2], move[3]) for move in (await journeys(database, company_id))[1]]
     before = [("prospect", T0 + 80 * DAY), ("customer", T0 + 80 * DAY)]
     after = [*before, ("at_risk", T0 + 91 * DAY), ("customer", T0 + 120 * DAY)]
-    assert made in (before, after), f"neither before nor after: {made}"
+    assert moves in (before, after), f"neither before nor after: {moves}"
     [(due_at,)] = await rows(
         database,
         company_id,
         "SELECT next_evaluation_at FROM customer_relationships WHERE company_id = :company",
     )
     assert due_at > T0 + 120 * DAY
-    return "before" if made == before else "after"
+    return "before" if moves == before else "after"
 
 
-async def test_what_is_told_while_the_clock_moves_is_told_before_or_after(database, found_tenant):
-    ends = Counter([await _told_while_the_clock_moves(database, found_tenant, seed) for seed in range(60)])
-    print(f"told while the clock moved: {dict(ends)}")
+async def test_an_event_during_an_advance_is_applied_before_or_after_it(database, found_tenant):
+    ends = Counter([await _ingest_during_an_advance(database, found_tenant, seed) for seed in range(60)])
+    print(f"applied during an advance: {dict(ends)}")
     assert ends.keys() == {"before", "after"}
 
 
-async def test_without_holding_the_clock_an_event_would_be_told_in_between(
+async def test_without_the_lock_on_the_clock_an_event_is_applied_in_between(
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant(test_clock=T0 + 80 * DAY)
@@ -282,29 +282,29 @@ async def test_without_holding_the_clock_an_event_would_be_told_in_between(
     async def read_then_be_overtaken(work_companies):
         context = await read(work_companies)
         monkeypatch.undo()
-        await advanced(database, tenant.id, T0 + 120 * DAY)
+        await advance_fully(database, tenant.id, T0 + 120 * DAY)
         return context
 
     monkeypatch.setattr(companies, "_READ_AND_LOCK_CLOCK", text(companies._SELECT))
     monkeypatch.setattr(companies.Companies, "lock_clock", read_then_be_overtaken)
     await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
     with pytest.raises(AssertionError, match="neither before nor after"):
-        await _when_it_was_told(database, tenant.id)
+        await _order_of_the_event(database, tenant.id)
     print("guard removed: detected")
 
 
-async def test_a_thousand_customers_live_through_two_years_in_one_call(database, found_tenant):
+async def test_a_thousand_customers_advance_two_years_in_one_call(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="America/New_York")
     chance = random.Random(11)
-    told = [
+    events = [
         visit(customer, T0 - chance.randint(0, 90) * DAY, number=number)
         for customer in range(1, 1_001)
         for number in range(chance.randint(1, 4))
     ]
-    for start in range(0, len(told), 500):
-        await ingest(database, tenant.id, told[start : start + 500])
+    for start in range(0, len(events), 500):
+        await ingest(database, tenant.id, events[start : start + 500])
     began = perf_counter()
-    done = await advanced(database, tenant.id, T0 + 730 * DAY)
+    done = await advance_fully(database, tenant.id, T0 + 730 * DAY)
     print(f"1,000 customers through two years: {perf_counter() - began:.2f} s, {dict(done.job.counts)}")
     assert (done.job.status, done.job.parameters["nights"]) == ("done", 730)
     assert await find_violations(database, tenant.id) == []
@@ -323,12 +323,12 @@ async def test_a_thousand_customers_live_through_two_years_in_one_call(database,
     assert entered[0][0] == 0
 
     async def scores(uow) -> list[int]:
-        standings, _ = await uow.relationships.lock(range(1, 1_001))
+        relationships, _ = await uow.relationships.lock(range(1, 1_001))
         context = await uow.companies.get_context()
         policy, as_of = context.rulebook.policy, context.company.scored_at
         return [
             customer
-            for customer, each in standings.items()
+            for customer, each in relationships.items()
             if (each.engagement, each.risk)
             != (
                 scoring.engagement(each.relationship.facts, policy, as_of),
