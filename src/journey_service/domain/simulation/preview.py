@@ -39,8 +39,8 @@ class PreviewTotals:
     """Totals of a preview; stages by key.
 
     `moves` counts customers by (from, to), and `samples` lists the first of each pair. `before` and `after` count
-    customers by stage. `remapped` counts those in an archived stage, `overdue` those that the current rules are about to
-    move anyway, and `suppressed` those that a pin keeps from moving. `messages` counts by channel and decision.
+    customers by stage. `remapped` counts those in an archived stage, `overdue` those that the current rules are about
+    to move anyway, and `suppressed` those that a pin keeps from moving. `messages` counts by channel and decision.
     """
 
     customers: int = 0

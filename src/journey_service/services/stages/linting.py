@@ -60,4 +60,4 @@ def _lint(key: _CacheKey, pointers: tuple[tuple[str, str], ...]) -> tuple[Linter
 
 @lru_cache(maxsize=256)
 def _lint_cached(key: _CacheKey, pointers: tuple[tuple[str, str], ...]) -> tuple[LinterFinding, ...]:
-    return lint(key.rulebook, places=dict(pointers)).findings
+    return lint(key.rulebook, pointers=dict(pointers)).findings

@@ -1,4 +1,4 @@
-"""The linter of stage maps: a search over histories of events, and what can be said without one."""
+"""Linter of stage maps: a search over event histories, and checks of the rules alone."""
 
 from journey_service.domain.simulation.linter.report import FindingSeverity, LinterFinding, LinterReport, lint
 

@@ -1,4 +1,4 @@
-"""The history of one customer, told event by event: what happens in it, and what shows that it is true."""
+"""Event histories of one customer: the steps of the search, and the examples that prove its findings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook
 
 
-class Waiting(NamedTuple):
-    """Time passes until an instant."""
+class WaitUntil(NamedTuple):
+    """Part of a step: time advances to `until`."""
 
     until: datetime
 
 
 class SimulatedEvent(NamedTuple):
-    """The same thing is told so many times, now; it happened that much earlier."""
+    """Part of a step: an event is received `times` times now, and occurred `late` earlier."""
 
     event: Event
     times: int = 1
     late: timedelta = timedelta(0)
 
 
-SimulationStep: TypeAlias = Sequence[Waiting | SimulatedEvent]
-"""What happens next to a customer."""
+SimulationStep: TypeAlias = Sequence[WaitUntil | SimulatedEvent]
+"""What happens next to a simulated customer."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """The same thing, told at one instant so many times, each time as an event of its own."""
+    """Event that is received `times` times at one time, each time under an id of its own."""
 
     at: datetime
     event: Event
@@ -40,58 +40,58 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class ExampleHistory:
-    """A true history: what was told, in order, and until when time passes afterwards."""
+    """Example of an event history: the events in order of receipt, and the time advanced to afterwards."""
 
-    told: tuple[HistoryEntry, ...]
+    entries: tuple[HistoryEntry, ...]
     until: datetime
 
     @property
     def size(self) -> int:
-        """How many events it holds, repeated ones counted."""
-        return sum(told.times for told in self.told)
+        """Number of events, including repetitions."""
+        return sum(entry.times for entry in self.entries)
 
     def events(self) -> Iterator[tuple[datetime, Event]]:
-        """Each event with the instant at which it is told, under an id of its own."""
+        """Yields each event with its time of receipt, under an id of its own."""
         number = 0
-        for told in self.told:
-            for _ in range(told.times):
+        for entry in self.entries:
+            for _ in range(entry.times):
                 number += 1
-                yield told.at, told.event._replace(event_id=str(number))
+                yield entry.at, entry.event._replace(event_id=str(number))
 
-    def replay(self, rulebook: Rulebook, journeys: type[Journey] = Journey) -> Journey:
-        """The journey that the history makes; takes as long as `size` events take."""
-        journey = journeys.open(self.told[0].event.customer_id, rulebook, self.told[0].at)
+    def replay(self, rulebook: Rulebook, journey_type: type[Journey] = Journey) -> Journey:
+        """Returns the journey that results from the history. Takes time in proportion to `size`."""
+        journey = journey_type.open(self.entries[0].event.customer_id, rulebook, self.entries[0].at)
         for at, event in self.events():
             journey.apply_event(event, at)
         journey.advance_to(self.until)
         return journey
 
 
-class Past(NamedTuple):
-    """What was told of a customer, newest first: histories that begin alike share their beginning."""
+class HistoryNode(NamedTuple):
+    """Linked list of history entries, newest first: histories with the same beginning share it."""
 
-    before: "Past | None"
-    told: HistoryEntry
+    previous: "HistoryNode | None"
+    entry: HistoryEntry
 
-    def witness(self, until: datetime) -> ExampleHistory:
-        """The history so far, and until when time has passed."""
-        told: list[HistoryEntry] = []
-        past: Past | None = self
-        while past is not None:
-            told.append(past.told)
-            past = past.before
-        return ExampleHistory(tuple(reversed(told)), until)
+    def to_example(self, until: datetime) -> ExampleHistory:
+        """Returns the history up to this entry as an example."""
+        entries: list[HistoryEntry] = []
+        node: HistoryNode | None = self
+        while node is not None:
+            entries.append(node.entry)
+            node = node.previous
+        return ExampleHistory(tuple(reversed(entries)), until)
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
-    """A customer who was brought somewhere: where they stand, as of when, and by which history."""
+class ReachedCustomer:
+    """State of a customer that the search has reached, its time, and the history that leads to it."""
 
     relationship: Relationship
     now: datetime
-    past: Past | None
+    history: HistoryNode | None
 
     @property
     def facts(self) -> Facts:
-        """What is known of their doings."""
+        """The facts of the customer."""
         return self.relationship.facts

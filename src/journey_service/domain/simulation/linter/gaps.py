@@ -1,4 +1,4 @@
-"""The values between those that the rules of a map ask for: nobody who has one is claimed by any stage."""
+"""Gaps: values between the thresholds of the stages of one kind that no rule covers."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -7,94 +7,94 @@ from typing import NamedTuple
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.value_ranges import (
-    Spans,
-    accepted,
-    both,
-    either,
+    Intervals,
+    accepted_values,
     hull,
-    new_transitions,
-    possible,
+    intersect,
+    possible_values,
     rates,
+    rule_text,
+    unite,
 )
 from journey_service.domain.stages.rules import TRIGGERS, ConditionField, Rule, Trigger
 from journey_service.domain.stages.stage_map import Stage, StageKind
 
-# Days in a stage begin again in each, so those of two stages are nothing to compare.
-_COMPARED = tuple(t for t in TRIGGERS.values() if not t.on_event and t.name != "days_in_stage")
+# The days in a stage start again in every stage, so those of different stages cannot be compared.
+_COMPARED_TRIGGERS = tuple(t for t in TRIGGERS.values() if not t.on_event and t.name != "days_in_stage")
 
 
 class RuleGap(NamedTuple):
-    """Values that no rule accepts, with the stages and rules on either side of them."""
+    """Values that no rule accepts, with the stages and the rule on either side of them."""
 
     above: Stage
-    place: int
+    rule_index: int
     below: Stage
     message: str
 
 
-class _Claim(NamedTuple):
-    """What one rule accepts of its trigger's values."""
+class _RuleValues(NamedTuple):
+    """Values that one rule accepts."""
 
     stage: Stage
-    place: int
-    spans: Spans
+    rule_index: int
+    intervals: Intervals
 
     @property
     def rule(self) -> Rule:
-        return self.stage.rules[self.place]
+        return self.stage.rules[self.rule_index]
 
 
 def gaps(rulebook: Rulebook) -> Iterator[RuleGap]:
-    """What the stages of one kind leave out between the least and the greatest value they ask for."""
+    """Yields the values that the stages of one kind leave out between their lowest and highest thresholds."""
     stage_map, policy = rulebook
     for kind in StageKind:
         stages = [stage for stage in stage_map.active if stage.kind is kind]
-        for trigger in _COMPARED:
-            yield from _left_out(stages, trigger, kind, policy)
+        for trigger in _COMPARED_TRIGGERS:
+            yield from _gaps_of(stages, trigger, kind, policy)
 
 
-def _left_out(
+def _gaps_of(
     stages: list[Stage], trigger: Trigger, kind: StageKind, policy: CompanyPolicy
 ) -> Iterator[RuleGap]:
     field = trigger.fields[0]
-    having = possible(trigger, field, policy, kind)
-    claims = [
-        _Claim(stage, index, _accepted_by(rule, hull(having)))
+    possible = possible_values(trigger, field, policy, kind)
+    rules = [
+        _RuleValues(stage, index, _accepted_by(rule, hull(possible)))
         for stage in stages
         for index, rule in enumerate(stage.rules)
         if rule.trigger is trigger
     ]
-    claims = [claim for claim in claims if claim.spans]
-    claimed = either(span for claim in claims for span in claim.spans)
-    if len(claims) == 1:
-        return  # `!=3` means what it says
-    for (_, low), (high, _) in pairwise(claimed):
-        if not both(((low + 1, high - 1),), having):
+    rules = [each for each in rules if each.intervals]
+    if len(rules) == 1:
+        return  # a single rule such as `!=3` leaves its values out on purpose
+    covered = unite(interval for each in rules for interval in each.intervals)
+    for (_, low), (high, _) in pairwise(covered):
+        if not intersect(((low + 1, high - 1),), possible):
             continue  # no customer can have such a value
-        above = next(claim for claim in claims if any(first == high for first, _ in claim.spans))
-        below = next(claim for claim in claims if any(final == low for _, final in claim.spans))
+        above = next(each for each in rules if any(first == high for first, _ in each.intervals))
+        below = next(each for each in rules if any(final == low for _, final in each.intervals))
         yield RuleGap(
             above.stage,
-            above.place,
+            above.rule_index,
             below.stage,
-            f"{trigger.name} {_told(field, low + 1, high - 1)} is claimed by no {kind} stage: "
-            f"{below.stage.key!r} asks for {new_transitions(below.rule)}, {above.stage.key!r} for {new_transitions(above.rule)}, "
-            "and customers between the two stay where they are.",
+            f"No {kind} stage covers {trigger.name} {_range_text(field, low + 1, high - 1)}: {below.stage.key!r} "
+            f"requires {rule_text(below.rule)}, {above.stage.key!r} requires {rule_text(above.rule)}, and customers "
+            "in between stay in their stage. Extend one of the two rules to close the gap.",
         )
 
 
-def _accepted_by(rule: Rule, among: Spans) -> Spans:
+def _accepted_by(rule: Rule, among: Intervals) -> Intervals:
     for condition in rule.conditions:
-        among = accepted(condition, among) if among else ()
+        among = accepted_values(condition, among) if among else ()
     return among
 
 
-def _told(field: ConditionField, low: int, high: int) -> str:
-    ends = [_number(field, low), _number(field, high)]
+def _range_text(field: ConditionField, low: int, high: int) -> str:
+    ends = [_number_text(field, low), _number_text(field, high)]
     return ends[0] if ends[0] == ends[1] else f"from {ends[0]} to {ends[1]}"
 
 
-def _number(field: ConditionField, units: int) -> str:
+def _number_text(field: ConditionField, units: int) -> str:
     if field is ConditionField.RATE:
         return f"{float(rates()[units]):.4g}"
     return str(units) if field.units == 1 else f"{units / field.units:.2f}"

@@ -1,23 +1,27 @@
-"""What is wrong with a stage map before anybody uses it: stages nobody gets into, or never out of."""
+"""The linter: findings about a stage map before it is used, as messages for the people who edit it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook, Transition
 from journey_service.domain.simulation.linter.event_histories import ExampleHistory
-from journey_service.domain.simulation.linter.evidence import deciding_rule, held_in, kept_by
+from journey_service.domain.simulation.linter.evidence import (
+    deciding_rule,
+    rules_preventing_return,
+    stages_where_held,
+)
 from journey_service.domain.simulation.linter.gaps import gaps
-from journey_service.domain.simulation.linter.precedence import Precedence
-from journey_service.domain.simulation.linter.search import Exploration, FlipFlop, Relapse, explore
+from journey_service.domain.simulation.linter.precedence import RulePrecedence
+from journey_service.domain.simulation.linter.search import FlipFlop, Relapse, SearchResult, explore
 from journey_service.domain.simulation.linter.traps import is_trap
-from journey_service.domain.simulation.linter.value_ranges import new_transitions
+from journey_service.domain.simulation.linter.value_ranges import rule_text
 from journey_service.domain.stages.stage_map import Stage
 
 
 class FindingSeverity(StrEnum):
-    """Whether a map cannot be meant so, or is only seldom wise."""
+    """Severity of a finding: errors reject a map, warnings do not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,10 +29,10 @@ class FindingSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinterFinding:
-    """One thing wrong with a map.
+    """Defect of a stage map.
 
-    `pointer` is the JSON pointer of the stage or rule; `stages` are the keys concerned, the first one is the
-    one the finding is about; none for the map as a whole.
+    `pointer` is the JSON pointer of the stage or rule. `stages` are the keys of the stages concerned, the one that the
+    finding is about first; empty for a finding about the whole map.
     """
 
     severity: FindingSeverity
@@ -40,185 +44,202 @@ class LinterFinding:
 
 @dataclass(frozen=True, slots=True)
 class LinterReport:
-    """All that was found, errors first, then in map order; and the proof for what was not.
+    """Findings of the linter, errors first, then in map order.
 
-    `witnesses` gives for every stage that was reached, the start stage among them, a history of events that
-    leads into it.
+    `examples` holds an event history for every stage that was reached, the start stage included, which leads into it.
     """
 
     findings: tuple[LinterFinding, ...]
-    witnesses: Mapping[str, ExampleHistory]
+    examples: Mapping[str, ExampleHistory]
 
     @property
     def errors(self) -> tuple[LinterFinding, ...]:
-        """What a map must not be used with."""
+        """The findings that reject the map."""
         return tuple(finding for finding in self.findings if finding.severity is FindingSeverity.ERROR)
 
     @property
     def warnings(self) -> tuple[LinterFinding, ...]:
-        """What is allowed but seldom wise."""
+        """The findings that do not reject the map."""
         return tuple(finding for finding in self.findings if finding.severity is FindingSeverity.WARNING)
 
 
 def lint(
-    rulebook: Rulebook, *, places: Mapping[str, str] | None = None, journeys: type[Journey] = Journey
+    rulebook: Rulebook, *, pointers: Mapping[str, str] | None = None, journey_type: type[Journey] = Journey
 ) -> LinterReport:
-    """Look a map over.
+    """Checks a stage map for defects.
 
-    `places` gives the JSON pointer of each stage by key, by default its place in the map; `journeys` what
-    reads the rules. What the search finds holds for that reading; what is said of precedence without trying
-    (why a stage is unreachable, which rules are shadowed) is said of the service's own.
+    `pointers` are the JSON pointers of the stages by key, by default their indexes in the map. `journey_type` decides
+    the moves of the search; findings derived from the rules alone (unreachable stages, shadowed rules) assume the
+    service's own decision function.
     """
     stage_map = rulebook.stage_map
-    if places is None:
-        places = {stage.key: f"/{index}" for index, stage in enumerate(stage_map.stages)}
-    return _Linter(rulebook, places, journeys).report()
+    if pointers is None:
+        pointers = {stage.key: f"/{index}" for index, stage in enumerate(stage_map.stages)}
+    return _Linter(rulebook, pointers, journey_type).report()
 
 
 class _Linter:
-    """A map, where its parts are written, and what the search has seen of it."""
+    """Linter of one map: the search result, the precedence of the rules, and the messages of the findings."""
 
-    def __init__(self, rulebook: Rulebook, places: Mapping[str, str], journeys: type[Journey]) -> None:
+    def __init__(self, rulebook: Rulebook, pointers: Mapping[str, str], journey_type: type[Journey]) -> None:
         self._rulebook = rulebook
         self._stage_map = rulebook.stage_map
-        self._places = places
-        self._precedence = Precedence(rulebook)
-        self._ruled = [s for s in self._stage_map.active if s.rules and s is not self._stage_map.start]
-        self._hopeless = {
+        self._pointers = pointers
+        self._precedence = RulePrecedence(rulebook)
+        self._with_rules = [s for s in self._stage_map.active if s.rules and s is not self._stage_map.start]
+        self._unreachable = {
             stage.key: reasons
-            for stage in self._ruled
-            if (reasons := self._precedence.why_unreachable(stage)) is not None
+            for stage in self._with_rules
+            if (reasons := self._precedence.unreachable_reasons(stage)) is not None
         }
-        goals = {stage.key for stage in self._ruled} - self._hopeless.keys()
-        self._seen: Exploration = explore(rulebook, goals, journeys)
+        goals = {stage.key for stage in self._with_rules} - self._unreachable.keys()
+        self._search: SearchResult = explore(rulebook, goals, journey_type)
 
     def report(self) -> LinterReport:
+        """Returns the report of the map."""
         ranks = {stage.key: rank for rank, stage in enumerate(self._stage_map.stages)}
 
-        def place(finding: LinterFinding) -> tuple[bool, int]:
-            return finding.severity is not FindingSeverity.ERROR, ranks[
-                finding.stages[0]
-            ] if finding.stages else -1
+        def sort_key(finding: LinterFinding) -> tuple[bool, int]:
+            rank = ranks[finding.stages[0]] if finding.stages else -1
+            return finding.severity is not FindingSeverity.ERROR, rank
 
-        return LinterReport(tuple(sorted(self._findings(), key=place)), dict(self._seen.witnesses))
+        return LinterReport(tuple(sorted(self._findings(), key=sort_key)), dict(self._search.examples))
 
     def _findings(self) -> Iterator[LinterFinding]:
-        yield from self._of_the_map()
-        for stage in self._ruled:
-            if stage.key in self._seen.witnesses:
-                yield from self._shadowed(stage)
+        yield from self._map_findings()
+        for stage in self._with_rules:
+            if stage.key in self._search.examples:
+                yield from self._shadowed_rules(stage)
             else:
-                yield self._error(
-                    "unreachable_stage", self._places[stage.key], (stage.key,), self._why(stage)
-                )
-        for flip_flop in self._seen.flip_flops.values():
+                yield self._unreachable_stage(stage)
+        for flip_flop in self._search.flip_flops.values():
             yield self._flip_flop(flip_flop)
-        for relapse in self._seen.relapses.values():
-            if (relapse.risk, relapse.to_stage) not in self._seen.flip_flops:
+        for relapse in self._search.relapses.values():
+            if (relapse.risk, relapse.to_stage) not in self._search.flip_flops:
                 yield self._relapse(relapse)
         for stage in self._stage_map.risk_descending:
-            if stage.key in self._seen.witnesses and stage.key not in self._seen.left:
+            if stage.key in self._search.examples and stage.key not in self._search.left:
                 yield self._no_way_back(stage)
             else:
                 yield from self._traps(stage)
         for gap in gaps(self._rulebook):
             stages = tuple(dict.fromkeys((gap.above.key, gap.below.key)))
-            yield self._warning("gap", self._rule_place(gap.above, gap.place), stages, gap.message)
+            yield self._warning("gap", self._rule_pointer(gap.above, gap.rule_index), stages, gap.message)
 
-    # ---- the map as a whole
+    # ---- the whole map
 
-    def _of_the_map(self) -> Iterator[LinterFinding]:
-        whole = next(iter(self._places.values())).rpartition("/")[0]
+    def _map_findings(self) -> Iterator[LinterFinding]:
+        map_pointer = next(iter(self._pointers.values())).rpartition("/")[0]
         for text in self._stage_map.warnings:
-            yield self._warning("stage_count", whole, (), text)
+            yield self._warning("stage_count", map_pointer, (), text)
         if not self._stage_map.risk_descending:
-            text = "No active stage is of kind 'risk': nobody ever counts as at risk, however long they stay away."
-            yield self._warning("no_risk_stage", whole, (), text)
+            text = (
+                "The map has no active stage of kind 'risk', so customers never count as at risk, however long they "
+                "stay away. Add a risk stage."
+            )
+            yield self._warning("no_risk_stage", map_pointer, (), text)
         for stage in self._stage_map.active:
             if not stage.rules and stage is not self._stage_map.start:
-                text = f"{stage.key!r} has no rules: only people move customers there."
-                yield self._warning("by_hand_only", self._places[stage.key], (stage.key,), text)
+                text = (
+                    f"Stage {stage.key!r} has no rules, so customers only enter it by manual moves. "
+                    "Add a rule if this is not intended."
+                )
+                yield self._warning("by_hand_only", self._pointers[stage.key], (stage.key,), text)
 
-    # ---- ways in
+    # ---- entries
 
-    def _why(self, stage: Stage) -> str:
-        reasons = self._hopeless.get(stage.key)
+    def _unreachable_stage(self, stage: Stage) -> LinterFinding:
+        reasons = self._unreachable.get(stage.key)
         if reasons is not None:
-            return f"Nobody ever gets into {stage.key!r}: {'; and '.join(why.message for why in reasons)}."
-        text = f"No history of events was found that leads into {stage.key!r} by {_all_rules(stage)}"
-        keys = held_in(self._rulebook, stage, self._seen.customers)
-        if keys:
-            text = f"{text}: whenever that held, the customer was in {_listed(keys, 'or')} and stayed there"
-        if not self._seen.is_thorough:
-            text = f"{text}; the map is too large for all histories to be tried"
-        return f"{text}."
+            text = f"No customer can ever enter {stage.key!r}: {'; and '.join(rule.message for rule in reasons)}."
+        else:
+            text = f"No sequence of events was found that leads into {stage.key!r} by {_all_rules(stage)}."
+            keys = stages_where_held(self._rulebook, stage, self._search.customers)
+            if keys:
+                text = (
+                    f"{text} Whenever that held, the customer was in {_listed(keys, 'or')} and stayed there."
+                )
+            text = self._with_limit(text)
+        text = f"{text} Change its rules, or those of the stages that take precedence."
+        return self._error("unreachable_stage", self._pointers[stage.key], (stage.key,), text)
 
-    def _shadowed(self, stage: Stage) -> Iterator[LinterFinding]:
+    def _shadowed_rules(self, stage: Stage) -> Iterator[LinterFinding]:
         for index in range(len(stage.rules)):
-            never = self._precedence.why_never(stage, index)
-            if never is not None:
-                stages = (stage.key,) if never.by == stage.key else (stage.key, never.by)
-                text = f"This rule of {stage.key!r} never decides: {never.message}."
-                yield self._warning("shadowed_rule", self._rule_place(stage, index), stages, text)
+            dead_rule = self._precedence.find_dead_rule(stage, index)
+            if dead_rule is not None:
+                stages = (stage.key,) if dead_rule.by == stage.key else (stage.key, dead_rule.by)
+                text = f"This rule of {stage.key!r} never decides: {dead_rule.message}. Change or remove it."
+                yield self._warning("shadowed_rule", self._rule_pointer(stage, index), stages, text)
 
-    # ---- ways back and forth
+    # ---- flip-flops
 
-    def _flip_flop(self, seen: FlipFlop) -> LinterFinding:
-        pointer, rule = self._decided(seen.back)
+    def _flip_flop(self, flip_flop: FlipFlop) -> LinterFinding:
+        pointer, rule = self._deciding_rule(flip_flop.back)
+        stages = (flip_flop.stage, flip_flop.through)
         text = (
-            f"A customer who leaves {seen.stage!r} for {seen.through!r} is taken back to {seen.stage!r} at the "
-            f"same instant{rule}, with nothing happening in between"
+            f"A customer who leaves {flip_flop.stage!r} for {flip_flop.through!r} is moved back to {flip_flop.stage!r} "
+            f"at the same time{rule}, without an event in between. "
         )
-        if seen.is_late:
-            text = f"{text}; seen where a visit was reported late"
-            return self._warning("flip_flop", pointer, (seen.stage, seen.through), f"{text}.")
-        return self._error("flip_flop", pointer, (seen.stage, seen.through), f"{text}.")
+        if flip_flop.is_late:
+            text = (
+                f"{text}This was seen only when an appointment was reported late. Change one of the two rules if late "
+                "reports are common."
+            )
+            return self._warning("flip_flop", pointer, stages, text)
+        text = f"{text}Change one of the two rules so that they do not hold at the same time."
+        return self._error("flip_flop", pointer, stages, text)
 
-    def _relapse(self, seen: Relapse) -> LinterFinding:
-        pointer, rule = self._decided(seen.back)
-        when = {0: "at once", 1: "a day later"}.get(seen.days, f"{seen.days} days later")
+    def _relapse(self, relapse: Relapse) -> LinterFinding:
+        pointer, rule = self._deciding_rule(relapse.back)
+        when = {0: "at once", 1: "a day later"}.get(relapse.days, f"{relapse.days} days later")
         text = (
-            f"A customer whom a visit has brought back to {seen.to_stage!r} can be in {seen.risk!r} {when}{rule}, "
-            "with nothing happening in between."
+            f"A customer who returns to {relapse.to_stage!r} by an appointment can be in {relapse.risk!r} {when}{rule}"
+            ", without an event in between. Change this rule so that a return lasts longer."
         )
-        return self._warning("flip_flop", pointer, (seen.risk, seen.to_stage), text)
+        return self._warning("flip_flop", pointer, (relapse.risk, relapse.to_stage), text)
+
+    # ---- risk stages without a return
 
     def _no_way_back(self, stage: Stage) -> LinterFinding:
-        text = f"No completed appointment takes a customer out of {stage.key!r} again"
-        rules = kept_by(self._rulebook, stage, self._seen.customers)
+        text = f"No completed appointment returns a customer from {stage.key!r}."
+        rules = rules_preventing_return(self._rulebook, stage, self._search.customers)
         if rules:
-            text = f"{text}: after every one that was tried, {_listed(rules, 'or', quote=False)} still held"
-        if not self._seen.is_thorough:
-            text = f"{text}; the map is too large for all histories to be tried"
-        return self._error("no_way_back", self._places[stage.key], (stage.key,), f"{text}.")
+            text = f"{text} After every appointment that was tried, {_listed(rules, 'or', quote=False)} still held."
+        text = f"{self._with_limit(text)} Change the rules so that an appointment ends them."
+        return self._error("no_way_back", self._pointers[stage.key], (stage.key,), text)
 
     def _traps(self, stage: Stage) -> Iterator[LinterFinding]:
         for index, rule in enumerate(stage.rules):
             if is_trap(rule, self._rulebook.policy):
                 text = (
-                    f"Whoever is in {stage.key!r} when {new_transitions(rule)} holds never gets out again: it holds on, "
-                    "whatever appointments are completed."
+                    f"A customer in {stage.key!r} for whom {rule_text(rule)} holds can never leave the stage, because "
+                    "no appointment ends this rule. Change or remove it."
                 )
-                yield self._error("trap", self._rule_place(stage, index), (stage.key,), text)
+                yield self._error("trap", self._rule_pointer(stage, index), (stage.key,), text)
 
-    # ---- how it is said
+    # ---- messages
 
-    def _rule_place(self, stage: Stage, index: int) -> str:
-        place = f"{self._places[stage.key]}/auto_rules"
-        return place if len(stage.rules) == 1 else f"{place}/any/{index}"
+    def _with_limit(self, text: str) -> str:
+        if self._search.is_thorough:
+            return text
+        return f"{text} The map is too large to try all sequences of events."
 
-    def _decided(self, move: Transition) -> tuple[str, str]:
-        """Where the rule that decided on a move is written, and what to say of it."""
+    def _rule_pointer(self, stage: Stage, index: int) -> str:
+        pointer = f"{self._pointers[stage.key]}/auto_rules"
+        return pointer if len(stage.rules) == 1 else f"{pointer}/any/{index}"
+
+    def _deciding_rule(self, move: Transition) -> tuple[str, str]:
+        """Returns the pointer of the rule that decided a move, and a phrase that names the rule."""
         stage, index = self._stage_map.by_key[move.to_stage], deciding_rule(move)
         if index is None:
-            return self._places[stage.key], ""
-        rule = new_transitions(stage.rules[index])
-        for own, asked in zip(
+            return self._pointers[stage.key], ""
+        rule = rule_text(stage.rules[index])
+        for written, evaluated in zip(
             stage.rules[index].conditions, move.reasons[-1].rules[index].conditions, strict=True
         ):
-            if own.text != asked.condition:
-                rule = f"{rule.replace(own.text, asked.condition)} (so says `retention_days`)"
-        return self._rule_place(stage, index), f" by {rule}"
+            if written.text != evaluated.condition:
+                rule = f"{rule.replace(written.text, evaluated.condition)} (set by `retention_days`)"
+        return self._rule_pointer(stage, index), f" by {rule}"
 
     @staticmethod
     def _error(code: str, pointer: str, stages: tuple[str, ...], message: str) -> LinterFinding:
@@ -230,9 +251,9 @@ class _Linter:
 
 
 def _all_rules(stage: Stage) -> str:
-    return _listed([new_transitions(rule) for rule in stage.rules], "or", quote=False)
+    return _listed([rule_text(rule) for rule in stage.rules], "or", quote=False)
 
 
-def _listed(names: "tuple[str, ...] | list[str]", word: str, *, quote: bool = True) -> str:
-    told = [repr(name) if quote else name for name in names]
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} {word} {told[-1]}"
+def _listed(names: Sequence[str], word: str, *, quote: bool = True) -> str:
+    texts = [repr(name) if quote else name for name in names]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {word} {texts[-1]}"

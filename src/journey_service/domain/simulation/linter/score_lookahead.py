@@ -1,4 +1,4 @@
-"""Looking at a journey at every instant at which a score changes, rather than where an answer does."""
+"""Journeys that are evaluated at every change of a score, not only where a condition changes."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,8 +13,8 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, StageReason
 from journey_service.domain.stages.compiled_rules import CompiledRule
 
-_FAR: Final = 64
-"""How many instants a score is followed ahead."""
+_MAX_SCORE_STEPS: Final = 64
+"""Score changes followed ahead; at the limit, the evaluation is scheduled early."""
 
 Score: TypeAlias = Callable[[Facts, CompanyPolicy, datetime], object]
 
@@ -25,27 +25,27 @@ _SCORES: Final[Mapping[str, Score]] = {
 }
 
 
-def with_score_lookahead(journeys: type[Journey]) -> type[Journey]:
-    """The same journeys, decided on alike, and looked at more often.
+def with_score_lookahead(journey_type: type[Journey]) -> type[Journey]:
+    """Returns a journey type with the same decisions and more evaluations.
 
-    Another reading of the rules is left as it is: it knows best when to look again.
+    A journey type with another decision function is returned unchanged: it schedules its own evaluations.
     """
-    if journeys.decide is not decide:
-        return journeys
-    return type(journeys.__name__, (journeys,), {"decide": staticmethod(_decide)})
+    if journey_type.decide is not decide:
+        return journey_type
+    return type(journey_type.__name__, (journey_type,), {"decide": staticmethod(_decide)})
 
 
 def _decide(
     relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None = None
 ) -> Decision:
-    return _Attentive(relationship, rulebook, now, event)
+    return _LookaheadDecision(relationship, rulebook, now, event)
 
 
-class _Attentive(Decision):
-    """The same decision, with a next time that is earlier where a score is asked for.
+class _LookaheadDecision(Decision):
+    """Decision whose next evaluation is at the next change of a score.
 
-    The service follows a score ahead to where it changes the answer to a question. Here it is followed to
-    where it changes at all, once for all questions: a map may ask many.
+    The service follows a score to where it changes the result of a rule. Here it is followed to its next change, once
+    for all rules: a map may have many.
     """
 
     __slots__ = ("_upcoming",)
@@ -58,16 +58,20 @@ class _Attentive(Decision):
 
     @property
     def reasons(self) -> tuple[StageReason, ...]:
-        """The stage moved to and its rules; the others that were looked at are nobody's concern here."""
+        """The entered stage and its rules; other evaluated stages are omitted."""
         if self._compiled_stage is None or self.move is None:
             return ()
-        stage, questions = self._compiled_stage.evaluated_stages(self.move)[-1]
-        rules = tuple([self._reason(question) for question in questions])
+        stage, compiled_rules = self._compiled_stage.evaluated_stages(self.move)[-1]
+        rules = tuple([self._reason(rule) for rule in compiled_rules])
         return (StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules),)
 
-    def _score_change(self, question: CompiledRule, before: datetime | None) -> datetime | None:
-        trigger, test = question.trigger, question.conditions[0]
-        if trigger == "risk_score" and self._is_out_of_reach(test, before) and not test.passes(self):
+    def _score_change(self, rule: CompiledRule, before: datetime | None) -> datetime | None:
+        trigger, condition = rule.trigger, rule.conditions[0]
+        if (
+            trigger == "risk_score"
+            and self._is_out_of_reach(condition, before)
+            and not condition.passes(self)
+        ):
             return None
         if trigger not in self._upcoming:
             self._upcoming[trigger] = self._next_change(trigger)
@@ -77,7 +81,7 @@ class _Attentive(Decision):
     def _next_change(self, trigger: str) -> datetime | None:
         read, at = _SCORES[trigger], self.now
         value = read(self._facts, self._policy, at)
-        for _ in range(_FAR):
+        for _ in range(_MAX_SCORE_STEPS):
             step = self._next_score_instant(trigger, at)
             if step is None:
                 return None

@@ -1,8 +1,8 @@
-"""The search over event histories: which stages they lead into, and what goes wrong on the way.
+"""Search over event histories for the stages that they lead into, and for defects on the way.
 
-Nothing is decided here. Concrete customers are taken through the real journey, step by step, and what the
-journey writes is noted. Customers who are alike to the map are followed once; stages take turns, so that a
-stage that was just reached is looked into at once. The work is bounded by a number of decisions.
+Simulated customers take steps on real journeys, and the moves made are recorded. Customers who are equivalent under the
+map are followed once. The stages take turns, so that a newly reached stage is explored at once. The number of decisions
+is limited.
 """
 
 from collections import deque
@@ -16,40 +16,44 @@ from typing import Final, NamedTuple
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, Transition
-from journey_service.domain.simulation.linter.event_histories import Customer, ExampleHistory, SimulationStep
-from journey_service.domain.simulation.linter.next_steps import BEGINNING, NextSteps
+from journey_service.domain.simulation.linter.event_histories import (
+    ExampleHistory,
+    ReachedCustomer,
+    SimulationStep,
+)
+from journey_service.domain.simulation.linter.next_steps import START_TIME, NextSteps
 from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
 from journey_service.domain.simulation.linter.simulated_customer import MoveSequence, SimulatedCustomer
 
-BUDGET: Final = 8_000
-"""How many decisions a search takes at most on a small map; a large one has fewer, as each costs more."""
+MAX_DECISIONS: Final = 8_000
+"""Decisions of one search on a small map; a large map has fewer, because each decision costs more."""
 
-_IN_VAIN: Final = 5_000
-"""After so many decisions that showed nothing new a search is given up before its budget is spent."""
+_MAX_FRUITLESS_DECISIONS: Final = 5_000
+"""Decisions without a new result after which a search ends early."""
 
-SOON: Final = timedelta(days=7)
-"""Back at risk within so short a time, a return was none."""
+RELAPSE_WINDOW: Final = timedelta(days=7)
+"""Time after a return within which a move into a risk stage is reported as a relapse."""
 
-_AFTERWARDS: Final = 400
-"""How many more decisions are taken once all was found: for what goes wrong elsewhere."""
-_AFTERWARDS_BY_STAGE: Final = 1_600
-"""The same where stages give different days of retention: then a return may end in other days."""
-_PROBES: Final = 8
-"""How many returns from one stage to another are watched for what follows."""
+_EXTRA_DECISIONS: Final = 400
+"""Further decisions after everything was found, to detect other defects."""
+_EXTRA_DECISIONS_WITH_RETENTION: Final = 1_600
+"""Like `_EXTRA_DECISIONS`, for maps with different `retention_days`: a return can then end at different times."""
+_MAX_WATCHED_RETURNS: Final = 8
+"""Returns between one pair of stages that are watched for a relapse."""
 
 
 class FlipFlop(NamedTuple):
-    """A stage was left and entered again at one instant, nothing happening in between."""
+    """A stage that a customer leaves and enters again at the same time, without an event in between."""
 
     stage: str
     through: str
     back: Transition
     is_late: bool
-    """Seen only where a visit was told late."""
+    """Whether it was seen only when an appointment was reported late."""
 
 
 class Relapse(NamedTuple):
-    """A return into a progress stage after which a risk stage took the customer by itself, and soon."""
+    """A return to a progress stage that is followed by a move into a risk stage without an event, within days."""
 
     to_stage: str
     risk: str
@@ -58,185 +62,190 @@ class Relapse(NamedTuple):
 
 
 @dataclass(slots=True)
-class Exploration:
-    """What was seen: a history into each stage reached, the risk stages left by a return, and the faults."""
+class SearchResult:
+    """Result of a search: an example for each reached stage, the risk stages left by a return, and defects."""
 
-    witnesses: dict[str, ExampleHistory] = field(default_factory=dict)
+    examples: dict[str, ExampleHistory] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     flip_flops: dict[tuple[str, str], FlipFlop] = field(default_factory=dict)
     relapses: dict[tuple[str, str], Relapse] = field(default_factory=dict)
-    customers: list[Customer] = field(default_factory=list)
-    """Everybody who was worth following."""
+    customers: list[ReachedCustomer] = field(default_factory=list)
+    """The customers that the search has reached and followed, without equivalent ones."""
     decisions: int = 0
     is_thorough: bool = True
-    """Whether everybody who differs plainly from all others was followed, rather than given up."""
+    """Whether every customer with a primary key of their own was followed before the search ended."""
 
 
-def explore(rulebook: Rulebook, goals: AbstractSet[str], journeys: type[Journey] = Journey) -> Exploration:
-    """Look for histories that lead into the stages of `goals`, and out of each risk stage that is reached."""
-    return _Search(rulebook, goals, journeys).run()
+def explore(
+    rulebook: Rulebook, goals: AbstractSet[str], journey_type: type[Journey] = Journey
+) -> SearchResult:
+    """Searches for histories that lead into the stages of `goals`, and out of each risk stage reached."""
+    return _Search(rulebook, goals, journey_type).run()
 
 
-def budget(rulebook: Rulebook) -> int:
-    """How many decisions a search of this map takes at most, give or take those of one step."""
+def max_decisions(rulebook: Rulebook) -> int:
+    """Returns the limit of decisions of a search on this map; the last step may exceed it."""
     rules = sum(len(stage.rules) for stage in rulebook.stage_map.active)
-    return BUDGET * 80 // (80 + rules)
+    return MAX_DECISIONS * 80 // (80 + rules)
 
 
 class _Search:
-    """The search itself: the customers still to be followed, and what was found."""
+    """One search: the queues of customers to be followed, and the result so far."""
 
-    def __init__(self, rulebook: Rulebook, goals: AbstractSet[str], journeys: type[Journey]) -> None:
+    def __init__(self, rulebook: Rulebook, goals: AbstractSet[str], journey_type: type[Journey]) -> None:
         self._rulebook = rulebook
-        self._journeys = with_score_lookahead(journeys)
-        self._found = Exploration()
+        self._journey_type = with_score_lookahead(journey_type)
+        self._result = SearchResult()
         self._risks = {stage.key for stage in rulebook.stage_map.risk_descending}
-        self._possible = NextSteps(rulebook)
+        self._next_steps = NextSteps(rulebook)
         self._goals = goals
-        self._budget = budget(rulebook)
-        self._until = self._budget
-        given = {stage.retention_days for stage in rulebook.stage_map.progress}
-        self._afterwards = _AFTERWARDS if len(given) == 1 else _AFTERWARDS_BY_STAGE
+        self._max_decisions = max_decisions(rulebook)
+        self._limit = self._max_decisions
+        retention_days = {stage.retention_days for stage in rulebook.stage_map.progress}
+        self._extra_decisions = (
+            _EXTRA_DECISIONS if len(retention_days) == 1 else _EXTRA_DECISIONS_WITH_RETENTION
+        )
         self._seen: set[Hashable] = set()
-        self._probed: dict[tuple[str, str], int] = {}
-        # For each stage those who differ plainly from all before, then the others.
+        self._watched_returns: dict[tuple[str, str], int] = {}
+        # For each stage: customers with a new primary key, then the others.
         self._queues = {
-            stage.key: (deque[Customer](), deque[Customer]()) for stage in rulebook.stage_map.active
+            stage.key: (deque[ReachedCustomer](), deque[ReachedCustomer]())
+            for stage in rulebook.stage_map.active
         }
 
-    def run(self) -> Exploration:
-        self._plan_on()  # there may be nothing to look for
-        for customer in self._in_turn():
-            for step in self._possible.steps(customer):
-                self._follow(self._on_from(customer), step)
-                if self._found.decisions >= self._until:
-                    self._found.is_thorough = not any(first for first, _ in self._queues.values())
-                    return self._found
-        return self._found
+    def run(self) -> SearchResult:
+        self._extend_limit()  # there may be no goals
+        for customer in self._queued_customers():
+            for step in self._next_steps.steps(customer):
+                self._follow(self._simulate(customer), step)
+                if self._result.decisions >= self._limit:
+                    self._result.is_thorough = not any(first for first, _ in self._queues.values())
+                    return self._result
+        return self._result
 
-    def _on_from(self, customer: Customer) -> SimulatedCustomer:
-        journey = self._journeys(_copied(customer.relationship), self._rulebook)
-        return SimulatedCustomer(journey, customer.now, customer.past, self._possible)
+    def _simulate(self, customer: ReachedCustomer) -> SimulatedCustomer:
+        journey = self._journey_type(_copy(customer.relationship), self._rulebook)
+        return SimulatedCustomer(journey, customer.now, customer.history, self._next_steps)
 
-    def _in_turn(self) -> Iterator[Customer]:
-        """The customers still to be followed, one of each stage after the other."""
-        opened = self._journeys.open(1, self._rulebook, BEGINNING)
-        yield Customer(opened.relationship, BEGINNING, None)
+    def _queued_customers(self) -> Iterator[ReachedCustomer]:
+        """Yields the customers to be followed; the stages take turns."""
+        opened = self._journey_type.open(1, self._rulebook, START_TIME)
+        yield ReachedCustomer(opened.relationship, START_TIME, None)
         while any(first or second for first, second in self._queues.values()):
             for first, second in self._queues.values():
                 if first or second:
                     yield (first or second).popleft()
 
-    def _follow(self, walk: SimulatedCustomer, step: SimulationStep) -> None:
-        start = walk.journey.relationship.current_stage
-        for episode in walk.take(step):
-            self._note(episode)
-            if episode.telling is not None:
-                self._watch(walk, episode)
-        self._found.decisions += walk.decisions
-        if walk.past is not None and start not in self._found.witnesses:
-            self._found.witnesses[start] = walk.past.witness(walk.now)
-        customer = walk.customer
+    def _follow(self, simulated: SimulatedCustomer, step: SimulationStep) -> None:
+        start = simulated.journey.relationship.current_stage
+        for sequence in simulated.run(step):
+            self._record(sequence)
+            if sequence.event is not None:
+                self._watch_return(simulated, sequence)
+        self._result.decisions += simulated.decisions
+        if simulated.history is not None and start not in self._result.examples:
+            self._result.examples[start] = simulated.history.to_example(simulated.now)
+        customer = simulated.customer
         if customer is None:
             return
-        equivalence_key = self._possible.equivalence_key(customer)
+        equivalence_key = self._next_steps.equivalence_key(customer)
         if equivalence_key not in self._seen:
-            plain, _ = equivalence_key
+            primary_key, _ = equivalence_key
             queues = self._queues[customer.relationship.current_stage]
-            queues[plain in self._seen].append(customer)
-            is_new = plain not in self._seen
-            self._seen |= {plain, equivalence_key}
-            self._found.customers.append(customer)
+            queues[primary_key in self._seen].append(customer)
+            is_new = primary_key not in self._seen
+            self._seen |= {primary_key, equivalence_key}
+            self._result.customers.append(customer)
             key = customer.relationship.current_stage
-            if key in self._risks and (is_new or not self._is_all_found):
+            if key in self._risks and (is_new or not self._is_complete):
                 self._try_to_return(customer)
 
-    def _try_to_return(self, customer: Customer) -> None:
-        """Let a lapsed customer come at once: what lets them out of the stage may soon be past."""
+    def _try_to_return(self, customer: ReachedCustomer) -> None:
+        """Simulates appointments of a lapsed customer at once: the chance to return may pass soon."""
         key = customer.relationship.current_stage
-        for number, step in enumerate(self._possible.visits(customer)):
-            if self._found.decisions >= self._until or (number and key in self._found.left):
+        for number, step in enumerate(self._next_steps.appointments(customer)):
+            if self._result.decisions >= self._limit or (number and key in self._result.left):
                 return
-            walk = self._on_from(customer)
-            for episode in walk.take(step):
-                self._note(episode)
-                self._watch(walk, episode)
-            self._found.decisions += walk.decisions
+            simulated = self._simulate(customer)
+            for sequence in simulated.run(step):
+                self._record(sequence)
+                self._watch_return(simulated, sequence)
+            self._result.decisions += simulated.decisions
 
-    # ---- what is seen
+    # ---- results
 
-    def _note(self, episode: MoveSequence) -> None:
-        found = self._found
-        for key in episode.stays[1:]:
-            if key not in found.witnesses:
-                found.witnesses[key] = episode.witness
-                self._plan_on()
-        is_late = episode.telling is not None and bool(episode.telling.late)
-        for index, (stage, back) in enumerate(zip(episode.stays[1:], episode.moves, strict=True), 1):
-            if stage in episode.stays[:index]:
-                seen = FlipFlop(stage, episode.stays[index - 1], back, is_late)
-                earlier = found.flip_flops.get((seen.stage, seen.through))
+    def _record(self, sequence: MoveSequence) -> None:
+        result = self._result
+        for key in sequence.stages[1:]:
+            if key not in result.examples:
+                result.examples[key] = sequence.example
+                self._extend_limit()
+        is_late = sequence.event is not None and bool(sequence.event.late)
+        for index, (stage, back) in enumerate(zip(sequence.stages[1:], sequence.moves, strict=True), 1):
+            if stage in sequence.stages[:index]:
+                flip_flop = FlipFlop(stage, sequence.stages[index - 1], back, is_late)
+                earlier = result.flip_flops.get((flip_flop.stage, flip_flop.through))
                 if earlier is None or (earlier.is_late and not is_late):
-                    found.flip_flops[seen.stage, seen.through] = seen
+                    result.flip_flops[flip_flop.stage, flip_flop.through] = flip_flop
 
-    def _watch(self, walk: SimulatedCustomer, episode: MoveSequence) -> None:
-        """After a completed appointment: who was brought back by it, and for how long."""
-        telling = episode.telling
-        if telling is None or telling.event.type != EventType.APPOINTMENT_COMPLETED:
+    def _watch_return(self, simulated: SimulatedCustomer, sequence: MoveSequence) -> None:
+        """Records a return by a completed appointment, and whether a relapse follows it."""
+        event = sequence.event
+        if event is None or event.event.type != EventType.APPOINTMENT_COMPLETED:
             return
-        returned = [stage for stage in episode.stays[1:] if stage not in self._risks]
-        if episode.left not in self._risks or not returned:
+        returned = [stage for stage in sequence.stages[1:] if stage not in self._risks]
+        if sequence.left not in self._risks or not returned:
             return
-        if episode.left not in self._found.left:
-            self._found.left.add(episode.left)
-            self._plan_on()
-        pair = (episode.left, returned[-1])
-        if telling.late or walk.is_over or self._probed.get(pair, 0) >= _PROBES:
+        if sequence.left not in self._result.left:
+            self._result.left.add(sequence.left)
+            self._extend_limit()
+        pair = (sequence.left, returned[-1])
+        if event.late or simulated.is_over or self._watched_returns.get(pair, 0) >= _MAX_WATCHED_RETURNS:
             return
-        self._probed[pair] = self._probed.get(pair, 0) + 1
-        # Moved on at this very instant, or within the days to come.
-        after = zip(episode.stays[1:], episode.stays[2:], episode.moves[1:], strict=False)
+        self._watched_returns[pair] = self._watched_returns.get(pair, 0) + 1
+        # A relapse at the same time, or within the window.
+        after = zip(sequence.stages[1:], sequence.stages[2:], sequence.moves[1:], strict=False)
         lapses = [
             (stage, move) for stage, to, move in after if stage not in self._risks and to in self._risks
         ]
         if not lapses:
-            lapses = list(self._lapses_soon(walk))
+            lapses = list(self._lapses_within_window(simulated))
         for stage, move in lapses[:1]:
-            days = (move.transitioned_at - episode.at).days
+            days = (move.transitioned_at - sequence.at).days
             relapse = Relapse(stage, move.to_stage, days, move)
-            earlier = self._found.relapses.setdefault((stage, move.to_stage), relapse)
+            earlier = self._result.relapses.setdefault((stage, move.to_stage), relapse)
             if days < earlier.days:
-                self._found.relapses[stage, move.to_stage] = relapse
+                self._result.relapses[stage, move.to_stage] = relapse
 
-    def _lapses_soon(self, walk: SimulatedCustomer) -> Iterator[tuple[str, Transition]]:
-        """The first move into a risk stage within the next days, if nothing happens."""
-        onwards = SimulatedCustomer(
-            self._journeys(_copied(walk.journey.relationship), self._rulebook),
-            walk.now,
-            walk.past,
-            self._possible,
+    def _lapses_within_window(self, simulated: SimulatedCustomer) -> Iterator[tuple[str, Transition]]:
+        """Yields the moves into risk stages within the window, if no event occurs."""
+        continued = SimulatedCustomer(
+            self._journey_type(_copy(simulated.journey.relationship), self._rulebook),
+            simulated.now,
+            simulated.history,
+            self._next_steps,
         )
-        for episode in onwards.wait(walk.now + SOON):
-            self._note(episode)
-            for stage, move in zip(episode.stays, episode.moves, strict=False):
+        for sequence in continued.wait(simulated.now + RELAPSE_WINDOW):
+            self._record(sequence)
+            for stage, move in zip(sequence.stages, sequence.moves, strict=False):
                 if move.to_stage in self._risks:
                     yield stage, move
-        self._found.decisions += onwards.decisions
+        self._result.decisions += continued.decisions
 
-    def _plan_on(self) -> None:
-        """How long to go on, now that something was found."""
-        further = self._afterwards if self._is_all_found else _IN_VAIN
-        self._until = min(self._budget, self._found.decisions + further)
+    def _extend_limit(self) -> None:
+        """Moves the limit of decisions after a new result."""
+        extra = self._extra_decisions if self._is_complete else _MAX_FRUITLESS_DECISIONS
+        self._limit = min(self._max_decisions, self._result.decisions + extra)
 
     @property
-    def _is_all_found(self) -> bool:
-        reached = self._found.witnesses.keys()
-        return self._goals <= reached and self._risks & reached <= self._found.left
+    def _is_complete(self) -> bool:
+        reached = self._result.examples.keys()
+        return self._goals <= reached and self._risks & reached <= self._result.left
 
 
-_parts = attrgetter(*(part.name for part in fields(Relationship)))
+_field_values = attrgetter(*(part.name for part in fields(Relationship)))
 
 
-def _copied(relationship: Relationship) -> Relationship:
-    """A customer to go on with, leaving the other where they are; all parts are immutable."""
-    return Relationship(*_parts(relationship))
+def _copy(relationship: Relationship) -> Relationship:
+    """Returns a copy whose changes do not affect the original; all field values are immutable."""
+    return Relationship(*_field_values(relationship))

@@ -1,4 +1,4 @@
-"""One simulated customer taken one step further, and what the real journey writes on the way."""
+"""Simulated customer: runs one step of the search on a real journey, and yields the moves made."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -9,137 +9,139 @@ from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.simulation.linter.event_histories import (
-    Customer,
     ExampleHistory,
     HistoryEntry,
-    Past,
+    HistoryNode,
+    ReachedCustomer,
     SimulatedEvent,
     SimulationStep,
 )
 from journey_service.domain.simulation.linter.next_steps import NextSteps
 
-_LOOKS: Final = 400
-"""How many instants at which something may be due one wait passes at most."""
-_MOVES: Final = 48
-"""How many moves are made at one instant until it is plain that they never end."""
-_PATIENCE: Final = 1_200
-"""How often the same is told, one by one, in one step; the largest sum that rules may ask for takes 1,000."""
+_MAX_EVALUATIONS_PER_WAIT: Final = 400
+"""Evaluations within one wait; the step ends at the limit."""
+_MAX_EVALUATIONS_AT_ONCE: Final = 48
+"""Evaluations at one time; at the limit, the moves are taken to be endless."""
+_MAX_DECISIONS_PER_STEP: Final = 1_200
+"""Repeated events applied one by one in a step; the largest sum that a rule can require takes 1,000."""
 
 
 class MoveSequence(NamedTuple):
-    """The moves of one instant, due to one telling or to nothing but time."""
+    """Moves made at one time, caused by `event`, or by the passage of time if that is None."""
 
     left: str
     moves: Sequence[Transition]
-    past: Past
-    telling: SimulatedEvent | None
+    history: HistoryNode
+    event: SimulatedEvent | None
 
     @property
     def at(self) -> datetime:
-        """When it was."""
+        """The time of the moves."""
         return self.moves[0].transitioned_at
 
     @property
-    def witness(self) -> ExampleHistory:
-        """The history that ends with it."""
-        return self.past.witness(self.at)
+    def example(self) -> ExampleHistory:
+        """The history that ends with these moves."""
+        return self.history.to_example(self.at)
 
     @property
-    def stays(self) -> tuple[str, ...]:
-        """The stages the customer was in, from the one that was left to the last one entered."""
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the customer, from the one that was left to the last one entered."""
         return (self.left, *(move.to_stage for move in self.moves))
 
 
 class SimulatedCustomer:
-    """A journey being taken further. `is_over` tells that it cannot be: it never settles, or a sum is full."""
+    """Journey that the search continues. `is_over`: it cannot continue, as moves are endless or a sum is full."""
 
-    def __init__(self, journey: Journey, now: datetime, past: Past | None, possible: NextSteps) -> None:
+    def __init__(
+        self, journey: Journey, now: datetime, history: HistoryNode | None, next_steps: NextSteps
+    ) -> None:
         self.journey = journey
         self.now = now
-        self.past = past
+        self.history = history
         self.is_over = False
         self.decisions = 0
-        self._possible = possible
+        self._next_steps = next_steps
 
     @property
-    def customer(self) -> Customer | None:
-        """Where it has led to; None if it cannot go on, or nothing was told yet."""
-        if self.is_over or self.past is None:
+    def customer(self) -> ReachedCustomer | None:
+        """The state reached; None if the journey cannot continue, or has no event yet."""
+        if self.is_over or self.history is None:
             return None
-        return Customer(self.journey.relationship, self.now, self.past)
+        return ReachedCustomer(self.journey.relationship, self.now, self.history)
 
-    def take(self, step: SimulationStep) -> Iterator[MoveSequence]:
-        """Take a step, telling of every move as it is made."""
-        for act in step:
-            if isinstance(act, SimulatedEvent):
-                yield from self._tell(act)
+    def run(self, step: SimulationStep) -> Iterator[MoveSequence]:
+        """Runs a step, and yields the moves as they are made."""
+        for part in step:
+            if isinstance(part, SimulatedEvent):
+                yield from self._apply(part)
             else:
-                yield from self.wait(act.until)
+                yield from self.wait(part.until)
             if self.is_over:
                 return
 
     def wait(self, until: datetime) -> Iterator[MoveSequence]:
-        """Let time pass until an instant, or until so much has fallen due that it is enough for one step."""
-        past = self.past
-        if past is None:
+        """Advances time to `until`, or to the time at which the limit of evaluations is reached."""
+        history = self.history
+        if history is None:
             return
-        for _ in range(_LOOKS):
+        for _ in range(_MAX_EVALUATIONS_PER_WAIT):
             due = self.journey.relationship.next_evaluation_at
             if due is None or due > until:
                 self.now = until
                 return
             left = self.journey.relationship.current_stage
             self.now = max(due, self.now)
-            moves = self._settle()
+            moves = self._evaluate_due()
             if moves:
-                yield MoveSequence(left, moves, past, None)
+                yield MoveSequence(left, moves, history, None)
             if self.is_over:
                 return
 
-    def _tell(self, telling: SimulatedEvent) -> Iterator[MoveSequence]:
-        before, journey = self.past, self.journey
-        event = telling.event._replace(occurred_at=self.now - telling.late)
+    def _apply(self, simulated: SimulatedEvent) -> Iterator[MoveSequence]:
+        previous, journey = self.history, self.journey
+        event = simulated.event._replace(occurred_at=self.now - simulated.late)
         times = 0
-        while times < telling.times and not self.is_over:
-            left, mark = journey.relationship.current_stage, len(journey.new_transitions)
+        while times < simulated.times and not self.is_over:
+            left, count_before = journey.relationship.current_stage, len(journey.new_transitions)
             try:
                 journey.apply_event(event, self.now)
-            except InvalidInputError:  # more than a sum can hold
+            except InvalidInputError:  # the sum exceeds its limit
                 self.is_over = True
                 return
             self.decisions += 1
-            moves = [*journey.new_transitions[mark:], *self._settle()]
+            moves = [*journey.new_transitions[count_before:], *self._evaluate_due()]
             times += 1
-            self.past = Past(before, HistoryEntry(self.now, event, times))
+            self.history = HistoryNode(previous, HistoryEntry(self.now, event, times))
             if moves:
-                yield MoveSequence(left, moves, self.past, telling)
+                yield MoveSequence(left, moves, self.history, simulated)
             elif times > MAX_KEPT_TIMES:
-                times += self._skip(telling.times - times - 1, telling)
-            if self.decisions > _PATIENCE:
+                times += self._skip(simulated.times - times - 1, simulated)
+            if self.decisions > _MAX_DECISIONS_PER_STEP:
                 self.is_over = True
 
-    def _settle(self) -> list[Transition]:
-        """Decide all that is due now."""
+    def _evaluate_due(self) -> list[Transition]:
+        """Evaluates until nothing is due any more; returns the moves."""
         journey = self.journey
-        mark = len(journey.new_transitions)
-        for _ in range(_MOVES):
+        count_before = len(journey.new_transitions)
+        for _ in range(_MAX_EVALUATIONS_AT_ONCE):
             due = journey.relationship.next_evaluation_at
             if due is None or due > self.now:
-                return journey.new_transitions[mark:]
+                return journey.new_transitions[count_before:]
             journey.evaluate(due)
             self.decisions += 1
         self.is_over = True
-        return journey.new_transitions[mark:]
+        return journey.new_transitions[count_before:]
 
-    def _skip(self, most: int, telling: SimulatedEvent) -> int:
-        """Count tellings that change nothing but a count and a sum, without going through each.
+    def _skip(self, limit: int, simulated: SimulatedEvent) -> int:
+        """Applies repeated events to the count and the sum only, at most `limit`; returns how many.
 
-        All windows are full of this very event by now, and the last one moved nobody; so will the next ones,
-        until the count or the sum reaches another cell.
+        All windows are full of this event by now, and the last one caused no move; nor do the next ones, until the
+        count or the sum reaches another cell.
         """
         relationship = self.journey.relationship
-        facts, event = relationship.facts, telling.event
-        times = min(most, self._possible.alike_after(facts, event))
+        facts, event = relationship.facts, simulated.event
+        times = min(limit, self._next_steps.equivalent_repeats(facts, event))
         if times <= 0:
             return 0
         relationship.facts = facts._replace(

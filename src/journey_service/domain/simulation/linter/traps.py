@@ -1,22 +1,20 @@
-"""Rules of a risk stage that, once they hold, no appointment ends: whoever is caught by one never comes back."""
+"""Traps: rules of a risk stage that no appointment can end, so that the customer can never return."""
 
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.stages.rules import Rule
 
-_GROWING = frozenset(("days_in_stage", "appointment_count"))
-"""What neither an appointment nor the passing of time makes smaller while the customer stays."""
+_GROWING_TRIGGERS = frozenset(("days_in_stage", "appointment_count"))
+"""Triggers whose values neither appointments nor time decrease while the customer stays in the stage."""
+_BEYOND_ALL_VALUES = 10**18
+"""Number above every threshold, and above every value that a customer can have."""
 
 
 def is_trap(rule: Rule, policy: CompanyPolicy) -> bool:
-    """Whether the rule, holding for a customer in its stage, comes to hold for ever.
+    """Returns whether a rule that holds for a customer in its stage eventually holds forever.
 
-    A completed appointment returns a customer only when no rule of the risk stage holds with it.
+    A completed appointment returns a customer only if no rule of the risk stage holds with it.
     """
-    grows = rule.trigger.name in _GROWING or (
+    grows = rule.trigger.name in _GROWING_TRIGGERS or (
         rule.trigger.name == "lifetime_value" and policy.revenue_source == "appointments"
     )
-    return grows and all(condition.accepts(_BEYOND) for condition in rule.conditions)
-
-
-_BEYOND = 10**18
-"""More than any condition names, and than anything that is counted ever reaches."""
+    return grows and all(condition.accepts(_BEYOND_ALL_VALUES) for condition in rule.conditions)
