@@ -144,7 +144,7 @@ IfMatchTag = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="`ETag` that the change is based on; default: the change is made whatever is stored",
+        description="`ETag` that the change is based on; default: the change is made unconditionally",
         examples=['"9f86d081884c7d65"'],
     ),
 ]

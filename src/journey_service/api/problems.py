@@ -262,8 +262,9 @@ def all_kinds() -> dict[str, dict[str, Any]]:
 def problem_schema(code: str, example: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the schema of a kind of problem: that of Problem with a constant `type` and `status`."""
     properties = {name: value for name, value in base["properties"].items() if name != "errors"}
-    for name in ("type", "title", "status"):
+    for name in ("type", "status"):
         properties[name] = {**properties[name], "const": example[name]}
+    properties["title"] = {**properties["title"], "examples": [example["title"]]}
     if "errors" in example:
         reference = {"$ref": "#/components/schemas/FieldError"}
         properties["errors"] = {

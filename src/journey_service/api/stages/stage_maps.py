@@ -53,7 +53,8 @@ MapVersionPath = Annotated[
 ActivationQuery = Annotated[
     Activation,
     Query(
-        description="Customers that the change applies to. `future_only`: each customer from the next event or due evaluation on."
+        description="Customers that the change applies to. `future_only`: each customer from the next event or due"
+        " evaluation on."
         " `current_silent`: all customers at once, without actions. `current_with_actions`: all customers at once, with"
         " the actions of the stages that they enter",
         examples=["future_only"],

@@ -92,9 +92,9 @@ class Task:
 class Action:
     """One step of a stage action, or a manual action, for one customer.
 
-    `planned_at` is the original due time; `due_at` is later if the action was deferred. If `is_stage_bound`, the action is
-    cancelled when the customer leaves the stage. `reserved_at` is when it was counted under the frequency cap,
-    `finished_at` when it was done or cancelled. Times are the company's.
+    `planned_at` is the original due time; `due_at` is later if the action was deferred. If `is_stage_bound`, the
+    action is cancelled when the customer leaves the stage. `reserved_at` is when it was counted under the frequency
+    cap, `finished_at` when it was done or cancelled. Times are the company's.
     """
 
     name: str

@@ -60,8 +60,8 @@ class ActionStep(NamedTuple):
 class StageAction(NamedTuple):
     """Action of a stage: its name and its steps.
 
-    A campaign has at most one run at a time for a customer, a minimum pause between two runs, and ends when the customer
-    leaves the stage.
+    A campaign has at most one run at a time for a customer, a minimum pause between two runs, and ends when the
+    customer leaves the stage.
     """
 
     name: str

@@ -63,7 +63,7 @@ class ScoringSettings(ResponseModel):
 
 
 class Settings(ResponseModel):
-    """All settings of a company besides its stage map."""
+    """All settings of a company except its stage map."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_DEFAULTS]})
 
