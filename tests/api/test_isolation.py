@@ -534,15 +534,13 @@ class Answered:
         return "\n".join((self.text, *(f"{name}: {value}" for name, value in self.headers), *self._cursors()))
 
     def _cursors(self) -> Iterator[str]:
-        if self.next_cursor is not None:
-            yield str(_from_cursor(self.next_cursor))
+        yield from (str(_from_cursor(cursor)) for cursor in self.next_cursors)
 
     @property
-    def next_cursor(self) -> str | None:
-        """The cursor of the next page: in the body, or in the header of a CSV table."""
-        if match := re.search(r'"next_cursor": ?"([^"]+)"', self.text):
-            return match[1]
-        return dict(self.headers).get("x-next-cursor")
+    def next_cursors(self) -> list[str]:
+        """The cursors of next pages: in the body, or in the header of a CSV table."""
+        in_header = [value for name, value in self.headers if name == "x-next-cursor"]
+        return re.findall(r'"next_cursor": ?"([^"]+)"', self.text) + in_header
 
     def __str__(self) -> str:
         return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
@@ -910,9 +908,8 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
                     http, "owner", Look(operation, "first page", frozenset()), asked, credential
                 )
                 assert answered.status == 200, f"{answered} {answered.text}"
-                cursor = answered.next_cursor
-                if cursor is not None:
-                    found.append({**query, "cursor": cursor})
+                if answered.next_cursors:
+                    found.append({**query, "cursor": answered.next_cursors[0]})
                     break
         assert len(found) == len(sorts), f"{operation.id} of the company has no second page: fill it"
         owned.cursors[operation.id] = found
