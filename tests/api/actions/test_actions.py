@@ -178,6 +178,14 @@ async def test_the_log_is_filtered_and_shows_webhooks_on_request(http, busy):
             for state in ("pending", "leased", "done", "cancelled", "dead")
         },
         "channel": ({"channel": "email"}, lambda action: action["channel"] == "email"),
+        "states": (
+            {"state": ["done", "dead"]},
+            lambda action: action["state"] in ("done", "dead"),
+        ),
+        "channels": (
+            {"channel": ["email", "call"]},
+            lambda action: action["channel"] in ("email", "call"),
+        ),
         "customer": ({"customer_id": 2}, lambda action: action["customer_id"] == 2),
         "campaign": ({"campaign_id": campaign}, lambda action: action["campaign_id"] == campaign),
         "several": (

@@ -145,7 +145,8 @@ async def test_campaigns_are_filtered(http, several):
             lambda found: (found["status"], found["type"], found["customer_id"]) == ("running", "at_risk", 1),
         ),
     }
-    assert await all_campaigns(http, several, status="any") == everything
+    for params in ({"status": "any"}, {"status": ["running", "ended"]}, {"type": ["lead", "at_risk"]}):
+        assert await all_campaigns(http, several, **params) == everything
     for name, (params, matches) in cases.items():
         expected = [campaign for campaign in everything if matches(campaign)]
         assert 0 < len(expected) < len(everything), name

@@ -134,10 +134,12 @@ async def test_tasks_are_filtered(http, busy):
         "done": ({"status": "done"}, lambda task: task["status"] == "done"),
         "dismissed": ({"status": "dismissed"}, lambda task: task["status"] == "dismissed"),
         "closed": ({"status": "closed"}, lambda task: task["status"] == "closed"),
+        "statuses": ({"status": ["done", "closed"]}, lambda task: task["status"] in ("done", "closed")),
         "assigned": ({"assignee": "ada"}, lambda task: task["assignee"] == "ada"),
         "unassigned": ({"unassigned": True}, lambda task: task["assignee"] is None),
         "due": ({"due_before": due}, lambda task: task["due_at"] < due),
         "of a stage": ({"stage": "vip"}, lambda task: task["stage"] == "vip"),
+        "of stages": ({"stage": ["vip", "at_risk"]}, lambda task: task["stage"] in ("vip", "at_risk")),
         "of a customer": ({"customer_id": 2}, lambda task: task["customer_id"] == 2),
         "calls": ({"channel": "call"}, lambda task: task["channel"] == "call"),
         "others": ({"channel": "task"}, lambda task: task["channel"] == "task"),
@@ -153,6 +155,7 @@ async def test_tasks_are_filtered(http, busy):
         assert await all_tasks(http, busy, **parameters) == expected, name
         pages = await every_page(http, busy.headers, "/tasks", limit=1, **parameters)
         assert [task for page in pages for task in page] == expected, name
+    assert await all_tasks(http, busy, status="any", channel=["call", "task"]) == everything
     for params in ({"assignee": "ADA"}, {"customer_id": 99}, {"stage": "nowhere"}, {"due_before": NOON}):
         assert await all_tasks(http, busy, status="any", **params) == [], params
 

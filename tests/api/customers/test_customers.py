@@ -202,6 +202,8 @@ FILTERS = [
     ({"stage": "churned"}, [3]),
     ({"stage": "regular"}, []),
     ({"stage": "no_such_stage"}, []),
+    ({"stage": ["lead", "vip"]}, [4, 10, 11]),
+    ({"stage": ["at_risk", "no_such_stage"], "risk_min": 0.5}, [2]),
     ({"risk_min": 0}, ALL_CUSTOMERS),
     ({"risk_min": 0.6}, [2, 3]),
     ({"risk_min": 0.61}, [2]),

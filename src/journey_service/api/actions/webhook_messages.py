@@ -129,7 +129,7 @@ class CampaignData(MessageData):
 
 
 class ActionData(MessageData):
-    """An action that the endpoint is asked to carry out."""
+    """An action for the endpoint to carry out."""
 
     action_id: str = Field(description="UUID of the action: the same for every attempt", examples=[ACTION_ID])
     name: str = Field(
@@ -247,14 +247,14 @@ class CampaignEndedMessage(_Message):
 
 
 class SmsActionMessage(_Message):
-    """The endpoint is asked to send a text message."""
+    """A request to send a text message."""
 
     type: Literal["action.sms"] = Field(description="Type of the message", examples=["action.sms"])
     data: TextMessageData = Field(description="The text message")
 
 
 class SpecialOfferActionMessage(_Message):
-    """The endpoint is asked to make a special offer."""
+    """A request to make a special offer."""
 
     type: Literal["action.special_offer"] = Field(
         description="Type of the message", examples=["action.special_offer"]
@@ -263,7 +263,7 @@ class SpecialOfferActionMessage(_Message):
 
 
 class CrmUpdateActionMessage(_Message):
-    """The endpoint is asked to update the CRM."""
+    """A request to update the CRM."""
 
     type: Literal["action.crm_update"] = Field(
         description="Type of the message", examples=["action.crm_update"]

@@ -16,7 +16,7 @@ _AT: Final = "2026-03-01T12:00:00Z"
 
 
 class CampaignStatus(StrEnum):
-    """Whether a campaign goes on."""
+    """State of a campaign."""
 
     RUNNING = "running"
     ENDED = "ended"
