@@ -170,8 +170,8 @@ def _create_demo(servers: Servers, address: str) -> None:
                     shown.update(lines[name], completed=done, total=total)
 
                 now = datetime.now(UTC)  # noqa: TID251  # a composition root
-                await demo.open_demo(database, now=now, on_progress=on_progress)
-            return await demo.hand_out_keys(database, pepper=servers.secrets["key_pepper"])
+                await demo.seed_demo(database, now=now, on_progress=on_progress)
+            return await demo.create_demo_keys(database, pepper=servers.secrets["key_pepper"])
         finally:
             await database.close()
 

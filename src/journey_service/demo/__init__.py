@@ -1,6 +1,6 @@
-"""Three believable businesses to look at: seeded, replayed through the engine like any other history."""
+"""Demo: three example companies with generated histories, imported and replayed through the engine."""
 
-from journey_service.demo.keys import DemoKey, hand_out_keys
-from journey_service.demo.seeding import DEMO_COMPANIES, open_demo
+from journey_service.demo.keys import DemoKey, create_demo_keys
+from journey_service.demo.seeding import DEMO_COMPANIES, seed_demo
 
-__all__ = ["DEMO_COMPANIES", "DemoKey", "hand_out_keys", "open_demo"]
+__all__ = ["DEMO_COMPANIES", "DemoKey", "create_demo_keys", "seed_demo"]

@@ -1,4 +1,4 @@
-"""A business of the demo: what it is, who comes, and how its customers live with it; and its whole history."""
+"""Companies of the demo: their settings and customers, and the generation of their histories."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,38 +6,38 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final, TypeAlias
 
-from journey_service.demo.hours import Hours
-from journey_service.demo.people import Person, Place, draw_person
-from journey_service.demo.story import Moment, Season, Story
+from journey_service.demo.hours import OpeningHours
+from journey_service.demo.people import DemoPerson, NamePool, draw_person
+from journey_service.demo.story import CustomerTimeline, SeasonalDemand, TimedEvent
 from journey_service.services.companies.provisioning import NewCompany
 
-YEARS_TOLD: Final = timedelta(days=731)
-_ALREADY_CUSTOMERS: Final = 0.4
-"""How many had been coming before the record begins; the others arrive while it is kept."""
+HISTORY_LENGTH: Final = timedelta(days=731)
+_EXISTING_CUSTOMERS_SHARE: Final = 0.4
+"""Share of customers who were customers before the history begins; the others arrive during it."""
 
-Life: TypeAlias = Callable[[Story, date, bool], None]
-"""Tells a customer's story from a day on; the last argument says whether they had been coming before."""
+SimulateCustomer: TypeAlias = Callable[[CustomerTimeline, date, bool], None]
+"""Generates the events of a customer from a day on; the last argument: whether they were a customer before."""
 
 
 @dataclass(frozen=True)
-class Business:
-    """One company of the demo. `first_weeks` is how long it takes everybody known before to come once."""
+class DemoBusiness:
+    """Company of the demo. In the `first_weeks`, every existing customer has a first appointment."""
 
     name: str
     timezone: str
     currency: str
     seed: int
     customers: int
-    hours: Hours
-    place: Place
-    arrivals: Season
+    hours: OpeningHours
+    names: NamePool
+    arrivals: SeasonalDemand
     first_weeks: int
-    live: Life
+    simulate: SimulateCustomer
     stages: Sequence[object] | None = None
     policy: Mapping[str, object] = field(default_factory=dict)
 
     def as_company(self, company_id: int, test_clock: datetime) -> NewCompany:
-        """What an operator would say of it."""
+        """Returns the company as an operator would create it."""
         return NewCompany(
             id=company_id,
             name=self.name,
@@ -50,38 +50,38 @@ class Business:
 
 
 @dataclass(frozen=True)
-class History:
-    """Everything that happened at a business, in order, and to whom, by first contact."""
+class BusinessHistory:
+    """Events of a company in order, and its customers by first contact."""
 
-    moments: Sequence[Moment]
-    people: Sequence[tuple[datetime, Person]]
+    events: Sequence[TimedEvent]
+    people: Sequence[tuple[datetime, DemoPerson]]
 
 
-def write_history(business: Business, until: datetime) -> History:
-    """Two years up to an instant; the same business and instant give the same history, byte by byte."""
-    moments: list[Moment] = []
-    people: list[tuple[datetime, Person]] = []
+def generate_history(business: DemoBusiness, until: datetime) -> BusinessHistory:
+    """Returns the history of two years up to a time; the same company and time give identical bytes."""
+    events: list[TimedEvent] = []
+    people: list[tuple[datetime, DemoPerson]] = []
     for customer_id in range(1, business.customers + 1):
-        # Chance of one's own, so that nobody's story depends on how long somebody else's is.
-        random = Random(f"{business.seed}/{customer_id}")  # noqa: S311  # a seeded story, no secret
-        person = draw_person(random, business.place, customer_id)
-        story = Story(customer_id, business.hours, random, until)
-        was_known = story.chance(_ALREADY_CUSTOMERS)
-        business.live(story, _arrival(business, story, was_known=was_known), was_known)
-        if story.moments:
-            moments += story.moments
-            people.append((min(story.moments).at, person))
-    moments.sort(key=lambda moment: moment[:2])
+        # A random generator of its own makes each history independent of the length of the others.
+        random = Random(f"{business.seed}/{customer_id}")  # noqa: S311  # seeded test data, not a secret
+        person = draw_person(random, business.names, customer_id)
+        timeline = CustomerTimeline(customer_id, business.hours, random, until)
+        is_existing = timeline.chance(_EXISTING_CUSTOMERS_SHARE)
+        business.simulate(timeline, _arrival(business, timeline, is_existing=is_existing), is_existing)
+        if timeline.events:
+            events += timeline.events
+            people.append((min(timeline.events).at, person))
+    events.sort(key=lambda event: event[:2])
     people.sort(key=lambda each: (each[0], each[1].customer_id))
-    return History(moments, people)
+    return BusinessHistory(events, people)
 
 
-def _arrival(business: Business, story: Story, *, was_known: bool) -> date:
-    begin = story.today - YEARS_TOLD
-    if was_known:
-        return begin + timedelta(days=story.random.randrange(business.first_weeks * 7))
+def _arrival(business: DemoBusiness, timeline: CustomerTimeline, *, is_existing: bool) -> date:
+    begin = timeline.today - HISTORY_LENGTH
+    if is_existing:
+        return begin + timedelta(days=timeline.random.randrange(business.first_weeks * 7))
     busiest = max(business.arrivals.months)
     while True:
-        day = begin + timedelta(days=story.random.randrange(YEARS_TOLD.days - 1))
-        if story.chance(business.arrivals.at(day) / busiest):
+        day = begin + timedelta(days=timeline.random.randrange(HISTORY_LENGTH.days - 1))
+        if timeline.chance(business.arrivals.at(day) / busiest):
             return day

@@ -1,53 +1,52 @@
-"""How people come to a business the first time, and how the lapsed come back."""
+"""First contacts of customers with a company, and returns of lapsed customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
 
-from journey_service.demo.story import Habits, Service, Story
+from journey_service.demo.story import BookableService, CustomerHabits, CustomerTimeline
 
 
 @dataclass(frozen=True)
-class Openness:
-    """How a business is found: who walks in, who calls rather than writes, and who comes at all."""
+class ContactRates:
+    """Probabilities that a customer walks in, calls instead of writing, and becomes a customer."""
 
     walks_in: float
     calls: float
-    comes: float
+    becomes_customer: float
 
 
-def first_contact(story: Story, day: date, openness: Openness) -> datetime | None:
-    """The first words with a business; returns when they ended, or None for somebody who never comes."""
-    if story.chance(openness.walks_in):
-        return story.hours.slot(story.random, day, 60)
-    comes = story.chance(openness.comes)
-    if story.chance(openness.calls):
-        # Who only asked for the price is off the line within the minute.
-        return _only(comes, story.call(day, is_long=comes or story.chance(0.45)))
-    end = story.request(day)
-    if comes or story.chance(0.35):
-        end = story.call(end.date() + timedelta(days=1), is_long=True)
-    return _only(comes, end)
+def draw_first_contact(timeline: CustomerTimeline, day: date, rates: ContactRates) -> datetime | None:
+    """Draws a first contact; returns when it ended, or None if the person does not become a customer."""
+    if timeline.chance(rates.walks_in):
+        return timeline.hours.draw_slot(timeline.random, day, 60)
+    becomes_customer = timeline.chance(rates.becomes_customer)
+    if timeline.chance(rates.calls):
+        # A call about the price only is shorter than a minute.
+        end = timeline.call(day, is_long=becomes_customer or timeline.chance(0.45))
+        return end if becomes_customer else None
+    end = timeline.request(day)
+    if becomes_customer or timeline.chance(0.35):
+        end = timeline.call(end.date() + timedelta(days=1), is_long=True)
+    return end if becomes_customer else None
 
 
-def come_back(story: Story, day: date, campaigns: Sequence[tuple[int, int]]) -> datetime:
-    """A lapsed customer is heard of again within three weeks of the next campaign (month, day) from a day on."""
+def draw_return(timeline: CustomerTimeline, day: date, campaigns: Sequence[tuple[int, int]]) -> datetime:
+    """Draws the return of a lapsed customer, within three weeks of the next campaign (month, day) from a day on."""
     starts = [date(year, month, on) for year in (day.year, day.year + 1) for month, on in campaigns]
-    back = min(start for start in starts if start >= day) + timedelta(days=story.random.randrange(21))
-    return story.call(back, is_long=True) if story.chance(0.6) else story.request(back)
+    back = min(start for start in starts if start >= day) + timedelta(days=timeline.random.randrange(21))
+    return timeline.call(back, is_long=True) if timeline.chance(0.6) else timeline.request(back)
 
 
-def draw_habits(random: Random, usual: Habits, forgetful: Habits, *, share: float) -> Habits:
-    """Somebody's habits: most are reliable, and a few miss one appointment after the other."""
+def draw_habits(
+    random: Random, usual: CustomerHabits, forgetful: CustomerHabits, *, share: float
+) -> CustomerHabits:
+    """Draws the habits of a customer: most are reliable, and a few miss several appointments in a row."""
     drawn = forgetful if random.random() < share else usual
-    return Habits(drawn.misses * random.uniform(0.5, 1.5), drawn.cancels, drawn.repeats)
+    return CustomerHabits(drawn.misses * random.uniform(0.5, 1.5), drawn.cancels, drawn.repeats)
 
 
-def draw_service(random: Random, services: Sequence[Service]) -> Service:
-    """A service, by how often it is asked for."""
+def draw_service(random: Random, services: Sequence[BookableService]) -> BookableService:
+    """Draws a service by weight."""
     return random.choices(services, [service.weight for service in services])[0]
-
-
-def _only(comes: bool, end: datetime) -> datetime | None:  # noqa: FBT001  # private, and read beside its one use
-    return end if comes else None

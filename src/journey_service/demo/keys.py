@@ -1,4 +1,4 @@
-"""Keys to the demo: made afresh each time, so that none has to be kept."""
+"""API keys and sign-in links of the demo, created again at each start so that none has to be stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _ACTOR: Final = Actor("demo")
 
 @dataclass(frozen=True, slots=True)
 class DemoKey:
-    """A key to everything of one company of the demo, and what signs a browser in there once."""
+    """API key with all scopes for one company of the demo, and a single-use link that signs a browser in."""
 
     company_id: int
     name: str
@@ -24,10 +24,10 @@ class DemoKey:
     link: str
 
 
-async def hand_out_keys(
+async def create_demo_keys(
     database: Database, *, pepper: str, ids: Sequence[int] = DEMO_COMPANIES
 ) -> list[DemoKey]:
-    """Make a fresh key for each company of the demo that there is; the one handed out before ends."""
+    """Creates a new key for each existing company of the demo, and revokes the previous one."""
     keys = []
     for company_id, business in zip(ids, BUSINESSES, strict=True):
         try:
@@ -49,5 +49,5 @@ async def hand_out_keys(
 
 
 def _key_id(company_id: int) -> str:
-    # A key is looked up before its company is known, so no two may share an id.
+    # Keys are looked up before the company is known, so key ids are unique across companies.
     return "demo" if company_id == DEMO_COMPANIES[0] else f"demo-{company_id}"

@@ -1,10 +1,10 @@
-"""The maps and policies of the companies that do not live by the defaults: their customers come otherwise."""
+"""Stage maps and policies of the demo companies that do not use the defaults."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 
-def _stage(  # a stage is just these
+def _stage(  # the fields of a stage
     order: int, key: str, name: str, description: str, look: tuple[str, str], *rules: Mapping[str, object]
 ) -> dict[str, object]:
     return {
@@ -25,11 +25,11 @@ def _rule(trigger: str, **conditions: str) -> dict[str, object]:
 
 CLINIC_STAGES: Final[Sequence[Mapping[str, object]]] = (
     _stage(
-        *(1, "prospect", "Inquiry", "RuleSequence for a price or a date", ("#94A3B8", "user-plus")),
+        *(1, "prospect", "Inquiry", "Asked about prices or dates", ("#94A3B8", "user-plus")),
         _rule("call_received"),
     ),
     _stage(
-        *(2, "lead", "Consultation Planned", "Talked to the reception", ("#60A5FA", "phone")),
+        *(2, "lead", "Consultation Planned", "Talked to the front desk", ("#60A5FA", "phone")),
         _rule("call_received", call_duration=">60"),
     ),
     _stage(
@@ -40,7 +40,7 @@ CLINIC_STAGES: Final[Sequence[Mapping[str, object]]] = (
         *(4, "regular", "Recall Patient", "Comes for check-ups", ("#10B981", "calendar")),
         _rule("appointment_count", count=">=3"),
     ),
-    # In longer treatment: kept in touch with for longer before they count as overdue.
+    # Longer treatments have longer intervals, so these customers count as overdue later.
     _stage(
         *(5, "vip", "Comprehensive Care", "In longer treatment", ("#8B5CF6", "crown")),
         _rule("lifetime_value", value=">=2500"),
@@ -76,12 +76,12 @@ STUDIO_STAGES: Final[Sequence[Mapping[str, object]]] = (
         _rule("call_received"),
     ),
     _stage(
-        *(2, "lead", "Interested", "RuleSequence about classes", ("#60A5FA", "phone")),
+        *(2, "lead", "Interested", "Asked about classes", ("#60A5FA", "phone")),
         _rule("call_received", call_duration=">60"),
         _rule("appointment_requested"),
     ),
     _stage(
-        *(3, "customer", "Trial ClaimedBatch", "Has been to a class", ("#34D399", "check-circle")),
+        *(3, "customer", "Trial Taken", "Has been to a class", ("#34D399", "check-circle")),
         _rule("appointment_completed"),
     ),
     _stage(
@@ -106,7 +106,7 @@ STUDIO_STAGES: Final[Sequence[Mapping[str, object]]] = (
     ),
 )
 STUDIO_POLICY: Final[Mapping[str, object]] = {
-    # A class on a pass costs nothing at the door: what counts is what was paid.
+    # A class on a pass has no price, so payments count as revenue.
     "revenue_source": "payments",
     "scoring": {
         "frequency_window_days": 30,

@@ -1,4 +1,4 @@
-"""Who the customers are: names, addresses and numbers that fit the place and belong to nobody."""
+"""Customers of the demo: names, email addresses and phone numbers that suit the city and belong to no real person."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from random import Random
 from typing import Final
 
 _DOMAINS: Final = ("example.com", "example.net", "example.org", "mail.example", "post.example")
-# What a place writes differently when it has no umlauts at hand; other accents are just dropped.
+# Letters that are spelled out in addresses; accents of other letters are dropped.
 _SPELLED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
 @dataclass(frozen=True)
-class Place:
-    """The names of a place, and its telephone numbers kept for fiction: `#` stands for any digit."""
+class NamePool:
+    """Names that are common in a city, and its phone numbers reserved for fiction; `#` is any digit."""
 
     given: Sequence[str]
     family: Sequence[str]
@@ -21,8 +21,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Person:
-    """One customer's profile."""
+class DemoPerson:
+    """Profile of a customer."""
 
     customer_id: int
     name: str
@@ -31,14 +31,14 @@ class Person:
     consents: dict[str, str]
 
 
-def draw_person(random: Random, place: Place, customer_id: int) -> Person:
-    """Somebody from a place."""
-    given, family = random.choice(place.given), random.choice(place.family)
+def draw_person(random: Random, names: NamePool, customer_id: int) -> DemoPerson:
+    """Draws a profile."""
+    given, family = random.choice(names.given), random.choice(names.family)
     email = f"{_plain(given)}.{_plain(family)}{customer_id}@{random.choice(_DOMAINS)}"
-    pattern = random.choice(place.numbers)
+    pattern = random.choice(names.numbers)
     phone = "".join(str(random.randrange(10)) if each == "#" else each for each in pattern)
     has_email, has_phone = random.random(), random.random()
-    return Person(
+    return DemoPerson(
         customer_id,
         f"{given} {family}",
         email if has_email < 0.9 else None,  # noqa: PLR2004  # most people
@@ -56,7 +56,7 @@ def _plain(name: str) -> str:
     return "".join(each for each in spelled if each.isascii() and each.isalpha())
 
 
-BERLIN: Final = Place(
+BERLIN: Final = NamePool(
     given=(
         *("Lena", "Anna", "Marie", "Sophie", "Johanna", "Katharina", "Julia", "Clara", "Emma", "Mia"),
         *("Greta", "Elif", "Aylin", "Zeynep", "Agnieszka", "Chiara", "Camille", "Sabine", "Petra"),
@@ -69,10 +69,10 @@ BERLIN: Final = Place(
         *("Großmann", "Lange", "Şahin", "Kaya", "Demir", "Kowalska", "Nowak", "Rossi", "Laurent"),
         *("Nguyen", "Petersen", "Böhm"),
     ),
-    # The Bundesnetzagentur's numbers for film and television.
+    # Numbers that the Bundesnetzagentur reserves for film and television.
     numbers=("+493023125###", "+4917139200##", "+49176040690##"),
 )
-NEW_YORK: Final = Place(
+NEW_YORK: Final = NamePool(
     given=(
         *("Olivia", "Emily", "Sarah", "Jessica", "Ashley", "Grace", "Hannah", "Maria", "Sofia"),
         *("Priya", "Mei", "Aisha", "Naomi", "Rachel", "Denise", "Carmen", "James", "Michael", "David"),
@@ -87,7 +87,7 @@ NEW_YORK: Final = Place(
     ),
     numbers=tuple(f"+1{area}55501##" for area in (212, 332, 646, 718, 917, 929)),
 )
-TOKYO: Final = Place(
+TOKYO: Final = NamePool(
     given=(
         *("Yui", "Sakura", "Hina", "Aoi", "Misaki", "Haruka", "Nanami", "Ayaka", "Yuko", "Keiko"),
         *("Naoko", "Emi", "Mariko", "Akiko", "Chihiro", "Kaori", "Rin", "Mio", "Tomoko", "Haruto"),
@@ -100,6 +100,6 @@ TOKYO: Final = Place(
         *("Kimura", "Hayashi", "Shimizu", "Mori", "Abe", "Ikeda", "Hashimoto", "Ishikawa", "Ogawa"),
         *("Okada", "Fujita", "Endo", "Aoki", "Fujii"),
     ),
-    # Japan keeps none for fiction, but gives out no mobile number with 0000 behind the prefix.
+    # Japan reserves none for fiction, but assigns no mobile number with 0000 after the prefix.
     numbers=("+81900000####", "+81800000####", "+81700000####"),
 )

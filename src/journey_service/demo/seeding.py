@@ -1,9 +1,8 @@
-"""The demo is opened: companies founded on test clocks, told their histories, and released to real time.
+"""Seeding of the demo: creates companies with test clocks, imports their histories, and releases the clocks.
 
-A company's clock first stands some days back, and its history is told up to there. Then it is released, which
-does all that falls due on the way, and told what has happened since: nothing ever lies in its future. Where
-it was killed it goes on: how far it has come, and up to when the history is told, is read from the clock and
-the imports themselves.
+The clock of a company starts a few days before now, and its history is imported up to it. Then the clock is released,
+which carries out what is due meanwhile, and the rest of the history is imported, so that no event lies in the future.
+Interrupted seeding resumes: its progress and the end of the history are read from the clock and from the imports.
 """
 
 import asyncio
@@ -14,11 +13,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from journey_service.demo.business import Business, History, write_history
+from journey_service.demo.business import BusinessHistory, DemoBusiness, generate_history
 from journey_service.demo.clinic import CLINIC
-from journey_service.demo.people import Person
+from journey_service.demo.people import DemoPerson
 from journey_service.demo.salon import SALON
-from journey_service.demo.story import Moment
+from journey_service.demo.story import TimedEvent
 from journey_service.demo.studio import STUDIO
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyExistsError
@@ -42,116 +41,118 @@ from journey_service.services.operations.test_clock import ADVANCE, advance, run
 
 BUSINESSES: Final = (SALON, CLINIC, STUDIO)
 DEMO_COMPANIES: Final = (1, 2, 3)
-"""The ids under which the businesses are founded, in their order."""
+"""Ids of the demo companies, in the order of `BUSINESSES`."""
 
-STANDS_BACK: Final = timedelta(days=5)
-"""How long before the end of the history the clocks stand at first: longer than any of them is closed."""
+CLOCK_LAG: Final = timedelta(days=5)
+"""Time between the initial clock and the end of the history: longer than any company is closed."""
 
 _ACTOR: Final = Actor("demo")
-_AT_ONCE: Final = 50
+_PROFILE_BATCH_SIZE: Final = 50
 _PAUSE_SECONDS: Final = 0.2
-_MANY: Final = 10_000
+_LIST_LIMIT: Final = 10_000
 
 Progress = Callable[[str, int, int], None]
 
 
-async def open_demo(
+async def seed_demo(
     database: Database,
     *,
     now: datetime,
     on_progress: Progress | None = None,
     ids: Sequence[int] = DEMO_COMPANIES,
 ) -> bool:
-    """Bring the demo's companies with their histories up to `now`, or go on where that was left off.
+    """Creates the demo companies with their histories up to `now`, or resumes where seeding was interrupted.
 
-    False if all of it is there already; companies of somebody else's under these ids are left alone.
-    `on_progress` is told (company, done, total).
+    Returns False if everything exists already. Other companies under these ids are left unchanged. `on_progress`
+    receives the name of the company, and the numbers of processed and of all lines and profiles.
     """
-    opened = [
-        await _open(database, company_id, business, now, on_progress)
+    seeded = [
+        await _seed_company(database, company_id, business, now, on_progress)
         for company_id, business in zip(ids, BUSINESSES, strict=True)
     ]
-    return any(opened)
+    return any(seeded)
 
 
-async def is_demo(database: Database, company_id: int, business: Business) -> bool:
-    """Whether a company, which exists, is the demo's. Raises CompanyNotFoundError."""
+async def is_demo(database: Database, company_id: int, business: DemoBusiness) -> bool:
+    """Returns whether an existing company belongs to the demo. Raises CompanyNotFoundError."""
     if (await get_company_context(database, company_id)).company.name != business.name:
         return False
-    return bool(await _imports(database, company_id))
+    return bool(await _list_imports(database, company_id))
 
 
-async def _open(
-    database: Database, company_id: int, business: Business, now: datetime, on_progress: Progress | None
+async def _seed_company(
+    database: Database, company_id: int, business: DemoBusiness, now: datetime, on_progress: Progress | None
 ) -> bool:
-    begun_at = now.replace(second=0, microsecond=0) - STANDS_BACK
+    clock_start = now.replace(second=0, microsecond=0) - CLOCK_LAG
     try:
-        await create_company(database, business.as_company(company_id, begun_at), author=_ACTOR)
+        await create_company(database, business.as_company(company_id, clock_start), author=_ACTOR)
     except CompanyExistsError:
-        left_at = await _left_at(database, company_id, business)
-        if left_at is None:
+        stored_start = await _find_start(database, company_id, business)
+        if stored_start is None:
             return False
-        begun_at = left_at
-    history = write_history(business, begun_at + STANDS_BACK)
-    await _Opening(database, company_id, business.name, history, begun_at, on_progress).go_on()
+        clock_start = stored_start
+    history = generate_history(business, clock_start + CLOCK_LAG)
+    await _CompanySeeding(database, company_id, business.name, history, clock_start, on_progress).run()
     return True
 
 
-async def _left_at(database: Database, company_id: int, business: Business) -> datetime | None:
-    """Where the clock of a company stood when its demo was begun; None if that is complete, or not the demo's."""
+async def _find_start(database: Database, company_id: int, business: DemoBusiness) -> datetime | None:
+    """Returns the initial clock of an unfinished demo company; None if it is complete, or not of the demo."""
     company = (await get_company_context(database, company_id)).company
     if company.name != business.name:
         return None
-    told = await _imports(database, company_id)
-    begun_at = min((one.until for one in told if one.until is not None), default=company.clock_at)
-    if begun_at is None:
+    imports = await _list_imports(database, company_id)
+    clock_start = min((one.until for one in imports if one.until is not None), default=company.clock_at)
+    if clock_start is None:
         return None
-    is_told = any(one.status == "done" and one.until == begun_at + STANDS_BACK for one in told)
-    return None if company.clock_at is None and is_told else begun_at
+    is_imported = any(one.status == "done" and one.until == clock_start + CLOCK_LAG for one in imports)
+    return None if company.clock_at is None and is_imported else clock_start
 
 
-async def _imports(database: Database, company_id: int) -> list[Import]:
-    found = await list_imports(database, company_id, before=None, limit=_MANY)
-    return [one for one in found if one.actor == _ACTOR.name]
+async def _list_imports(database: Database, company_id: int) -> list[Import]:
+    stored = await list_imports(database, company_id, before=None, limit=_LIST_LIMIT)
+    return [one for one in stored if one.actor == _ACTOR.name]
 
 
 @dataclass(slots=True)
-class _Opening:
-    """One company being opened; every step finds out by itself whether it has been taken before."""
+class _CompanySeeding:
+    """Seeding of one company; every step checks whether it has been taken before."""
 
     database: Database
     company_id: int
     name: str
-    history: History
-    begun_at: datetime
+    history: BusinessHistory
+    clock_start: datetime
     on_progress: Progress | None
     _done: int = field(default=0)
 
-    async def go_on(self) -> None:
-        moments, people, begun_at = self.history.moments, self.history.people, self.begun_at
+    async def run(self) -> None:
+        events, people, clock_start = self.history.events, self.history.people, self.clock_start
         if (await get_company_context(self.database, self.company_id)).company.clock_at is not None:
-            await self._tell([moment for moment in moments if moment.at <= begun_at], begun_at)
-            await self._introduce([each for each in people if each[0] <= begun_at])
+            await self._import_events([event for event in events if event.at <= clock_start], clock_start)
+            await self._write_people([each for each in people if each[0] <= clock_start])
             await advance(self.database, self.company_id, None, actor=_ACTOR, timeout_seconds=None)
         await self._finish_release()
-        self._done = sum(moment.at <= begun_at for moment in moments)
-        self._done += sum(met_at <= begun_at for met_at, _ in people)
-        await self._introduce([each for each in people if each[0] > begun_at])
-        await self._tell([moment for moment in moments if moment.at > begun_at], begun_at + STANDS_BACK)
+        self._done = sum(event.at <= clock_start for event in events)
+        self._done += sum(met_at <= clock_start for met_at, _ in people)
+        await self._write_people([each for each in people if each[0] > clock_start])
+        await self._import_events(
+            [event for event in events if event.at > clock_start], clock_start + CLOCK_LAG
+        )
 
-    async def _tell(self, moments: Sequence[Moment], until: datetime) -> None:
+    async def _import_events(self, events: Sequence[TimedEvent], until: datetime) -> None:
         database, company_id = self.database, self.company_id
         before = self._done
-        if not any(one.until == until and one.status == "done" for one in await self._told()):
-            lines = [moment.line for moment in moments]
+        if not any(one.until == until and one.status == "done" for one in await self._stored_imports()):
+            lines = [event.line for event in events]
             digest = hashlib.sha256(b"".join(lines)).digest()
-            found = await find_unfinished(database, company_id, digest, ImportOptions(until))
-            if found is None:
-                found = await stage_import(
+            stored = await find_unfinished(database, company_id, digest, ImportOptions(until))
+            if stored is None:
+                stored = await stage_import(
                     database, company_id, _chunks(lines), actor=_ACTOR, options=ImportOptions(until)
                 )
-            await self._replay(found.id)
-        self._note(before + len(moments))
+            await self._replay(stored.id)
+        self._report(before + len(events))
 
     async def _replay(self, import_id: int) -> None:
         before = self._done
@@ -159,27 +160,27 @@ class _Opening:
             self.database,
             self.company_id,
             import_id,
-            on_progress=lambda found: self._note(before + found.done),
+            on_progress=lambda stored: self._report(before + stored.done),
         ):
-            found = await get_import(self.database, self.company_id, import_id)
-            if found.status == "done":
+            stored = await get_import(self.database, self.company_id, import_id)
+            if stored.status == "done":
                 return
-            if found.status == "failed":
-                raise UnavailableError(f"A history of the demo could not be replayed: {found.error}")
-            # A worker has it, or one that was killed: then its lease runs out.
+            if stored.status == "failed":
+                raise UnavailableError(f"The history of a demo company could not be imported: {stored.error}")
+            # A worker runs the import; if that worker was killed, its lease expires.
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _introduce(self, people: Sequence[tuple[datetime, Person]]) -> None:
-        for start in range(0, len(people), _AT_ONCE):
-            some = people[start : start + _AT_ONCE]
-            await self.database.run(self.company_id, partial(_write_profiles, people=some))
-            self._note(self._done + len(some))
+    async def _write_people(self, people: Sequence[tuple[datetime, DemoPerson]]) -> None:
+        for start in range(0, len(people), _PROFILE_BATCH_SIZE):
+            batch = people[start : start + _PROFILE_BATCH_SIZE]
+            await self.database.run(self.company_id, partial(_write_profiles, people=batch))
+            self._report(self._done + len(batch))
 
     async def _finish_release(self) -> None:
-        """Wait for what the release does, and do it if nobody else does."""
+        """Waits for the job of the release, and runs it if no worker does."""
         kinds = {ADVANCE: run_advance}
         while True:
-            jobs = await list_jobs(self.database, self.company_id, before=None, limit=_MANY)
+            jobs = await list_jobs(self.database, self.company_id, before=None, limit=_LIST_LIMIT)
             waiting = [job for job in jobs if job.kind == ADVANCE and job.status in ("queued", "running")]
             if not waiting:
                 return
@@ -187,27 +188,29 @@ class _Opening:
                 if not await run_job(self.database, self.company_id, job.id, kinds):
                     await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _told(self) -> list[Import]:
-        return await _imports(self.database, self.company_id)
+    async def _stored_imports(self) -> list[Import]:
+        return await _list_imports(self.database, self.company_id)
 
-    def _note(self, done: int) -> None:
+    def _report(self, done: int) -> None:
         self._done = done
         if self.on_progress is not None:
-            self.on_progress(self.name, done, len(self.history.moments) + len(self.history.people))
+            self.on_progress(self.name, done, len(self.history.events) + len(self.history.people))
 
 
-async def _write_profiles(uow: UnitOfWork, people: Sequence[tuple[datetime, Person]]) -> None:
-    """Write profiles many at a time; whoever agreed to something did so when first heard of.
+async def _write_profiles(uow: UnitOfWork, people: Sequence[tuple[datetime, DemoPerson]]) -> None:
+    """Writes a batch of profiles; consent is dated at the first contact.
 
-    Those of whom the history tells only later begin their journeys with it.
+    Customers without events so far get a journey that starts at the first contact.
     """
     transaction = await load(uow, [person.customer_id for _, person in people])
     changes: dict[int, list[ConsentChange]] = {}
     for met_at, person in people:
         known = await uow.customers.find(person.customer_id)
-        kept = {} if known is None else dict(known.consents)
-        changes[person.customer_id] = changed_consents(kept, person.consents, met_at, "reception")
-        consents = kept | {change.channel: consent_of(change) for change in changes[person.customer_id]}
+        consents_before = {} if known is None else dict(known.consents)
+        changes[person.customer_id] = changed_consents(consents_before, person.consents, met_at, "reception")
+        consents = consents_before | {
+            change.channel: consent_of(change) for change in changes[person.customer_id]
+        }
         profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
         await uow.customers.upsert(person.customer_id, profile)
         if person.customer_id not in transaction.relationships:
