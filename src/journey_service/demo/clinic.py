@@ -1,4 +1,4 @@
-"""Dental clinic in New York: half-yearly check-ups, treatments in series, insurance years that end in December."""
+"""Dental clinic in New York: half-yearly check-ups, treatments in series, annual insurance limits."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Final

@@ -33,7 +33,7 @@ def draw_first_contact(timeline: CustomerTimeline, day: date, rates: ContactRate
 
 
 def draw_return(timeline: CustomerTimeline, day: date, campaigns: Sequence[tuple[int, int]]) -> datetime:
-    """Draws the return of a lapsed customer, within three weeks of the next campaign (month, day) from a day on."""
+    """Draws the return of a lapsed customer within three weeks of the next campaign (month, day)."""
     starts = [date(year, month, on) for year in (day.year, day.year + 1) for month, on in campaigns]
     back = min(start for start in starts if start >= day) + timedelta(days=timeline.random.randrange(21))
     return timeline.call(back, is_long=True) if timeline.chance(0.6) else timeline.request(back)

@@ -1,4 +1,4 @@
-"""Customers of the demo: names, email addresses and phone numbers that suit the city and belong to no real person."""
+"""Customers of the demo: names, addresses and phone numbers that belong to no real person."""
 
 import unicodedata
 from collections.abc import Sequence

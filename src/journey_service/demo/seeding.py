@@ -1,4 +1,4 @@
-"""Seeding of the demo: creates companies with test clocks, imports their histories, and releases the clocks.
+"""Seeding of the demo: creates companies with test clocks, imports histories, releases the clocks.
 
 The clock of a company starts a few days before now, and its history is imported up to it. Then the clock is released,
 which carries out what is due meanwhile, and the rest of the history is imported, so that no event lies in the future.
@@ -61,7 +61,7 @@ async def seed_demo(
     on_progress: Progress | None = None,
     ids: Sequence[int] = DEMO_COMPANIES,
 ) -> bool:
-    """Creates the demo companies with their histories up to `now`, or resumes where seeding was interrupted.
+    """Creates the demo companies with their histories up to `now`, or resumes interrupted seeding.
 
     Returns False if everything exists already. Other companies under these ids are left unchanged. `on_progress`
     receives the name of the company, and the numbers of processed and of all lines and profiles.

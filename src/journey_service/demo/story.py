@@ -44,7 +44,7 @@ class SeasonalDemand(NamedTuple):
         return self.months[day.month - 1]
 
     def shift(self, random: Random, last: date, day: date) -> date:
-        """Shifts a planned day out of a slow month: into the busy month before it, or one to three weeks later."""
+        """Shifts a planned day out of a slow month: into the busy month before it, or some weeks later."""
         slack = 1 - self.at(day)
         if slack <= 0 or random.random() >= slack:
             return day
@@ -63,7 +63,7 @@ class AppointmentResult(NamedTuple):
 
 @dataclass(slots=True)
 class CustomerHabits:
-    """Reliability of a customer. After a missed appointment, the next one is missed with probability `repeats`."""
+    """Reliability of a customer. After a missed appointment, the next is missed with chance `repeats`."""
 
     misses: float
     cancels: float
@@ -203,7 +203,7 @@ class CustomerTimeline:
         )
 
     def open_ticket(self, after: datetime) -> datetime:
-        """Adds a ticket one to three days after an appointment, and its resolution; returns when it was resolved."""
+        """Adds a ticket one to three days after an appointment. Returns when it was resolved."""
         opened = self._online(after.date() + timedelta(days=self.random.randint(1, 3)))
         self.add_event("helpdesk", EventType.TICKET_OPENED, opened)
         resolved = self.hours.or_next_opening(opened + timedelta(days=self.random.uniform(0.2, 5)))

@@ -140,7 +140,7 @@ class ManualActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class OutboundEvent:
-    """Event that webhooks and the event stream publish, given by the transition, task or campaign it reports."""
+    """Event for webhooks and the event stream, given by the transition, task or campaign it reports."""
 
     type: OutboundEventType
     transition_seq: int | None = None

@@ -1,4 +1,4 @@
-"""Action plan of one customer: plans actions on a transition, decides actions that fall due, and cancels others.
+"""Action plan of one customer: plans actions on a transition, decides due actions, cancels others.
 
 Nothing here reads a clock or sends anything. A due action is sent, deferred to the end of quiet hours, or cancelled
 with a recorded reason.
@@ -53,7 +53,7 @@ class DueDecision(StrEnum):
 
 @dataclass(slots=True)
 class ActionPlan:
-    """Actions, campaigns and tasks of one customer that are not over, and what decisions on them depend on.
+    """Open actions, campaigns and tasks of one customer, and everything that decisions on them depend on.
 
     `campaigns` are the running ones and the latest ended one of each type. `sent` are the times at which messages were
     counted under the frequency cap, by channel, ascending. New rows are in `planned` and `outbound_events`; rows to be
@@ -81,7 +81,7 @@ class ActionPlan:
     # ---- transitions
 
     def apply_transition(self, transition: Transition, *, runs_actions: bool) -> None:
-        """Cancels what is bound to the stage that was left, and plans the actions of the stage that was entered."""
+        """Cancels what is bound to the previous stage, and plans the actions of the stage entered."""
         at, seq = transition.transitioned_at, transition.seq
         self.version = seq
         self.outbound_events.append(OutboundEvent(OutboundEventType.STAGE_CHANGED, transition_seq=seq))
@@ -129,7 +129,7 @@ class ActionPlan:
     # ---- due actions
 
     def decide_due(self, action: Action, now: datetime) -> DueDecision:
-        """Decides whether a due action is sent (it then counts under the frequency cap), deferred or cancelled.
+        """Decides whether a due action is sent (and counted under the frequency cap), deferred or cancelled.
 
         A retried action is not counted again.
         """
@@ -149,7 +149,7 @@ class ActionPlan:
         return DueDecision.GO
 
     def cancel_if_unreachable(self, action: Action, now: datetime) -> bool:
-        """Cancels an action that was decided earlier if the customer was erased or cannot be contacted any more."""
+        """Cancels an action decided earlier if the customer was erased or can no longer be contacted."""
         if self.is_erased:
             self._cancel(action, EndReason.ERASED, now)
         elif (reason := self._contact_obstacle(action.step.channel)) is not None:
@@ -193,7 +193,7 @@ class ActionPlan:
         self.complete(action, at)
 
     def run_due(self, until: datetime, *, is_inclusive: bool) -> list[Action]:
-        """Carries out every action due before `until` (or at it, if `is_inclusive`), each as of its own due time.
+        """Carries out every action due before `until`, or at it if `is_inclusive`, as of its own due time.
 
         For companies with a test clock: returns the actions that remain to be sent, which already count as done.
         """

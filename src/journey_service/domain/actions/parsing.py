@@ -178,7 +178,7 @@ def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionSt
 
 
 def _channel_problem(channel: Channel, channels: Sequence[Channel]) -> str | None:
-    """Returns the error message of a field that applies to `channels` only; None if it applies to `channel`."""
+    """Returns the error message of a field on a channel other than `channels`; None on one of them."""
     return None if channel in channels else f"is not allowed on the channel {channel.value}"
 
 

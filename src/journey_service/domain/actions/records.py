@@ -78,7 +78,7 @@ class StoredAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ActionFilter:
-    """Filter of the delivery log; None or empty: any. `after` is the last (created_at, id) of the previous page."""
+    """Filter of the delivery log; None or empty: any. `after`: last (created_at, id) of the previous page."""
 
     limit: int
     states: Sequence[str] = ()
@@ -132,7 +132,7 @@ class StoredTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Filter of the list of tasks; None or empty: any. `after` is the last (due_at, id) of the previous page."""
+    """Filter of the tasks; None or empty: any. `after`: last (due_at, id) of the previous page."""
 
     limit: int
     statuses: Sequence[str] = ("open",)
@@ -158,7 +158,7 @@ class StoredTemplate:
 
 @dataclass(frozen=True, slots=True)
 class StoredEndpoint:
-    """Webhook endpoint. `events` are the types it receives; `failing_since` is when its deliveries began to fail."""
+    """Webhook endpoint. `events` are the types it receives; `failing_since`: start of its failures."""
 
     id: int
     url: str

@@ -35,7 +35,7 @@ HUMAN_TASK_CHANNELS: Final = (Channel.CALL, Channel.TASK)
 
 
 class ActionStep(NamedTuple):
-    """Step of a stage action, due a number of days (at the same local time) and hours after entry into the stage.
+    """Step of a stage action, due days (at the same local time) and hours after entry into the stage.
 
     `template` is the key of the message's template. `title`, `assignees` (one is selected for each customer) and
     `due_days` (deadline in days) belong to tasks; an assignment has assignees too. `offer` holds the title,
@@ -156,7 +156,7 @@ def planned_messages(
     policy: CompanyPolicy,
     actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
 ) -> Iterator[tuple[Channel, ContactDecision]]:
-    """Yields the messages triggered by entry into these stages at the same time, by due time, with their decisions.
+    """Yields the messages triggered by simultaneous entry into stages, by due time, with their decisions.
 
     Assumes that the customer stays in the last stage, and has received no message before.
     """

@@ -132,7 +132,7 @@ def _check_text(value: object, max_length: int, *, is_required: bool) -> str | N
 
 
 class _MessageFrame(NamedTuple):
-    """Greeting and closing of messages in one language. The second part of `unsubscribe_text` is a link in HTML."""
+    """Greeting and closing of messages in one language. In HTML, `unsubscribe_text[1]` is a link."""
 
     greeting: str
     farewell: str
@@ -141,7 +141,7 @@ class _MessageFrame(NamedTuple):
 
 
 class _EmailText(NamedTuple):
-    """Subject and body of an email in Liquid, without greeting and closing; an empty line separates paragraphs."""
+    """Subject and body of an email in Liquid, without greeting and closing. Empty lines end paragraphs."""
 
     subject: str
     body: str

@@ -1,4 +1,4 @@
-"""Churn prediction: expected churn date from the mean length of earlier visits, and the guide's retention actions."""
+"""Churn prediction by the mean length of earlier visits, and the guide's retention actions."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -37,7 +37,7 @@ def retention_actions(risk: int, days_inactive: int | None) -> list[RetentionAct
 
 
 class ChurnSample(NamedTuple):
-    """Number of visits of a stage that ended in the last risk stage, and their total duration in microseconds."""
+    """Number of visits of a stage that ended in the last risk stage, and their total microseconds."""
 
     number: int
     micros: int

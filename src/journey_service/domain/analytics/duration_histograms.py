@@ -29,7 +29,7 @@ class EndedVisits(NamedTuple):
 
 
 def rank_of(count: int, quantile: tuple[int, int]) -> tuple[int, int]:
-    """Returns the position of a quantile among sorted values: an index, and parts of the way to the next value."""
+    """Returns the position of a quantile among sorted values: an index, and parts of the way to the next."""
     part, whole = quantile
     return divmod((count - 1) * part, whole)
 
@@ -57,7 +57,7 @@ def subtract(cells: Cells, earlier: Cells) -> dict[int, int]:
 def accumulate(
     before: Mapping[str, Cells], ended: Iterable[EndedVisits]
 ) -> tuple[dict[tuple[date, str], Cells], dict[str, Cells]]:
-    """Returns the cumulative histograms by day and stage, and the latest of each stage; `ended` is ordered by day."""
+    """Returns cumulative histograms by day and stage, and the latest by stage; `ended` is ordered by day."""
     histograms: dict[tuple[date, str], Cells] = {}
     last = dict(before)
     by_day_and_stage: dict[tuple[date, str], list[tuple[int, int]]] = {}
@@ -69,7 +69,7 @@ def accumulate(
 
 
 class QuantileBracket(NamedTuple):
-    """Quantile `rest` parts of `whole` between the longest visit of cell `low` and the shortest of cell `high`."""
+    """Quantile `rest` parts of `whole` between the longest visit in `low` and the shortest in `high`."""
 
     low: int
     high: int

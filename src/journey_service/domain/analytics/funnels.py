@@ -38,7 +38,7 @@ class CohortStep(NamedTuple):
 
 
 class CohortMembers(NamedTuple):
-    """Number of members of a cohort with the same highest rank (-1: none), and whether their window `is_open`."""
+    """Number of members of a cohort with one highest rank (-1: none), and whether their window `is_open`."""
 
     rank: int
     is_open: bool
@@ -46,7 +46,7 @@ class CohortMembers(NamedTuple):
 
 
 def ranks(stage_map: StageMap) -> dict[str, int]:
-    """Returns the rank of every progress stage; an archived stage has the rank of the stage it is remapped to."""
+    """Returns the rank of every progress stage; an archived stage has that of the stage it maps to."""
     active_ranks = {stage.key: rank for rank, stage in enumerate(stage_map.progress)}
     found = {}
     for stage in stage_map.stages:

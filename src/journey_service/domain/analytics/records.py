@@ -17,7 +17,7 @@ RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}"
 
 @dataclass(frozen=True, slots=True)
 class DrilldownCustomer:
-    """Customer behind a metric, in their current state; `moves` is how often the metric counts the customer."""
+    """Customer behind a metric, in their current state; `moves`: how often the metric counts them."""
 
     customer_id: int
     current_stage: str

@@ -28,7 +28,7 @@ class FlowKey(NamedTuple):
 
 
 class LastOccurrence(NamedTuple):
-    """Key of the number of customers whose last occurrence was on a day: of reaching a stage, or of a flow."""
+    """Key of the number of customers who last reached a stage, or made a move, on a day."""
 
     kind: str
     key: str
@@ -36,7 +36,7 @@ class LastOccurrence(NamedTuple):
 
 
 class FlowTotals(NamedTuple):
-    """Transitions, and in microseconds the duration of the visits they ended and the sum of their times since 1970."""
+    """Transitions, duration of the visits they ended, and sum of their times since 1970 (microseconds)."""
 
     moves: int
     micros: int
@@ -106,7 +106,7 @@ def flow_key(from_stage: str, to_stage: str) -> str:
 
 
 def reached_by(stage_map: StageMap) -> Mapping[str, tuple[str, ...]]:
-    """Returns the progress stages that an entry into each stage reaches: the stage itself, and all below it.
+    """Returns the progress stages that an entry into each stage reaches: itself, and all below it.
 
     An archived stage counts as the stage it is remapped to.
     """

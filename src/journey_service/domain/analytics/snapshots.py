@@ -1,4 +1,4 @@
-"""Daily snapshots: customers, conversion, time in stage and revenue of each stage at the end of a local day."""
+"""Daily snapshots: customers, conversion, time and revenue of each stage at the end of a local day."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +17,7 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 class DailyFlow(NamedTuple):
-    """Transitions of one local day; `micros` is the total duration of the visits they ended, in microseconds."""
+    """Transitions of one local day; `micros`: total duration of the visits they ended, in microseconds."""
 
     day: date
     from_stage: str | None
@@ -53,7 +53,7 @@ def fold_snapshots(
     revenue: Mapping[SnapshotPosition, Decimal],
     required: AbstractSet[SnapshotPosition],
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
-    """Returns the snapshots of consecutive days, starting from the customers in each stage before the first day.
+    """Returns the snapshots of consecutive days, given the customers by stage before the first day.
 
     A stage has a row on a day if the row is required, or if any of its metrics is not empty.
     """

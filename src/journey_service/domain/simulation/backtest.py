@@ -1,4 +1,4 @@
-"""Back-test of a stage map: replays past events, and evaluates when customers would have moved and the alarms raised.
+"""Back-test of a stage map: replays past events, and evaluates the moves and alarms that result.
 
 Definitions:
 
@@ -40,7 +40,7 @@ _ALARM_KINDS: Final = (StageKind.PROGRESS, StageKind.RISK)
 
 @dataclass(frozen=True, slots=True)
 class BacktestSettings:
-    """Settings of a back-test: the range, and the length of an inactive period after which a customer has lapsed.
+    """Settings of a back-test: the range, and the length of an inactive period that counts as a lapse.
 
     `known_until` is the end of the known events, not before `until`; `zone` assigns moves to months.
     """
@@ -84,7 +84,7 @@ class AlarmOutcome(StrEnum):
 
 
 class RiskAlarm(NamedTuple):
-    """Alarm within the range. `returned_after` is the time until the customer returned; None if they did not."""
+    """Alarm within the range. `returned_after`: time until the customer returned; None if they did not."""
 
     at: datetime
     outcome: AlarmOutcome
@@ -103,7 +103,7 @@ class CustomerLapse(NamedTuple):
 
 
 class ReplayResult(NamedTuple):
-    """Result of one customer's replay: every move before `until`, and the alarms and lapses within the range."""
+    """Result of one customer's replay: moves before `until`, and alarms and lapses within the range."""
 
     customer_id: int
     opened_at: datetime

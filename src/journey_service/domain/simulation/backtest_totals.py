@@ -70,7 +70,7 @@ class DurationHistogram:
 
 
 class BacktestTotals:
-    """Totals of the replays of many customers under one map; their size does not depend on the number of customers.
+    """Totals of the replays of many customers under one map; their size does not depend on the number.
 
     `to_json` and `restore` carry them from one page of a job to the next; stages are stored as indexes.
     """

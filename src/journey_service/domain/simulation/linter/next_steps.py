@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class ValueScale(NamedTuple):
-    """Values at which a rule of the map changes its result; between two such cuts, all values are equivalent."""
+    """Values at which a rule changes its result; between two such cuts, all values are equivalent."""
 
     cuts: tuple[int, ...]
 
@@ -62,7 +62,7 @@ class ValueScale(NamedTuple):
 
 
 class NextSteps:
-    """Steps that can make a difference under one map and policy, and the equivalence of customers under them."""
+    """Steps that can make a difference under one map and policy, and the equivalence of customers."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._stage_map, self._policy = rulebook
@@ -85,7 +85,7 @@ class NextSteps:
     # ---- rules of the map
 
     def _all_rules(self) -> Iterator[Rule]:
-        """Yields every rule that can move a customer; those of the mildest risk stage for all `retention_days`."""
+        """Yields every rule that can move a customer; those of the mildest risk stage per `retention_days`."""
         days = {stage.retention_days for stage in self._stage_map.progress} | {None}
         for stage in self._stage_map.active:
             if stage is self._stage_map.start:
@@ -165,7 +165,7 @@ class NextSteps:
     # ---- equivalence
 
     def equivalence_key(self, customer: ReachedCustomer) -> tuple[Hashable, Hashable]:
-        """Returns the primary key of a customer's state, and a secondary key with the progress towards thresholds.
+        """Returns a primary key of a customer's state, and a secondary key of the progress to thresholds.
 
         Customers with equal keys are equivalent, and one of them is followed. New primary keys are followed first.
         """

@@ -105,7 +105,7 @@ class RulePrecedence:
     def _accepts(
         self, stage: Stage, rule: Rule, days: int | None, kind: StageKind
     ) -> Mapping[ConditionField, Intervals]:
-        """Returns the values that a rule accepts of a customer with these `retention_days`, in a stage of that kind."""
+        """Returns the values that a rule accepts of a customer with these `retention_days`, in such a stage."""
         key = id(rule), days, kind
         if key not in self._accepted:
             put = with_retention(rule, days) if stage is self._stage_map.mildest_risk else rule

@@ -53,7 +53,7 @@ class FlipFlop(NamedTuple):
 
 
 class Relapse(NamedTuple):
-    """A return to a progress stage that is followed by a move into a risk stage without an event, within days."""
+    """A return to a progress stage, followed within days by a move into a risk stage without an event."""
 
     to_stage: str
     risk: str
@@ -63,7 +63,7 @@ class Relapse(NamedTuple):
 
 @dataclass(slots=True)
 class SearchResult:
-    """Result of a search: an example for each reached stage, the risk stages left by a return, and defects."""
+    """Result of a search: an example of each reached stage, risk stages left by a return, and defects."""
 
     examples: dict[str, ExampleHistory] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)

@@ -51,7 +51,7 @@ class MoveSequence(NamedTuple):
 
 
 class SimulatedCustomer:
-    """Journey that the search continues. `is_over`: it cannot continue, as moves are endless or a sum is full."""
+    """Journey that the search continues. `is_over`: it cannot, as moves are endless or a sum is full."""
 
     def __init__(
         self, journey: Journey, now: datetime, history: HistoryNode | None, next_steps: NextSteps

@@ -162,7 +162,7 @@ def is_within(inner: Intervals, outer: Intervals) -> bool:
 def accepted_by_field(
     rule: Rule, policy: CompanyPolicy, kind: StageKind
 ) -> Mapping[ConditionField, Intervals]:
-    """Returns the values that a rule accepts of each of its fields; an empty tuple if nothing satisfies it."""
+    """Returns the values that a rule accepts of each of its fields; empty if nothing satisfies it."""
     found: dict[ConditionField, Intervals] = {}
     for condition in rule.conditions:
         among = found.get(condition.field, possible_values(rule.trigger, condition.field, policy, kind))
