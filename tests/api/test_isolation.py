@@ -161,7 +161,7 @@ FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
     "list_cohort_customers": {"cohort": "2026-03", "month": "0"},
 }
 """Lists that begin with a question: one to which the company has more than one answer."""
-HEADER_IDS = {"if-match": "version", "idempotency-key": "idempotency_key"}
+HEADER_IDS = {"If-Match": "version", "Idempotency-Key": "idempotency_key"}
 HEADERS_OF_CREDENTIALS = {"x-company-id", "x-reason"}
 HEADERS_REST = {"Last-Event-ID"}
 """What is a position in the asker's own news, as `last_event_id` is."""
@@ -170,14 +170,14 @@ BODY_IDS = {
     "customer_ids": "customer_id",
     "subject": "customer_id",
     "performed_by": "user",
-    "CompanyIn.id": "company_id",
+    "CompanyCreate.id": "company_id",
     "id": "event_id",
     "source": "source",
     "booking_id": "booking_id",
     "to_stage": "key",
     "template": "template_key",
-    "Body.key": "template_key",
-    "Body.subject": None,
+    "TemplateDefinition.key": "template_key",
+    "TemplateDefinition.subject": None,
     "version": "version",
     "stages": "key",
     "remap": "key",
@@ -194,13 +194,13 @@ BODY_REST = {
     "role": "service",
     "name": "a_name",
     "scopes": ["customers:read"],
-    "ActionIn.type": "email",
+    "ActionRequest.type": "email",
     "description": "A description",
     "language": "en",
     "outcome": "An outcome",
     "subject": "A subject",
     "template": "welcome",
-    "Body.text": "{{ unsubscribe_url }}",
+    "TemplateDefinition.text": "{{ unsubscribe_url }}",
 }
 LOOKS_LIKE_AN_ID = re.compile(
     r"(^|_)(id|ids|key|keys|version|subject|cursor)$|stage|compan|customer|remap|user"
@@ -467,7 +467,7 @@ def looks_at(document: Document, operation: Operation, owned: "Owned") -> list[L
 
 
 def _header_kind(operation: Operation, name: str) -> str:
-    is_of_customer = name == "if-match" and "customer_id" in operation.path_ids
+    is_of_customer = name == "If-Match" and "customer_id" in operation.path_ids
     return "journey_version" if is_of_customer else HEADER_IDS[name]
 
 
@@ -490,9 +490,9 @@ def draw(document: Document, look: Look, ids: Ids) -> Asked:
             query[name] = QUERY_REST[name] if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
-        if name in HEADER_IDS and (name in look.foreign or name == "if-match"):
+        if name in HEADER_IDS and (name in look.foreign or name == "If-Match"):
             value = ids.of("foreign" if name in look.foreign else "own")[_header_kind(operation, name)]
-            headers[name] = f'"{value}"' if name == "if-match" else value
+            headers[name] = f'"{value}"' if name == "If-Match" else value
     media, form = operation.bodies[look.form]
     if media:
         headers["content-type"] = media
@@ -501,8 +501,8 @@ def draw(document: Document, look: Look, ids: Ids) -> Asked:
             text = FILES[media](ids, whose)
             body = gzip.compress(text.encode(), mtime=0) if media == "application/gzip" else text.encode()
         else:
-            if "version" in look.foreign and "if-match" not in look.foreign:
-                headers.pop("if-match", None)
+            if "version" in look.foreign and "If-Match" not in look.foreign:
+                headers.pop("If-Match", None)
             text = json.dumps(document.body(form, ids, look.foreign))
             body = text.encode()
     told = "\n".join((path, *query.values(), *headers.values(), text))
