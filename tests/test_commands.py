@@ -22,7 +22,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_nightly_run_date
 from journey_service.domain.events.event import Event, EventType
-from journey_service.domain.operations.records import Backlog
+from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.repositories.database import Database
 from journey_service.repositories.database_maintenance import IndexState, TableState
 from journey_service.services import job_registry as kinds
@@ -37,7 +37,9 @@ from journey_service.services.operations.health import HealthStatus, check_backl
 
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-KEEPS_UP = Backlog(sweep=5, night=5, jobs=1, imports=1, job_age=5, import_age=5, silent=5, failed_jobs=0)
+KEEPS_UP = WorkerBacklog(
+    sweep=5, night=5, jobs=1, imports=1, job_age=5, import_age=5, silent=5, failed_jobs=0
+)
 
 
 async def _execute(url: str, *statements: str) -> None:

@@ -23,7 +23,7 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
+from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
 from journey_service.repositories.database import Database
 from journey_service.services.events import imports
 
@@ -50,7 +50,7 @@ def import_(
 ) -> None:
     """Import a file of past events. Running it again changes nothing."""
 
-    async def run(context: CommandContext) -> tuple[Import, Sequence[ImportLineError]]:
+    async def run(context: CommandContext) -> tuple[ImportRecord, Sequence[ImportLineError]]:
         instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
             ended = await _import(context.database, company, file, ImportOptions(instant, actions), shown)
@@ -69,7 +69,7 @@ def import_(
 
 async def _import(
     database: Database, company: int, file: Path, options: ImportOptions, shown: Progress
-) -> Import:
+) -> ImportRecord:
     size = file.stat().st_size
     found = await imports.find_unfinished(database, company, _digest(file), options)
     if found is None:
@@ -107,7 +107,7 @@ def _digest(file: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def _report(ended: Import, errors: Sequence[ImportLineError], *, as_json: bool) -> None:
+def _report(ended: ImportRecord, errors: Sequence[ImportLineError], *, as_json: bool) -> None:
     counts = {
         "import": ended.id,
         "status": ended.status,

@@ -23,7 +23,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.customers.records import ConsentChange
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.events.records import Import, ImportOptions
+from journey_service.domain.events.records import ImportOptions, ImportRecord
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.companies.provisioning import create_company, get_company_context
@@ -109,7 +109,7 @@ async def _find_start(database: Database, company_id: int, business: DemoBusines
     return None if company.clock_at is None and is_imported else clock_start
 
 
-async def _list_imports(database: Database, company_id: int) -> list[Import]:
+async def _list_imports(database: Database, company_id: int) -> list[ImportRecord]:
     stored = await list_imports(database, company_id, before=None, limit=_LIST_LIMIT)
     return [one for one in stored if one.actor == _ACTOR.name]
 
@@ -188,7 +188,7 @@ class _CompanySeeding:
                 if not await run_job(self.database, self.company_id, job.id, kinds):
                     await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _stored_imports(self) -> list[Import]:
+    async def _stored_imports(self) -> list[ImportRecord]:
         return await _list_imports(self.database, self.company_id)
 
     def _report(self, done: int) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.domain.errors import UnauthenticatedError
-from journey_service.domain.operations.records import Backlog
+from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.services.operations import health
 from journey_service.services.operations.monitoring import CompanyMetrics
 
@@ -47,7 +47,7 @@ class _StateCollector(Collector):
     """Gauges of the state at the time of the scrape."""
 
     def __init__(
-        self, app_state: AppState, backlog: Backlog | None, companies: Sequence[CompanyMetrics]
+        self, app_state: AppState, backlog: WorkerBacklog | None, companies: Sequence[CompanyMetrics]
     ) -> None:
         self._app_state = app_state
         self._backlog = backlog

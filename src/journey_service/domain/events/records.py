@@ -13,7 +13,7 @@ class ImportOptions(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class ImportRecord:
     """An import and its progress. `cursor` is (customer, occurred_at, line) of the last applied line."""
 
     id: int

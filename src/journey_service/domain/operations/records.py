@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class WorkerBacklog:
     """The worker's backlog over all companies. Ages are in seconds, 0 if nothing waits.
 
     `sweep`, `night`, `job_age`, `import_age` and `action_age` are the delays of the oldest due customer, nightly run,

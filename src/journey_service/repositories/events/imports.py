@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import IMPORT_SOURCE, ImportLine
-from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
+from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
 from journey_service.repositories.tables import Row, import_errors, import_lines, imports
 
 _COLUMNS: Final = [
@@ -99,12 +99,12 @@ class Imports:
             ).scalar_one()
         )
 
-    async def find(self, import_id: int) -> Import | None:
+    async def find(self, import_id: int) -> ImportRecord | None:
         """Finds an import by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def find_unfinished(self, content: bytes, options: ImportOptions) -> Import | None:
+    async def find_unfinished(self, content: bytes, options: ImportOptions) -> ImportRecord | None:
         """Finds the unfinished import of the same content with the same options."""
         row = (
             await self._connection.execute(
@@ -298,7 +298,7 @@ class Imports:
         )
         return {row.type: row.number for row in rows}
 
-    async def page(self, *, before: int | None, limit: int) -> list[Import]:
+    async def page(self, *, before: int | None, limit: int) -> list[ImportRecord]:
         """Returns imports, newest first, with ids below `before`."""
         statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id)
         if before is not None:
@@ -352,11 +352,11 @@ class DueImports:
         return [(row.company_id, row.id) for row in rows]
 
 
-def _to_import(row: Row) -> Import:
+def _to_import(row: Row) -> ImportRecord:
     values = dict(row._mapping)
     cursor = values.pop("cursor")
     position = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
-    return Import(cursor=position, **values)
+    return ImportRecord(cursor=position, **values)
 
 
 def _to_line(row: Row) -> ImportLine:

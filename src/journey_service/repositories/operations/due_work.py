@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.operations.records import Backlog
+from journey_service.domain.operations.records import WorkerBacklog
 
 # One index lookup per company: neither a company with many due customers nor one with a test clock hides the others.
 # now() and not clock_timestamp(): an index lookup needs a stable value, and the transaction is new.
@@ -105,11 +105,11 @@ class DueWork:
         """Returns companies with unpublished outbound events."""
         return list((await self._connection.scalars(_OUTBOUND_EVENTS)).all())
 
-    async def get_backlog(self) -> Backlog:
+    async def get_backlog(self) -> WorkerBacklog:
         """Returns the backlog of the worker."""
         lag = (await self._connection.execute(_LAG)).one()
         waiting = (await self._connection.execute(_WAITING)).one()
-        return Backlog(
+        return WorkerBacklog(
             sweep=_seconds(lag.sweep),
             night=_seconds(lag.night),
             jobs=waiting.jobs,

@@ -7,7 +7,7 @@ from typing import Final
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.event import EARLIEST, Event, content_hash
 from journey_service.domain.events.parsing import ImportLine, future_error, line_id
-from journey_service.domain.events.records import Import, ImportLineError
+from journey_service.domain.events.records import ImportLineError, ImportRecord
 from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
@@ -17,7 +17,7 @@ REPLAY_BATCH_SIZE: Final = 1_000
 """Lines in one page; a customer with more lines continues on the next page."""
 
 
-async def load_page(uow: UnitOfWork, import_: Import) -> "ReplayPage":
+async def load_page(uow: UnitOfWork, import_: ImportRecord) -> "ReplayPage":
     """Loads the lines after the cursor of an import, in order of customer and time."""
     lines = await uow.imports.list_lines(import_.id, import_.cursor, limit=REPLAY_BATCH_SIZE, start=EARLIEST)
     return ReplayPage(import_, _whole_customers(lines))
@@ -36,7 +36,7 @@ def _whole_customers(lines: list[ImportLine]) -> list[ImportLine]:
 class ReplayPage:
     """The lines of one page, and the counts of what was applied."""
 
-    import_: Import
+    import_: ImportRecord
     lines: list[ImportLine]
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(

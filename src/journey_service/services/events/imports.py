@@ -17,7 +17,7 @@ from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.import_file import ImportFileReader, InvalidLineError
 from journey_service.domain.events.parsing import ImportLine
-from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
+from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_page
@@ -29,7 +29,7 @@ _STAGING_BATCH_SIZE = 5_000
 _LEASE_SECONDS = 20
 _TIMEOUT_MS = 60_000
 
-ProgressCallback = Callable[[Import], None]
+ProgressCallback = Callable[[ImportRecord], None]
 
 DEFAULT_IMPORT_OPTIONS: Final = ImportOptions()
 """Applies events up to now, without actions."""
@@ -44,7 +44,7 @@ async def stage_import(
     is_gzip: bool | None = None,
     options: ImportOptions = DEFAULT_IMPORT_OPTIONS,
     on_progress: Callable[[int], None] | None = None,
-) -> Import:
+) -> ImportRecord:
     """Reads an import file and stages its lines; returns the queued import.
 
     Its transitions run actions only if the options enable it, and those older than a day never do. `on_progress` is
@@ -77,19 +77,19 @@ async def stage_import(
 
 async def find_unfinished(
     database: Database, company_id: int, content: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
-) -> Import | None:
+) -> ImportRecord | None:
     """Returns a staged, unfinished import of the same content (SHA-256) with the same options, if any."""
 
-    async def unit(uow: UnitOfWork) -> Import | None:
+    async def unit(uow: UnitOfWork) -> ImportRecord | None:
         return await uow.imports.find_unfinished(content, options)
 
     return await database.run(company_id, unit)
 
 
-async def get_import(database: Database, company_id: int, import_id: int) -> Import:
+async def get_import(database: Database, company_id: int, import_id: int) -> ImportRecord:
     """Returns one import. Raises ImportNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Import:
+    async def unit(uow: UnitOfWork) -> ImportRecord:
         return await _get(uow, import_id)
 
     return await database.run(company_id, unit)
@@ -97,10 +97,10 @@ async def get_import(database: Database, company_id: int, import_id: int) -> Imp
 
 async def list_imports(
     database: Database, company_id: int, *, before: int | None, limit: int
-) -> Sequence[Import]:
+) -> Sequence[ImportRecord]:
     """Returns a page of imports, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[Import]:
+    async def unit(uow: UnitOfWork) -> Sequence[ImportRecord]:
         await uow.companies.get_context()
         return await uow.imports.page(before=before, limit=limit)
 
@@ -196,12 +196,12 @@ class _Staging:
         if len(self._lines) + len(self._invalid) >= _STAGING_BATCH_SIZE:
             await self._flush(lines_read)
 
-    async def finish(self, content: bytes, lines_read: int) -> Import:
+    async def finish(self, content: bytes, lines_read: int) -> ImportRecord:
         await self._flush(lines_read)
         import_id = self._import_id
         assert import_id is not None  # noqa: S101  # _flush sets it
 
-        async def unit(uow: UnitOfWork) -> Import:
+        async def unit(uow: UnitOfWork) -> ImportRecord:
             await uow.imports.enqueue(import_id, content)
             queued = await _get(uow, import_id)
             detail = {"lines": queued.lines}
@@ -244,7 +244,7 @@ def _flatten(invalid: Sequence[InvalidLineError]) -> list[ImportLineError]:
     ]
 
 
-async def _get(uow: UnitOfWork, import_id: int) -> Import:
+async def _get(uow: UnitOfWork, import_id: int) -> ImportRecord:
     found = await uow.imports.find(import_id)
     if found is None:
         raise ImportNotFoundError(import_id)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.operations.records import Backlog
+from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 
@@ -69,7 +69,7 @@ async def check(database: Database) -> Readiness:
     return Readiness(database=True, schema=revision == SCHEMA_REVISION)
 
 
-async def get_backlog(database: Database) -> Backlog | None:
+async def get_backlog(database: Database) -> WorkerBacklog | None:
     """Returns the backlog of the workers over all companies; None if the database does not answer."""
     try:
         return await database.read_due_work(lambda reader: reader.due_work.get_backlog())
@@ -101,7 +101,7 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
     return ServiceHealth(tuple(checks))
 
 
-def check_backlog(backlog: Backlog) -> tuple[HealthCheck, ...]:
+def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
     """Compares every part of the backlog with its limit."""
     return (
         _check_delay("due_customers", backlog.sweep, MAX_DUE_CUSTOMER_SECONDS, "oldest due customer"),

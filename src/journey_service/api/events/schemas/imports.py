@@ -45,7 +45,7 @@ class Import(ResponseModel):
     )
 
     @classmethod
-    def of(cls, found: records.Import) -> "Import":
+    def of(cls, found: records.ImportRecord) -> "Import":
         """Returns the schema of an import."""
         return cls(
             id=found.id,

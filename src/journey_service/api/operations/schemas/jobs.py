@@ -12,7 +12,7 @@ from journey_service.api.schema_fields import (
     ResponseModel,
     Timestamp,
 )
-from journey_service.domain.events.records import Import
+from journey_service.domain.events.records import ImportRecord
 from journey_service.domain.operations import records
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
 
@@ -111,7 +111,7 @@ class Job(ResponseModel):
         )
 
     @classmethod
-    def of_import(cls, found: Import) -> "Job":
+    def of_import(cls, found: ImportRecord) -> "Job":
         """Returns an import as a job."""
         return cls(
             id=found.id,
