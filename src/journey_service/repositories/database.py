@@ -92,7 +92,7 @@ class Database:
         and holds back those that begin later; keep it short. An `is_repeatable_read` unit reads one
         consistent snapshot.
 
-        Raises UnavailableError when the database is out of reach or saturated, RacesLostError when every
+        Raises UnavailableError when the database is out of reach or saturated, RetriesExhaustedError when every
         attempt loses a race; otherwise what the unit raises, with nothing changed.
         """
         last: Exception | None = None
