@@ -1,4 +1,4 @@
-"""Hypothesis strategies for companies, policies, events and operations, for the service and the oracle."""
+"""Hypothesis strategies for companies, policies, events and operations of service and oracle."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ _KEYS = ("lead", "at_risk", "prospect", "customer", "regular", "vip", "churned",
 
 @st.composite
 def stage_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Generates a valid stage map as JSON: any triggers, given or derived kinds, any order, retention days."""
+    """Generates a valid stage map as JSON with any triggers, kinds, order and retention days."""
     keys = draw(st.permutations(_KEYS))[: draw(st.integers(2, len(_KEYS)))]
     orders = draw(st.permutations(range(1, len(keys) + 1)))
     forms = []

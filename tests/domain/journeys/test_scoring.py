@@ -1,4 +1,4 @@
-"""Engagement and risk: every factor at and next to its threshold, exact to the hundredth, and explained."""
+"""Engagement and risk: every factor at and next to its threshold, and the explanations."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -34,7 +34,7 @@ class ConsentChange:
 
 @dataclass(frozen=True, slots=True)
 class CustomerFilter:
-    """Filter and order of the customer list; None or empty: any. Risks are hundredths; `-` before `sort` descends."""
+    """Filter and order of the customer list; None or empty: any. Risks are in hundredths."""
 
     stages: Sequence[str] = ()
     risk_min: int | None = None

@@ -101,7 +101,7 @@ def rule_sentence(rule: RuleReason) -> str:
 
 
 def condition_sentence(rule: RuleReason, reason: ConditionReason | None) -> str:
-    """Describes the value of a condition and what it requires; None: the event of a rule without conditions."""
+    """Describes the value of a condition and its bound; None: the event of a rule without conditions."""
     if reason is None:
         noun = _EVENTS[rule.trigger]
         return f"there was {_with_article(noun) if rule.held else f'no {noun}'}"
