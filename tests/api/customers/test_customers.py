@@ -137,7 +137,7 @@ async def test_an_unknown_customer_is_not_found(http, salon):
 
 
 @pytest.mark.parametrize("customer_id", [0, 2**53 - 1])
-async def test_ids_reach_from_0_to_63_bits(http, salon, customer_id):
+async def test_ids_reach_from_0_to_the_largest_exact_integer(http, salon, customer_id):
     assert (await put(http, salon, customer_id)).status_code == 201
     assert (await look(http, salon, f"/customers/{customer_id}"))["customer_id"] == customer_id
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.actions.schemas.tasks import TaskChannel
 from journey_service.api.journeys.schemas.journeys import RuleResult, StageResult
-from journey_service.api.schema_fields import CustomerId, Id, ResponseModel, Timestamp
+from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
 from journey_service.domain.actions.action import EndReason
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.relationship import TriggerType
 
 _AT: Final = "2026-03-01T12:00:00Z"
@@ -61,7 +62,7 @@ class MessageData(ResponseModel):
     """Data of every message about a customer."""
 
     company_id: Id = Field(description="Id of the company", examples=[7])
-    customer_id: CustomerId = Field(description="Id of the customer", examples=[4711])
+    customer_id: int = Field(ge=0, le=MAX_ID, description="Id of the customer", examples=[4711])
 
 
 class TransitionData(MessageData):
@@ -139,7 +140,7 @@ class ActionData(MessageData):
     stage: str = Field(
         description="Key of the customer's stage when the action was planned", examples=["at_risk"]
     )
-    campaign_id: int | None = Field(description="Campaign that it belongs to; null: none", examples=[12])
+    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[12])
     step: int = Field(description="Index of the step within the action, from 0", examples=[1])
 
 

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    Id,
     NextCursor,
     Note,
     RequestModel,
@@ -155,11 +156,11 @@ class Action(ResponseModel):
     actor: str | None = Field(
         description="Who requested a manual action; null for all others", examples=[None]
     )
-    campaign_id: int | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
-    endpoint_id: int | None = Field(
+    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
+    endpoint_id: Id | None = Field(
         description="Endpoint of an outbound event; null for all others", examples=[None]
     )
-    task_id: int | None = Field(description="Task that it became; null: none", examples=[None])
+    task_id: Id | None = Field(description="Task that it became; null: none", examples=[None])
     planned_at: Timestamp = Field(description="When it was first to happen", examples=[_AT])
     due_at: Timestamp = Field(
         description="When it is to happen; later than `planned_at` after quiet hours or a cap", examples=[_AT]

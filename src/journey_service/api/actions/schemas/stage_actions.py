@@ -76,9 +76,7 @@ class ActionStep(RequestModel):
         description="Call, task: days until the task is due; null: a standard time",
         examples=[2],
     )
-    offer: Offer | None = Field(
-        default=None, description="Offer: what is offered; null: the template's text"
-    )
+    offer: Offer | None = Field(default=None, description="Offer: what is offered; null: the template's text")
 
 
 class StageAction(RequestModel):

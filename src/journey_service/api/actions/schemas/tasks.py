@@ -81,7 +81,7 @@ class Task(ResponseModel):
     action_id: str | None = Field(
         description="UUID of the action that created it; null: none", examples=[ACTION_ID]
     )
-    campaign_id: int | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
+    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
     created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
 
     @classmethod

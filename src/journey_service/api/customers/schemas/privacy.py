@@ -5,7 +5,8 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.scores import CustomerScores
-from journey_service.api.schema_fields import CustomerId, ResponseModel, Timestamp
+from journey_service.api.schema_fields import ResponseModel, Timestamp
+from journey_service.domain.events.event import MAX_ID
 from journey_service.services.customers import privacy
 
 _AT: Final = "2026-03-01T12:00:00Z"
@@ -15,7 +16,7 @@ _ROW: Final = [[{"id": 12, "customer_id": 4711, "created_at": _AT}]]
 class CustomerExport(ResponseModel):
     """Everything stored about a customer. Rows have the names of their columns."""
 
-    customer_id: CustomerId = Field(description="Id of the customer")
+    customer_id: int = Field(ge=0, le=MAX_ID, description="Id of the customer", examples=[4711])
     exported_at: Timestamp = Field(description="Time of the export, in the company's time", examples=[_AT])
     profile: dict[str, Any] = Field(
         description="Profile and consents", examples=[{"customer_id": 4711, "name": "Ada Lovelace"}]

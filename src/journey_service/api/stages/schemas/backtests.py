@@ -1,19 +1,20 @@
 """Request and response schemas of back-tests of a draft of the stage map."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import (
     AnyCustomerId,
-    CustomerId,
     Id,
     Instant,
     ResponseModel,
     Timestamp,
 )
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageMapDraft
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.operations.records import Job
 from journey_service.services.stages.backtests import MAX_LAPSE_DAYS, MAX_NAMED_CUSTOMERS, BacktestParameters
 
@@ -38,7 +39,7 @@ class BacktestRequest(StageMapDraft):
         " the rule of the most severe risk stage of the current map, or else 180",
         examples=[180],
     )
-    customer_ids: list[Annotated[CustomerId, Field(strict=True)]] = Field(
+    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] = Field(
         default_factory=list,
         max_length=MAX_NAMED_CUSTOMERS,
         description="Customers whose moves are listed one by one in `named`",
@@ -204,9 +205,7 @@ class Backtest(ResponseModel):
     """A back-test job and its result."""
 
     job_id: Id = Field(description="Id of the job, for `GET /stage-backtests/{job_id}`")
-    status: Literal["queued", "running", "done", "failed"] = Field(
-        description="State of the job", examples=["done"]
-    )
+    status: JobStatus = Field(description="State of the job", examples=["done"])
     done: int = Field(description="Customers replayed so far", examples=[340])
     total: int | None = Field(description="Customers to replay; null: not known yet", examples=[340])
     error: str | None = Field(description="Why the job failed; null: it has not failed", examples=[None])

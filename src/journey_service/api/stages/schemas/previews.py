@@ -1,10 +1,11 @@
 """Response schemas of previews of a draft of the stage map."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
+from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import AnyCustomerId, Id, ResponseModel, Timestamp
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageFieldChange
 from journey_service.domain.journeys.relationship import Activation
@@ -105,9 +106,7 @@ class StageMapPreview(ResponseModel):
     """A preview job and its result."""
 
     job_id: Id = Field(description="Id of the job, for `GET /stage-previews/{job_id}`")
-    status: Literal["queued", "running", "done", "failed"] = Field(
-        description="State of the job", examples=["done"]
-    )
+    status: JobStatus = Field(description="State of the job", examples=["done"])
     done: int = Field(description="Customers examined so far", examples=[340])
     total: int | None = Field(description="Customers to examine; null: not known yet", examples=[340])
     error: str | None = Field(description="Why the job failed; null: it has not failed", examples=[None])
