@@ -1,7 +1,7 @@
-"""Real servers for the tests: PostgreSQL and Valkey from wheels, a migrated database, companies to be alone in.
+"""Servers for the tests: PostgreSQL and Valkey from wheels, a migrated database, and companies of each test.
 
-Tests share one database and never meet: each founds companies of its own, and row-level security keeps them
-apart. JOURNEY_TEST_POSTGRES_BIN names the programs of another PostgreSQL to run against.
+Tests share one database: each creates companies of its own, which row-level security isolates.
+JOURNEY_TEST_POSTGRES_BIN names the programs of another PostgreSQL to run against.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 async def copied(servers: Servers) -> Copied:
-    """A function that makes a database of a name, migrated and empty, in place of an earlier one; returns its URL."""
+    """A function that creates an empty, migrated database, replacing one of the same name; returns its URL."""
     root = servers.database_url.rsplit("/", 1)[0]
 
     async def copy(name: str, template: str = "migrated") -> str:
@@ -122,7 +122,7 @@ async def copied(servers: Servers) -> Copied:
 
 @pytest.fixture(scope="session")
 async def database(servers: Servers) -> AsyncIterator[Database]:
-    """The service's own way to the database."""
+    """The database of the service."""
     opened = Database(
         servers.database_url,
         pool_size=20,
@@ -136,14 +136,14 @@ async def database(servers: Servers) -> AsyncIterator[Database]:
 
 @dataclass(frozen=True)
 class Tenant:
-    """A company of a test's own, with a key that may do everything in it."""
+    """A company of one test, with a key that has all scopes."""
 
     id: int
     token: str
 
     @property
     def headers(self) -> dict[str, str]:
-        """How a request of this company begins."""
+        """The request headers of this company."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
@@ -152,7 +152,7 @@ FoundTenant = Callable[..., Awaitable[Tenant]]
 
 @pytest.fixture(scope="session")
 def found_tenant(database: Database) -> FoundTenant:
-    """Creates a company of the test's own; keywords are those of NewCompany."""
+    """A function that creates a company for one test; keywords are those of NewCompany."""
 
     async def found(*, scopes: tuple[str, ...] = ("*",), **properties: object) -> Tenant:
         new = NewCompany(
@@ -169,13 +169,13 @@ def found_tenant(database: Database) -> FoundTenant:
 
 @pytest.fixture
 async def tenant(found_tenant: FoundTenant) -> Tenant:
-    """A company of the test's own, in UTC, with the default stage map."""
+    """A company of one test, in UTC, with the default stage map."""
     return await found_tenant()
 
 
 @pytest.fixture(scope="session")
 def settings(servers: Servers) -> Settings:
-    """The service's settings on the test servers."""
+    """The settings of the service on the test servers."""
     return Settings.model_validate(
         {
             "DATABASE_URL": servers.database_url,
@@ -200,7 +200,7 @@ async def api(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="session")
 async def http(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that speaks to the application without a network in between."""
+    """A client that calls the application without a network."""
     transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
         yield client
@@ -208,7 +208,7 @@ async def http(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def operator() -> dict[str, str]:
-    """How a request of an operator begins."""
+    """The request headers of an operator."""
     return {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
 

@@ -1,7 +1,8 @@
 """Routes of events: one, or a batch."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final, cast
 
 import orjson
 from fastapi import APIRouter, Request
@@ -40,8 +41,10 @@ _CLOUD_EVENTS: Final = (_CLOUD_EVENT, "application/cloudevents-batch+json")
 
 EVENT_SCHEMAS: Final = (Event, CloudEvent)
 """Schemas of bodies that the routes parse themselves."""
-_EVENT_EXAMPLE: Final = Event.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
-_CLOUD_EVENT_EXAMPLE: Final = CloudEvent.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
+_EVENT_EXAMPLE, _CLOUD_EVENT_EXAMPLE = (
+    cast("Mapping[str, Any]", schema.model_config["json_schema_extra"])["examples"][0]
+    for schema in EVENT_SCHEMAS
+)
 
 
 def _ref(*names: str) -> dict[str, Any]:
@@ -143,17 +146,21 @@ def _parse(raw: Any, media: str) -> domain.Event:  # noqa: ANN401  # any JSON va
     return parse_cloud_event(raw) if is_cloud_event else parse_event(raw)
 
 
+def _parse_line(line: bytes, media: str) -> domain.Event:
+    return _parse(parse_json(line), media)
+
+
 def _items(body: bytes, media: str) -> list[Callable[[], domain.Event]]:
     """Returns a parser for each item of a batch."""
     if media in NDJSON:
         lines = [line for line in body.split(b"\n") if line.strip()]
-        return [lambda line=line: _parse(parse_json(line), media) for line in lines]  # type: ignore[misc]
+        return [partial(_parse_line, line, media) for line in lines]
     raw = read_json(body, media)
     if not isinstance(raw, list):
         raise InvalidInputError(
             [FieldError("", "must be a list of events, or NDJSON as application/x-ndjson")]
         )
-    return [lambda item=item: _parse(item, media) for item in raw]  # type: ignore[misc]
+    return [partial(_parse, item, media) for item in raw]
 
 
 def _attempt(parse: Callable[[], domain.Event]) -> domain.Event | JourneyServiceError:

@@ -26,28 +26,13 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.repositories.tables import Row
 
 _ACTION: Final = (
-    *(
-        "id",
-        "transition_seq",
-        "stage",
-        "name",
-        "number",
-        "channel",
-        "step",
-        "is_stage_bound",
-        "is_released_by_test_clock",
-        "campaign_id",
-    ),
-    *("note", "actor", "request_key", "planned_at", "due_at", "reserved_at", "state", "reason"),
+    *("id", "transition_seq", "stage", "name", "number", "channel", "step", "is_stage_bound", "campaign_id"),
+    *("is_released_by_test_clock", "note", "actor", "request_key", "planned_at", "due_at", "reserved_at"),
+    *("state", "reason"),
 )
 _CAMPAIGN: Final = (
-    "id",
-    "type",
-    "transition_seq",
-    "scheduled_actions",
-    "started_at",
-    "ended_at",
-    "end_reason",
+    *("id", "type", "transition_seq", "scheduled_actions"),
+    *("started_at", "ended_at", "end_reason"),
 )
 _TASK: Final = (
     *("id", "campaign_id", "transition_seq", "channel", "name", "title", "stage", "assignee"),
@@ -396,14 +381,8 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
         **{
             name: raw[name]
             for name in (
-                "id",
-                "name",
-                "number",
-                "stage",
-                "transition_seq",
-                "is_stage_bound",
+                *("id", "name", "number", "stage", "transition_seq", "is_stage_bound", "note"),
                 "is_released_by_test_clock",
-                "note",
             )
         },
         actor=raw["actor"],

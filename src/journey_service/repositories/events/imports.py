@@ -18,18 +18,8 @@ _COLUMNS: Final = [
     imports.c[name]
     for name in (
         *("id", "status", "until", "runs_actions", "lines", "staged", "done", "applied", "duplicates"),
-        *(
-            "late",
-            "later",
-            "erased",
-            "transitions",
-            "failed_lines",
-            "cursor",
-            "error",
-            "actor",
-            "created_at",
-            "finished_at",
-        ),
+        *("late", "later", "erased", "transitions", "failed_lines", "cursor", "error", "actor"),
+        *("created_at", "finished_at"),
     )
 ]
 _STAGE: Final = text(
@@ -229,16 +219,8 @@ class Imports:
                 **{
                     name: counts.get(name, 0)
                     for name in (
-                        *(
-                            "done",
-                            "applied",
-                            "duplicates",
-                            "late",
-                            "later",
-                            "erased",
-                            "transitions",
-                            "failed",
-                        ),
+                        *("done", "applied", "duplicates", "late", "later", "erased"),
+                        *("transitions", "failed"),
                     )
                 },
             },

@@ -15,20 +15,8 @@ from journey_service.repositories.tables import jobs, scoring_runs
 _COLUMNS: Final = [
     jobs.c[name]
     for name in (
-        *(
-            "id",
-            "kind",
-            "status",
-            "parameters",
-            "cursor",
-            "counts",
-            "done",
-            "total",
-            "error",
-            "result",
-            "actor",
-        ),
-        *("created_at", "started_at", "finished_at"),
+        *("id", "kind", "status", "parameters", "cursor", "counts", "done", "total", "error"),
+        *("result", "actor", "created_at", "started_at", "finished_at"),
     )
 ]
 # Lists omit parameters, cursors and results, which may be long.
