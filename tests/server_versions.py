@@ -20,11 +20,17 @@ HTTP_ONLY = frozenset(
         "api/access/test_authentication.py",
         "api/actions/test_event_stream.py",
         "api/operations/test_health.py",
+        "api/operations/test_problem_pages.py",
         "api/test_any_json.py",
         "api/test_authorization.py",
         "api/test_browsers.py",
+        "api/test_documentation.py",
+        "api/test_error_texts.py",
         "api/test_isolation.py",
         "api/test_openapi.py",
+        "api/test_query_parameters.py",
+        "api/test_access_log.py",
+        "api/test_clients.py",
         "api/test_wakeups.py",
     }
 )

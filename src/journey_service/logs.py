@@ -56,7 +56,8 @@ class RedactingFormatter(logging.Formatter):
 
 
 _REQUEST: Final[ContextVar[Mapping[str, str]]] = ContextVar("request", default=MappingProxyType({}))
-_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_STANDARD_FIELDS: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"))
+"""Fields of every record, and uvicorn's copy of the message with terminal colours."""
 
 
 @contextmanager
@@ -74,18 +75,24 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats the record as JSON."""
-        told: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, object] = {
+            "time": time.replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
             "message": redact(record.getMessage()),
             **_REQUEST.get(),
         }
-        beside = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
-        told |= {name: redact(str(value)) for name, value in beside.items() if name not in told}
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
+        fields |= {name: _plain(value) for name, value in extra.items() if name not in fields}
         if record.exc_info:
-            told["exception"] = redact(self.formatException(record.exc_info))
-        return json.dumps(told, ensure_ascii=False)
+            fields["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    """Returns a value as JSON: numbers and None as they are, all else as redacted text."""
+    return value if value is None or isinstance(value, int | float) else redact(str(value))
 
 
 def config(*, is_json: bool) -> dict[str, Any]:
@@ -118,4 +125,4 @@ CONFIG: Final[dict[str, Any]] = {
     # arq logs every wake-up; failures are logged by the client itself.
     "loggers": {"arq": {"level": "ERROR"}, "uvicorn.error": {"filters": ["once"]}},
 }
-"""Returns the logging configuration as text."""
+"""Logging configuration of every process, with text lines."""

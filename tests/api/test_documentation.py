@@ -29,7 +29,7 @@ def _pending_operations():
     return {
         route.name
         for route in served(application().routes)
-        if _room(route.endpoint.__module__) in PENDING_ROOMS
+        if _room(getattr(route, "endpoint", route).__module__) in PENDING_ROOMS
     }
 
 

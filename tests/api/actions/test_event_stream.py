@@ -12,6 +12,7 @@ import pytest
 from api.calls import API, NOON, act, look, meet, move, problem
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
+from journey_service.api.actions.webhook_messages import MESSAGES
 from journey_service.api.shutdown import call_on_shutdown
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.parsing import parse_instant
@@ -133,6 +134,15 @@ async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
     assert reader.positions == list(range(1, len(reader.events) + 1))
     seqs = [one["data"]["seq"] for _, type_, one in reader.events if type_ == "stage.changed"]
     assert seqs == [1, 2, 3, 1, 2, 3]
+
+
+async def test_events_are_sent_as_the_contract_describes_them(http, busy):
+    payloads = {message.event_type: message.payload for message in MESSAGES}
+
+    for _, type_, message in (await read_stream(http, busy, last_event_id=0)).events:
+        described = payloads[type_].model_validate(message).model_dump_json(exclude_unset=True)
+        assert json.loads(described) == message
+        assert message["data"]["company_id"] == busy.id
 
 
 async def test_without_a_position_the_stream_begins_at_the_latest_and_sends_it(http, busy, database):

@@ -466,7 +466,7 @@ async def check_retention(database, company_id, oracle, requested, first, last):
     shown = {f"{cohort.month // 12:04}-{cohort.month % 12 + 1:02}": cohort for cohort in found.cohorts}
     assert shown.keys() == months
     for name, cohort in list(shown.items())[:2]:
-        for later, number in enumerate(cohort.came):
+        for later, number in enumerate(cohort.customers_by_month):
             customers = expected.get((name, later), set())
             assert number == len(customers)
             list_ = partial(drilldown.list_retained, database, company_id, cohort.month, later)
@@ -750,7 +750,9 @@ async def test_cohorts_begin_with_the_first_appointment_even_if_unpaid(database,
 
     found = await cohorts.get_cohorts(database, tenant.id, RequestedRange(Period.ALL))
 
-    assert [(cohort.month, list(cohort.came)[:3]) for cohort in found.cohorts] == [(2024 * 12 + 4, [1, 0, 1])]
+    assert [(cohort.month, list(cohort.customers_by_month)[:3]) for cohort in found.cohorts] == [
+        (2024 * 12 + 4, [1, 0, 1])
+    ]
 
 
 async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_new_order(

@@ -208,7 +208,10 @@ async def list_stage_visits(
     days: RangeDep,
     stage: OfStage,
     is_open: Annotated[  # noqa: FBT002  # a query parameter
-        bool, Query(alias="open", description="Visits that are open now, independent of the range", examples=[True])
+        bool,
+        Query(
+            alias="open", description="Visits that are open now, independent of the range", examples=[True]
+        ),
     ] = False,
     converted: Annotated[
         bool | None,

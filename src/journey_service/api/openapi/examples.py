@@ -31,7 +31,7 @@ class ExampleComposer:
         """Returns an example of a schema. `name` is the field that holds the value."""
         given = _given(schema)
         if given is not _MISSING:
-            return given
+            return self._with_nulls(given, schema)
         if "$ref" in schema:
             resolved = self._schemas[schema["$ref"].removeprefix(_REFERENCE)]
             return self.compose(resolved, name, depth)
@@ -72,6 +72,20 @@ class ExampleComposer:
             field: self.compose(inner, field, depth + 1)
             for field, inner in properties.items()
             if field in required or depth < _MAX_DEPTH
+        }
+
+    def _with_nulls(self, value: Any, schema: Schema) -> Any:  # noqa: ANN401  # any JSON value
+        """Restores required fields that are null: FastAPI removes null from the examples of schemas."""
+        if "$ref" in schema:
+            return self._with_nulls(value, self._schemas[schema["$ref"].removeprefix(_REFERENCE)])
+        if isinstance(value, list):
+            return [self._with_nulls(each, schema.get("items", {})) for each in value]
+        if not isinstance(value, dict):
+            return value
+        properties = schema.get("properties", {})
+        return {
+            **{name: None for name in schema.get("required", ()) if name not in value},
+            **{name: self._with_nulls(each, properties.get(name, {})) for name, each in value.items()},
         }
 
     def table(self, row: Mapping[str, Any]) -> str:

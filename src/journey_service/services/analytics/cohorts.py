@@ -16,16 +16,16 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 class Cohort:
     """Customers by the month of their first appointment, and how many had one in each later month.
 
-    `month` is the number of months since the year 0; `came[n]` counts customers `n` months after it.
+    `month` is the number of months since the year 0; `customers_by_month[n]` counts customers `n` months after it.
     """
 
     month: int
-    came: Sequence[int]
+    customers_by_month: Sequence[int]
 
     @property
     def percentages(self) -> Sequence[Decimal]:
         """Percentage of the cohort in each month."""
-        return [metrics.percent(number, self.came[0]) for number in self.came]
+        return [metrics.percent(number, self.customers_by_month[0]) for number in self.customers_by_month]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,15 @@ async def get_cohorts(database: Database, company_id: int, date_range: Requested
         query = await load_query_context(uow, date_range, default=Period.YEAR, since=first_appointment)
         first, last, now = (_month_of(day) for day in (*query.days, query.today))
         days = DateRange(days_of_month(first).first, days_of_month(last).last)
-        came = await uow.ledger_queries.count_retention(days, query.zone)
-        months = sorted({cohort for cohort, _ in came})
+        counts = await uow.ledger_queries.count_retention(days, query.zone)
+        months = sorted({cohort for cohort, _ in counts})
         return Cohorts(
             query,
             [
-                Cohort(month, [came.get((month, later), 0) for later in range(max(now - month, 0) + 1)])
+                Cohort(
+                    month,
+                    [counts.get((month, later), 0) for later in range(max(now - month, 0) + 1)],
+                )
                 for month in months
             ],
         )

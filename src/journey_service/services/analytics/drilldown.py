@@ -138,7 +138,7 @@ async def list_cohort_step(
         if step.outcome is not None and index == top:
             return []  # the last step has no outcome
         lowest = index + 1 if step.outcome is CohortOutcome.CONVERTED else index
-        stays = step.outcome in (CohortOutcome.PENDING, CohortOutcome.DROPPED)
+        is_remaining = step.outcome in (CohortOutcome.PENDING, CohortOutcome.DROPPED)
         is_open = {CohortOutcome.PENDING: [True], CohortOutcome.DROPPED: [False]}
         known = funnels.ranks(query.stage_map)
         parameters = {
@@ -147,7 +147,7 @@ async def list_cohort_step(
             "window": step.window_days,
             "now": query.as_of,
             "lowest": lowest,
-            "highest": index if stays else top,
+            "highest": index if is_remaining else top,
             "open": [True, False] if step.outcome is None else is_open.get(step.outcome, [True, False]),
         }
         return await uow.drilldown.list_cohort(parameters, query.days, query.zone, page)

@@ -139,17 +139,17 @@ async def _chains(uow: UnitOfWork, _: CompanyContext) -> _CheckResult:
 async def _stages(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     """The distribution is read from the rollups, if they are built."""
     shown = await customers_by_stage(uow, context)
-    standing = await uow.distribution.count_now()
-    found = _CheckResult(len(standing))
+    stored = await uow.distribution.count_now()
+    found = _CheckResult(len(stored))
     mismatches = await uow.reconciliation.compare_stages(limit=MAX_DIFFERENCES)
     details = [{**row, "distribution": shown.get(row["stage"], 0)} for row in mismatches.first]
     found.add("stage", Mismatches(mismatches.number, details))
     named = {row["stage"] for row in mismatches.first}
-    for stage in sorted(shown.keys() | standing.keys()):
-        if stage not in named and shown.get(stage, 0) != standing.get(stage, 0):
+    for stage in sorted(shown.keys() | stored.keys()):
+        if stage not in named and shown.get(stage, 0) != stored.get(stage, 0):
             row = {
                 "stage": stage,
-                "standing": standing.get(stage, 0),
+                "standing": stored.get(stage, 0),
                 "distribution": shown.get(stage, 0),
             }
             found.add("stage", Mismatches(1, [row]))

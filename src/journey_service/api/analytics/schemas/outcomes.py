@@ -35,14 +35,14 @@ class Cohorts(RangedReport):
                 "items": [
                     {
                         "cohort": f"{cohort.month // 12:04}-{cohort.month % 12 + 1:02}",
-                        "size": cohort.came[0],
+                        "size": cohort.customers_by_month[0],
                         "month": later,
                         "customers": customers,
                         "percentage": percentage,
                     }
                     for cohort in found.cohorts
                     for later, (customers, percentage) in enumerate(
-                        zip(cohort.came, cohort.percentages, strict=True)
+                        zip(cohort.customers_by_month, cohort.percentages, strict=True)
                     )
                 ],
             }

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    Id,
     Instant,
     JsonObject,
     NextCursor,
@@ -264,7 +265,7 @@ class StageResult(ResponseModel):
 class Transition(ResponseModel):
     """A transition in a journey's ledger."""
 
-    id: int | None = Field(description="Id of the transition; null in a dry run", examples=[9001])
+    id: Id | None = Field(description="Id of the transition; null in a dry run", examples=[9001])
     seq: int = Field(description="Number of the transition in the journey, from 1", examples=[4])
     from_stage: str | None = Field(
         description="Key of the stage left; null: the journey begins here", examples=["customer"]

@@ -49,7 +49,7 @@ class Links:
 
 
 class TemplateRenderError(DeliveryRefusedError):
-    """The template of a message cannot be rendered. The receiver is not at fault."""
+    """The template of a message cannot be rendered. The failure does not count against the endpoint."""
 
 
 class SecretDecryptionError(DeliveryFailedError):
