@@ -10,7 +10,7 @@ DATA ?= .journey
 # Of the tests: one more than cores, as they often wait for PostgreSQL.
 WORKERS ?= auto
 
-.PHONY: run install test test-full chaos chaos-full lint types contracts openapi docs bench bench-small lock clean
+.PHONY: run install test test-full chaos chaos-full lint types contracts openapi docs bench bench-small code-metrics lock clean
 
 run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
@@ -45,28 +45,33 @@ types: install
 contracts: install ## The layers: data flows one way.
 	$(BIN)/lint-imports
 
-openapi: install ## Write the published contract anew.
+openapi: install ## Write the published contract.
 	$(BIN)/journey openapi --out openapi/openapi.json
 
 docs: install ## Build the documentation as a site in site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: install ## Figures of this machine; compare ratios.
+bench: install ## Benchmarks of this machine; compare ratios.
+	$(BIN)/python bench/commands.py
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
 	$(BIN)/python bench/outbox.py
 	$(BIN)/python bench/figures.py --record
 
-bench-small: install ## The same with few rows, to see that they run: their figures mean nothing.
+bench-small: install ## The same with few rows, to check that they run; the results mean nothing.
+	$(BIN)/python bench/commands.py 1
 	$(BIN)/python bench/ingest.py 200
 	$(BIN)/python bench/figures.py 1000
 
-lock: ## Resolve the dependencies anew; needs uv.
+code-metrics: install ## Sizes of folders, files and functions, names of classes, exemptions.
+	$(BIN)/python bench/code_metrics.py
+
+lock: ## Resolve the dependencies again; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --all-extras --upgrade pyproject.toml requirements-build.in -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url pyproject.toml requirements-build.in -c requirements.lock -o requirements-runtime.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

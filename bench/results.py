@@ -11,7 +11,7 @@ FILE = Path(__file__).with_name("results.json")
 
 
 def record(name: str, figures: Any) -> None:  # noqa: ANN401  # any measurement
-    """Keep what a bench has measured, with when and where; what it had kept before goes."""
+    """Stores the results of a benchmark with date and machine, in place of its earlier ones."""
     known = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
     known[name] = {
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
