@@ -6,8 +6,7 @@ import pytest
 
 from api.calls import JSON, PROBLEM
 from api.contract import SchemaChecker
-from api.published import application, published
-from journey_service.api.authorization import served
+from api.published import published
 
 DOCUMENT = published()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -17,95 +16,23 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-PENDING_ROOMS: frozenset[str] = frozenset({"analytics", "customers"})
-"""Rooms of the API whose names and descriptions are still to be revised."""
-
-
-def _room(module):
-    return module.split(".")[2] if module.startswith("journey_service.api.") else ""
-
-
-def _pending_operations():
-    return {
-        route.name
-        for route in served(application().routes)
-        if _room(getattr(route, "endpoint", route).__module__) in PENDING_ROOMS
-    }
-
-
-def _pending_schemas():
-    """Names of the schemas that belong to a pending room, or that only its operations use."""
-    revised = [operation for id_, (_, _, operation) in OPERATIONS.items() if id_ not in PENDING]
-    return SCHEMAS.keys() - _reachable([*revised, *DOCUMENT.get("webhooks", {}).values(), *_problems()])
-
-
-def _problems():
-    return [schema for name, schema in SCHEMAS.items() if name.endswith("Problem")]
-
-
-def _reachable(parts):
-    """Names of the schemas that parts of the document refer to, directly or not."""
-    found, waiting = set(), list(parts)
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            name = str(part.get("$ref", "")).rpartition("/")[2]
-            if name in SCHEMAS and name not in found:
-                found.add(name)
-                waiting.append(SCHEMAS[name])
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-    return found
-
-
-PENDING = {name for name in _pending_operations() if name in OPERATIONS} if PENDING_ROOMS else set()
-REVISED = sorted(OPERATIONS.keys() - PENDING)
-REVISED_SCHEMAS = sorted(SCHEMAS.keys() - _pending_schemas())
-
-VERBS = {
-    *(
-        "advance",
-        "anonymize",
-        "archive",
-        "cancel",
-        "create",
-        "delete",
-        "evaluate",
-        "export",
-        "get",
-        "ingest",
-        "lint",
-    ),
-    *(
-        "list",
-        "move",
-        "perform",
-        "pin",
-        "preview",
-        "rebuild",
-        "remove",
-        "repair",
-        "replace",
-        "rescore",
-        "retry",
-        "revoke",
-    ),
-    *("rotate", "send", "show", "start", "stream", "test", "unpin", "unsubscribe", "update", "upsert"),
-}
+VERBS = re.compile(
+    "advance|anonymize|archive|cancel|create|delete|evaluate|export|get|ingest|lint|list|move|pin|preview|rebuild"
+    "|repair|replace|request|rescore|reset|retry|revoke|rotate|show|start|stream|test|unpin|unsubscribe|update|upsert"
+)
 """First words of operation ids."""
 
 
 # ---- names
 
 
-@pytest.mark.parametrize("operation", REVISED)
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_an_operation_id_is_a_verb_and_a_noun(operation):
-    assert operation.split("_")[0] in VERBS
+    assert VERBS.fullmatch(operation.split("_")[0])
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation)
 
 
-@pytest.mark.parametrize("operation", REVISED)
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_a_summary_is_a_short_imperative(operation):
     summary = OPERATIONS[operation][2]["summary"]
 
@@ -116,14 +43,14 @@ def test_a_summary_is_a_short_imperative(operation):
     assert not summary.split()[0].endswith("s")
 
 
-@pytest.mark.parametrize("schema", REVISED_SCHEMAS)
+@pytest.mark.parametrize("schema", sorted(SCHEMAS))
 def test_a_schema_has_a_noun_as_its_name(schema):
     assert re.fullmatch(r"([A-Z][a-z]+)+", schema)
     assert not schema.endswith(("In", "Out", "Model", "Schema", "Response"))
 
 
 def test_a_list_is_a_page():
-    pages = {name for name in REVISED_SCHEMAS if "next_cursor" in SCHEMAS[name].get("properties", ())}
+    pages = {name for name in SCHEMAS if "next_cursor" in SCHEMAS[name].get("properties", ())}
 
     assert {name for name in pages if not name.endswith("Page")} == set()
 
@@ -131,21 +58,21 @@ def test_a_list_is_a_page():
 # ---- descriptions
 
 
-@pytest.mark.parametrize("operation", REVISED)
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_every_parameter_is_described(operation):
     parameters = OPERATIONS[operation][2].get("parameters", ())
 
     assert [each["name"] for each in parameters if not each.get("description")] == []
 
 
-@pytest.mark.parametrize("schema", REVISED_SCHEMAS)
+@pytest.mark.parametrize("schema", sorted(SCHEMAS))
 def test_every_schema_and_each_of_its_fields_is_described(schema):
     assert SCHEMAS[schema].get("description")
     fields = SCHEMAS[schema].get("properties", {})
     assert [name for name, field in fields.items() if not field.get("description")] == []
 
 
-@pytest.mark.parametrize("schema", REVISED_SCHEMAS)
+@pytest.mark.parametrize("schema", sorted(SCHEMAS))
 def test_a_field_that_may_be_null_says_what_null_means(schema):
     if schema.endswith("Problem"):
         return
@@ -159,7 +86,7 @@ def test_a_field_that_may_be_null_says_what_null_means(schema):
     assert [name for name, text in nullable.items() if "null" not in text.lower()] == []
 
 
-@pytest.mark.parametrize("schema", REVISED_SCHEMAS)
+@pytest.mark.parametrize("schema", sorted(SCHEMAS))
 def test_every_id_is_within_the_exact_numbers_of_javascript(schema):
     fields = SCHEMAS[schema].get("properties", {})
     for name, field in fields.items():

@@ -5,12 +5,18 @@ import asyncio
 import pytest
 
 from api.calls import API, JSON, NOON, event, every_page, journey, look, problem, tell
+from journey_service.api.operations.schemas.jobs import JOB_KINDS
 from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.job_registry import JOB_HANDLERS
 
 AT_NOON = parse_instant(NOON, "")
 DAYS_91 = "2026-05-31T11:00:00Z"
 """The instant from which a visit on March 1 at eleven is more than ninety days ago."""
 DAYS_181 = "2026-08-29T11:00:00Z"
+
+
+def test_the_contract_lists_every_kind_of_job():
+    assert JOB_HANDLERS.keys() | {"import"} == JOB_KINDS
 
 
 @pytest.fixture

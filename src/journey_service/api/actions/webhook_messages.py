@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
@@ -158,18 +159,23 @@ class TextMessageData(ActionData):
 class OfferTerms(ResponseModel):
     """A special offer as it was sent. Terms that the company has not set are missing."""
 
-    title: str | None = Field(default=None, description="Title", examples=["A treat for your next visit"])
+    title: str | None = Field(
+        default=None, description="Title; null or missing: not set", examples=["A treat for your next visit"]
+    )
     description: str | None = Field(
-        default=None, description="Terms in one line", examples=["10% off your next appointment"]
+        default=None,
+        description="Terms in one line; null or missing: not set",
+        examples=["10% off your next appointment"],
     )
     code: str | None = Field(
-        default=None, description="Code that the customer presents", examples=["HELLO10"]
-    )
-    valid_until: str | None = Field(
         default=None,
-        description="Last day of validity, a local date",
+        description="Code that the customer presents; null or missing: not set",
+        examples=["HELLO10"],
+    )
+    valid_until: date | None = Field(
+        default=None,
+        description="Last day of validity, a local date; null or missing: unlimited",
         examples=["2026-03-31"],
-        json_schema_extra={"format": "date"},
     )
 
 

@@ -96,7 +96,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     _add_problems(components)
     document["webhooks"] = {message.event_type: {"post": _webhook(message)} for message in MESSAGES}
     for schema in schemas.values():
-        _drop_titles(schema)
+        _simplify_fields(schema)
     _use_whole_limits(document)
     composer = ExampleComposer(schemas)
     for operation in _operations(document):
@@ -169,12 +169,14 @@ def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from methods.values()
 
 
-def _drop_titles(schema: dict[str, Any]) -> None:
-    """Removes the titles that pydantic derives from the names of fields."""
+def _simplify_fields(schema: dict[str, Any]) -> None:
+    """Removes titles that pydantic derives from the names of fields, and defaults that are null."""
     for inner in schema.get("properties", {}).values():
         inner.pop("title", None)
+        if inner.get("default", "") is None:
+            del inner["default"]
         for variant in (inner, *inner.get("anyOf", ()), inner.get("items", {})):
-            _drop_titles(variant)
+            _simplify_fields(variant)
 
 
 def _use_whole_limits(part: Any) -> None:  # noqa: ANN401  # any part of the document

@@ -54,7 +54,7 @@ class ActionStep(RequestModel):
     delay_hours: int = Field(default=0, ge=0, le=23, description="Hours on top of `delay_days`", examples=[0])
     template: _Line | None = Field(
         default=None,
-        description="Email, sms, offer: key of the template; required there",
+        description="Email, sms, offer: key of the template, required there; null for other channels",
         examples=["welcome"],
     )
     title: _Line | None = Field(

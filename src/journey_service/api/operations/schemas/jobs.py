@@ -5,13 +5,13 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from journey_service.api.schema_fields import (
-    CustomerId,
     Id,
     NextCursor,
     RequestModel,
     ResponseModel,
     Timestamp,
 )
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.records import ImportRecord
 from journey_service.domain.operations import records
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
@@ -38,7 +38,7 @@ JOB_KINDS = frozenset(get_args(JobKind))
 class EvaluationRequest(RequestModel):
     """The customers to evaluate."""
 
-    customer_ids: list[Annotated[CustomerId, Field(strict=True)]] | None = Field(
+    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_NAMED_CUSTOMERS,
