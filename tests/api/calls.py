@@ -42,14 +42,16 @@ def event(
     return {**told, "data": rest} if rest else told
 
 
-async def tell(http: httpx.AsyncClient, tenant: Tenant, id_: str, *args: Any, **rest: Any) -> dict[str, Any]:
+async def ingest(
+    http: httpx.AsyncClient, tenant: Tenant, id_: str, *args: Any, **rest: Any
+) -> dict[str, Any]:
     """Sends an event that must be applied; returns the answer."""
     answer = await http.post(f"{API}/events", headers=tenant.headers, json=event(id_, *args, **rest))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def look(http: httpx.AsyncClient, tenant: Tenant, path: str, **params: Any) -> dict[str, Any]:
+async def fetch(http: httpx.AsyncClient, tenant: Tenant, path: str, **params: Any) -> dict[str, Any]:
     """What a path below the API shows."""
     answer = await http.get(f"{API}{path}", headers=tenant.headers, params=params or None)
     assert answer.status_code == 200, answer.text
@@ -58,16 +60,16 @@ async def look(http: httpx.AsyncClient, tenant: Tenant, path: str, **params: Any
 
 async def journey(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1) -> dict[str, Any]:
     """Where a customer stands."""
-    return await look(http, tenant, f"/customers/{customer_id}/journey")
+    return await fetch(http, tenant, f"/customers/{customer_id}/journey")
 
 
-def as_kept(shown: dict[str, Any]) -> dict[str, Any]:
+def without_updated_at(shown: dict[str, Any]) -> dict[str, Any]:
     """A journey without the instant of its last writing."""
     assert "updated_at" in shown
     return {name: value for name, value in shown.items() if name != "updated_at"}
 
 
-async def meet(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **told: Any) -> None:
+async def save_customer(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **told: Any) -> None:
     """A customer with a name, an address and a number by default."""
     profile = {"name": "Ada Keller", "email": f"ada{customer_id}@reader.example", "phone": "+49 170 1"}
     path = f"{API}/customers/{customer_id}"
@@ -86,7 +88,7 @@ async def move(http: httpx.AsyncClient, tenant: Tenant, to_stage: str, customer_
     assert answer.status_code == 201, answer.text
 
 
-async def act(
+async def request_action(
     http: httpx.AsyncClient, tenant: Tenant, type_: str, customer_id: int = 1, **told: Any
 ) -> dict[str, Any]:
     """A person acts on a customer; returns the action."""
@@ -104,9 +106,9 @@ async def advance(http: httpx.AsyncClient, tenant: Tenant, to: str) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
 
 
-async def audited(http: httpx.AsyncClient, tenant: Tenant, action: str) -> list[dict[str, Any]]:
+async def audit_entries(http: httpx.AsyncClient, tenant: Tenant, action: str) -> list[dict[str, Any]]:
     """Entries of the company's audit log of one action, newest first."""
-    return (await look(http, tenant, "/admin/audit", action=action))["items"]
+    return (await fetch(http, tenant, "/admin/audit", action=action))["items"]
 
 
 def key_of(tenant: Tenant) -> str:
@@ -148,7 +150,7 @@ def without_id(answer: httpx.Response) -> list[tuple[str, str]]:
     return sorted((name, value) for name, value in answer.headers.items() if name != "x-request-id")
 
 
-class Outside:
+class DatabaseOwner:
     """The database as its owner sees it: no row is hidden, no code of the service in between."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
@@ -168,14 +170,14 @@ class Outside:
         """How many companies there are."""
         return await self.connection.fetchval("SELECT count(*) FROM companies")
 
-    async def end_key(self, key_id: str) -> None:
+    async def expire_key(self, key_id: str) -> None:
         """Let a key's time be over."""
         done = await self.connection.execute(
             "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE key_id = $1", key_id
         )
         assert done == "UPDATE 1"
 
-    async def turn_clock(self, company_id: int, instant: str) -> None:
+    async def set_clock(self, company_id: int, instant: str) -> None:
         """Let a company's clock stand at a later instant."""
         at = datetime.fromisoformat(instant)
         done = await self.connection.execute(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.calls import NOON, Outside, Tenant
+from api.calls import NOON, DatabaseOwner, Tenant
 from api.contract import Contract
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.embedded import Servers
@@ -40,10 +40,10 @@ def streams_end(api: FastAPI) -> None:
 
 
 @pytest.fixture(scope="session")
-async def outside(servers: Servers) -> AsyncIterator[Outside]:
+async def database_owner(servers: Servers) -> AsyncIterator[DatabaseOwner]:
     """The database as its owner sees it."""
     connection = await asyncpg.connect(servers.database_url)
-    yield Outside(connection)
+    yield DatabaseOwner(connection)
     await connection.close()
 
 
@@ -61,7 +61,7 @@ async def salon(found_tenant: Any) -> Tenant:
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def rounds(database: Database) -> AsyncIterator[None]:
+async def polling_loops(database: Database) -> AsyncIterator[None]:
     """A worker that does what the API leaves to one: histories and jobs, but not the sweep.
 
     Tests decide when time passes; a sweep of all customers could be faster than they are.

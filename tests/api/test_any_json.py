@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.calls import JSON, PROBLEM, tell
+from api.calls import JSON, PROBLEM, ingest
 from api.published import application
 from journey_service.domain.events.parsing import parse_instant
 from profiles import examples
@@ -86,7 +86,7 @@ OPERATIONS = {id_: rest for id_, *rest in _operations(application())}
 async def studio(http, found_tenant, generated_ids):
     """A company that receives all of it."""
     tenant = await found_tenant(test_clock=parse_instant("2026-03-01T12:00:00Z", ""))
-    await tell(http, tenant, "e-1")
+    await ingest(http, tenant, "e-1")
     return tenant
 
 

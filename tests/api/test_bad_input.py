@@ -7,7 +7,7 @@ import json
 import orjson
 import pytest
 
-from api.calls import API, JSON, NOON, as_kept, event, journey, look, problem, tell, without_id
+from api.calls import API, JSON, NOON, event, fetch, ingest, journey, problem, without_id, without_updated_at
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
@@ -50,13 +50,13 @@ OF_A_CUSTOMER = {
 class Shop:
     """A company with one customer at version 2, which nothing that is asked here may change."""
 
-    def __init__(self, http, tenant, operator, outside):
-        self._http, self._outside = http, outside
+    def __init__(self, http, tenant, operator, database_owner):
+        self._http, self._outside = http, database_owner
         self._tenant, self._operator = tenant, operator
         self._before = None
 
     async def open(self):
-        await tell(self._http, self._tenant, "known", total_amount=1)
+        await ingest(self._http, self._tenant, "known", total_amount=1)
         self._before = await self._outside.rows(self._tenant.id)
 
     async def ask(self, method, path, headers=(), **request):
@@ -77,9 +77,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-async def unchanged(http, found_tenant, operator, outside):
+async def unchanged(http, found_tenant, operator, database_owner):
     """Ask something of a company that must stay as it is."""
-    shop = Shop(http, await found_tenant(test_clock=parse_instant(NOON, "")), operator, outside)
+    shop = Shop(http, await found_tenant(test_clock=parse_instant(NOON, "")), operator, database_owner)
     await shop.open()
     return shop.ask
 
@@ -283,7 +283,7 @@ async def test_every_error_of_an_event_has_a_pointer(unchanged, changes, places)
 
 
 async def test_five_minutes_ahead_are_not_the_future(http, salon):
-    ahead = await tell(http, salon, "e-1", occurred_at="2026-03-01T12:05:00Z")
+    ahead = await ingest(http, salon, "e-1", occurred_at="2026-03-01T12:05:00Z")
 
     assert ahead["status"] == "applied"
 
@@ -382,18 +382,20 @@ async def test_a_version_that_is_none_is_refused(unchanged, seen):
 
 
 @pytest.mark.parametrize(("method", "path", "body"), VERSIONED.values(), ids=VERSIONED)
-async def test_the_problem_of_a_stale_version_names_the_current_one(http, salon, outside, method, path, body):
-    await tell(http, salon, "e-1")
-    before, shown = await outside.rows(salon.id), as_kept(await journey(http, salon))
+async def test_the_problem_of_a_stale_version_names_the_current_one(
+    http, salon, database_owner, method, path, body
+):
+    await ingest(http, salon, "e-1")
+    before, shown = await database_owner.rows(salon.id), without_updated_at(await journey(http, salon))
 
     for seen in ('"1"', '"3"', 'W/"1"', "1"):
         headers = {**salon.headers, "If-Match": seen}
         answer = await http.request(method, API + path, headers=headers, json=body)
         assert problem(answer, 412, "stale-version")["current_version"] == 2
 
-    after = await outside.rows(salon.id)
+    after = await database_owner.rows(salon.id)
     assert {name for name in before if before[name] != after[name]} <= {"customer_relationships"}
-    assert as_kept(await journey(http, salon)) == shown
+    assert without_updated_at(await journey(http, salon)) == shown
 
 
 async def test_a_stale_change_does_not_touch_a_journey_of_which_nothing_was_due(unchanged):
@@ -412,11 +414,11 @@ async def test_a_customer_is_not_moved_to_where_they_are(unchanged):
     problem(answer, 409, "already-in-stage")
 
 
-async def test_a_customer_is_not_moved_to_a_stage_that_is_no_longer_used(http, found_tenant, outside):
+async def test_a_customer_is_not_moved_to_a_stage_that_is_no_longer_used(http, found_tenant, database_owner):
     stages = [{**stage, "is_active": stage["key"] != "vip"} for stage in DEFAULT_STAGES]
     tenant = await found_tenant(stages=stages)
-    await tell(http, tenant, "e-1", "appointment_booked")
-    before = await outside.rows(tenant.id)
+    await ingest(http, tenant, "e-1", "appointment_booked")
+    before = await database_owner.rows(tenant.id)
 
     answer = await http.post(
         f"{API}/customers/1/transitions",
@@ -425,7 +427,7 @@ async def test_a_customer_is_not_moved_to_a_stage_that_is_no_longer_used(http, f
     )
 
     problem(answer, 409, "stage-inactive")
-    assert await outside.rows(tenant.id) == before
+    assert await database_owner.rows(tenant.id) == before
 
 
 async def test_a_pin_that_is_not_there_is_not_lifted(unchanged):
@@ -443,11 +445,11 @@ async def test_an_idempotency_key_is_a_short_word(unchanged, key):
 
 @pytest.mark.parametrize(("method", "path", "body"), OF_A_CUSTOMER.values(), ids=OF_A_CUSTOMER)
 async def test_a_foreign_customer_is_answered_like_a_missing_one(
-    http, salon, found_tenant, outside, method, path, body
+    http, salon, found_tenant, database_owner, method, path, body
 ):
     neighbour = await found_tenant()
-    await tell(http, neighbour, "e-1", customer_id=555)
-    before = await outside.rows(salon.id), await outside.rows(neighbour.id)
+    await ingest(http, neighbour, "e-1", customer_id=555)
+    before = await database_owner.rows(salon.id), await database_owner.rows(neighbour.id)
 
     async def ask(customer_id):
         answer = await http.request(
@@ -463,7 +465,7 @@ async def test_a_foreign_customer_is_answered_like_a_missing_one(
 
     assert foreign.content.replace(b"555", b"777") == missing.content
     assert without_id(foreign) == without_id(missing)
-    assert (await outside.rows(salon.id), await outside.rows(neighbour.id)) == before
+    assert (await database_owner.rows(salon.id), await database_owner.rows(neighbour.id)) == before
 
 
 async def test_a_foreign_import_is_answered_like_a_missing_one(http, salon, found_tenant):
@@ -681,7 +683,7 @@ async def test_a_history_that_is_cut_off_costs_its_last_line_only(http, salon):
     assert told.status_code == 202
     assert told.json()["failed"] == 1
     assert 100 < told.json()["total"] < 400
-    [fault] = (await look(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
+    [fault] = (await fetch(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
     assert fault["line"] == told.json()["lines"]
     assert "ends early" in fault["detail"]
 
@@ -707,7 +709,7 @@ async def test_a_line_that_cannot_be_kept_is_a_faulty_line(http, salon, member, 
 
     assert told.status_code == 202, told.text
     assert told.json()["lines"] == 3
-    faults = (await look(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
+    faults = (await fetch(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
     assert [(fault["line"], fault["pointer"]) for fault in faults] == [(2, place)]
 
 
@@ -760,7 +762,7 @@ async def cursors(http, found_tenant, operator):
     """A company with more than a page of everything, and each list's own cursor to its second page."""
     tenant, _ = await found_tenant(), await found_tenant()
     for number in (1, 2, 3):
-        await tell(http, tenant, f"e-{number}", customer_id=number)
+        await ingest(http, tenant, f"e-{number}", customer_id=number)
         history = b"customer_id,occurred_at,type\nx,y,z\n"
         told = await http.post(f"{API}/imports", headers=tenant.headers, content=history)
         key = {"name": "k", "scopes": ["*"]}

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 from fastapi import FastAPI
 
-from api.calls import API, NOON, tell
+from api.calls import API, NOON, ingest
 from api.published import published
 from conftest import PEPPER, Tenant
 from journey_service.api import authentication
@@ -475,35 +475,35 @@ def _query_kind(operation: Operation, name: str) -> str | None:
     return QUERY_IDS.get(f"{operation.id}.{name}", QUERY_IDS.get(name))
 
 
-def draw(document: Document, look: Look, ids: Ids) -> Asked:
+def draw(document: Document, fetch: Look, ids: Ids) -> Asked:
     """The request of a look."""
-    operation = look.operation
-    path, query, headers, body, text = operation.path, dict(look.query), {}, b"", ""
+    operation = fetch.operation
+    path, query, headers, body, text = operation.path, dict(fetch.query), {}, b"", ""
     for name in operation.path_ids:
-        path = path.replace(f"{{{name}}}", ids.of("foreign" if look.names_in_path else "own")[name])
+        path = path.replace(f"{{{name}}}", ids.of("foreign" if fetch.names_in_path else "own")[name])
     for parameter in operation.parameters["query"]:
         name = parameter["name"]
         kind = _query_kind(operation, name)
-        if name in look.foreign and kind is not None:
+        if name in fetch.foreign and kind is not None:
             query[name] = ids.foreign[kind]
         elif parameter.get("required") and name not in query:
             query[name] = QUERY_REST[name] if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
-        if name in HEADER_IDS and (name in look.foreign or name == "If-Match"):
-            value = ids.of("foreign" if name in look.foreign else "own")[_header_kind(operation, name)]
+        if name in HEADER_IDS and (name in fetch.foreign or name == "If-Match"):
+            value = ids.of("foreign" if name in fetch.foreign else "own")[_header_kind(operation, name)]
             headers[name] = f'"{value}"' if name == "If-Match" else value
-    media, form = operation.bodies[look.form]
+    media, form = operation.bodies[fetch.form]
     if media:
         headers["content-type"] = media
-        whose = "foreign" if look.foreign & {"customer_id"} else "own"
+        whose = "foreign" if fetch.foreign & {"customer_id"} else "own"
         if form.get("type") == "string":
             text = FILES[media](ids, whose)
             body = gzip.compress(text.encode(), mtime=0) if media == "application/gzip" else text.encode()
         else:
-            if "version" in look.foreign and "If-Match" not in look.foreign:
+            if "version" in fetch.foreign and "If-Match" not in fetch.foreign:
                 headers.pop("If-Match", None)
-            text = json.dumps(document.body(form, ids, look.foreign))
+            text = json.dumps(document.body(form, ids, fetch.foreign))
             body = text.encode()
     told = "\n".join((path, *query.values(), *headers.values(), text))
     return Asked(operation.method, path, query, headers, body, told)
@@ -517,7 +517,7 @@ class Answered:
     """The answer to a caller who used one kind of credential."""
 
     who: str
-    look: Look
+    fetch: Look
     told: str
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -546,7 +546,7 @@ class Answered:
         return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
 
 
-async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
+async def ask(http, who: str, fetch: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
     """Sends a request as a caller, and records the answer."""
     # A cookie that is set must not be sent by the next caller.
     http.cookies.clear()
@@ -560,7 +560,7 @@ async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str,
     http.cookies.clear()
     told = "\n".join((asked.told, unquote(str(answer.request.url)), *credential.values()))
     headers = tuple(sorted(answer.headers.items()))
-    return Answered(who, look, told, answer.status_code, headers, answer.text)
+    return Answered(who, fetch, told, answer.status_code, headers, answer.text)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -639,22 +639,22 @@ def _map(*keys: str) -> list[dict[str, Any]]:
     return stages
 
 
-async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: Any) -> Owned:
+async def _settle(http, tenant: Tenant, operator: Mapping[str, str], database_owner: Any) -> Owned:
     """Fills the company with data of every kind, all of it over HTTP."""
     customers = [CUSTOMER + number for number in (1, 2, 3, 4)]
     lapsed = [CUSTOMER + number for number in (5, 6)]
     await _tell_of(http, tenant, customers)
     for customer in lapsed:
         words = {"customer_id": customer, "source": f"{MARK}-source", "occurred_at": "2025-11-15T10:00:00Z"}
-        await tell(http, tenant, f"{MARK}-lapsed-{customer}", **words)
+        await ingest(http, tenant, f"{MARK}-lapsed-{customer}", **words)
     await _map_out(http, tenant, customers[0])
-    acted = await _act(http, tenant, customers, outside)
+    acted = await _act(http, tenant, customers, database_owner)
     jobs = await _work(http, tenant, customers)
     owned = Owned(tenant)
-    keys = await _hand_out(http, owned, outside)
+    keys = await _hand_out(http, owned, database_owner)
     named = {**operator, "X-Company-Id": str(tenant.id), "X-Reason": f"{MARK}-reason"}
     assert (await http.get(f"{API}/customers", headers=named)).status_code == 200
-    rows = await outside.connection.fetch(
+    rows = await database_owner.connection.fetch(
         "SELECT customer_id FROM customers WHERE company_id = $1 AND customer_id < 0", tenant.id
     )
     versions = await _send(http, tenant, "GET", "/stage-versions")
@@ -682,7 +682,7 @@ async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: An
         "template_key": [f"{MARK}_template_1"],
         "assignee": [f"{MARK}-assignee"],
     }
-    owned.canaries = await _canaries(owned, [*customers, *lapsed], outside)
+    owned.canaries = await _canaries(owned, [*customers, *lapsed], database_owner)
     return owned
 
 
@@ -693,7 +693,7 @@ async def _tell_of(http, tenant: Tenant, customers: Sequence[int]) -> None:
             body = {**words, "phone": f"{MARK}-phone-{number}", "consents": {"email": status}}
             await _send(http, tenant, "PUT", f"/customers/{customer}", body)
         for visit in range(2):
-            await tell(
+            await ingest(
                 http,
                 tenant,
                 f"{MARK}-event-{number + 10 * visit}",
@@ -716,7 +716,7 @@ async def _tell_of(http, tenant: Tenant, customers: Sequence[int]) -> None:
     await _send(http, tenant, "POST", f"/customers/{customers[3]}/anonymize")
 
 
-async def _act(http, tenant: Tenant, customers: Sequence[int], outside: Any) -> dict[str, list[str]]:
+async def _act(http, tenant: Tenant, customers: Sequence[int], database_owner: Any) -> dict[str, list[str]]:
     """Templates, endpoints, tasks, campaigns and deliveries, two of each; returns their ids."""
     found: dict[str, list[str]] = {}
 
@@ -735,7 +735,7 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], outside: Any) -> 
         asked = await _send(http, tenant, "POST", f"/customers/{customer}/actions", {"type": "call", **words})
         keep("action_id", asked)
         keep("task_id", {"id": asked["task_id"]})
-        await outside.connection.execute(
+        await database_owner.connection.execute(
             "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, answer)"
             " SELECT company_id, id, 1, relationship_id, created_at, 'failed', $3 FROM journey_actions"
             " WHERE company_id = $1 AND id = $2",
@@ -748,7 +748,7 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], outside: Any) -> 
         await _send(http, tenant, "POST", path, {"to_stage": "at_risk"}, **{"If-Match": f'"{version}"'})
     for campaign in (await _send(http, tenant, "GET", "/campaigns"))["items"]:
         keep("campaign_id", campaign)
-    relationship = await outside.connection.fetchval(
+    relationship = await database_owner.connection.fetchval(
         "SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = $2",
         tenant.id,
         customers[1],
@@ -819,7 +819,7 @@ async def _end(http, tenant: Tenant, job: int) -> None:
         pass
 
 
-async def _hand_out(http, owned: Owned, outside: Any) -> list[str]:
+async def _hand_out(http, owned: Owned, database_owner: Any) -> list[str]:
     """Credentials of the company of every kind, alive and not; returns the ids of keys."""
     tenant = owned.tenant
 
@@ -837,14 +837,14 @@ async def _hand_out(http, owned: Owned, outside: Any) -> list[str]:
     expired, revoked, signed_out = [await make(name, scopes=["*"]) for name in ("old", "gone", "left")]
     expired_session = await sign_in(http, bearer(expired["secret"]))
     old_session = await sign_in(http, tenant.headers)
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE browser_sessions SET expires_at = clock_timestamp() WHERE company_id = $1 AND token_hash = $2",
         tenant.id,
         sha256(old_session.encode()).digest(),
     )
     revoked_session = await sign_in(http, bearer(revoked["secret"]))
     ended_session = await sign_in(http, bearer(signed_out["secret"]))
-    await outside.end_key(expired["id"])
+    await database_owner.expire_key(expired["id"])
     assert (await http.delete(f"{API}/session", headers=cookie(ended_session))).status_code == 204
     rotated = await _send(http, tenant, "POST", f"/admin/keys/{signed_out['id']}/rotate")
     await _send(http, tenant, "DELETE", f"/admin/keys/{revoked['id']}")
@@ -867,9 +867,9 @@ async def _hand_out(http, owned: Owned, outside: Any) -> list[str]:
     return [signed_out["id"], rotated["id"], expired["id"], revoked["id"]]
 
 
-async def _canaries(owned: Owned, customers: Sequence[int], outside: Any) -> tuple[str, ...]:
+async def _canaries(owned: Owned, customers: Sequence[int], database_owner: Any) -> tuple[str, ...]:
     """Values that identify the company: its numbers, the ids the database assigned, its keys and secrets."""
-    columns = await outside.connection.fetch(
+    columns = await database_owner.connection.fetch(
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
         " AND (is_identity = 'YES' AND table_name <> 'companies'"
         " OR (table_name, column_name) IN (('api_keys', 'key_id'), ('journey_actions', 'id')))"
@@ -877,7 +877,7 @@ async def _canaries(owned: Owned, customers: Sequence[int], outside: Any) -> tup
     found = {str(owned.tenant.id), str(USER), AMOUNT, *(str(customer) for customer in customers)}
     found |= {*owned.ids["customer_id"], *owned.ids["import_id"]}
     for table, column in columns:
-        rows = await outside.connection.fetch(
+        rows = await database_owner.connection.fetch(
             f"SELECT {column}::text FROM {table} WHERE company_id = $1", owned.tenant.id
         )
         assert rows, f"the company has nothing in {table}: fill it, so that what is there can be looked for"
@@ -943,7 +943,7 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
         for key in keys
     ]
     tenant = Tenant(id_, tokens[0])
-    await tell(http, tenant, "visit", occurred_at="2026-03-01T10:00:00Z")
+    await ingest(http, tenant, "visit", occurred_at="2026-03-01T10:00:00Z")
     others = await _act_like(http, tenant)
     draft = {"stages": [*DEFAULT_STAGES]}
     preview = await _send(http, tenant, "POST", "/stages/preview", draft, **{"If-Match": '"1"'})
@@ -1089,11 +1089,11 @@ class Prober:
         for operation in self._document.operations:
             changes = not operation.is_reading and operation.scope != OPERATE
             twins = await self._twins(is_busy=False) if changes else readers
-            for look in looks_at(self._document, operation, self._owned):
-                await self._as_neighbours(look, twins)
+            for fetch in looks_at(self._document, operation, self._owned):
+                await self._as_neighbours(fetch, twins)
                 # A refusal comes before anything is read.
-                if look.number == 0 and not look.label.endswith("beside"):
-                    await self._as_others(look, twins[0].own)
+                if fetch.number == 0 and not fetch.label.endswith("beside"):
+                    await self._as_others(fetch, twins[0].own)
 
     async def _twins(self, *, is_busy: bool) -> tuple[Neighbour, Neighbour]:
         return (
@@ -1101,27 +1101,27 @@ class Prober:
             await _neighbour(self._http, self._database, NOBODYS_COMPANY, is_busy=is_busy),
         )
 
-    async def _as_neighbours(self, look: Look, twins: tuple[Neighbour, Neighbour]) -> None:
-        theirs = self._owned.foreign(look.number)
+    async def _as_neighbours(self, fetch: Look, twins: tuple[Neighbour, Neighbour]) -> None:
+        theirs = self._owned.foreign(fetch.number)
         nobody = {kind: nobodys(value) for kind, value in theirs.items()}
-        there = look
-        if "cursor" in look.query:
-            there = replace(look, query={**look.query, "cursor": nobodys_cursor(look.query["cursor"])})
-        asked = draw(self._document, look, Ids(twins[0].own, theirs))
+        there = fetch
+        if "cursor" in fetch.query:
+            there = replace(fetch, query={**fetch.query, "cursor": nobodys_cursor(fetch.query["cursor"])})
+        asked = draw(self._document, fetch, Ids(twins[0].own, theirs))
         asked_there = draw(self._document, there, Ids(twins[1].own, nobody))
         for who, credential in twins[0].credentials.items():
-            if look.number > 0 and who != "another company":
+            if fetch.number > 0 and who != "another company":
                 continue  # the first of each kind will do
-            answered = await self._ask(who, look, asked, credential)
+            answered = await self._ask(who, fetch, asked, credential)
             twin = await self._ask(who, there, asked_there, twins[1].credentials[who])
             self._probed.pairs.append(
                 Pair(answered, twin, self._owned.both, (twins[0].names, twins[1].names))
             )
 
-    async def _as_others(self, look: Look, own: Mapping[str, str]) -> None:
-        operation, owned = look.operation, self._owned
-        theirs = owned.foreign(look.number)
-        asked = draw(self._document, look, Ids(own, theirs))
+    async def _as_others(self, fetch: Look, own: Mapping[str, str]) -> None:
+        operation, owned = fetch.operation, self._owned
+        theirs = owned.foreign(fetch.number)
+        asked = draw(self._document, fetch, Ids(own, theirs))
         others = dict(owned.refused)
         if operation.scope == OPERATE:
             others["the company"] = owned.tenant.headers
@@ -1130,22 +1130,22 @@ class Prober:
         if operation.scope not in (None, SELF, *ROLE_SCOPES[Role.AGENT]):
             others |= owned.agent
         for who, credential in others.items():
-            await self._ask(who, look, asked, credential)
+            await self._ask(who, fetch, asked, credential)
         if "company_id" in operation.path_ids:  # an operator who names the company there is to be answered
             nobody = {"company_id": nobodys(theirs["company_id"])}
-            asked = draw(self._document, look, Ids({**own, **nobody}, {**theirs, **nobody}))
-        await self._ask(NAMING_NONE, look, asked, self._operator)
+            asked = draw(self._document, fetch, Ids({**own, **nobody}, {**theirs, **nobody}))
+        await self._ask(NAMING_NONE, fetch, asked, self._operator)
         named = {**self._operator, "X-Company-Id": str(NOBODYS_COMPANY)}
-        await self._ask(NAMING_NOBODY, look, asked, named)
+        await self._ask(NAMING_NOBODY, fetch, asked, named)
 
-    async def _ask(self, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
-        answered = await ask(self._http, who, look, asked, credential)
+    async def _ask(self, who: str, fetch: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
+        answered = await ask(self._http, who, fetch, asked, credential)
         self._probed.answers.append(answered)
         return answered
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def rounds(database):
+async def polling_loops(database):
     """A worker for what is prepared here; it looks around less often than that of the other tests of the API."""
     working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
     working.start()
@@ -1160,9 +1160,9 @@ def document():
 
 
 @pytest.fixture(scope="module")
-async def owned(http, database, document, found_tenant, operator, outside):
+async def owned(http, database, document, found_tenant, operator, database_owner):
     """A company with data of every kind, with ids that identify it."""
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "SELECT setval(pg_get_serial_sequence(table_name, column_name), $1 + $2 * row_number() OVER ())"
         " FROM information_schema.columns"
         " WHERE table_schema = 'public' AND is_identity = 'YES' AND table_name <> 'companies'",
@@ -1176,7 +1176,7 @@ async def owned(http, database, document, found_tenant, operator, outside):
         policy={"scoring": {"monetary_target": float(AMOUNT)}},
     )
     await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies goes on
-    owned = await _settle(http, tenant, operator, outside)
+    owned = await _settle(http, tenant, operator, database_owner)
     assert await publish(database, tenant.id) > 0
     named = {**operator, "X-Company-Id": str(COMPANY)}
     await _collect_cursors(http, document, owned, named)
@@ -1184,11 +1184,11 @@ async def owned(http, database, document, found_tenant, operator, outside):
 
 
 @pytest.fixture(scope="module")
-async def probed(http, database, document, owned, operator, outside):
+async def probed(http, database, document, owned, operator, database_owner):
     """Every operation called by every caller without access."""
-    probed = Probed(document, owned, await outside.rows(COMPANY))
+    probed = Probed(document, owned, await database_owner.rows(COMPANY))
     await Prober(http, database, probed, operator).probe()
-    probed.after = await outside.rows(COMPANY)
+    probed.after = await database_owner.rows(COMPANY)
     return probed
 
 
@@ -1324,13 +1324,13 @@ async def test_the_company_itself_finds_all_that_was_asked_for(http, document, o
     for operation in document.operations:
         if not operation.is_reading:
             continue
-        for look in looks_at(document, operation, owned):
-            if look.label.endswith("beside"):
+        for fetch in looks_at(document, operation, owned):
+            if fetch.label.endswith("beside"):
                 continue
-            ids = Ids(owned.foreign(look.number), owned.foreign(look.number))
-            asked = draw(document, look, ids)
+            ids = Ids(owned.foreign(fetch.number), owned.foreign(fetch.number))
+            asked = draw(document, fetch, ids)
             for name, credential in who.items():
-                answered = await ask(http, name, look, asked, credential)
+                answered = await ask(http, name, fetch, asked, credential)
                 seen[name] |= {*WORD.findall(answered.bytes_told)}
                 seen[name] |= {word for word in owned.canaries if word in answered.bytes_told}
                 opened[name] |= {operation.id} if answered.status == 200 else set()
@@ -1366,25 +1366,25 @@ def _look(document, operation_id, *foreign):
 
 
 async def test_a_company_that_is_taken_for_another_is_noticed(
-    http, api, document, owned, neighbour, outside, monkeypatch
+    http, api, document, owned, neighbour, database_owner, monkeypatch
 ):
     """The binding of a credential to its company is the guard; without it every check of this file speaks up."""
     theirs = owned.foreign(0)
     nobody = {kind: nobodys(value) for kind, value in theirs.items()}
-    look = _look(document, "get_customer", "path")
+    fetch = _look(document, "get_customer", "path")
     erase = _look(document, "anonymize_customer", "path")
     credential = neighbour.credentials["another company"]
 
     async def pair():
         answers = [
             await ask(
-                http, "another company", look, draw(document, look, Ids(neighbour.own, ids)), credential
+                http, "another company", fetch, draw(document, fetch, Ids(neighbour.own, ids)), credential
             )
             for ids in (theirs, nobody)
         ]
         return Pair(answers[0], answers[1], owned.both, (neighbour.names, neighbour.names))
 
-    guarded, rows = await pair(), await outside.rows(COMPANY)
+    guarded, rows = await pair(), await database_owner.rows(COMPANY)
     assert guarded.theirs.status == 404
     assert guarded.is_alike
     assert foreign_bytes(guarded.theirs, owned.canaries) == []
@@ -1406,7 +1406,7 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
 
     assert f"{MARK}-name-0" in foreign_bytes(unguarded.theirs, owned.canaries)
     assert not unguarded.is_alike
-    assert await outside.rows(COMPANY) != rows
+    assert await database_owner.rows(COMPANY) != rows
     print("guard removed: detected")
 
 
@@ -1427,8 +1427,8 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
     ],
 )
 def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, told, is_leak):
-    look = _look(document, "get_customer")
-    answered = Answered("somebody", look, told, 404, tuple(headers.items()), body)
+    fetch = _look(document, "get_customer")
+    answered = Answered("somebody", fetch, told, 404, tuple(headers.items()), body)
 
     assert bool(foreign_bytes(answered, (str(CUSTOMER + 1), str(CUSTOMER + 2)))) is is_leak
     if is_leak:
@@ -1495,13 +1495,13 @@ def _changed(openapi, *path, **added):
 
 
 def test_an_answer_that_differs_by_id_is_noticed(document):
-    look = _look(document, "get_customer", "path")
+    fetch = _look(document, "get_customer", "path")
     ids = ([str(CUSTOMER + 1)], [str(NOBODYS_CUSTOMER + 1)])
 
     def pair(status, text, **headers):
         said = [
-            Answered("somebody", look, "", 404, (), f"No customer {ids[0][0]}."),
-            Answered("somebody", look, "", status, tuple(headers.items()), text),
+            Answered("somebody", fetch, "", 404, (), f"No customer {ids[0][0]}."),
+            Answered("somebody", fetch, "", status, tuple(headers.items()), text),
         ]
         return Pair(said[0], said[1], ids, ((), ()))
 

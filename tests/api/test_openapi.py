@@ -150,8 +150,8 @@ def test_the_headers_of_operators_are_described_once_and_idempotency_keys_where_
     assert "Idempotency-Key" in _headers(OPERATIONS["move_customer"])
 
 
-async def test_the_example_of_an_event_is_an_event(http, salon, outside):
-    await outside.turn_clock(salon.id, "2026-03-02T00:00:00+00:00")
+async def test_the_example_of_an_event_is_an_event(http, salon, database_owner):
+    await database_owner.set_clock(salon.id, "2026-03-02T00:00:00+00:00")
     examples = OPERATIONS["ingest_event"]["requestBody"]["content"][JSON]["examples"]
 
     assert examples.keys() == {"event", "cloud_event"}

@@ -86,13 +86,13 @@ async def test_unknown_parameters_are_reported_with_all_other_errors(http, salon
     problem(answer, 422, "invalid-input", "query/limit", "query/owner_name", "query/cursor_")
 
 
-async def test_an_operation_that_is_refused_for_its_query_changes_nothing(http, salon, outside):
-    before = await outside.rows(salon.id)
+async def test_an_operation_that_is_refused_for_its_query_changes_nothing(http, salon, database_owner):
+    before = await database_owner.rows(salon.id)
 
     answer = await http.put(f"{API}/customers/1?dry_run=1", headers=salon.headers, json={"name": "Ada"})
 
     problem(answer, 422, "invalid-input", "query/dry_run")
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_a_caller_without_a_credential_does_not_learn_the_parameters(http, salon):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from api.calls import API, JSON, NOON, every_page, problem, tell, without_id
+from api.calls import API, JSON, NOON, every_page, ingest, problem, without_id
 from api.published import published
 from conftest import PEPPER
 from journey_service.api import authentication
@@ -95,11 +95,11 @@ def forget(api):
 
 
 @pytest.fixture
-def move_end(outside):
+def move_end(database_owner):
     """Let the time pass for a key: it ends so many seconds sooner."""
 
     async def move(key_id, seconds):
-        done = await outside.connection.execute(
+        done = await database_owner.connection.execute(
             "UPDATE api_keys SET expires_at = expires_at - make_interval(secs => $2) WHERE key_id = $1",
             key_id,
             seconds,
@@ -109,8 +109,8 @@ def move_end(outside):
     return move
 
 
-async def seconds_left(outside, key_id):
-    return await outside.connection.fetchval(
+async def seconds_left(database_owner, key_id):
+    return await database_owner.connection.fetchval(
         "SELECT extract(epoch FROM expires_at - clock_timestamp())::float FROM api_keys WHERE key_id = $1",
         key_id,
     )
@@ -190,14 +190,14 @@ async def test_scopes_without_a_role_are_a_service_s(http, salon):
         ({"name": "a", "role": "admin", "expires_at": "2020-01-01"}, "/expires_at"),
     ],
 )
-async def test_a_key_that_cannot_be_is_not_made(http, operator, salon, outside, body, pointer):
-    before = await outside.rows(salon.id)
+async def test_a_key_that_cannot_be_is_not_made(http, operator, salon, database_owner, body, pointer):
+    before = await database_owner.rows(salon.id)
 
     problem(await http.post(KEYS, headers=salon.headers, json=body), 422, "invalid-input", pointer)
     path = f"{API}/admin/companies/{salon.id}/keys"
     problem(await http.post(path, headers=operator, json=body), 422, "invalid-input", pointer)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 # ---- a caller gives only scopes of their own
@@ -214,14 +214,14 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("wish", GIVEN.values(), ids=GIVEN)
-async def test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, outside, wish):
+async def test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, database_owner, wish):
     limited = await found_tenant(scopes=("admin", "stages:read"))
-    before = await outside.rows(limited.id)
+    before = await database_owner.rows(limited.id)
 
     answer = await http.post(KEYS, headers=limited.headers, json={"name": "a key", **wish})
 
     problem(answer, 403, "forbidden")
-    assert await outside.rows(limited.id) == before
+    assert await database_owner.rows(limited.id) == before
 
 
 async def test_a_caller_gives_exactly_the_scopes_they_have(http, found_tenant):
@@ -235,28 +235,32 @@ async def test_a_caller_gives_exactly_the_scopes_they_have(http, found_tenant):
     assert (given["scopes"], same["scopes"]) == (["stages:read"], ["admin"])
 
 
-async def test_a_successor_is_no_way_to_more_either(http, salon, outside):
+async def test_a_successor_is_no_way_to_more_either(http, salon, database_owner):
     limited = await make(http, salon.headers, scopes=["admin"])
     for wider in (key_of(salon), (await make(http, salon.headers, role="agent"))["id"]):
-        before = await outside.rows(salon.id)
+        before = await database_owner.rows(salon.id)
         problem(await rotate(http, bearer(limited["secret"]), wider, overlap_seconds=0), 403, "forbidden")
-        assert await outside.rows(salon.id) == before
+        assert await database_owner.rows(salon.id) == before
     narrow = await make(http, salon.headers, scopes=["admin"])
     assert (await rotate(http, bearer(limited["secret"]), narrow["id"])).status_code == 201
 
 
-async def test_letting_every_caller_give_everything_is_noticed(http, found_tenant, outside, monkeypatch):
+async def test_letting_every_caller_give_everything_is_noticed(
+    http, found_tenant, database_owner, monkeypatch
+):
     monkeypatch.setattr(credentials.Principal, "may_grant", lambda *_: True)
 
     with pytest.raises(AssertionError):
-        await test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, outside, {"scopes": ["*"]})
+        await test_no_caller_gives_scopes_they_do_not_have(
+            http, found_tenant, database_owner, {"scopes": ["*"]}
+        )
     print("guard removed: detected")
 
 
 @pytest.mark.parametrize("role", ["service", "agent", "manager"])
-async def test_who_is_no_admin_makes_ends_and_sees_no_keys(http, salon, outside, role):
+async def test_who_is_no_admin_makes_ends_and_sees_no_keys(http, salon, database_owner, role):
     headers = bearer((await make(http, salon.headers, role=role))["secret"])
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     for request in (
         http.get(KEYS, headers=headers),
@@ -266,7 +270,7 @@ async def test_who_is_no_admin_makes_ends_and_sees_no_keys(http, salon, outside,
     ):
         problem(await request, 403, "forbidden")
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 # ---- one's own company, and those of others
@@ -280,9 +284,9 @@ async def test_an_admin_s_keys_are_those_of_the_own_company(http, salon, found_t
     assert (await listed(http, neighbour.headers)).keys() == {key_of(neighbour)}
 
 
-async def test_a_neighbour_s_key_is_like_one_that_is_not_there(http, salon, found_tenant, outside):
+async def test_a_neighbour_s_key_is_like_one_that_is_not_there(http, salon, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(neighbour.id)
+    before = await database_owner.rows(neighbour.id)
 
     for request in (http.delete, lambda path, headers: http.post(f"{path}/rotate", headers=headers)):
         theirs = await request(f"{KEYS}/{key_of(neighbour)}", headers=salon.headers)
@@ -291,7 +295,7 @@ async def test_a_neighbour_s_key_is_like_one_that_is_not_there(http, salon, foun
         assert theirs.text.replace(key_of(neighbour), "0" * 16) == nobodys.text
         assert len(without_id(theirs)) == len(without_id(nobodys))
 
-    assert await outside.rows(neighbour.id) == before
+    assert await database_owner.rows(neighbour.id) == before
     assert await opens(http, neighbour.token)
 
 
@@ -344,7 +348,7 @@ async def test_an_admin_may_end_the_very_key_in_use(http, salon):
 # ---- rotation
 
 
-async def test_both_keys_work_until_the_old_one_s_time_is_over(http, salon, forget, move_end, outside):
+async def test_both_keys_work_until_the_old_one_s_time_is_over(http, salon, forget, move_end, database_owner):
     old = await make(http, salon.headers, name="booking", role="manager")
 
     answer = await rotate(http, salon.headers, old["id"], overlap_seconds=3_600)
@@ -355,7 +359,7 @@ async def test_both_keys_work_until_the_old_one_s_time_is_over(http, salon, forg
     assert (new["rotated_from"], new["expires_at"], new["revoked_at"]) == (old["id"], None, None)
     assert new["id"] != old["id"]
     assert new["secret"].split("_", 2)[2] != old["secret"].split("_", 2)[2]
-    assert 3_500 < await seconds_left(outside, old["id"]) <= 3_600
+    assert 3_500 < await seconds_left(database_owner, old["id"]) <= 3_600
     for secret in (old["secret"], new["secret"]):
         assert await opens(http, secret)
 
@@ -368,7 +372,7 @@ async def test_both_keys_work_until_the_old_one_s_time_is_over(http, salon, forg
     assert await opens(http, new["secret"])
 
 
-async def test_without_a_word_the_old_key_has_a_week(http, salon, outside):
+async def test_without_a_word_the_old_key_has_a_week(http, salon, database_owner):
     old = await make(http, salon.headers, role="service")
 
     for body in ({}, {"json": {}}):
@@ -376,8 +380,8 @@ async def test_without_a_word_the_old_key_has_a_week(http, salon, outside):
         assert (
             await http.post(f"{KEYS}/{made['id']}/rotate", headers=salon.headers, **body)
         ).status_code == 201
-        assert 0 < 7 * 86_400 - await seconds_left(outside, made["id"]) < 60
-    assert await seconds_left(outside, old["id"]) is None
+        assert 0 < 7 * 86_400 - await seconds_left(database_owner, made["id"]) < 60
+    assert await seconds_left(database_owner, old["id"]) is None
 
 
 async def test_no_overlap_ends_the_old_key_at_once(http, salon):
@@ -391,68 +395,70 @@ async def test_no_overlap_ends_the_old_key_at_once(http, salon):
 
 
 @pytest.mark.parametrize("overlap", [-1, 90 * 86_400 + 1, 1.5, "soon", None])
-async def test_an_overlap_is_up_to_ninety_days(http, salon, outside, overlap):
+async def test_an_overlap_is_up_to_ninety_days(http, salon, database_owner, overlap):
     old = await make(http, salon.headers, role="service")
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     answer = await rotate(http, salon.headers, old["id"], overlap_seconds=overlap)
 
     problem(answer, 422, "invalid-input", "/overlap_seconds")
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert (await rotate(http, salon.headers, old["id"], overlap_seconds=90 * 86_400)).status_code == 201
 
 
-async def test_an_overlap_does_not_keep_a_key_alive_beyond_its_own_time(http, salon, outside):
+async def test_an_overlap_does_not_keep_a_key_alive_beyond_its_own_time(http, salon, database_owner):
     old = await make(http, salon.headers, role="service", expires_at="2199-01-01T00:00:00Z")
     near = await make(http, salon.headers, role="service", expires_at="2199-01-01T00:00:00Z")
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE api_keys SET expires_at = clock_timestamp() + interval '1 hour' WHERE key_id = $1", near["id"]
     )
 
     for key in (old, near):
         assert (await rotate(http, salon.headers, key["id"], overlap_seconds=86_400)).status_code == 201
 
-    assert 86_000 < await seconds_left(outside, old["id"]) <= 86_400
-    assert 3_500 < await seconds_left(outside, near["id"]) <= 3_600
+    assert 86_000 < await seconds_left(database_owner, old["id"]) <= 86_400
+    assert 3_500 < await seconds_left(database_owner, near["id"]) <= 3_600
 
 
 async def test_two_keys_are_alive_at_most_and_neither_is_rotated_before_the_other_has_ended(
-    http, salon, outside
+    http, salon, database_owner
 ):
     first = await make(http, salon.headers, role="service")
     second = (await rotate(http, salon.headers, first["id"])).json()
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     for key in (first, second):
         problem(await rotate(http, salon.headers, key["id"]), 409, "rotation-under-way")
 
-    assert await outside.rows(salon.id) == before
-    await outside.end_key(first["id"])
+    assert await database_owner.rows(salon.id) == before
+    await database_owner.expire_key(first["id"])
     third = (await rotate(http, salon.headers, second["id"])).json()
     assert third["rotated_from"] == second["id"]
     for key in (second, third):
         assert await opens(http, key["secret"])
 
 
-async def test_the_successor_of_a_key_that_ends_lives_as_long_as_that_one_was_made_to(http, salon, outside):
+async def test_the_successor_of_a_key_that_ends_lives_as_long_as_that_one_was_made_to(
+    http, salon, database_owner
+):
     first = await make(http, salon.headers, role="service", expires_at="2199-01-01T00:00:00Z")
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE api_keys SET expires_at = created_at + interval '90 days' WHERE key_id = $1", first["id"]
     )
 
     second = (await rotate(http, salon.headers, first["id"])).json()
 
-    assert 90 * 86_400 - 60 < await seconds_left(outside, second["id"]) <= 90 * 86_400
+    assert 90 * 86_400 - 60 < await seconds_left(database_owner, second["id"]) <= 90 * 86_400
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired"])
-async def test_a_successor_that_has_ended_makes_room_for_another(http, salon, outside, end):
+async def test_a_successor_that_has_ended_makes_room_for_another(http, salon, database_owner, end):
     first = await make(http, salon.headers, role="service")
     second = (await rotate(http, salon.headers, first["id"])).json()
     if end == "revoked":
         assert (await http.delete(f"{KEYS}/{second['id']}", headers=salon.headers)).status_code == 204
     else:
-        await outside.end_key(second["id"])
+        await database_owner.expire_key(second["id"])
 
     third = await rotate(http, salon.headers, first["id"])
 
@@ -461,26 +467,26 @@ async def test_a_successor_that_has_ended_makes_room_for_another(http, salon, ou
     assert await opens(http, third.json()["secret"])
 
 
-async def test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, outside):
+async def test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, database_owner):
     old = await make(http, salon.headers, role="service")
 
     answers = await asyncio.gather(*(rotate(http, salon.headers, old["id"]) for _ in range(8)))
 
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     number = "SELECT count(*) FROM api_keys WHERE rotated_from = $1"
-    assert await outside.connection.fetchval(number, old["id"]) == 1
+    assert await database_owner.connection.fetchval(number, old["id"]) == 1
 
 
-async def test_a_key_that_is_not_alive_has_no_successor(http, salon, outside):
+async def test_a_key_that_is_not_alive_has_no_successor(http, salon, database_owner):
     revoked, expired = [await make(http, salon.headers, role="service") for _ in range(2)]
     await http.delete(f"{KEYS}/{revoked['id']}", headers=salon.headers)
-    await outside.end_key(expired["id"])
-    before = await outside.rows(salon.id)
+    await database_owner.expire_key(expired["id"])
+    before = await database_owner.rows(salon.id)
 
     for key_id in (revoked["id"], expired["id"], "0" * 16, "tests"):
         problem(await rotate(http, salon.headers, key_id), 404, "key-not-found")
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_a_key_may_rotate_itself(http, salon):
@@ -493,21 +499,21 @@ async def test_a_key_may_rotate_itself(http, salon):
     assert new["id"] in await listed(http, bearer(new["secret"]))
 
 
-async def test_a_rotation_that_forgets_to_hold_the_key_is_found_out(http, salon, outside, monkeypatch):
+async def test_a_rotation_that_forgets_to_hold_the_key_is_found_out(http, salon, database_owner, monkeypatch):
     async def nobody(*_):
         return None
 
     monkeypatch.setattr("journey_service.repositories.access.api_keys.ApiKeys.find_successor", nobody)
 
     with pytest.raises(AssertionError):
-        await test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, outside)
+        await test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, database_owner)
     print("guard removed: detected")
 
 
 # ---- time
 
 
-async def test_that_a_key_was_used_is_noted_to_the_minute(http, salon, forget, outside):
+async def test_that_a_key_was_used_is_noted_to_the_minute(http, salon, forget, database_owner):
     key = await make(http, salon.headers, role="agent")
     assert key["last_used_at"] is None
     assert (await listed(http, salon.headers))[key["id"]]["last_used_at"] is None
@@ -520,7 +526,7 @@ async def test_that_a_key_was_used_is_noted_to_the_minute(http, salon, forget, o
     first = await used()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", first)
     assert await used() == first, "within the minute nothing is written"
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE api_keys SET last_used_at = last_used_at - interval '61 seconds' WHERE key_id = $1", key["id"]
     )
     assert await used() > first
@@ -535,12 +541,12 @@ async def test_a_key_that_was_refused_was_not_used(http, salon, forget):
     assert (await listed(http, salon.headers))[key["id"]]["last_used_at"] is None
 
 
-async def test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forget, move_end, outside):
+async def test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forget, move_end, database_owner):
     """The company's own clock stands in 2026, wherever time is."""
     key = await make(http, salon.headers, role="agent", expires_at="2199-01-01T00:00:00Z")
     assert await opens(http, key["secret"])
 
-    await move_end(key["id"], await seconds_left(outside, key["id"]) - 600)
+    await move_end(key["id"], await seconds_left(database_owner, key["id"]) - 600)
     forget()
     assert await opens(http, key["secret"])
     await move_end(key["id"], 600)
@@ -549,7 +555,7 @@ async def test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forg
     assert (await listed(http, salon.headers))[key["id"]]["revoked_at"] is None
 
 
-async def test_a_key_that_never_ends_is_found_out(http, salon, forget, move_end, outside, monkeypatch):
+async def test_a_key_that_never_ends_is_found_out(http, salon, forget, move_end, database_owner, monkeypatch):
     async def whenever(self, key_id):
         row = (await self._connection.execute(stored._FIND_LIVE, {"key_id": key_id})).one_or_none()
         return None if row is None else stored._to_key(row)
@@ -557,11 +563,13 @@ async def test_a_key_that_never_ends_is_found_out(http, salon, forget, move_end,
     monkeypatch.setattr(stored.KeyLookup, "find_live", whenever)
 
     with pytest.raises(AssertionError):
-        await test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forget, move_end, outside)
+        await test_a_key_ends_by_the_database_s_clock_and_no_other(
+            http, salon, forget, move_end, database_owner
+        )
     print("guard removed: detected")
 
 
-async def test_an_ended_key_is_not_found_to_be_ended_again(http, salon, outside):
+async def test_an_ended_key_is_not_found_to_be_ended_again(http, salon, database_owner):
     key = await make(http, salon.headers, role="agent")
     path = f"{KEYS}/{key['id']}"
     assert (await http.delete(path, headers=salon.headers)).status_code == 204
@@ -575,10 +583,10 @@ async def test_an_ended_key_is_not_found_to_be_ended_again(http, salon, outside)
 # ---- secrets
 
 
-async def _dumped(outside, find):
+async def _dumped(database_owner, find):
     """Where in the database a text stands, whichever table, column and spelling."""
     seen = set()
-    tables = await outside.connection.fetch(
+    tables = await database_owner.connection.fetch(
         "SELECT table_name FROM information_schema.tables"
         " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
     )
@@ -586,13 +594,13 @@ async def _dumped(outside, find):
     for row in tables:
         rest = b""
 
-        async def look(chunk, table=row["table_name"]):
+        async def fetch(chunk, table=row["table_name"]):
             nonlocal rest
             text = rest + chunk
             seen.update((table, name) for name, spelling in find.items() if spelling in text)
             rest = text[-200:]
 
-        await outside.connection.copy_from_table(row["table_name"], schema_name="public", output=look)
+        await database_owner.connection.copy_from_table(row["table_name"], schema_name="public", output=fetch)
     return seen
 
 
@@ -606,12 +614,12 @@ def _spellings(name, secret):
     }
 
 
-async def test_no_secret_stands_anywhere_in_the_database(http, operator, salon, outside):
+async def test_no_secret_stands_anywhere_in_the_database(http, operator, salon, database_owner):
     made = await make(http, salon.headers, role="admin")
     successor = (await rotate(http, salon.headers, made["id"])).json()
     await http.post(f"{API}/session", headers=bearer(made["secret"]))
     opened = await http.post(f"{API}/session", headers=bearer(successor["secret"]))
-    await tell(http, salon, "e-1", customer_id=1, occurred_at=NOON)
+    await ingest(http, salon, "e-1", customer_id=1, occurred_at=NOON)
     path = f"{API}/admin/companies/{salon.id}/keys"
     by_operator = (await http.post(path, headers=operator, json={"name": "k", "role": "agent"})).json()
     secrets = {
@@ -629,22 +637,22 @@ async def test_no_secret_stands_anywhere_in_the_database(http, operator, salon, 
         find |= _spellings(f"the secret of {name}", secret)
     find["a key's id"] = made["id"].encode()
 
-    seen = await _dumped(outside, find)
+    seen = await _dumped(database_owner, find)
 
     assert {name for _, name in seen} == {"a key's id"}, "the look itself finds what is there"
     assert ("api_keys", "a key's id") in seen
 
 
-async def test_a_secret_that_was_written_down_is_found(http, salon, outside):
+async def test_a_secret_that_was_written_down_is_found(http, salon, database_owner):
     made = await make(http, salon.headers, role="admin")
     secret = made["secret"].split("_", 2)[2]
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE api_keys SET name = $2 WHERE key_id = $1", made["id"], f"k {secret}"
     )
 
-    seen = await _dumped(outside, _spellings("a secret", secret))
+    seen = await _dumped(database_owner, _spellings("a secret", secret))
 
-    await outside.connection.execute("UPDATE api_keys SET name = 'k' WHERE key_id = $1", made["id"])
+    await database_owner.connection.execute("UPDATE api_keys SET name = 'k' WHERE key_id = $1", made["id"])
     assert ("api_keys", "a secret") in seen
     print("guard removed: detected")
 
@@ -683,20 +691,20 @@ def test_a_star_covers_everything_of_a_company_and_nothing_of_operators():
 # ---- what ends
 
 
-async def test_a_key_that_ends_makes_none_that_outlives_it(http, salon, outside):
+async def test_a_key_that_ends_makes_none_that_outlives_it(http, salon, database_owner):
     short = await make(http, salon.headers, role="admin", expires_at="2199-01-01T00:00:00Z")
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE api_keys SET expires_at = clock_timestamp() + interval '1 hour' WHERE key_id = $1",
         short["id"],
     )
 
     for wished in ({}, {"expires_at": "2198-01-01T00:00:00Z"}):
         child = await make(http, bearer(short["secret"]), role="agent", **wished)
-        assert 3_500 < await seconds_left(outside, child["id"]) <= 3_600
+        assert 3_500 < await seconds_left(database_owner, child["id"]) <= 3_600
 
 
 async def test_a_bootstrap_key_that_was_revoked_stays_so_and_another_choice_ends_the_former(
-    http, database, outside, api
+    http, database, database_owner, api
 ):
     former, later = ("jrn_boot-a_" + "Zq7Lw2Xe9R" * 4), ("jrn_boot-b_" + "mT4cV8nB1k" * 4)
     name = "SELECT count(*) FROM api_keys WHERE company_id = 0 AND key_id = $1 AND revoked_at IS NULL"
@@ -714,12 +722,14 @@ async def test_a_bootstrap_key_that_was_revoked_stays_so_and_another_choice_ends
 
         await install(later)
         assert await opens(http, later)
-        assert await outside.connection.fetchval(name, "tests") == 0  # the one that was chosen before
+        assert await database_owner.connection.fetchval(name, "tests") == 0  # the one that was chosen before
     finally:
-        await outside.connection.execute(
+        await database_owner.connection.execute(
             "UPDATE api_keys SET revoked_at = NULL WHERE company_id = 0 AND key_id = 'tests'"
         )
-        await outside.connection.execute("DELETE FROM api_keys WHERE company_id = 0 AND key_id LIKE 'boot-_'")
+        await database_owner.connection.execute(
+            "DELETE FROM api_keys WHERE company_id = 0 AND key_id LIKE 'boot-_'"
+        )
         api.state.app_state.credential_cache.clear()
 
 

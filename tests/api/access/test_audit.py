@@ -20,7 +20,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from api.calls import API, JSON, NOON, every_page, look, problem
+from api.calls import API, JSON, NOON, every_page, fetch, problem
 from api.published import WITH_CSV, published
 from journey_service.domain.access.actors import Actor, Role
 from journey_service.domain.events.parsing import parse_instant
@@ -181,7 +181,7 @@ async def an_action(scene: "Scene") -> Mapping[str, Any]:
 
 async def a_dead_action(scene: "Scene") -> Mapping[str, Any]:
     made = await an_action(scene)
-    done = await scene.outside.connection.execute(
+    done = await scene.database_owner.connection.execute(
         "UPDATE journey_actions SET state = 'dead', reason = NULL, last_error = $3"
         " WHERE company_id = $1 AND id = $2",
         scene.company_id,
@@ -462,9 +462,9 @@ class Request:
 class Scene:
     """A company, a customer whose data are all canaries, and all callers."""
 
-    def __init__(self, http, outside, tenant, operator):
+    def __init__(self, http, database_owner, tenant, operator):
         self.http = http
-        self.outside = outside
+        self.database_owner = database_owner
         self.company_id = tenant.id
         self.own = tenant.headers
         self.operator = {**operator, "X-Reason": REASON}
@@ -513,11 +513,13 @@ class Scene:
 
     async def last(self):
         """The newest row of whichever company."""
-        return await self.outside.connection.fetchval("SELECT coalesce(max(id), 0) FROM audit_log")
+        return await self.database_owner.connection.fetchval("SELECT coalesce(max(id), 0) FROM audit_log")
 
     async def rows_since(self, last):
         """Rows written since, of whichever company."""
-        return await self.outside.connection.fetch("SELECT * FROM audit_log WHERE id > $1 ORDER BY id", last)
+        return await self.database_owner.connection.fetch(
+            "SELECT * FROM audit_log WHERE id > $1 ORDER BY id", last
+        )
 
 
 @pytest.fixture(scope="module")
@@ -529,10 +531,10 @@ async def client(api):
 
 
 @pytest.fixture
-async def scene(client, outside, salon, operator):
+async def scene(client, database_owner, salon, operator):
     """A company, and a customer whose data are all canaries."""
     await tell_of_the_customer(client, salon)
-    return Scene(client, outside, salon, operator)
+    return Scene(client, database_owner, salon, operator)
 
 
 @pytest.fixture(scope="module")
@@ -544,9 +546,9 @@ async def known_company(client, found_tenant):
 
 
 @pytest.fixture
-def visited(client, outside, known_company, operator):
+def visited(client, database_owner, known_company, operator):
     """The same as `scene`, for callers who only read, or fail."""
-    return Scene(client, outside, known_company, operator)
+    return Scene(client, database_owner, known_company, operator)
 
 
 async def tell_of_the_customer(client, tenant):
@@ -623,7 +625,7 @@ async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(sce
         assert row["customer_id"] is None  # neither the old id nor the new one, next to the request
         assert _spelt_in(row, str(CUSTOMER)) == []
         number = "SELECT count(*) FROM audit_log WHERE company_id = $1 AND customer_id = $2"
-        assert await scene.outside.connection.fetchval(number, scene.company_id, CUSTOMER) == 0
+        assert await scene.database_owner.connection.fetchval(number, scene.company_id, CUSTOMER) == 0
     elif row["customer_id"] is not None:
         assert row["customer_id"] == CUSTOMER
 
@@ -676,9 +678,9 @@ async def test_an_act_that_is_not_written_down_is_found_out(scene, operation, mo
 async def test_an_act_that_is_written_down_twice_is_found_out(scene, monkeypatch):
     record = AuditLog.record
 
-    async def twice(self, by, act):
-        await record(self, by, act)
-        await record(self, by, act)
+    async def twice(self, by, request_action):
+        await record(self, by, request_action)
+        await record(self, by, request_action)
 
     monkeypatch.setattr(AuditLog, "record", twice)
 
@@ -722,7 +724,7 @@ async def test_ingesting_events_and_previews_leave_no_row(scene, operation):
     assert answer.status_code == 200, answer.text
     if operation not in CHANGING_NOTHING:
         ledger = "SELECT count(*) FROM journey_events WHERE company_id = $1"
-        assert await scene.outside.connection.fetchval(ledger, scene.company_id) > 0
+        assert await scene.database_owner.connection.fetchval(ledger, scene.company_id) > 0
 
 
 async def a_move(scene):
@@ -855,7 +857,7 @@ async def an_endpoint_beside_one_that_acts(scene):
 async def an_endpoint_that_was_told(scene):
     made = await an_endpoint(scene)
     await an_action(scene)
-    done = await scene.outside.connection.execute(
+    done = await scene.database_owner.connection.execute(
         "UPDATE journey_actions SET endpoint_id = $2 WHERE company_id = $1",
         scene.company_id,
         made["ids"]["endpoint_id"],
@@ -1102,24 +1104,24 @@ async def a_log_that_is_full(scene):
     constraint = (
         f"ALTER TABLE audit_log ADD CONSTRAINT full_log CHECK (company_id <> {scene.company_id}) NOT VALID"
     )
-    await scene.outside.connection.execute(constraint)
+    await scene.database_owner.connection.execute(constraint)
     try:
         yield
     finally:
-        await scene.outside.connection.execute("ALTER TABLE audit_log DROP CONSTRAINT full_log")
+        await scene.database_owner.connection.execute("ALTER TABLE audit_log DROP CONSTRAINT full_log")
 
 
 async def check_all_or_nothing(scene, request, sender, *, may_differ=()):
     """Send a request while nothing can be written down: it fails, and nothing of it is there."""
-    number = await scene.outside.count_companies()
-    before = await scene.outside.rows(scene.company_id)
+    number = await scene.database_owner.count_companies()
+    before = await scene.database_owner.rows(scene.company_id)
     async with a_log_that_is_full(scene):
         answer = await request.send(scene.http, sender)
     problem(answer, 500, "internal-error")
-    after = await scene.outside.rows(scene.company_id)
+    after = await scene.database_owner.rows(scene.company_id)
     differ = {table for table, rows in after.items() if rows != before[table]}
     assert differ <= set(may_differ), differ
-    assert await scene.outside.count_companies() == number
+    assert await scene.database_owner.count_companies() == number
     assert CANARY not in answer.text + str(answer.headers)
     assert "set-cookie" not in answer.headers
 
@@ -1134,7 +1136,7 @@ async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
 
     if operation == "create_import":
         status = "SELECT array_agg(status) FROM imports WHERE company_id = $1"
-        assert await scene.outside.connection.fetchval(status, scene.company_id) == ["failed"]
+        assert await scene.database_owner.connection.fetchval(status, scene.company_id) == ["failed"]
     answer = await request.send(scene.http, scene.sender(operation))
     assert answer.status_code < 300, "all the rest was right"
 
@@ -1151,10 +1153,10 @@ async def test_an_operator_who_cannot_be_logged_reads_and_changes_nothing(visite
 async def test_an_act_that_outlives_its_row_is_found_out(scene, monkeypatch):
     record = AuditLog.record
 
-    async def if_it_can_be(self, by, act):
+    async def if_it_can_be(self, by, request_action):
         with suppress(DBAPIError):
             async with self._connection.begin_nested():
-                await record(self, by, act)
+                await record(self, by, request_action)
 
     monkeypatch.setattr(AuditLog, "record", if_it_can_be)
 
@@ -1168,7 +1170,7 @@ async def test_what_is_done_without_a_request_is_done_with_its_row_or_not_at_all
     """By a command: an actor whose request has an id that no log can hold."""
     company_id, impossible = scene.company_id, Actor("tests", request_id="x" * 65)
     principal = credentials.Principal("tests", company_id, Role.ADMIN, frozenset("*"))
-    before = await scene.outside.rows(company_id)
+    before = await scene.database_owner.rows(company_id)
 
     acts = {
         "profile": lambda by: customers.put_customer(
@@ -1180,9 +1182,9 @@ async def test_what_is_done_without_a_request_is_done_with_its_row_or_not_at_all
     with pytest.raises(UnexpectedDatabaseError):
         await acts[kind](impossible)
 
-    assert await scene.outside.rows(company_id) == before
+    assert await scene.database_owner.rows(company_id) == before
     await acts[kind](Actor("tests", request_id="x" * 64))
-    after = await scene.outside.rows(company_id)
+    after = await scene.database_owner.rows(company_id)
     assert after["audit_log"] != before["audit_log"]
 
 
@@ -1214,9 +1216,9 @@ async def as_role(connection, role, company_id):
 
 
 async def check_forbidden(scene, role, statement):
-    async with as_role(scene.outside.connection, role, scene.company_id):
+    async with as_role(scene.database_owner.connection, role, scene.company_id):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await scene.outside.connection.execute(statement.replace("$1", str(scene.company_id)))
+            await scene.database_owner.connection.execute(statement.replace("$1", str(scene.company_id)))
 
 
 @pytest.mark.parametrize("role", ["journey_app", "journey_dispatcher", "journey_readonly", "journey_keyring"])
@@ -1227,7 +1229,7 @@ async def test_the_database_lets_no_row_be_changed_or_removed(visited, role, sta
 
 async def test_rows_are_added_to_and_read_of_the_own_company_only(visited, found_tenant):
     neighbour = await found_tenant()
-    connection = visited.outside.connection
+    connection = visited.database_owner.connection
     new = "INSERT INTO audit_log (company_id, actor, action) VALUES ($1, 'a', 'b')"
 
     async with as_role(connection, "journey_app", visited.company_id):
@@ -1240,7 +1242,7 @@ async def test_rows_are_added_to_and_read_of_the_own_company_only(visited, found
 
 
 async def test_a_right_too_many_is_found_out(visited):
-    connection = visited.outside.connection
+    connection = visited.database_owner.connection
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("GRANT UPDATE ON audit_log TO journey_app")
@@ -1272,7 +1274,7 @@ async def acts(scene):
     await check_one_row(scene, "get_customer", by_operator=True)
     await check_one_row(scene, "pin_customer", by_operator=True)
     log = "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC"
-    return await scene.outside.connection.fetch(log, scene.company_id)
+    return await scene.database_owner.connection.fetch(log, scene.company_id)
 
 
 async def log(scene, **params):
@@ -1311,10 +1313,10 @@ async def test_the_log_is_read_page_by_page(scene, acts, limit):
 
 
 async def test_a_page_continues_where_the_last_one_ended_when_rows_are_added(scene, acts):
-    first = await look(scene.http, _tenant(scene), "/admin/audit", limit=4)
+    first = await fetch(scene.http, _tenant(scene), "/admin/audit", limit=4)
     await check_one_row(scene, "pin_customer")
 
-    second = await look(scene.http, _tenant(scene), "/admin/audit", limit=200, cursor=first["next_cursor"])
+    second = await fetch(scene.http, _tenant(scene), "/admin/audit", limit=200, cursor=first["next_cursor"])
 
     assert [row["id"] for row in (*first["items"], *second["items"])] == [row["id"] for row in acts]
 
@@ -1383,9 +1385,9 @@ async def test_a_filter_that_is_none_is_refused(visited, name, value):
 async def test_the_log_is_its_own_company_s(scene, acts, found_tenant):
     neighbour = await found_tenant()
 
-    theirs = await look(scene.http, neighbour, "/admin/audit", limit=200)
-    cursor = (await look(scene.http, _tenant(scene), "/admin/audit", limit=1))["next_cursor"]
-    with_cursor = await look(scene.http, neighbour, "/admin/audit", cursor=cursor)
+    theirs = await fetch(scene.http, neighbour, "/admin/audit", limit=200)
+    cursor = (await fetch(scene.http, _tenant(scene), "/admin/audit", limit=1))["next_cursor"]
+    with_cursor = await fetch(scene.http, neighbour, "/admin/audit", cursor=cursor)
 
     assert [row["action"] for row in theirs["items"]] == ["key.create", "company.found"]
     assert {row["id"] for row in (*theirs["items"], *with_cursor["items"])} & {

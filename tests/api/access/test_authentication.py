@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.calls import API, JSON, event, problem, tell, without_id
+from api.calls import API, JSON, event, ingest, problem, without_id
 from api.published import WITH_CSV, application, published
 from journey_service.api.authorization import OPEN, served
 from journey_service.domain.access.actors import SELF
@@ -187,14 +187,14 @@ def test_nothing_is_served_that_the_contract_does_not_describe():
 
 
 @pytest.fixture
-async def refused(http, operator, salon, database, outside):
+async def refused(http, operator, salon, database, database_owner):
     """Credentials that open nothing, each for a reason of its own."""
     path = f"{API}/admin/companies/{salon.id}/keys"
     body = {"name": "k", "scopes": ["*"]}
     revoked = (await http.post(path, headers=operator, json=body)).json()
     await http.delete(f"{path}/{revoked['id']}", headers=operator)
     expired = (await http.post(path, headers=operator, json=body)).json()
-    await outside.end_key(expired["id"])
+    await database_owner.expire_key(expired["id"])
     key, id_ = salon.token, salon.token.split("_")[1]
     return {
         "none": {},
@@ -286,15 +286,17 @@ async def test_a_company_s_key_for_everything_is_no_operator_s(http, salon, oper
 
 
 @pytest.mark.parametrize("operation", OF_A_COMPANY)
-async def test_a_company_s_key_does_not_reach_another_company(http, salon, found_tenant, outside, operation):
+async def test_a_company_s_key_does_not_reach_another_company(
+    http, salon, found_tenant, database_owner, operation
+):
     neighbour = await found_tenant()
-    await tell(http, neighbour, "e-1")
-    before = await outside.rows(neighbour.id)
+    await ingest(http, neighbour, "e-1")
+    before = await database_owner.rows(neighbour.id)
 
     answer = await ask(http, operation, {**salon.headers, "X-Company-Id": str(neighbour.id)})
 
     problem(answer, 403, "forbidden")
-    assert await outside.rows(neighbour.id) == before
+    assert await database_owner.rows(neighbour.id) == before
 
 
 async def test_a_company_that_is_not_there_is_forbidden_like_another(http, salon, found_tenant):

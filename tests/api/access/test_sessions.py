@@ -177,16 +177,16 @@ async def test_a_session_of_a_narrow_key_is_narrow(client, found_tenant):
 
 
 async def test_a_session_is_opened_with_a_credential_and_not_with_another_session(
-    client, token, outside, salon
+    client, token, database_owner, salon
 ):
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     for headers in (with_cookie(token, Origin=HERE), {}, bearer("jrn_unknown_" + "u" * 43)):
         answer = await client.post(SESSION, headers=headers)
         problem(answer, 401, "unauthenticated")
         assert cookies(answer) == {}
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_the_cookie_is_kept_from_scripts_and_from_other_sites(client, salon):
@@ -274,20 +274,22 @@ async def test_signing_out_ends_no_other_session(client, token, salon):
     assert not await is_alive(client, other)
 
 
-async def test_without_a_session_there_is_nothing_to_end(client, token, salon, outside):
-    before = await outside.rows(salon.id)
+async def test_without_a_session_there_is_nothing_to_end(client, token, salon, database_owner):
+    before = await database_owner.rows(salon.id)
 
     assert (await client.delete(SESSION, headers=bearer(salon.token))).status_code == 204
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert await is_alive(client, token)
 
 
 # ---- whose it is
 
 
-async def test_a_token_is_kept_as_a_hash_only(token, outside, salon):
-    rows = await outside.connection.fetch("SELECT * FROM browser_sessions WHERE company_id = $1", salon.id)
+async def test_a_token_is_kept_as_a_hash_only(token, database_owner, salon):
+    rows = await database_owner.connection.fetch(
+        "SELECT * FROM browser_sessions WHERE company_id = $1", salon.id
+    )
 
     assert [row["token_hash"] for row in rows] == [hashlib.sha256(token.encode()).digest()]
     secret = token.partition(".")[2]
@@ -318,18 +320,18 @@ async def test_a_token_of_another_company_s_opens_nothing(client, token, salon, 
     assert await is_alive(client, theirs)
 
 
-async def test_a_session_reaches_its_own_company_only(client, token, salon, found_tenant, outside):
+async def test_a_session_reaches_its_own_company_only(client, token, salon, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(neighbour.id)
+    before = await database_owner.rows(neighbour.id)
     for method, path, body in MUTATIONS.values():
         if path == SESSION:
             continue
         headers = with_cookie(token, **{"Origin": HERE, "X-Company-Id": str(neighbour.id)})
         problem(await client.request(method, path, headers=headers, json=body), 403, "forbidden")
-    assert await outside.rows(neighbour.id) == before
+    assert await database_owner.rows(neighbour.id) == before
 
 
-async def test_a_session_of_an_operator_names_the_company_to_act_for(client, operator, salon, outside):
+async def test_a_session_of_an_operator_names_the_company_to_act_for(client, operator, salon, database_owner):
     opened = await client.post(SESSION, headers=operator)
     assert opened.json()["company_id"] is None
     assert opened.json()["role"] == "operator"
@@ -339,7 +341,7 @@ async def test_a_session_of_an_operator_names_the_company_to_act_for(client, ope
     requires_scope = with_cookie(token, **{"X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"})
     assert (await client.get(f"{API}/customers", headers=requires_scope)).status_code == 200
     assert (await client.get(f"{API}/admin/companies", headers=with_cookie(token))).status_code == 200
-    row = await outside.connection.fetchrow(
+    row = await database_owner.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
     assert (row["actor"], row["is_operator"], row["reason"]) == ("key:tests", True, "a question of theirs")
@@ -362,27 +364,29 @@ async def change(client, case, token, headers):
 
 
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
-async def test_another_site_s_changes_are_refused_and_change_nothing(client, token, salon, outside, headers):
-    before = await outside.rows(salon.id)
+async def test_another_site_s_changes_are_refused_and_change_nothing(
+    client, token, salon, database_owner, headers
+):
+    before = await database_owner.rows(salon.id)
 
     for case in MUTATIONS:
         answer = await change(client, case, token, headers)
         problem(answer, 403, "forbidden")
         assert cookies(answer) == {}
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert await is_alive(client, token)
 
 
 @pytest.mark.parametrize("headers", OWN.values(), ids=OWN)
 @pytest.mark.parametrize("case", MUTATIONS)
-async def test_changes_from_the_own_pages_are_taken(client, token, salon, outside, case, headers):
-    before = await outside.rows(salon.id)
+async def test_changes_from_the_own_pages_are_taken(client, token, salon, database_owner, case, headers):
+    before = await database_owner.rows(salon.id)
 
     answer = await change(client, case, token, headers)
 
     assert answer.status_code < 300, answer.text
-    assert await outside.rows(salon.id) != before
+    assert await database_owner.rows(salon.id) != before
 
 
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
@@ -439,12 +443,12 @@ async def test_a_credential_that_is_none_is_not_mended_by_a_cookie(client, token
     problem(answer, 401, "unauthenticated")
 
 
-async def test_a_missing_origin_check_is_noticed(client, token, salon, outside, monkeypatch):
+async def test_a_missing_origin_check_is_noticed(client, token, salon, database_owner, monkeypatch):
     monkeypatch.setattr(authentication, "check_own_origin", lambda *_: None)
 
     with pytest.raises(AssertionError):
         await test_another_site_s_changes_are_refused_and_change_nothing(
-            client, token, salon, outside, FOREIGN["another site"]
+            client, token, salon, database_owner, FOREIGN["another site"]
         )
     print("guard removed: detected")
 
@@ -453,11 +457,11 @@ async def test_a_missing_origin_check_is_noticed(client, token, salon, outside, 
 
 
 @pytest.fixture
-def move(outside, forget):
+def move(database_owner, forget):
     """Lets time pass for a session: moves a column's time into the past by some seconds."""
 
     async def moved(token, column, seconds):
-        done = await outside.connection.execute(
+        done = await database_owner.connection.execute(
             f"UPDATE browser_sessions SET {column} = {column} - make_interval(secs => $2) WHERE token_hash = $1",
             hashlib.sha256(token.encode()).digest(),
             seconds,
@@ -490,18 +494,18 @@ async def test_a_session_is_over_after_twelve_hours_however_busy_it_was(client, 
     assert (sessions.IDLE_SECONDS, sessions.MAX_SESSION_SECONDS) == (7_200, 43_200)
 
 
-async def test_that_a_session_was_seen_is_noted_once_a_minute(client, token, move, outside):
+async def test_that_a_session_was_seen_is_noted_once_a_minute(client, token, move, database_owner):
     seen = "SELECT seen_at FROM browser_sessions WHERE token_hash = $1"
     digest = hashlib.sha256(token.encode()).digest()
-    first = await outside.connection.fetchval(seen, digest)
+    first = await database_owner.connection.fetchval(seen, digest)
     await move(token, "seen_at", 0)
     assert await is_alive(client, token)
-    assert await outside.connection.fetchval(seen, digest) == first
+    assert await database_owner.connection.fetchval(seen, digest) == first
     await move(token, "seen_at", 61)
 
     assert await is_alive(client, token)
 
-    assert await outside.connection.fetchval(seen, digest) > first
+    assert await database_owner.connection.fetchval(seen, digest) > first
 
 
 @pytest.fixture
@@ -520,10 +524,10 @@ async def test_a_session_ends_with_its_key_when_that_is_revoked(client, salon, k
     assert not await is_alive(client, key.token)
 
 
-async def test_a_session_ends_with_its_key_when_that_s_time_is_over(client, key, forget, outside):
+async def test_a_session_ends_with_its_key_when_that_s_time_is_over(client, key, forget, database_owner):
     assert await is_alive(client, key.token)
 
-    await outside.end_key(key.id)
+    await database_owner.expire_key(key.id)
     forget()
 
     assert not await is_alive(client, key.token)
@@ -542,15 +546,17 @@ async def test_a_session_ends_with_its_key_when_a_successor_takes_over(client, s
     assert not await is_alive(client, token)
 
 
-async def test_sessions_that_have_been_over_for_a_day_are_cleared_by_the_next(client, salon, token, outside):
+async def test_sessions_that_have_been_over_for_a_day_are_cleared_by_the_next(
+    client, salon, token, database_owner
+):
     number = "SELECT count(*) FROM browser_sessions WHERE company_id = $1"
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE browser_sessions SET expires_at = now() - interval '25 hours' WHERE company_id = $1", salon.id
     )
 
     await sign_in_with(client, salon.token)
 
-    assert await outside.connection.fetchval(number, salon.id) == 1
+    assert await database_owner.connection.fetchval(number, salon.id) == 1
 
 
 NEVER_OVER = {
@@ -637,16 +643,16 @@ async def test_a_key_in_the_form_signs_in(client, salon):
 
 
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
-async def test_no_person_is_signed_in_by_another_site(client, salon, outside, headers):
+async def test_no_person_is_signed_in_by_another_site(client, salon, database_owner, headers):
     """Otherwise they would work in another person's account without knowing it."""
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     answer = await client.post(
         "/sign-in", headers={"Content-Type": FORM["Content-Type"], **headers}, content=form(salon.token)
     )
 
     page(answer, 403)
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_the_form_is_accepted_from_the_own_origin(client, salon):
@@ -655,22 +661,24 @@ async def test_the_form_is_accepted_from_the_own_origin(client, salon):
     assert (await client.post("/sign-in", headers=headers, content=form(salon.token))).status_code == 303
 
 
-async def test_a_missing_origin_check_of_sign_in_is_noticed(client, salon, outside, monkeypatch):
+async def test_a_missing_origin_check_of_sign_in_is_noticed(client, salon, database_owner, monkeypatch):
     monkeypatch.setattr(sign_in, "check_own_origin", lambda *_: None)
 
     with pytest.raises(AssertionError):
-        await test_no_person_is_signed_in_by_another_site(client, salon, outside, FOREIGN["another site"])
+        await test_no_person_is_signed_in_by_another_site(
+            client, salon, database_owner, FOREIGN["another site"]
+        )
     print("guard removed: detected")
 
 
-async def test_a_key_that_is_none_is_answered_alike_and_not_repeated(client, salon, outside):
+async def test_a_key_that_is_none_is_answered_alike_and_not_repeated(client, salon, database_owner):
     key_id, secret = salon.token.split("_", 2)[1:]
     wrong = [
         *("", " ", "letmein", salon.token[:-1], salon.token + "x", secret, f"jrn_{key_id}_" + "w" * 43),
         *("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "jrn_' OR 1=1 --_" + "x" * 40),
         *("schlüssel", "\x00", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."),
     ]
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     answers = [await client.post("/sign-in", headers=FORM, content=form(key)) for key in wrong]
 
@@ -678,7 +686,7 @@ async def test_a_key_that_is_none_is_answered_alike_and_not_repeated(client, sal
         assert page(answer, 401) == "The credential is not valid."
         assert len(key.strip()) < 3 or key not in answer.text
     assert len({answer.content for answer in answers}) == 1
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 @pytest.mark.parametrize(
@@ -763,9 +771,9 @@ async def test_a_link_of_an_operator_s_opens_an_operator_s_session(client, salon
     await client.delete(SESSION, headers=with_cookie(token, Origin=HERE))
 
 
-async def test_a_link_that_another_site_leads_to_asks_before_it_is_used(client, salon, link, outside):
+async def test_a_link_that_another_site_leads_to_asks_before_it_is_used(client, salon, link, database_owner):
     made = await link()
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     asked = await client.get(f"/sign-in/link/{made}", headers={"Sec-Fetch-Site": "cross-site"})
 
@@ -774,40 +782,40 @@ async def test_a_link_that_another_site_leads_to_asks_before_it_is_used(client, 
     assert cookies(asked) == {}
     forged = await client.post(f"/sign-in/link/{made}", headers={"Origin": "https://evil.test"})
     assert forged.status_code == 403
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     meant = await client.post(f"/sign-in/link/{made}", headers={"Origin": HERE})
     assert (meant.status_code, meant.headers["location"]) == (303, "/")
     assert await is_alive(client, cookies(meant)[COOKIE].value)
 
 
-async def test_a_link_works_once(client, salon, link, outside):
+async def test_a_link_works_once(client, salon, link, database_owner):
     made = await link()
     session = cookies(await follow(client, made))[COOKIE].value
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     answer = await follow(client, made)
 
     assert page(answer, 401) == "The link was used already or has expired."
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert await is_alive(client, session)
 
 
-async def test_of_many_who_follow_a_link_at_once_one_is_let_in(client, salon, link, outside):
+async def test_of_many_who_follow_a_link_at_once_one_is_let_in(client, salon, link, database_owner):
     made = await link()
 
     answers = await asyncio.gather(*(follow(client, made) for _ in range(8)))
 
     assert sorted(answer.status_code for answer in answers) == [303] + [401] * 7
     number = "SELECT count(*) FROM browser_sessions WHERE company_id = $1"
-    assert await outside.connection.fetchval(number, salon.id) == 1
+    assert await database_owner.connection.fetchval(number, salon.id) == 1
 
 
-async def test_a_link_is_over_after_a_quarter_of_an_hour(client, link, outside):
+async def test_a_link_is_over_after_a_quarter_of_an_hour(client, link, database_owner):
     made = await link()
     digest = hashlib.sha256(made.encode()).digest()
     left = "SELECT extract(epoch FROM expires_at - created_at) FROM sign_in_links WHERE token_hash = $1"
-    assert round(await outside.connection.fetchval(left, digest)) == sessions.LINK_SECONDS == 900
-    await outside.connection.execute(
+    assert round(await database_owner.connection.fetchval(left, digest)) == sessions.LINK_SECONDS == 900
+    await database_owner.connection.execute(
         "UPDATE sign_in_links SET expires_at = clock_timestamp() WHERE token_hash = $1", digest
     )
 
@@ -836,20 +844,22 @@ async def test_a_link_is_no_session_and_a_session_no_link(client, link, token):
     page(await follow(client, token), 401)
 
 
-async def test_a_link_is_kept_as_a_hash_only(link, outside, salon):
+async def test_a_link_is_kept_as_a_hash_only(link, database_owner, salon):
     made = await link()
 
-    rows = await outside.connection.fetch("SELECT * FROM sign_in_links WHERE company_id = $1", salon.id)
+    rows = await database_owner.connection.fetch(
+        "SELECT * FROM sign_in_links WHERE company_id = $1", salon.id
+    )
 
     assert [row["token_hash"] for row in rows] == [hashlib.sha256(made.encode()).digest()]
     assert made.partition(".")[2] not in str(rows)
 
 
-async def test_a_link_that_works_twice_is_found_out(client, salon, link, outside, monkeypatch):
+async def test_a_link_that_works_twice_is_found_out(client, salon, link, database_owner, monkeypatch):
     monkeypatch.setattr(kept, "_USE", kept.text(str(kept._USE).replace("AND used_at IS NULL ", "")))
 
     with pytest.raises(AssertionError):
-        await test_a_link_works_once(client, salon, link, outside)
+        await test_a_link_works_once(client, salon, link, database_owner)
     print("guard removed: detected")
 
 
@@ -1030,14 +1040,14 @@ async def test_an_account_s_session_may_what_its_role_may(portal, ada):
         {"company_id": [1]},
     ],
 )
-async def test_an_account_without_a_role_in_a_company_is_refused(portal, ada, salon, outside, claims):
+async def test_an_account_without_a_role_in_a_company_is_refused(portal, ada, salon, database_owner, claims):
     ada("agent", **claims)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     answer = await sign_in_there(portal.client)
 
     assert page(answer, 403) == "The account has no role in a company of this service."
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_an_account_of_an_unknown_company_is_refused(portal, ada):
@@ -1055,47 +1065,47 @@ async def test_a_company_s_id_may_be_text(portal, ada, salon):
     assert seen.json()["company_id"] == salon.id
 
 
-async def test_another_browser_does_not_come_back_for_the_one_that_left(portal, ada, salon, outside):
+async def test_another_browser_does_not_come_back_for_the_one_that_left(portal, ada, salon, database_owner):
     ada("admin")
     location, mine = await set_out(portal.client)
     _, theirs = await set_out(portal.client)
     told = await at_the_provider(location)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
     unreadable = ["x", "W10=", "WyJhIl0=", "e30=", base64.urlsafe_b64encode(b'["","",""]').decode(), "\xff"]
 
     for flow in (None, "", theirs.value, *unreadable):
         page(await come_back(portal.client, told, flow), 401)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert (await come_back(portal.client, told, mine.value)).status_code == 303, "the code was not used up"
 
 
-async def test_a_state_is_that_of_the_browser(portal, ada, salon, outside):
+async def test_a_state_is_that_of_the_browser(portal, ada, salon, database_owner):
     ada("admin")
     location, flow = await set_out(portal.client)
     told = await at_the_provider(location)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     for state in ("", "x", told["state"][:-1], told["state"] + "x", "schl\u00fcssel", "\x00"):
         page(await come_back(portal.client, {**told, "state": state}, flow.value), 401)
     page(await come_back(portal.client, {"code": told["code"]}, flow.value), 401)
     page(await come_back(portal.client, {"state": told["state"]}, flow.value), 401)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
-async def test_a_code_that_was_stolen_on_its_way_is_of_no_use(portal, ada, salon, outside):
+async def test_a_code_that_was_stolen_on_its_way_is_of_no_use(portal, ada, salon, database_owner):
     """An eavesdropper lacks the verifier, which never left the browser that started."""
     ada("admin")
     location, _ = await set_out(portal.client)
     stolen = await at_the_provider(location)
     other, flow = await set_out(portal.client)
     own = await at_the_provider(other)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     page(await come_back(portal.client, {**own, "code": stolen["code"]}, flow.value), 401)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_coming_back_works_once(portal, ada):
@@ -1125,18 +1135,20 @@ async def test_coming_back_works_once(portal, ada):
     ],
     ids=str,
 )
-async def test_a_token_for_another_client_signs_no_person_in(portal, ada, provider, salon, outside, claims):
+async def test_a_token_for_another_client_signs_no_person_in(
+    portal, ada, provider, salon, database_owner, claims
+):
     ada("admin")
     location, flow = await set_out(portal.client)
     told = await at_the_provider(location)
     nonce = parse_qs(urlsplit(location).query)["nonce"][0]
     usual = {"aud": provider.client_id, "nonce": nonce}
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     provider.answers["/token"] = {"id_token": provider.token(**usual | claims)}
     page(await come_back(portal.client, told, flow.value), 401)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     provider.answers["/token"] = {"id_token": provider.token(**usual)}
     assert (await come_back(portal.client, told, flow.value)).status_code == 303, "all the rest was right"
 
@@ -1151,11 +1163,11 @@ async def test_the_provider_s_error_text_is_not_repeated(portal):
     assert "denied" not in answer.text
 
 
-async def test_a_missing_state_check_is_noticed(portal, ada, salon, outside, monkeypatch):
+async def test_a_missing_state_check_is_noticed(portal, ada, salon, database_owner, monkeypatch):
     monkeypatch.setattr(sign_in, "hmac", SimpleNamespace(compare_digest=lambda *_: True))
 
     with pytest.raises(AssertionError):
-        await test_a_state_is_that_of_the_browser(portal, ada, salon, outside)
+        await test_a_state_is_that_of_the_browser(portal, ada, salon, database_owner)
     print("guard removed: detected")
 
 
@@ -1194,9 +1206,9 @@ async def test_a_token_s_company_is_the_one_it_claims(portal, ada, provider, sal
     )
 
 
-async def test_a_token_may_what_its_role_may(portal, ada, provider, outside, salon):
+async def test_a_token_may_what_its_role_may(portal, ada, provider, database_owner, salon):
     ada("agent")
-    headers, before = bearer(provider.token()), await outside.rows(salon.id)
+    headers, before = bearer(provider.token()), await database_owner.rows(salon.id)
 
     for method, path, body in (
         ("GET", "/admin/jobs", None),
@@ -1209,16 +1221,16 @@ async def test_a_token_may_what_its_role_may(portal, ada, provider, outside, sal
         answer = await portal.client.request(method, API + path, headers=headers, json=body)
         problem(answer, 403, "forbidden")
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     assert (await portal.client.get(f"{API}/customers", headers=headers)).status_code == 200
 
 
-async def test_an_act_is_written_down_under_the_account_s_name(portal, ada, provider, salon, outside):
+async def test_an_act_is_written_down_under_the_account_s_name(portal, ada, provider, salon, database_owner):
     ada("agent")
 
     await portal.client.put(f"{API}/customers/1", headers=bearer(provider.token()), json={})
 
-    row = await outside.connection.fetchrow(
+    row = await database_owner.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
     assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", False, "customer.write")
@@ -1234,7 +1246,7 @@ async def test_a_token_opens_a_session_like_a_key(portal, ada, provider, salon):
 
 
 async def test_operators_come_with_a_token_for_operators_and_name_the_company(
-    portal, ada, provider, salon, outside
+    portal, ada, provider, salon, database_owner
 ):
     ada("operator", company_id=None)
     headers = bearer(provider.token(aud=OPERATORS))
@@ -1245,7 +1257,7 @@ async def test_operators_come_with_a_token_for_operators_and_name_the_company(
     problem(await portal.client.get(f"{API}/customers", headers=headers), 403, "forbidden")
     requires_scope = {**headers, "X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"}
     assert (await portal.client.get(f"{API}/customers", headers=requires_scope)).status_code == 200
-    row = await outside.connection.fetchrow(
+    row = await database_owner.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
     assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", True, "operator.present")

@@ -7,16 +7,16 @@ import pytest
 from api.calls import (
     API,
     NOON,
-    act,
     advance,
-    audited,
+    audit_entries,
     every_page,
+    fetch,
+    ingest,
     key_of,
-    look,
-    meet,
     move,
     problem,
-    tell,
+    request_action,
+    save_customer,
 )
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.parsing import parse_instant
@@ -36,11 +36,11 @@ NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
 async def shop(http, found_tenant):
     """A company with a test clock that delivers nothing, and a customer who can be reached."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
-    await meet(http, tenant)
+    await save_customer(http, tenant)
     return tenant
 
 
-class Outside:
+class DatabaseOwner:
     """A company in real time with a mail server and a receiver of webhooks."""
 
     def __init__(self, database, tenant, mailbox, system, post):
@@ -69,13 +69,13 @@ class Outside:
 async def live(http, database, found_tenant):
     """A company in real time with a mail server, and a customer who can be reached."""
     tenant = await found_tenant(policy=NEVER_QUIET)
-    await meet(http, tenant)
+    await save_customer(http, tenant)
     async with run_local_servers() as servers:
-        yield Outside(database, tenant, *servers)
+        yield DatabaseOwner(database, tenant, *servers)
 
 
 @pytest.fixture
-async def busy(http, shop, database, outside):
+async def busy(http, shop, database, database_owner):
     """Actions of every kind and state for several customers, and outbound events for two endpoints."""
     for number in range(2):
         body = {"url": f"https://localhost/{number}", "events": ["stage.changed", "task.created"]}
@@ -83,14 +83,16 @@ async def busy(http, shop, database, outside):
             await http.post(f"{API}/webhook-endpoints", headers=shop.headers, json=body)
         ).status_code == 201
     for customer in (1, 2, 3):
-        await meet(http, shop, customer, consents={"offer": "withdrawn"} if customer == 2 else {})
+        await save_customer(http, shop, customer, consents={"offer": "withdrawn"} if customer == 2 else {})
         await move(http, shop, ("vip", "at_risk", "at_risk")[customer - 1], customer)
-        await act(http, shop, "call", customer)
-        await act(http, shop, "offer", customer)
-    dead = await act(http, shop, "email", 3)
-    leased = await act(http, shop, "email", 1)
-    await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", dead["id"])
-    await outside.connection.execute(
+        await request_action(http, shop, "call", customer)
+        await request_action(http, shop, "offer", customer)
+    dead = await request_action(http, shop, "email", 3)
+    leased = await request_action(http, shop, "email", 1)
+    await database_owner.connection.execute(
+        "UPDATE journey_actions SET state = 'dead' WHERE id = $1", dead["id"]
+    )
+    await database_owner.connection.execute(
         "UPDATE journey_actions SET state = 'leased', lease_token = 'x' WHERE id = $1", leased["id"]
     )
     await publish(database, shop.id)
@@ -139,7 +141,7 @@ async def test_an_action_has_every_field(http, shop):
         None,
     )
     assert payload["planned_at"] == payload["due_at"] == payload["finished_at"] == NOON
-    assert await look(http, shop, f"/actions/{payload['id']}") == {**payload, "log": []}
+    assert await fetch(http, shop, f"/actions/{payload['id']}") == {**payload, "log": []}
 
 
 @pytest.mark.parametrize("limit", [1, 3, 200])
@@ -157,10 +159,10 @@ async def test_the_log_is_paged_newest_first_without_gaps_or_duplicates(http, bu
 
 async def test_a_page_continues_after_the_previous_one_despite_new_rows(http, busy):
     expected = [action["id"] for action in await all_actions(http, busy)]
-    first = await look(http, busy, "/actions", limit=4)
-    await act(http, busy, "call", 2)
+    first = await fetch(http, busy, "/actions", limit=4)
+    await request_action(http, busy, "call", 2)
 
-    rest = await look(http, busy, "/actions", limit=200, cursor=first["next_cursor"])
+    rest = await fetch(http, busy, "/actions", limit=200, cursor=first["next_cursor"])
 
     assert [action["id"] for action in (*first["items"], *rest["items"])] == expected
 
@@ -168,8 +170,8 @@ async def test_a_page_continues_after_the_previous_one_despite_new_rows(http, bu
 async def test_the_log_is_filtered_and_shows_webhooks_on_request(http, busy):
     everything = await all_actions(http, busy)
     outbound_events = await all_actions(http, busy, channel="webhook")
-    campaign = (await look(http, busy, "/campaigns", customer_id=3))["items"][0]["id"]
-    endpoint = (await look(http, busy, "/webhook-endpoints"))["items"][0]["id"]
+    campaign = (await fetch(http, busy, "/campaigns", customer_id=3))["items"][0]["id"]
+    endpoint = (await fetch(http, busy, "/webhook-endpoints"))["items"][0]["id"]
     assert {action["channel"] for action in everything} >= {"email", "call", "offer", "sms", "task"}
     assert {action["channel"] for action in outbound_events} == {"webhook"}
     cases = {
@@ -243,13 +245,13 @@ async def test_an_invalid_action_id_is_refused(http, shop, id_):
 
 
 async def test_every_attempt_is_listed_with_its_response(http, live):
-    requested = await act(http, live.tenant, "email", note="It was good to see you.")
+    requested = await request_action(http, live.tenant, "email", note="It was good to see you.")
     assert (requested["state"], requested["attempts"]) == ("pending", 0)
     assert requested["next_attempt_at"] == requested["due_at"] >= requested["planned_at"]
 
     await live.deliver()
 
-    payload = await look(http, live.tenant, f"/actions/{requested['id']}")
+    payload = await fetch(http, live.tenant, f"/actions/{requested['id']}")
     assert (payload["state"], payload["attempts"], payload["next_attempt_at"]) == ("done", 1, None)
     [attempt] = payload["log"]
     assert (attempt["number"], attempt["outcome"]) == (1, "done")
@@ -260,7 +262,7 @@ async def test_every_attempt_is_listed_with_its_response(http, live):
 
 async def test_a_dead_action_is_retried_and_keeps_its_attempts(http, live):
     live.mailbox.refusals["ada1@reader.example"] = "550 no such mailbox"
-    requested = await act(http, live.tenant, "email")
+    requested = await request_action(http, live.tenant, "email")
     await live.deliver()
     [dead] = await all_actions(http, live.tenant, state="dead")
     assert (dead["id"], dead["attempts"]) == (requested["id"], 1)
@@ -272,25 +274,25 @@ async def test_a_dead_action_is_retried_and_keeps_its_attempts(http, live):
     assert answer.status_code == 200, answer.text
     payload = answer.json()
     assert (payload["state"], payload["attempts"], payload["finished_at"]) == ("pending", 0, None)
-    [row] = await audited(http, live.tenant, "action.retry")
+    [row] = await audit_entries(http, live.tenant, "action.retry")
     assert (row["target"], row["customer_id"]) == (f"action:{requested['id']}", 1)
     assert row["actor"] == key_of(live.tenant)
     await live.deliver()
-    payload = await look(http, live.tenant, f"/actions/{requested['id']}")
+    payload = await fetch(http, live.tenant, f"/actions/{requested['id']}")
     assert (payload["state"], payload["attempts"]) == ("done", 1)
     assert [(one["number"], one["outcome"]) for one in payload["log"]] == [(1, "refused"), (2, "done")]
     assert len(live.mailbox.emails) == 1
 
 
-async def test_only_dead_actions_are_retried(http, busy, outside):
-    before = await outside.rows(busy.id)
+async def test_only_dead_actions_are_retried(http, busy, database_owner):
+    before = await database_owner.rows(busy.id)
     for state in ("pending", "leased", "done", "cancelled"):
         [action, *_] = await all_actions(http, busy, state=state)
 
         payload = problem(await retry(http, busy, action["id"]), 409, "action-not-dead")
 
         assert f"is {state}" in payload["detail"]
-    assert await outside.rows(busy.id) == before
+    assert await database_owner.rows(busy.id) == before
 
 
 # ---- manual actions
@@ -304,10 +306,10 @@ async def test_a_call_is_a_task_at_once(http, shop):
     assert payload.keys() == ACTION
     assert (payload["name"], payload["channel"], payload["state"]) == ("personal_call", "call", "done")
     assert (payload["actor"], payload["note"], payload["transition_seq"]) == (key_of(shop), "Soon.", None)
-    task = await look(http, shop, f"/tasks/{payload['task_id']}")
+    task = await fetch(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["note"]) == ("Call her", "ada", "Soon.")
     assert task["due_at"] == "2026-03-03T12:00:00Z"
-    [row] = await audited(http, shop, "action.ask")
+    [row] = await audit_entries(http, shop, "action.ask")
     assert (row["target"], row["customer_id"]) == (f"action:{payload['id']}", 1)
     assert row["detail"] == {"channel": "call", "state": "done"}
 
@@ -315,7 +317,7 @@ async def test_a_call_is_a_task_at_once(http, shop):
 async def test_a_call_is_unassigned_and_due_tomorrow_by_default(http, shop):
     payload = (await ask(http, shop, type="call")).json()
 
-    task = await look(http, shop, f"/tasks/{payload['task_id']}")
+    task = await fetch(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["due_at"]) == (
         "Call this customer",
         None,
@@ -336,15 +338,15 @@ async def test_an_offer_is_sent_with_its_terms(http, live):
     assert (message.type, message.data["action_id"]) == ("action.special_offer", payload["id"])
     assert message.data["offer"].items() >= {"title": "Half the price", "code": "HALF"}.items()
     assert "For you." in message.data["text"]
-    assert (await look(http, live.tenant, f"/actions/{payload['id']}"))["state"] == "done"
+    assert (await fetch(http, live.tenant, f"/actions/{payload['id']}"))["state"] == "done"
 
 
 async def test_an_offer_without_an_endpoint_is_cancelled(http, live):
-    payload = await act(http, live.tenant, "offer")
+    payload = await request_action(http, live.tenant, "offer")
 
     await live.deliver()
 
-    payload = await look(http, live.tenant, f"/actions/{payload['id']}")
+    payload = await fetch(http, live.tenant, f"/actions/{payload['id']}")
     assert (payload["state"], payload["reason"]) == ("cancelled", "no_endpoint")
 
 
@@ -354,7 +356,7 @@ async def test_an_email_uses_the_company_s_template_if_it_is_named(http, live):
     made = await http.post(f"{API}/templates", headers=live.tenant.headers, json={**words, **text})
     assert made.status_code == 201, made.text
 
-    payload = await act(http, live.tenant, "email", template="spring", note="Come and see.")
+    payload = await request_action(http, live.tenant, "email", template="spring", note="Come and see.")
 
     assert payload["template"] == "spring"
     await live.deliver()
@@ -364,8 +366,8 @@ async def test_an_email_uses_the_company_s_template_if_it_is_named(http, live):
 
 
 async def test_a_forbidden_action_is_returned_as_cancelled_with_the_reason(http, shop):
-    await meet(http, shop, 2, consents={"email": "withdrawn"}, phone=None)
-    await meet(http, shop, 3, email=None)
+    await save_customer(http, shop, 2, consents={"email": "withdrawn"}, phone=None)
+    await save_customer(http, shop, 3, email=None)
 
     payload = [
         (await ask(http, shop, customer, type=type_)).json()
@@ -388,10 +390,10 @@ async def test_the_cap_and_quiet_hours_apply_to_manual_actions(http, found_tenan
     tenant = await found_tenant(
         test_clock=parse_instant("2026-03-01T23:00:00Z", ""), policy={"frequency_cap": 1}
     )
-    await meet(http, tenant)
+    await save_customer(http, tenant)
 
-    first, second = await act(http, tenant, "email"), await act(http, tenant, "call")
-    third = await act(http, tenant, "call")
+    first, second = await request_action(http, tenant, "email"), await request_action(http, tenant, "call")
+    third = await request_action(http, tenant, "call")
 
     assert (first["state"], first["due_at"]) == ("pending", "2026-03-02T08:00:00Z")
     assert [(one["state"], one["reason"]) for one in (second, third)] == [
@@ -399,14 +401,14 @@ async def test_the_cap_and_quiet_hours_apply_to_manual_actions(http, found_tenan
         ("cancelled", "capped"),
     ]
     await advance(http, tenant, "2026-03-02T09:00:00Z")
-    payload = await look(http, tenant, f"/actions/{first['id']}")
+    payload = await fetch(http, tenant, f"/actions/{first['id']}")
     assert (payload["state"], payload["finished_at"]) == ("done", "2026-03-02T08:00:00Z")
 
 
 async def test_due_moves_are_evaluated_first(http, shop):
-    await tell(http, shop, "v", occurred_at="2026-02-28T12:00:00Z")
-    await act(http, shop, "call")
-    stage = (await look(http, shop, "/customers/1/journey"))["current_stage"]
+    await ingest(http, shop, "v", occurred_at="2026-02-28T12:00:00Z")
+    await request_action(http, shop, "call")
+    stage = (await fetch(http, shop, "/customers/1/journey"))["current_stage"]
 
     [action] = await all_actions(http, shop, channel="call")
 
@@ -423,15 +425,15 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("body", REQUESTS.values(), ids=REQUESTS)
-async def test_a_request_repeated_with_the_same_key_is_carried_out_once(http, shop, outside, body):
+async def test_a_request_repeated_with_the_same_key_is_carried_out_once(http, shop, database_owner, body):
     first = await ask(http, shop, key="one", **body)
     assert first.status_code == 201, first.text
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     again = await ask(http, shop, key="one", **body)
 
     assert (again.status_code, again.json()) == (201, first.json())
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
     other = await ask(http, shop, key="two", **body)
     assert other.json()["id"] != first.json()["id"]
     assert len(await all_actions(http, shop)) == 2
@@ -448,17 +450,17 @@ async def test_a_request_repeated_with_the_same_key_is_carried_out_once(http, sh
         {"type": "call", "title": "Call her", "note": "Soon.", "due_days": 1},
     ],
 )
-async def test_another_request_with_the_same_key_is_refused(http, shop, outside, body):
+async def test_another_request_with_the_same_key_is_refused(http, shop, database_owner, body):
     await ask(http, shop, key="one", type="call", title="Call her", note="Soon.")
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await ask(http, shop, key="one", **body), 422, "idempotency-key-reused")
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_keys_are_per_customer_and_optional(http, shop):
-    await meet(http, shop, 2)
+    await save_customer(http, shop, 2)
     ids = {
         (await ask(http, shop, customer, key=key, type="call")).json()["id"]
         for customer, key in ((1, "k"), (2, "k"), (1, None), (1, None))
@@ -506,12 +508,12 @@ async def test_an_invalid_key_is_refused(http, shop, key):
         ({"type": "call", "customer": 2}, "/customer"),
     ],
 )
-async def test_an_invalid_request_is_refused_with_a_pointer(http, shop, outside, body, pointer):
-    before = await outside.rows(shop.id)
+async def test_an_invalid_request_is_refused_with_a_pointer(http, shop, database_owner, body, pointer):
+    before = await database_owner.rows(shop.id)
 
     problem(await ask(http, shop, **body), 422, "invalid-input", pointer)
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_the_longest_request_is_stored_and_returned_whole(http, shop):
@@ -519,7 +521,7 @@ async def test_the_longest_request_is_stored_and_returned_whole(http, shop):
 
     payload = (await ask(http, shop, type="call", **words)).json()
 
-    task = await look(http, shop, f"/tasks/{payload['task_id']}")
+    task = await fetch(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["note"]) == (
         words["title"],
         words["assignee"],
@@ -530,27 +532,27 @@ async def test_the_longest_request_is_stored_and_returned_whole(http, shop):
 # ---- other companies and erased customers
 
 
-async def test_unknown_erased_and_foreign_customers_are_not_found(http, shop, found_tenant, outside):
+async def test_unknown_erased_and_foreign_customers_are_not_found(http, shop, found_tenant, database_owner):
     neighbour = await found_tenant()
-    await meet(http, shop, 2)
+    await save_customer(http, shop, 2)
     await http.post(f"{API}/customers/2/anonymize", headers=shop.headers)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for tenant, customer in ((shop, 99), (shop, 2), (neighbour, 1)):
         payload = problem(await ask(http, tenant, customer, type="call"), 404, "customer-not-found")
         assert payload["detail"] == f"There is no customer {customer}."
     problem(await ask(http, shop, -5, type="call"), 422, "invalid-input", "path/customer_id")
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
-async def test_another_company_s_action_is_not_found(http, shop, found_tenant, outside):
+async def test_another_company_s_action_is_not_found(http, shop, found_tenant, database_owner):
     neighbour = await found_tenant()
-    requested = await act(http, shop, "call")
-    await outside.connection.execute(
+    requested = await request_action(http, shop, "call")
+    await database_owner.connection.execute(
         "UPDATE journey_actions SET state = 'dead' WHERE id = $1", requested["id"]
     )
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for id_ in (requested["id"], str(uuid4())):
         payload = problem(
@@ -560,12 +562,12 @@ async def test_another_company_s_action_is_not_found(http, shop, found_tenant, o
         problem(await retry(http, neighbour, id_), 404, "action-not-found")
 
     assert await all_actions(http, neighbour) == []
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_actions_of_erased_customers_have_no_personal_data(http, shop):
     for type_ in ("call", "email", "offer"):
-        await act(http, shop, type_, note="About Monday.")
+        await request_action(http, shop, type_, note="About Monday.")
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
 
     found = await all_actions(http, shop)
@@ -574,4 +576,4 @@ async def test_actions_of_erased_customers_have_no_personal_data(http, shop):
     for action in found:
         assert action["customer_id"] < 0
         assert (action["note"], action["template"], action["offer"]) == (None, None, None)
-        assert "Monday" not in str(await look(http, shop, f"/actions/{action['id']}"))
+        assert "Monday" not in str(await fetch(http, shop, f"/actions/{action['id']}"))

@@ -5,15 +5,15 @@ import pytest
 from api.calls import (
     API,
     NOON,
-    act,
     advance,
-    audited,
+    audit_entries,
     every_page,
+    fetch,
     key_of,
-    look,
-    meet,
     move,
     problem,
+    request_action,
+    save_customer,
 )
 from journey_service.domain.events.parsing import parse_instant
 
@@ -27,7 +27,7 @@ CAMPAIGN = {
 async def shop(http, found_tenant):
     """A company with a customer who can be reached."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"campaign_pause_days": 0})
-    await meet(http, tenant)
+    await save_customer(http, tenant)
     return tenant
 
 
@@ -35,7 +35,7 @@ async def shop(http, found_tenant):
 async def campaign(http, shop):
     """A campaign that has just started."""
     await move(http, shop, "at_risk")
-    return (await look(http, shop, "/campaigns"))["items"][0]["id"]
+    return (await fetch(http, shop, "/campaigns"))["items"][0]["id"]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def several(http, shop):
     payload = await http.put(f"{API}/stages/lead/actions", headers=shop.headers, json={"actions": actions})
     assert payload.status_code == 200, payload.text
     for customer in (1, 2, 3, 4):
-        await meet(http, shop, customer)
+        await save_customer(http, shop, customer)
         await move(http, shop, ("at_risk", "lead")[customer % 2], customer)
     await move(http, shop, "customer", 1)
     await move(http, shop, "at_risk", 1)
@@ -71,7 +71,7 @@ async def all_campaigns(http, tenant, **params):
 async def test_a_campaign_has_the_state_of_each_step(http, shop, campaign):
     await advance(http, shop, "2026-03-05T12:00:00Z")
 
-    payload = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await fetch(http, shop, f"/campaigns/{campaign}")
 
     assert payload.keys() == CAMPAIGN
     steps = payload.pop("steps")
@@ -94,16 +94,16 @@ async def test_a_campaign_has_the_state_of_each_step(http, shop, campaign):
     assert [step["due_at"] for step in steps] == [f"2026-03-{day:02}T12:00:00Z" for day in (1, 4, 8, 15)]
     assert [step["finished_at"] for step in steps] == [NOON, "2026-03-04T12:00:00Z", None, None]
     for step in steps:
-        action = await look(http, shop, f"/actions/{step['action_id']}")
+        action = await fetch(http, shop, f"/actions/{step['action_id']}")
         assert (action["campaign_id"], action["step"]) == (campaign, step["number"])
-    assert (await look(http, shop, "/campaigns"))["items"] == [{**payload, "steps": steps}]
+    assert (await fetch(http, shop, "/campaigns"))["items"] == [{**payload, "steps": steps}]
 
 
 async def test_a_cancelled_step_has_a_reason_and_the_campaign_continues(http, shop, campaign):
-    await meet(http, shop, consents={"sms": "withdrawn"})
+    await save_customer(http, shop, consents={"sms": "withdrawn"})
     await advance(http, shop, "2026-03-20T12:00:00Z")
 
-    payload = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await fetch(http, shop, f"/campaigns/{campaign}")
 
     assert [(step["state"], step["reason"]) for step in payload["steps"]] == [
         ("done", None),
@@ -130,7 +130,7 @@ async def test_campaigns_are_paged_newest_first_without_gaps_or_duplicates(http,
     assert [campaign for page in pages for campaign in page] == expected
     assert all(len(page) == limit for page in pages[:-1])
     for campaign in expected:
-        assert await look(http, several, f"/campaigns/{campaign['id']}") == campaign
+        assert await fetch(http, several, f"/campaigns/{campaign['id']}") == campaign
 
 
 async def test_campaigns_are_filtered(http, several):
@@ -177,7 +177,7 @@ async def test_an_invalid_filter_is_refused(http, shop, name, value):
 
 async def test_a_cancelled_campaign_sends_nothing_more_and_its_tasks_are_closed(http, shop, campaign):
     await advance(http, shop, "2026-03-08T15:00:00Z")
-    tasks = (await look(http, shop, "/tasks"))["items"]
+    tasks = (await fetch(http, shop, "/tasks"))["items"]
     [call] = [task for task in tasks if task["campaign_id"] == campaign]
     others = {task["id"] for task in tasks} - {call["id"]}
 
@@ -192,51 +192,51 @@ async def test_a_cancelled_campaign_sends_nothing_more_and_its_tasks_are_closed(
     )
     states = [(step["state"], step["reason"]) for step in payload["steps"]]
     assert states == [("done", None)] * 3 + [("cancelled", "campaign_ended")]
-    task = await look(http, shop, f"/tasks/{call['id']}")
+    task = await fetch(http, shop, f"/tasks/{call['id']}")
     assert (task["status"], task["reason"]) == ("closed", "campaign_ended")
-    assert {task["id"] for task in (await look(http, shop, "/tasks"))["items"]} == others != set()
+    assert {task["id"] for task in (await fetch(http, shop, "/tasks"))["items"]} == others != set()
 
     await advance(http, shop, "2026-03-30T12:00:00Z")
-    assert await look(http, shop, f"/campaigns/{campaign}") == payload
+    assert await fetch(http, shop, f"/campaigns/{campaign}") == payload
 
 
 async def test_a_campaign_that_is_not_cancelled_is_sent(http, shop, campaign):
     await advance(http, shop, "2026-03-30T12:00:00Z")
 
-    payload = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await fetch(http, shop, f"/campaigns/{campaign}")
 
     assert [step["state"] for step in payload["steps"]] == ["done"] * 4
     print("guard removed: detected")
 
 
 async def test_the_cancellation_is_audited_once_and_repeating_it_changes_nothing(
-    http, shop, campaign, outside
+    http, shop, campaign, database_owner
 ):
     first = await cancel(http, shop, campaign)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     again = await cancel(http, shop, campaign)
 
     assert (again.status_code, again.json()) == (200, first.json())
-    assert await outside.rows(shop.id) == before
-    [row] = await audited(http, shop, "campaign.cancel")
+    assert await database_owner.rows(shop.id) == before
+    [row] = await audit_entries(http, shop, "campaign.cancel")
     assert (row["target"], row["customer_id"]) == (f"campaign:{campaign}", 1)
     assert row["actor"] == key_of(shop)
 
 
-async def test_a_campaign_that_has_ended_cannot_be_cancelled(http, shop, campaign, outside):
+async def test_a_campaign_that_has_ended_cannot_be_cancelled(http, shop, campaign, database_owner):
     await move(http, shop, "vip")
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     payload = problem(await cancel(http, shop, campaign), 409, "campaign-ended")
 
     assert "left_stage" in payload["detail"]
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
-async def test_another_company_s_campaign_is_not_found(http, shop, campaign, found_tenant, outside):
+async def test_another_company_s_campaign_is_not_found(http, shop, campaign, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for id_ in (campaign, 10**15):
         path = f"{API}/campaigns/{id_}"
@@ -245,11 +245,11 @@ async def test_another_company_s_campaign_is_not_found(http, shop, campaign, fou
         problem(await cancel(http, neighbour, id_), 404, "campaign-not-found")
 
     assert await all_campaigns(http, neighbour) == []
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_campaign_of_an_erased_customer_has_ended_and_names_no_customer(http, shop, campaign):
-    await act(http, shop, "call")
+    await request_action(http, shop, "call")
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
 
     [payload] = await all_campaigns(http, shop)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from api.calls import API, NOON, act, look, meet, move, problem
+from api.calls import API, NOON, fetch, move, problem, request_action, save_customer
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
 from journey_service.api.actions.webhook_messages import MESSAGES
@@ -85,9 +85,9 @@ async def read_stream(http, tenant, *, seen=None, **params):
 async def busy(http, shop, database):
     """A company with events of every type for two customers."""
     for customer in (1, 2):
-        await meet(http, shop, customer)
+        await save_customer(http, shop, customer)
         await move(http, shop, "at_risk", customer)
-        await act(http, shop, "call", customer)
+        await request_action(http, shop, "call", customer)
         await move(http, shop, "vip", customer)
     await publish(database, shop.id)
     return shop
@@ -97,7 +97,7 @@ async def busy(http, shop, database):
 
 
 async def test_events_are_server_sent_events_with_the_data_of_webhooks(http, shop, database):
-    await meet(http, shop)
+    await save_customer(http, shop)
     await move(http, shop, "vip")
     await publish(database, shop.id)
 
@@ -124,7 +124,7 @@ async def test_events_are_server_sent_events_with_the_data_of_webhooks(http, sho
     )
     task = reader.events[2][2]["data"]
     assert (task["customer_id"], task["name"]) == (1, "create_quarterly_review")
-    assert (await look(http, shop, f"/tasks/{task['task_id']}"))["title"] == task["title"]
+    assert (await fetch(http, shop, f"/tasks/{task['task_id']}"))["title"] == task["title"]
 
 
 async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
@@ -190,7 +190,7 @@ async def test_a_position_beyond_the_latest_counts_as_the_latest(http, busy, dat
 
 async def test_more_than_one_page_is_sent_page_by_page(http, shop, database, stream_seconds):
     for number in range(PAGE_SIZE + 5):
-        await meet(http, shop, number)
+        await save_customer(http, shop, number)
     await publish(database, shop.id)
 
     first = await read_stream(http, shop, last_event_id=0)
@@ -239,7 +239,7 @@ async def test_invalid_parameters_are_refused_before_anything_is_sent(http, shop
 
 async def test_events_of_another_company_are_not_sent(http, busy, found_tenant, database):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
-    await meet(http, neighbour, 7)
+    await save_customer(http, neighbour, 7)
     await publish(database, neighbour.id)
 
     reader = await read_stream(http, neighbour, last_event_id=0)
@@ -286,7 +286,7 @@ async def test_positions_of_erased_customers_do_not_cause_extra_polls(http, busy
         async with asyncio.timeout(LONG):
             assert await anext(pages) == []
             coming = asyncio.create_task(anext(pages))
-            await meet(http, busy, 3)
+            await save_customer(http, busy, 3)
             await publish(database, busy.id)
             [item] = await coming
         assert item.customer_id == 3
@@ -367,7 +367,7 @@ async def test_a_connected_client_gets_events_as_they_happen_without_a_worker(
         )
 
         for customer in (1, 2):
-            await meet(http, shop, customer)
+            await save_customer(http, shop, customer)
             assert await read_next(pieces, reader)
 
     assert [one["data"]["customer_id"] for _, _, one in reader.events] == [1, 2]
@@ -384,10 +384,10 @@ async def test_several_clients_get_the_same_events_and_none_of_other_companies(
         connect(api, shop, last_event_id=0) as (of_second, _, _),
         connect(api, neighbour) as (of_other, _, _),
     ):
-        await meet(http, shop, 1)
+        await save_customer(http, shop, 1)
         await read_next(of_first, first)
         await read_next(of_second, second)
-        await meet(http, neighbour, 7)
+        await save_customer(http, neighbour, 7)
         await read_next(of_other, other)
 
     assert first.events == second.events != []
@@ -398,7 +398,7 @@ async def test_polling_ends_when_the_last_client_disconnects(http, api, shop, st
     stream_seconds(LONG)
     stream = api.state.app_state.event_stream
     async with connect(api, shop, last_event_id=0) as (pieces, gone, task):
-        await meet(http, shop)
+        await save_customer(http, shop)
         await read_next(pieces, Reader())
         assert shop.id in stream._watched
         gone.set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, audited, key_of, look, meet, move, problem
+from api.calls import API, NOON, audit_entries, fetch, key_of, move, problem, save_customer
 from journey_service.domain.actions.parsing import actions_to_json
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
 from journey_service.domain.events.parsing import parse_instant
@@ -83,7 +83,7 @@ async def test_equal_actions_have_equal_etags(http, shop, found_tenant):
 # ---- replaced
 
 
-async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, outside):
+async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, database_owner):
     answer = await put(http, shop, ACTIONS)
 
     assert answer.status_code == 200, answer.text
@@ -97,19 +97,19 @@ async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, o
         "template": "retention_offer",
         "offer": {"code": "C", "valid_days": 9},
     }
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
     again = await put(http, shop, payload["actions"], **{"If-Match": answer.headers["etag"]})
     assert (again.status_code, again.json()) == (200, payload)
-    assert await outside.rows(shop.id) == before
-    [row] = await audited(http, shop, "stage.actions")
+    assert await database_owner.rows(shop.id) == before
+    [row] = await audit_entries(http, shop, "stage.actions")
     assert (row["target"], row["actor"]) == ("stage:vip", key_of(shop))
     assert row["detail"] == {"actions": ["call_back", "win_back", "assign"]}
     assert row["before_hash"] != row["after_hash"]
 
 
 async def test_replaced_actions_apply_to_later_moves(http, shop):
-    await meet(http, shop, 1)
-    await meet(http, shop, 2)
+    await save_customer(http, shop, 1)
+    await save_customer(http, shop, 2)
     await move(http, shop, "vip", 1)
     await put(http, shop, ACTIONS)
     await move(http, shop, "vip", 2)
@@ -117,15 +117,15 @@ async def test_replaced_actions_apply_to_later_moves(http, shop):
     def names(customer):
         return {action["name"] for action in actions if action["customer_id"] == customer}
 
-    actions = (await look(http, shop, "/actions", limit=200))["items"]
+    actions = (await fetch(http, shop, "/actions", limit=200))["items"]
     assert names(1) == {"assign_dedicated_manager", "send_vip_benefits_email", "create_quarterly_review"}
     assert names(2) == {"call_back", "win_back", "assign"}
-    assert (await look(http, shop, "/customers/2/journey"))["owner"] in ("ada", "ben")
+    assert (await fetch(http, shop, "/customers/2/journey"))["owner"] in ("ada", "ben")
 
 
 async def test_a_move_returns_the_assigned_owner_at_once(http, shop):
-    await meet(http, shop)
-    version = (await look(http, shop, "/customers/1/journey"))["version"]
+    await save_customer(http, shop)
+    version = (await fetch(http, shop, "/customers/1/journey"))["version"]
 
     moved = await http.post(
         f"{API}/customers/1/transitions",
@@ -134,16 +134,16 @@ async def test_a_move_returns_the_assigned_owner_at_once(http, shop):
     )
 
     assert moved.json()["journey"]["owner"] == "vip managers"
-    assert (await look(http, shop, "/customers/1/journey"))["owner"] == "vip managers"
+    assert (await fetch(http, shop, "/customers/1/journey"))["owner"] == "vip managers"
 
 
 async def test_a_stage_can_have_no_actions(http, shop):
     payload = (await put(http, shop, [])).json()
     assert (payload["actions"], payload["is_default"]) == ([], False)
-    await meet(http, shop)
+    await save_customer(http, shop)
     await move(http, shop, "vip")
 
-    assert (await look(http, shop, "/actions"))["items"] == []
+    assert (await fetch(http, shop, "/actions"))["items"] == []
 
 
 async def test_other_stages_keep_their_actions(http, shop):
@@ -193,13 +193,13 @@ async def test_actions_may_use_templates_of_the_company(http, shop):
     ],
 )
 async def test_invalid_actions_are_refused_with_a_pointer_for_each_error(
-    http, shop, outside, actions, pointers
+    http, shop, database_owner, actions, pointers
 ):
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await put(http, shop, actions), 422, "invalid-input", *pointers)
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def test_an_invalid_body_is_refused(http, shop, body, pointer):
 # ---- reset
 
 
-async def test_a_stage_is_reset_to_its_default_actions(http, shop, outside):
+async def test_a_stage_is_reset_to_its_default_actions(http, shop, database_owner):
     first = await get(http, shop)
     await put(http, shop, ACTIONS)
 
@@ -222,10 +222,10 @@ async def test_a_stage_is_reset_to_its_default_actions(http, shop, outside):
 
     assert answer.status_code == 200, answer.text
     assert (answer.json(), answer.headers["etag"]) == first == await get(http, shop)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
     assert (await delete(http, shop)).json() == first[0]
-    assert await outside.rows(shop.id) == before
-    assert len(await audited(http, shop, "stage.actions")) == 2
+    assert await database_owner.rows(shop.id) == before
+    assert len(await audit_entries(http, shop, "stage.actions")) == 2
 
 
 async def test_setting_the_default_actions_differs_from_resetting(http, shop):
@@ -277,12 +277,12 @@ async def test_an_unknown_stage_is_not_found(http, shop, key):
         problem(answer, 404, "stage-not-found")
 
 
-async def test_another_company_s_stages_keep_their_actions(http, shop, found_tenant, outside):
+async def test_another_company_s_stages_keep_their_actions(http, shop, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(neighbour.id)
+    before = await database_owner.rows(neighbour.id)
 
     await put(http, shop, ACTIONS)
     await delete(http, shop, "lead")
 
-    assert await outside.rows(neighbour.id) == before
+    assert await database_owner.rows(neighbour.id) == before
     assert (await get(http, neighbour))[0]["is_default"] is True

@@ -5,15 +5,15 @@ import pytest
 from api.calls import (
     API,
     NOON,
-    act,
     advance,
-    audited,
+    audit_entries,
     every_page,
+    fetch,
     key_of,
-    look,
-    meet,
     move,
     problem,
+    request_action,
+    save_customer,
 )
 from journey_service.domain.events.parsing import parse_instant
 
@@ -29,7 +29,7 @@ async def shop(http, found_tenant):
     """A company without a frequency cap, and three customers."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
     for customer in (1, 2, 3):
-        await meet(http, tenant, customer)
+        await save_customer(http, tenant, customer)
     return tenant
 
 
@@ -39,7 +39,7 @@ async def busy(http, shop):
     for number in range(6):
         payload = {"due_days": number // 2, "title": f"Call {number}"}
         payload |= {"assignee": ("ada", "ben")[number % 2]} if number < 4 else {}
-        await act(http, shop, "call", 1 + number % 3, **payload)
+        await request_action(http, shop, "call", 1 + number % 3, **payload)
     await move(http, shop, "vip", 1)
     await move(http, shop, "at_risk", 2)
     tasks = await all_tasks(http, shop)
@@ -61,18 +61,18 @@ async def all_tasks(http, tenant, **params):
 @pytest.fixture
 async def task(http, shop):
     """An unassigned task."""
-    return (await act(http, shop, "call", title="Call her", note="About Monday."))["task_id"]
+    return (await request_action(http, shop, "call", title="Call her", note="About Monday."))["task_id"]
 
 
 # ---- read
 
 
 async def test_a_task_has_every_field(http, shop):
-    requested = await act(
+    requested = await request_action(
         http, shop, "call", 2, title="Call her", note="About Monday.", assignee="ada", due_days=3
     )
 
-    payload = await look(http, shop, f"/tasks/{requested['task_id']}")
+    payload = await fetch(http, shop, f"/tasks/{requested['task_id']}")
 
     assert payload.keys() == TASK
     assert payload == {
@@ -91,7 +91,7 @@ async def test_a_task_has_every_field(http, shop):
         "status": "open",
         "created_at": NOON,
     }
-    assert (await look(http, shop, "/tasks"))["items"] == [payload]
+    assert (await fetch(http, shop, "/tasks"))["items"] == [payload]
 
 
 async def test_open_tasks_are_listed_by_due_date_by_default(http, busy):
@@ -118,10 +118,10 @@ async def test_tasks_are_paged_without_gaps_or_duplicates(http, busy, limit):
 
 async def test_a_page_continues_after_the_previous_one_despite_completed_tasks(http, busy):
     expected = [task["id"] for task in await all_tasks(http, busy)]
-    first = await look(http, busy, "/tasks", limit=2)
+    first = await fetch(http, busy, "/tasks", limit=2)
     await patch(http, busy, expected[0], status="done")
 
-    rest = await look(http, busy, "/tasks", limit=200, cursor=first["next_cursor"])
+    rest = await fetch(http, busy, "/tasks", limit=200, cursor=first["next_cursor"])
 
     assert [task["id"] for task in (*first["items"], *rest["items"])] == expected
 
@@ -200,9 +200,9 @@ async def test_a_task_is_completed_with_its_outcome(http, shop, task):
     payload = answer.json()
     assert (payload["status"], payload["outcome"]) == ("done", "She comes on Monday.\nAt ten.")
     assert (payload["closed_by"], payload["closed_at"]) == (key_of(shop), "2026-03-01T15:00:00Z")
-    assert await look(http, shop, f"/tasks/{task}") == payload
+    assert await fetch(http, shop, f"/tasks/{task}") == payload
     assert await all_tasks(http, shop) == []
-    [row] = await audited(http, shop, "task.change")
+    [row] = await audit_entries(http, shop, "task.change")
     assert (row["target"], row["customer_id"], row["actor"]) == (f"task:{task}", 1, key_of(shop))
     assert row["detail"]["status"] == "done"
     assert "Monday" not in str(row)
@@ -227,28 +227,28 @@ async def test_a_task_is_reassigned_postponed_and_dismissed(http, shop, task):
     )
 
 
-async def test_a_repeated_update_changes_nothing(http, shop, task, outside):
+async def test_a_repeated_update_changes_nothing(http, shop, task, database_owner):
     body = {"status": "done", "outcome": "Well.", "assignee": "ada"}
     first = await patch(http, shop, task, **body)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for again in (body, {"status": "done"}, {"assignee": "ada", "due_at": first.json()["due_at"]}):
         answer = await patch(http, shop, task, **again)
         assert (answer.status_code, answer.json()) == (200, first.json())
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 @pytest.mark.parametrize(
     "change", [{"status": "dismissed"}, {"assignee": "ben"}, {"outcome": "Not so well."}]
 )
-async def test_a_task_that_is_not_open_cannot_be_changed(http, shop, task, outside, change):
+async def test_a_task_that_is_not_open_cannot_be_changed(http, shop, task, database_owner, change):
     await patch(http, shop, task, status="done", outcome="Well.")
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await patch(http, shop, task, **change), 409, "task-closed")
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(http, shop):
@@ -258,7 +258,7 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
 
     problem(await patch(http, shop, task["id"], status="done"), 409, "task-closed")
 
-    payload = await look(http, shop, f"/tasks/{task['id']}")
+    payload = await fetch(http, shop, f"/tasks/{task['id']}")
     assert (payload["status"], payload["reason"], payload["closed_by"]) == ("closed", "left_stage", None)
 
 
@@ -282,13 +282,13 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
         ({"title": "Another"}, "/title"),
     ],
 )
-async def test_an_invalid_update_is_refused_with_a_pointer(http, shop, task, outside, body, pointer):
-    before = await outside.rows(shop.id)
+async def test_an_invalid_update_is_refused_with_a_pointer(http, shop, task, database_owner, body, pointer):
+    before = await database_owner.rows(shop.id)
 
     answer = await http.patch(f"{API}/tasks/{task}", headers=shop.headers, json=body)
 
     problem(answer, 422, "invalid-input", pointer)
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_the_longest_outcome_is_stored_whole(http, shop, task):
@@ -298,9 +298,9 @@ async def test_the_longest_outcome_is_stored_whole(http, shop, task):
 # ---- other companies and erased customers
 
 
-async def test_another_company_s_task_is_not_found(http, shop, task, found_tenant, outside):
+async def test_another_company_s_task_is_not_found(http, shop, task, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for id_ in (task, 10**15):
         payload = problem(
@@ -310,9 +310,9 @@ async def test_another_company_s_task_is_not_found(http, shop, task, found_tenan
         problem(await patch(http, neighbour, id_, status="done"), 404, "task-not-found")
 
     assert await all_tasks(http, neighbour, status="any") == []
-    cursor = (await look(http, shop, "/tasks", limit=1))["next_cursor"]
+    cursor = (await fetch(http, shop, "/tasks", limit=1))["next_cursor"]
     assert cursor is None
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_tasks_of_erased_customers_have_no_personal_data(http, shop, task):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, audited, every_page, key_of, look, problem
+from api.calls import API, NOON, audit_entries, every_page, fetch, key_of, problem
 from journey_service.domain.actions.templates import BUILT_IN
 from journey_service.domain.events.parsing import parse_instant
 
@@ -75,9 +75,9 @@ async def test_a_template_is_created_and_returned_unchanged(http, shop):
     assert payload.keys() == TEMPLATE
     assert {name: payload[name] for name in EMAIL} == EMAIL
     assert payload["author"] == key_of(shop)
-    assert await look(http, shop, f"/templates/{payload['id']}") == payload
+    assert await fetch(http, shop, f"/templates/{payload['id']}") == payload
     assert await list_all(http, shop) == [payload]
-    [row] = await audited(http, shop, "template.add")
+    [row] = await audit_entries(http, shop, "template.add")
     assert (row["target"], row["detail"]) == (
         f"template:{payload['id']}",
         {"key": "spring", "language": "en"},
@@ -111,7 +111,7 @@ async def test_templates_are_paged_without_gaps_or_duplicates(http, shop, limit)
 
 
 async def test_built_in_templates_are_returned_unrendered(http, shop):
-    payload = (await look(http, shop, "/templates/built-in"))["items"]
+    payload = (await fetch(http, shop, "/templates/built-in"))["items"]
 
     assert [(one["key"], one["language"]) for one in payload] == [
         (template.key, template.language) for templates in BUILT_IN.values() for template in templates
@@ -151,14 +151,14 @@ async def test_built_in_templates_are_returned_unrendered(http, shop):
     ],
 )
 async def test_an_invalid_template_is_refused_with_a_pointer_for_each_error(
-    http, shop, email, outside, changed, pointers
+    http, shop, email, database_owner, changed, pointers
 ):
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await add(http, shop, **{**EMAIL, "key": "other", **changed}), 422, "invalid-input", *pointers)
     problem(await replace(http, shop, email["id"], **{**EMAIL, **changed}), 422, "invalid-input", *pointers)
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_body_that_is_not_an_object_is_refused(http, shop):
@@ -167,9 +167,9 @@ async def test_a_body_that_is_not_an_object_is_refused(http, shop):
         problem(answer, 422, "invalid-input", "")
 
 
-async def test_a_key_exists_once_per_language_and_has_one_channel(http, shop, email, outside):
+async def test_a_key_exists_once_per_language_and_has_one_channel(http, shop, email, database_owner):
     assert (await add(http, shop, **{**EMAIL, "language": "de"})).status_code == 201
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for taken in (
         EMAIL,
@@ -178,7 +178,7 @@ async def test_a_key_exists_once_per_language_and_has_one_channel(http, shop, em
         {**EMAIL, "key": "retention_sms", "language": "fr"},
     ):
         problem(await add(http, shop, **taken), 409, "template-exists")
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
     other = (await add(http, shop, **{**EMAIL, "key": "summer"})).json()
     problem(await replace(http, shop, other["id"], **EMAIL), 409, "template-exists")
 
@@ -196,21 +196,21 @@ async def test_a_template_is_replaced_as_a_whole(http, shop, email):
     payload = answer.json()
     assert (payload["subject"], payload["language"], payload["html"]) == ("Summer", "en-gb", None)
     assert payload["created_at"] == email["created_at"] < payload["updated_at"]
-    assert await look(http, shop, f"/templates/{email['id']}") == payload
+    assert await fetch(http, shop, f"/templates/{email['id']}") == payload
     [changed], [added] = (
-        await audited(http, shop, "template.change"),
-        await audited(http, shop, "template.add"),
+        await audit_entries(http, shop, "template.change"),
+        await audit_entries(http, shop, "template.add"),
     )
     assert changed["before_hash"] == added["after_hash"] != changed["after_hash"]
 
 
-async def test_a_repeated_replacement_changes_nothing(http, shop, email, outside):
-    before = await outside.rows(shop.id)
+async def test_a_repeated_replacement_changes_nothing(http, shop, email, database_owner):
+    before = await database_owner.rows(shop.id)
 
     answer = await replace(http, shop, email["id"], **EMAIL)
 
     assert (answer.status_code, answer.json()) == (200, email)
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_template_is_deleted(http, shop, email):
@@ -219,18 +219,18 @@ async def test_a_template_is_deleted(http, shop, email):
     assert (answer.status_code, answer.content) == (204, b"")
     assert await list_all(http, shop) == []
     problem(await remove(http, shop, email["id"]), 404, "template-not-found")
-    [row] = await audited(http, shop, "template.remove")
+    [row] = await audit_entries(http, shop, "template.remove")
     assert (row["target"], row["after_hash"]) == (f"template:{email['id']}", None)
 
 
-async def test_a_template_that_a_stage_needs_is_not_deleted(http, shop, email, outside):
+async def test_a_template_that_a_stage_needs_is_not_deleted(http, shop, email, database_owner):
     await use(http, shop, "spring")
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     payload = problem(await remove(http, shop, email["id"]), 409, "template-in-use")
     assert "vip" in payload["detail"]
     problem(await replace(http, shop, email["id"], **{**EMAIL, "key": "summer"}), 409, "template-in-use")
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
     assert (
         await replace(http, shop, email["id"], **{**EMAIL, "text": "{{ unsubscribe_url }}"})
@@ -250,8 +250,8 @@ async def test_a_template_that_replaces_a_built_in_one_can_be_deleted(http, shop
 # ---- previewed
 
 
-async def test_a_preview_renders_a_sample_and_escapes_values(http, shop, email, outside):
-    before = await outside.rows(shop.id)
+async def test_a_preview_renders_a_sample_and_escapes_values(http, shop, email, database_owner):
+    before = await database_owner.rows(shop.id)
     payload = (await preview(http, shop, email["id"])).json()
     assert payload == {
         "subject": "Spring, Anna",
@@ -267,7 +267,7 @@ async def test_a_preview_renders_a_sample_and_escapes_values(http, shop, email, 
         "text": "Hello <b>Ben</b>, spring is here. https://x/",
         "html": "<p>Hello &lt;b&gt;Ben&lt;/b&gt;</p><a href='https://x/'>No more</a>",
     }
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_an_sms_has_only_a_text(http, shop):
@@ -301,9 +301,9 @@ async def test_values_of_unusual_types_are_only_data(http, shop, email):
 # ---- other companies
 
 
-async def test_another_company_s_template_is_not_found(http, shop, email, found_tenant, outside):
+async def test_another_company_s_template_is_not_found(http, shop, email, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for id_ in (email["id"], 10**15):
         for answer in (
@@ -316,4 +316,4 @@ async def test_another_company_s_template_is_not_found(http, shop, email, found_
 
     assert await list_all(http, neighbour) == []
     assert (await add(http, neighbour, **EMAIL)).status_code == 201, "keys are a company's own"
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before

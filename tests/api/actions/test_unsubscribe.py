@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from api.calls import API, NOON, act, audited, look, meet, problem
+from api.calls import API, NOON, audit_entries, fetch, problem, request_action, save_customer
 from api.test_browsers import Page, directives, hash_of
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.events.parsing import parse_instant
@@ -24,16 +24,16 @@ async def shop(http, found_tenant):
     """A company whose name needs escaping, and two customers."""
     tenant = await found_tenant(name=NAME, test_clock=parse_instant(NOON, ""))
     for customer in (1, 2):
-        await meet(http, tenant, customer)
+        await save_customer(http, tenant, customer)
     return tenant
 
 
 @pytest.fixture
-def sign(database, outside):
+def sign(database, database_owner):
     """Signs links of customers."""
 
     async def signed(tenant, customer=1, channel=Channel.EMAIL):
-        relationship = await outside.connection.fetchval(
+        relationship = await database_owner.connection.fetchval(
             "SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = $2",
             tenant.id,
             customer,
@@ -59,12 +59,12 @@ async def browser(api):
 
 
 async def consent(http, tenant, customer=1):
-    return (await look(http, tenant, f"/customers/{customer}"))["consents"]["email"]
+    return (await fetch(http, tenant, f"/customers/{customer}"))["consents"]["email"]
 
 
-async def test_opening_a_link_shows_a_question_and_changes_nothing(browser, shop, sign, outside):
+async def test_opening_a_link_shows_a_question_and_changes_nothing(browser, shop, sign, database_owner):
     token = await sign(shop)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for _ in range(3):
         answer = await browser.get(f"{UNSUBSCRIBE}/{token}")
@@ -75,7 +75,7 @@ async def test_opening_a_link_shows_a_question_and_changes_nothing(browser, shop
     assert re.findall("<form[^>]*>", answer.text) == ['<form method="post">'], (
         "which posts to the page itself"
     )
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
@@ -88,26 +88,28 @@ async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
     assert "unsubscribed" in answer.text
     payload = await consent(http, shop)
     assert (payload["status"], payload["at"], payload["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
-    [change] = (await look(http, shop, "/customers/1/consents"))["items"]
+    [change] = (await fetch(http, shop, "/customers/1/consents"))["items"]
     assert (change["channel"], change["was"], change["status"]) == ("email", "unknown", "withdrawn")
     assert (await consent(http, shop, 2))["status"] == "unknown"
     [row] = [
-        row for row in await audited(http, shop, "customer.write") if row["actor"] == unsubscribing.SOURCE
+        row
+        for row in await audit_entries(http, shop, "customer.write")
+        if row["actor"] == unsubscribing.SOURCE
     ]
     assert (row["customer_id"], row["address"], row["is_operator"]) == (1, "203.0.113.9", False)
     assert row["detail"] == {"fields": [], "consents": ["email"]}
 
 
-async def test_posting_again_changes_nothing_and_the_page_confirms(browser, shop, sign, outside):
+async def test_posting_again_changes_nothing_and_the_page_confirms(browser, shop, sign, database_owner):
     token = await sign(shop)
     first = await browser.post(f"{UNSUBSCRIBE}/{token}")
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     again = await browser.post(f"{UNSUBSCRIBE}/{token}")
     opened = await browser.get(f"{UNSUBSCRIBE}/{token}")
 
     assert again.text == first.text == opened.text
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_ori
 async def forged_links(found_tenant, http, shop, sign):
     """Forged links, each made from valid ones."""
     neighbour = await found_tenant()
-    await meet(http, neighbour)
+    await save_customer(http, neighbour)
     own, other, theirs = await sign(shop), await sign(shop, 2), await sign(neighbour)
     company, relationship, channel, signature = own.split(".")
     return {
@@ -195,9 +197,9 @@ async def forged_links(found_tenant, http, shop, sign):
 
 
 async def test_forged_links_get_the_same_response_and_change_nothing(
-    http, browser, shop, forged_links, outside
+    http, browser, shop, forged_links, database_owner
 ):
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
     seen, shown = set(), set()
 
     for token in forged_links.values():
@@ -210,7 +212,7 @@ async def test_forged_links_get_the_same_response_and_change_nothing(
             shown.add(page.content)
 
     assert (len(seen), len(shown)) == (1, 1)
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_link_that_is_too_long_is_refused(http):
@@ -227,18 +229,18 @@ async def test_without_the_signature_check_forged_links_would_work(http, shop, f
 
 
 async def test_the_link_of_an_erased_customer_has_no_effect_and_reveals_nothing(
-    http, browser, shop, sign, outside
+    http, browser, shop, sign, database_owner
 ):
     token = await sign(shop)
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for method in ("GET", "POST"):
         answer = await browser.request(method, f"{UNSUBSCRIBE}/{token}")
         assert answer.status_code == 200
         assert "Ada" not in answer.text
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 # ---- end to end
@@ -246,14 +248,14 @@ async def test_the_link_of_an_erased_customer_has_no_effect_and_reveals_nothing(
 
 async def test_the_link_of_an_email_stops_the_next_email(http, database, found_tenant):
     tenant = await found_tenant(policy={"quiet_from": None, "quiet_until": None})
-    await meet(http, tenant)
+    await save_customer(http, tenant)
     async with run_local_servers() as (mailbox, _, post):
         outbox_dispatcher = dispatcher_for(database, post, tenant.id)
-        await act(http, tenant, "email")
+        await request_action(http, tenant, "email")
         await outbox_dispatcher.drain()
         [email] = mailbox.emails
         assert email["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-        waiting = await act(http, tenant, "email")
+        waiting = await request_action(http, tenant, "email")
 
         answer = await http.post(f"{UNSUBSCRIBE}/{token_in(email)}")
 
@@ -261,6 +263,6 @@ async def test_the_link_of_an_email_stops_the_next_email(http, database, found_t
         await publish(database, tenant.id)
         await outbox_dispatcher.drain()
         assert len(mailbox.emails) == 1
-    payload = await look(http, tenant, f"/actions/{waiting['id']}")
+    payload = await fetch(http, tenant, f"/actions/{waiting['id']}")
     assert (payload["state"], payload["reason"]) == ("cancelled", "no_consent")
-    assert (await act(http, tenant, "email"))["reason"] == "no_consent"
+    assert (await request_action(http, tenant, "email"))["reason"] == "no_consent"

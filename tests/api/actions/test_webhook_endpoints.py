@@ -5,7 +5,18 @@ import base64
 import httpx
 import pytest
 
-from api.calls import API, NOON, act, audited, every_page, key_of, look, meet, move, problem
+from api.calls import (
+    API,
+    NOON,
+    audit_entries,
+    every_page,
+    fetch,
+    key_of,
+    move,
+    problem,
+    request_action,
+    save_customer,
+)
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.services.actions.delivery.publisher import publish
@@ -75,9 +86,9 @@ async def test_an_endpoint_is_created_and_its_secret_is_shown_once(http, shop):
     assert (payload["url"], payload["description"]) == (HOOK["url"], "Ours")
     assert payload["events"] == ["stage.changed", "task.created"]
     assert (payload["is_enabled"], payload["disabled_reason"], payload["failing_since"]) == (True, None, None)
-    assert await look(http, shop, f"/webhook-endpoints/{payload['id']}") == payload
+    assert await fetch(http, shop, f"/webhook-endpoints/{payload['id']}") == payload
     assert await list_all(http, shop) == [payload]
-    [row] = await audited(http, shop, "endpoint.add")
+    [row] = await audit_entries(http, shop, "endpoint.add")
     assert (row["target"], row["actor"]) == (f"endpoint:{payload['id']}", key_of(shop))
     assert secret not in str(row)
 
@@ -112,13 +123,13 @@ async def test_every_type_can_be_requested_and_secrets_differ(http, shop):
         *("https://a b.com/", f"https://hooks.company.com/{'x' * 2_048}", "", "a\x00b", None, 7),
     ],
 )
-async def test_a_url_that_may_not_be_called_is_refused_at_once(http, shop, endpoint, outside, url):
-    before = await outside.rows(shop.id)
+async def test_a_url_that_may_not_be_called_is_refused_at_once(http, shop, endpoint, database_owner, url):
+    before = await database_owner.rows(shop.id)
 
     problem(await add(http, shop, url=url), 422, "invalid-input", "/url")
     problem(await patch(http, shop, endpoint["id"], url=url), 422, "invalid-input", "/url")
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 @pytest.mark.parametrize(
@@ -145,14 +156,14 @@ async def test_a_url_is_accepted_without_resolving_it(http, shop, url):
     ],
 )
 async def test_an_invalid_endpoint_is_refused_with_a_pointer(
-    http, shop, endpoint, outside, changed, pointers
+    http, shop, endpoint, database_owner, changed, pointers
 ):
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await add(http, shop, **changed), 422, "invalid-input", *pointers)
     problem(await patch(http, shop, endpoint["id"], **changed), 422, "invalid-input", *pointers)
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_a_company_has_a_maximum_number_of_endpoints(http, shop):
@@ -180,10 +191,10 @@ async def test_a_company_has_a_maximum_number_of_endpoints(http, shop):
 
 
 @pytest.mark.parametrize("type_", ACTION_TYPES)
-async def test_an_action_type_has_one_endpoint(http, shop, outside, type_):
+async def test_an_action_type_has_one_endpoint(http, shop, database_owner, type_):
     first = (await add(http, shop, events=[type_, "stage.changed"])).json()
     other = (await add(http, shop)).json()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for answer in (
         await add(http, shop, events=[type_]),
@@ -191,7 +202,7 @@ async def test_an_action_type_has_one_endpoint(http, shop, outside, type_):
     ):
         payload = problem(answer, 409, "endpoint-taken")
         assert payload["detail"].startswith(f"Endpoint {first['id']} already receives {type_}")
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_an_event_type_may_have_several_endpoints(http, shop):
@@ -228,25 +239,25 @@ async def test_given_fields_of_an_endpoint_are_updated(http, shop, endpoint):
         None,
         "https://new.company.com/",
     )
-    assert await look(http, shop, f"/webhook-endpoints/{endpoint['id']}") == payload
-    rows = await audited(http, shop, "endpoint.change")
+    assert await fetch(http, shop, f"/webhook-endpoints/{endpoint['id']}") == payload
+    rows = await audit_entries(http, shop, "endpoint.change")
     assert [row["detail"] for row in rows] == [
         {"fields": ["description", "events"]},
         {"fields": ["description", "url"]},
     ]
 
 
-async def test_a_repeated_update_changes_nothing(http, shop, endpoint, outside):
+async def test_a_repeated_update_changes_nothing(http, shop, endpoint, database_owner):
     events = ["task.created", "stage.changed"]
     first = (await patch(http, shop, endpoint["id"], events=events)).json()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     again = await patch(
         http, shop, endpoint["id"], events=[*events, *events], url=endpoint["url"], is_enabled=True
     )
 
     assert (again.status_code, again.json()) == (200, first)
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 @pytest.mark.parametrize(
@@ -258,16 +269,16 @@ async def test_an_invalid_update_is_refused(http, shop, endpoint, body, pointer)
 
 
 async def test_disabling_an_endpoint_cancels_its_waiting_messages(http, shop, endpoint, database):
-    await meet(http, shop)
+    await save_customer(http, shop)
     await move(http, shop, "vip")
     await publish(database, shop.id)
-    waiting = (await look(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
+    waiting = (await fetch(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
     assert {action["state"] for action in waiting} == {"pending"}
 
     payload = (await patch(http, shop, endpoint["id"], is_enabled=False)).json()
 
     assert (payload["is_enabled"], payload["disabled_reason"]) == (False, None)
-    after = (await look(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
+    after = (await fetch(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
     assert {(action["state"], action["reason"]) for action in after} == {("cancelled", "endpoint_disabled")}
     assert len(after) == len(waiting) == 2
 
@@ -283,18 +294,18 @@ async def test_an_unused_endpoint_is_deleted(http, shop, endpoint):
     problem(
         await http.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=shop.headers), 404, "endpoint-not-found"
     )
-    [row] = await audited(http, shop, "endpoint.remove")
+    [row] = await audit_entries(http, shop, "endpoint.remove")
     assert row["target"] == f"endpoint:{endpoint['id']}"
 
 
-async def test_an_endpoint_in_the_delivery_log_is_not_deleted(http, shop, endpoint, database, outside):
-    await meet(http, shop)
+async def test_an_endpoint_in_the_delivery_log_is_not_deleted(http, shop, endpoint, database, database_owner):
+    await save_customer(http, shop)
     await publish(database, shop.id)
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     problem(await http.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=shop.headers), 409, "endpoint-in-use")
 
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 # ---- tests and secrets
@@ -332,7 +343,7 @@ async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, re
         "webhook.test",
         {"company_id": shop.id, "endpoint_id": made["id"]},
     )
-    [row] = await audited(trusting_http, shop, "endpoint.test")
+    [row] = await audit_entries(trusting_http, shop, "endpoint.test")
     assert row["target"] == f"endpoint:{made['id']}"
 
 
@@ -390,41 +401,41 @@ async def test_during_the_overlap_both_secrets_sign_and_then_only_the_new_one(
     assert not await is_taken(made["secret"])
     assert not await is_taken(payload["secret"])
     assert await is_taken(last["secret"])
-    assert len(await audited(trusting_http, shop, "endpoint.rotate")) == 2
+    assert len(await audit_entries(trusting_http, shop, "endpoint.rotate")) == 2
     # Messages of actions are signed in the same way.
-    await meet(trusting_http, shop)
+    await save_customer(trusting_http, shop)
     await publish(database, shop.id)
     await dispatcher_for(database, post, shop.id).drain()
     assert [one.type for one in system.of_type("stage.changed")] == ["stage.changed"]
 
 
-async def test_the_default_overlap_is_one_day(http, shop, endpoint, outside):
+async def test_the_default_overlap_is_one_day(http, shop, endpoint, database_owner):
     payload = (await rotate(http, shop, endpoint["id"])).json()
 
-    seconds = await outside.connection.fetchval(
+    seconds = await database_owner.connection.fetchval(
         "SELECT extract(epoch FROM former_until - updated_at)::int FROM webhook_endpoints WHERE id = $1",
         endpoint["id"],
     )
     assert seconds == 86_400
-    assert "secret" not in await look(http, shop, f"/webhook-endpoints/{payload['id']}")
+    assert "secret" not in await fetch(http, shop, f"/webhook-endpoints/{payload['id']}")
 
 
 @pytest.mark.parametrize("seconds", [-1, 604_801, 1.5, "60", None])
-async def test_an_invalid_overlap_is_refused(http, shop, endpoint, outside, seconds):
-    before = await outside.rows(shop.id)
+async def test_an_invalid_overlap_is_refused(http, shop, endpoint, database_owner, seconds):
+    before = await database_owner.rows(shop.id)
 
     answer = await rotate(http, shop, endpoint["id"], overlap_seconds=seconds)
 
     problem(answer, 422, "invalid-input", "/overlap_seconds")
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 # ---- other companies
 
 
-async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, found_tenant, outside):
+async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, found_tenant, database_owner):
     neighbour = await found_tenant()
-    before = await outside.rows(shop.id)
+    before = await database_owner.rows(shop.id)
 
     for id_ in (endpoint["id"], 10**15):
         path = f"{ENDPOINTS}/{id_}"
@@ -441,7 +452,7 @@ async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, fou
 
     assert await list_all(http, neighbour) == []
     assert (await add(http, neighbour, events=["action.sms"])).status_code == 201
-    assert await outside.rows(shop.id) == before
+    assert await database_owner.rows(shop.id) == before
 
 
 async def test_events_are_sent_only_to_endpoints_of_their_company(
@@ -449,12 +460,12 @@ async def test_events_are_sent_only_to_endpoints_of_their_company(
 ):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
     theirs = (await add(http, neighbour, events=[*OUTBOUND_EVENT_TYPES])).json()
-    await meet(http, shop)
-    await act(http, shop, "call")
+    await save_customer(http, shop)
+    await request_action(http, shop, "call")
     for tenant in (shop, neighbour):
         await publish(database, tenant.id)
 
-    payload = (await look(http, shop, "/actions", channel="webhook"))["items"]
+    payload = (await fetch(http, shop, "/actions", channel="webhook"))["items"]
 
     assert {action["endpoint_id"] for action in payload} == {endpoint["id"]}
-    assert (await look(http, neighbour, "/actions", endpoint_id=theirs["id"]))["items"] == []
+    assert (await fetch(http, neighbour, "/actions", endpoint_id=theirs["id"]))["items"] == []

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from api.calls import API, NOON, event, every_page, look, problem, tell
+from api.calls import API, NOON, event, every_page, fetch, ingest, problem
 from api.published import WITH_CSV, published
 from journey_service.api.csv_responses import csv_of
 from journey_service.domain.events.parsing import parse_instant
@@ -68,11 +68,11 @@ async def ask(http, tenant, path, **params):
     return await http.get(f"{API}{path}", headers=tenant.headers, params=params or None)
 
 
-async def lapse(http, outside, salon, customers=(1,)):
+async def lapse(http, database_owner, salon, customers=(1,)):
     """Ingests one appointment of each customer and advances the clock by 100 days, after which they are at risk."""
     for customer in customers:
-        await tell(http, salon, f"e-{customer}", customer_id=customer, total_amount=80)
-    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+        await ingest(http, salon, f"e-{customer}", customer_id=customer, total_amount=80)
+    await database_owner.set_clock(salon.id, "2026-06-09T12:00:00+00:00")
     for customer in customers:
         answer = await http.post(f"{API}/customers/{customer}/evaluate", headers=salon.headers)
         assert answer.status_code == 200
@@ -87,7 +87,7 @@ def items_by_stage(payload):
 
 @pytest.mark.parametrize(("path", "fields"), RANGED.items())
 async def test_a_report_names_its_time_and_its_days(http, salon, path, fields):
-    payload = await look(http, salon, path, **{"from": "2026-02-03", "to": "2026-02-28"})
+    payload = await fetch(http, salon, path, **{"from": "2026-02-03", "to": "2026-02-28"})
 
     assert payload.keys() == RANGE_FIELDS | fields
     assert (payload["as_of"], payload["from"], payload["to"]) == (NOON, "2026-02-03", "2026-02-28")
@@ -105,17 +105,17 @@ async def test_a_report_names_its_time_and_its_days(http, salon, path, fields):
     ],
 )
 async def test_a_period_ends_today(http, salon, params, first):
-    payload = await look(http, salon, "/analytics/funnel", **params)
+    payload = await fetch(http, salon, "/analytics/funnel", **params)
 
     assert (payload["from"], payload["to"]) == (first, "2026-03-01")
 
 
 async def test_days_are_those_of_the_company(http, found_tenant):
     tenant = await found_tenant(test_clock=NOON_INSTANT, timezone="Pacific/Kiritimati")
-    await tell(http, tenant, "e-1")
+    await ingest(http, tenant, "e-1")
 
-    today = await look(http, tenant, "/analytics/transitions", **{"from": "2026-03-02", "to": "2026-03-02"})
-    before = await look(http, tenant, "/analytics/transitions", **{"from": "2026-03-01", "to": "2026-03-01"})
+    today = await fetch(http, tenant, "/analytics/transitions", **{"from": "2026-03-02", "to": "2026-03-02"})
+    before = await fetch(http, tenant, "/analytics/transitions", **{"from": "2026-03-01", "to": "2026-03-01"})
 
     assert [(one["from_stage"], one["to_stage"], one["moves"]) for one in today["items"]] == [
         ("prospect", "customer", 1)
@@ -124,10 +124,10 @@ async def test_days_are_those_of_the_company(http, found_tenant):
 
 
 async def test_a_company_without_customers_has_zeros_and_empty_lists(http, salon):
-    overview = await look(http, salon, "/analytics/overview")
-    funnel = await look(http, salon, "/analytics/funnel")
-    times = await look(http, salon, "/analytics/time-in-stage")
-    risks = await look(http, salon, "/analytics/risk-distribution")
+    overview = await fetch(http, salon, "/analytics/overview")
+    funnel = await fetch(http, salon, "/analytics/funnel")
+    times = await fetch(http, salon, "/analytics/time-in-stage")
+    risks = await fetch(http, salon, "/analytics/risk-distribution")
 
     numbers = {name: value for name, value in overview.items() if isinstance(value, int | float)}
     assert set(numbers.values()) == {0}
@@ -141,17 +141,17 @@ async def test_a_company_without_customers_has_zeros_and_empty_lists(http, salon
     assert all((one["visits"], one["avg_days"], one["open_count"]) == (0, None, 0) for one in times["items"])
     assert [one["customers"] for one in risks["items"]] == [0, 0, 0, 0]
     for path in ("transitions", "churn-predictions", "cohorts", "automation"):
-        assert (await look(http, salon, f"/analytics/{path}"))["items"] == []
-    assert (await look(http, salon, "/analytics/automation"))["success_rate"] is None
+        assert (await fetch(http, salon, f"/analytics/{path}"))["items"] == []
+    assert (await fetch(http, salon, "/analytics/automation"))["success_rate"] is None
 
 
 async def test_the_funnel_counts_customers_once_and_later_stages_for_earlier_ones(http, salon):
     for customer, visits in ((1, 0), (2, 1), (3, 3)):
-        await tell(http, salon, f"b-{customer}", "appointment_booked", customer_id=customer)
+        await ingest(http, salon, f"b-{customer}", "appointment_booked", customer_id=customer)
         for visit in range(visits):
-            await tell(http, salon, f"e-{customer}-{visit}", customer_id=customer)
+            await ingest(http, salon, f"e-{customer}-{visit}", customer_id=customer)
 
-    payload = items_by_stage(await look(http, salon, "/analytics/funnel"))
+    payload = items_by_stage(await fetch(http, salon, "/analytics/funnel"))
 
     assert list(payload) == list(STAGES[:5])
     assert [
@@ -161,13 +161,13 @@ async def test_the_funnel_counts_customers_once_and_later_stages_for_earlier_one
     assert all(one["converted"] is one["pending"] is one["dropped"] is None for one in payload.values())
 
 
-async def test_a_cohort_is_followed_for_its_window(http, salon, outside):
-    await tell(http, salon, "b-1", "appointment_booked", customer_id=1)
-    await tell(http, salon, "e-2", customer_id=2)
-    await outside.turn_clock(salon.id, "2026-03-11T12:00:00+00:00")
+async def test_a_cohort_is_followed_for_its_window(http, salon, database_owner):
+    await ingest(http, salon, "b-1", "appointment_booked", customer_id=1)
+    await ingest(http, salon, "e-2", customer_id=2)
+    await database_owner.set_clock(salon.id, "2026-03-11T12:00:00+00:00")
 
-    pending = await look(http, salon, "/analytics/funnel", mode="cohort", window_days=11)
-    dropped = await look(http, salon, "/analytics/funnel", mode="cohort", window_days=10)
+    pending = await fetch(http, salon, "/analytics/funnel", mode="cohort", window_days=11)
+    dropped = await fetch(http, salon, "/analytics/funnel", mode="cohort", window_days=10)
 
     assert (pending["mode"], pending["window_days"]) == ("cohort", 11)
     parts = ("customers", "converted", "pending", "dropped", "conversion_rate")
@@ -177,14 +177,14 @@ async def test_a_cohort_is_followed_for_its_window(http, salon, outside):
     assert all(one["returned"] is None for one in pending["items"])
 
 
-async def test_lapses_and_returns_are_flows_but_not_entries(http, salon, outside):
-    await lapse(http, outside, salon)
-    await tell(http, salon, "back", occurred_at="2026-06-09T11:00:00Z", total_amount=20)
+async def test_lapses_and_returns_are_flows_but_not_entries(http, salon, database_owner):
+    await lapse(http, database_owner, salon)
+    await ingest(http, salon, "back", occurred_at="2026-06-09T11:00:00Z", total_amount=20)
 
-    flows = await look(http, salon, "/analytics/transitions", period="week")
-    funnel = items_by_stage(await look(http, salon, "/analytics/funnel", period="week"))
-    overview = await look(http, salon, "/analytics/overview", period="all")
-    rates = items_by_stage(await look(http, salon, "/analytics/conversion-rates", period="all"))
+    flows = await fetch(http, salon, "/analytics/transitions", period="week")
+    funnel = items_by_stage(await fetch(http, salon, "/analytics/funnel", period="week"))
+    overview = await fetch(http, salon, "/analytics/overview", period="all")
+    rates = items_by_stage(await fetch(http, salon, "/analytics/conversion-rates", period="all"))
 
     assert flows["items"] == [
         {
@@ -212,15 +212,15 @@ async def test_lapses_and_returns_are_flows_but_not_entries(http, salon, outside
     assert rates["vip"]["conversion_rate"] is None
 
 
-async def test_time_in_stage_separates_ended_from_open_visits(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-03-04T00:00:00+00:00")
+async def test_time_in_stage_separates_ended_from_open_visits(http, salon, database_owner):
+    await ingest(http, salon, "e-1")
+    await database_owner.set_clock(salon.id, "2026-03-04T00:00:00+00:00")
     moved = {"to_stage": "vip", "notes": "a friend"}
     headers = {**salon.headers, "If-Match": '"2"'}
     await http.post(f"{API}/customers/1/transitions", headers=headers, json=moved)
-    await outside.turn_clock(salon.id, "2026-03-05T06:00:00+00:00")
+    await database_owner.set_clock(salon.id, "2026-03-05T06:00:00+00:00")
 
-    payload = items_by_stage(await look(http, salon, "/analytics/time-in-stage"))
+    payload = items_by_stage(await fetch(http, salon, "/analytics/time-in-stage"))
 
     assert payload["customer"] == {
         "stage_key": "customer",
@@ -239,10 +239,10 @@ async def test_time_in_stage_separates_ended_from_open_visits(http, salon, outsi
     )
 
 
-async def test_churn_predictions_hold_inactivity_and_retention_actions(http, salon, outside):
-    await lapse(http, outside, salon, customers=(1, 2))
+async def test_churn_predictions_hold_inactivity_and_retention_actions(http, salon, database_owner):
+    await lapse(http, database_owner, salon, customers=(1, 2))
 
-    payload = await look(http, salon, "/analytics/churn-predictions")
+    payload = await fetch(http, salon, "/analytics/churn-predictions")
 
     assert payload.keys() == {"as_of", "currency", "items", "next_cursor"}
     assert payload["items"][0] == {
@@ -264,7 +264,7 @@ async def test_churn_predictions_hold_inactivity_and_retention_actions(http, sal
             },
         ],
     }
-    bands = (await look(http, salon, "/analytics/risk-distribution"))["items"]
+    bands = (await fetch(http, salon, "/analytics/risk-distribution"))["items"]
     assert [(one["band"], one["customers"]) for one in bands] == [
         ("low", 0),
         ("medium", 0),
@@ -273,18 +273,18 @@ async def test_churn_predictions_hold_inactivity_and_retention_actions(http, sal
     ]
 
 
-async def test_a_predicted_churn_date_is_the_mean_of_earlier_visits(http, salon, outside):
-    await lapse(http, outside, salon, customers=(1, 2))
+async def test_a_predicted_churn_date_is_the_mean_of_earlier_visits(http, salon, database_owner):
+    await lapse(http, database_owner, salon, customers=(1, 2))
     for customer, instant in ((2, "2026-06-19T11:00:00+00:00"),):
-        await outside.turn_clock(salon.id, instant)
-        version = (await look(http, salon, f"/customers/{customer}/journey"))["version"]
+        await database_owner.set_clock(salon.id, instant)
+        version = (await fetch(http, salon, f"/customers/{customer}/journey"))["version"]
         await http.post(
             f"{API}/customers/{customer}/transitions",
             headers={**salon.headers, "If-Match": f'"{version}"'},
             json={"to_stage": "churned"},
         )
 
-    [payload] = (await look(http, salon, "/analytics/churn-predictions"))["items"]
+    [payload] = (await fetch(http, salon, "/analytics/churn-predictions"))["items"]
 
     assert (payload["customer_id"], payload["sample_size"], payload["predicted_churn_date"]) == (
         1,
@@ -297,9 +297,9 @@ async def test_cohorts_count_customers_in_each_month_since_their_first_appointme
     for number, (customer, day) in enumerate(
         [(1, "2026-01-05"), (1, "2026-01-20"), (1, "2026-03-01"), (2, "2026-01-31"), (3, "2026-02-02")]
     ):
-        await tell(http, salon, f"e-{number}", customer_id=customer, occurred_at=f"{day}T09:00:00Z")
+        await ingest(http, salon, f"e-{number}", customer_id=customer, occurred_at=f"{day}T09:00:00Z")
 
-    payload = (await look(http, salon, "/analytics/cohorts"))["items"]
+    payload = (await fetch(http, salon, "/analytics/cohorts"))["items"]
 
     assert [tuple(one.values()) for one in payload] == [
         ("2026-01", 2, 0, 2, 100),
@@ -309,19 +309,19 @@ async def test_cohorts_count_customers_in_each_month_since_their_first_appointme
         ("2026-02", 1, 1, 0, 0),
     ]
     assert list(payload[0]) == ["cohort", "size", "month", "customers", "percentage"]
-    february = await look(http, salon, "/analytics/cohorts", **{"from": "2026-02-28", "to": "2026-02-28"})
+    february = await fetch(http, salon, "/analytics/cohorts", **{"from": "2026-02-28", "to": "2026-02-28"})
     assert {one["cohort"] for one in february["items"]} == {"2026-02"}
 
 
-async def test_automation_counts_the_outcomes_of_actions_by_name(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.connection.execute(
+async def test_automation_counts_the_outcomes_of_actions_by_name(http, salon, database_owner):
+    await ingest(http, salon, "e-1")
+    await database_owner.connection.execute(
         "UPDATE journey_actions SET state = 'done', ready_at = NULL, finished_at = planned_at"
         " WHERE company_id = $1 AND name = 'update_crm_status'",
         salon.id,
     )
 
-    payload = await look(http, salon, "/analytics/automation")
+    payload = await fetch(http, salon, "/analytics/automation")
 
     by_name = {one["name"]: one for one in payload["items"]}
     assert by_name.keys() == {"send_onboarding_sequence", "create_feedback_request", "update_crm_status"}
@@ -339,9 +339,9 @@ async def test_automation_counts_the_outcomes_of_actions_by_name(http, salon, ou
 # ---- drill-down
 
 
-async def test_drill_down_lists_exactly_the_customers_of_a_metric(http, salon, outside):
-    await lapse(http, outside, salon, customers=(1, 2, 3))
-    await tell(http, salon, "back", customer_id=2, occurred_at="2026-06-09T11:00:00Z")
+async def test_drill_down_lists_exactly_the_customers_of_a_metric(http, salon, database_owner):
+    await lapse(http, database_owner, salon, customers=(1, 2, 3))
+    await ingest(http, salon, "back", customer_id=2, occurred_at="2026-06-09T11:00:00Z")
     lists = {
         "/analytics/distribution/customers": [({"stage": "at_risk"}, {1, 3}), ({"stage": "vip"}, set())],
         "/analytics/funnel/customers": [
@@ -391,9 +391,9 @@ async def test_drill_down_lists_exactly_the_customers_of_a_metric(http, salon, o
 
 
 async def test_drill_down_shows_customers_in_their_current_state(http, salon):
-    await tell(http, salon, "e-1", total_amount=12.5)
+    await ingest(http, salon, "e-1", total_amount=12.5)
 
-    payload = await look(
+    payload = await fetch(
         http, salon, "/analytics/transitions/customers", from_stage="prospect", to_stage="customer"
     )
 
@@ -415,8 +415,8 @@ async def test_drill_down_shows_customers_in_their_current_state(http, salon):
     }
 
 
-async def test_churn_predictions_are_paged(http, salon, outside):
-    await lapse(http, outside, salon, customers=(5, 1, 3, 2, 4))
+async def test_churn_predictions_are_paged(http, salon, database_owner):
+    await lapse(http, database_owner, salon, customers=(5, 1, 3, 2, 4))
 
     pages = await every_page(http, salon.headers, "/analytics/churn-predictions", limit=2)
 
@@ -448,7 +448,7 @@ async def test_an_invalid_range_is_refused_with_its_pointer(http, salon, path, p
 
 
 async def test_the_longest_range_is_accepted(http, salon):
-    await look(http, salon, "/analytics/funnel", **{"from": "2016-02-23", "to": "2026-03-01"})
+    await fetch(http, salon, "/analytics/funnel", **{"from": "2016-02-23", "to": "2026-03-01"})
 
 
 @pytest.mark.parametrize(
@@ -496,11 +496,11 @@ async def test_an_invalid_request_is_refused_with_its_pointer(http, salon, path,
 
 
 @pytest.mark.parametrize("operation", REQUESTS)
-async def test_csv_has_the_rows_of_the_json_list(http, salon, outside, operation):
+async def test_csv_has_the_rows_of_the_json_list(http, salon, database_owner, operation):
     path, params = REQUESTS[operation]
-    await lapse(http, outside, salon, customers=(1, 2))
+    await lapse(http, database_owner, salon, customers=(1, 2))
 
-    payload = await look(http, salon, path, **params)
+    payload = await fetch(http, salon, path, **params)
     response = await ask(http, salon, f"{path}.csv", **params)
 
     assert response.status_code == 200, response.text
@@ -533,11 +533,11 @@ def test_csv_takes_the_parameters_of_the_json_operation(operation):
     ) - (operation == "list_daily_metrics")
 
 
-async def test_a_csv_page_names_the_cursor_of_the_next_page_in_a_header(http, salon, outside):
-    await lapse(http, outside, salon, customers=(1, 2, 3))
+async def test_a_csv_page_names_the_cursor_of_the_next_page_in_a_header(http, salon, database_owner):
+    await lapse(http, database_owner, salon, customers=(1, 2, 3))
 
     response = await ask(http, salon, "/analytics/churn-predictions.csv", limit=2)
-    rest = await look(http, salon, "/analytics/churn-predictions", cursor=response.headers["x-next-cursor"])
+    rest = await fetch(http, salon, "/analytics/churn-predictions", cursor=response.headers["x-next-cursor"])
 
     assert [row["customer_id"] for row in csv.DictReader(io.StringIO(response.text))] == ["1", "2"]
     assert [one["customer_id"] for one in rest["items"]] == [3]

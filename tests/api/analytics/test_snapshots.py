@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from api.calls import API, look, problem, tell
+from api.calls import API, fetch, ingest, problem
 from ledger import rows
 
 AT = "2026-03-05T12:00:00Z"
@@ -19,7 +19,7 @@ async def _post(http, tenant, path, body=None):
 async def _ended(http, tenant, answer):
     assert answer.status_code == 202, answer.text
     while True:
-        job = await look(http, tenant, f"/admin/jobs/{answer.json()['job_id']}")
+        job = await fetch(http, tenant, f"/admin/jobs/{answer.json()['job_id']}")
         if job["status"] in ("done", "failed"):
             return job
         await asyncio.sleep(0.01)
@@ -33,13 +33,13 @@ async def _advance(http, tenant, at=AT):
 @pytest.fixture
 async def lived(http, salon):
     """A company with a customer, four days later."""
-    await tell(http, salon, "visit", customer_id=7, total_amount=12.5)
+    await ingest(http, salon, "visit", customer_id=7, total_amount=12.5)
     await _advance(http, salon)
     return salon
 
 
 async def test_daily_metrics_are_listed_by_day_and_stage(http, lived):
-    shown = await look(http, lived, "/analytics/metrics", **{"from": "2026-03-01", "to": "2026-03-31"})
+    shown = await fetch(http, lived, "/analytics/metrics", **{"from": "2026-03-01", "to": "2026-03-31"})
 
     assert (shown["from"], shown["to"]) == ("2026-03-01", "2026-03-31")
     assert {item["metric_date"] for item in shown["items"]} == {f"2026-03-0{day}" for day in range(1, 5)}
@@ -58,15 +58,15 @@ async def test_daily_metrics_are_listed_by_day_and_stage(http, lived):
         "revision": 1,
     }
     assert (first["prospect"]["avg_time_in_stage"], first["prospect"]["conversion_rate"]) == (0, 100)
-    one = await look(http, lived, "/analytics/metrics", stage="vip")
+    one = await fetch(http, lived, "/analytics/metrics", stage="vip")
     assert {item["stage_key"] for item in one["items"]} == {"vip"}
-    two = await look(http, lived, "/analytics/metrics", stage=["lead", "vip"])
+    two = await fetch(http, lived, "/analytics/metrics", stage=["lead", "vip"])
     assert {item["stage_key"] for item in two["items"]} == {"lead", "vip"}
     assert (one["from"], one["to"]) == ("2026-02-03", "2026-03-04")
 
 
 async def test_daily_metrics_are_served_as_csv(http, lived):
-    shown = await look(http, lived, "/analytics/metrics")
+    shown = await fetch(http, lived, "/analytics/metrics")
 
     response = await http.get(f"{API}/analytics/metrics.csv", headers=lived.headers)
 
@@ -97,7 +97,7 @@ async def test_an_invalid_range_is_refused(query, pointer, http, salon):
 
 
 async def test_a_rebuild_job_keeps_the_revision_of_unchanged_rows(http, lived):
-    before = await look(http, lived, "/analytics/metrics")
+    before = await fetch(http, lived, "/analytics/metrics")
     accepted = await _post(http, lived, "/admin/metrics/rebuild", {"from": "2026-03-01", "to": "2026-03-04"})
     job = await _ended(http, lived, accepted)
     assert (job["kind"], job["status"], job["done"], job["counts"]["written"]) == (
@@ -106,7 +106,7 @@ async def test_a_rebuild_job_keeps_the_revision_of_unchanged_rows(http, lived):
         4,
         0,
     )
-    assert await look(http, lived, "/analytics/metrics") == before
+    assert await fetch(http, lived, "/analytics/metrics") == before
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ async def test_an_invalid_rebuild_is_refused(body, pointer, http, lived):
 
 
 async def test_a_reconciliation_lists_every_check_and_every_difference(http, lived, database):
-    found = await look(http, lived, "/analytics/reconciliation")
+    found = await fetch(http, lived, "/analytics/reconciliation")
     assert [check["name"] for check in found["checks"]] == [
         *("chains", "stages", "snapshots", "visits", "reached", "flows", "facts"),
     ]
@@ -135,7 +135,7 @@ async def test_a_reconciliation_lists_every_check_and_every_difference(http, liv
         "UPDATE journey_stage_metrics SET revenue = 1 WHERE company_id = :company"
         " AND metric_date = '2026-03-02' AND stage_key = 'vip' RETURNING id",
     )
-    found = await look(http, lived, "/analytics/reconciliation")
+    found = await fetch(http, lived, "/analytics/reconciliation")
     assert [check["name"] for check in found["checks"] if check["status"] == "failed"] == ["snapshots"]
     nothing = {"customers": 0, "avg_time": None, "conversion": None}
     assert found["differences"] == [
@@ -153,7 +153,7 @@ async def test_a_reconciliation_lists_every_check_and_every_difference(http, liv
 
 
 async def test_inconsistent_rows_are_listed_previewed_and_repaired(http, lived, database):
-    found = await look(http, lived, "/admin/data-quality")
+    found = await fetch(http, lived, "/admin/data-quality")
     assert {issue["name"]: issue["count"] for issue in found["issues"]} == dict.fromkeys(
         (
             "orphans",
@@ -176,12 +176,12 @@ async def test_inconsistent_rows_are_listed_previewed_and_repaired(http, lived, 
     [issue] = tried.json()["issues"]
     assert (tried.json()["dry_run"], tried.json()["job_id"]) == (True, None)
     assert (issue["count"], issue["examples"]) == (1, [{"customer_id": 7, "facts": "total_appointments"}])
-    assert (await look(http, lived, "/customers/7/journey"))["total_appointments"] == 5
+    assert (await fetch(http, lived, "/customers/7/journey"))["total_appointments"] == 5
 
     job = await _ended(http, lived, await _post(http, lived, "/admin/data-quality/repairs"))
     assert (job["kind"], job["status"], job["counts"]["wrong_facts"]) == ("repair_data", "done", 1)
-    assert (await look(http, lived, "/customers/7/journey"))["total_appointments"] == 1
-    found = await look(http, lived, "/admin/data-quality")
+    assert (await fetch(http, lived, "/customers/7/journey"))["total_appointments"] == 1
+    found = await fetch(http, lived, "/admin/data-quality")
     assert sum(issue["count"] for issue in found["issues"]) == 0
 
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from api.calls import API, NOON, every_page, problem, tell
+from api.calls import API, NOON, every_page, ingest, problem
 
 _ids = count(7_000_000)
 THREE = [
@@ -72,14 +72,14 @@ async def test_a_company_needs_no_more_than_a_name(http, operator, generated_ids
 
 
 @pytest.fixture
-async def the_last_company(http, operator, outside, generated_ids):
+async def the_last_company(http, operator, database_owner, generated_ids):
     """A company under the highest id there can be; gone afterwards."""
     last = 2**53 - 1
     assert (await found(http, operator, id=last, name="The last")).status_code == 201
     yield last
     for table in ("audit_log", "customer_journey_stages", "stage_map_versions"):
-        await outside.connection.execute(f"DELETE FROM {table} WHERE company_id = $1", last)
-    await outside.connection.execute("DELETE FROM companies WHERE id = $1", last)
+        await database_owner.connection.execute(f"DELETE FROM {table} WHERE company_id = $1", last)
+    await database_owner.connection.execute("DELETE FROM companies WHERE id = $1", last)
 
 
 async def test_companies_can_be_created_after_the_largest_id_was_given(http, operator, the_last_company):
@@ -89,15 +89,15 @@ async def test_companies_can_be_created_after_the_largest_id_was_given(http, ope
     assert answer.json()["id"] < the_last_company
 
 
-async def test_an_id_that_is_taken_is_a_conflict_and_changes_nothing(http, operator, outside):
+async def test_an_id_that_is_taken_is_a_conflict_and_changes_nothing(http, operator, database_owner):
     id_ = next(_ids)
     assert (await found(http, operator, id=id_, name="First")).status_code == 201
-    before = await outside.rows(id_)
+    before = await database_owner.rows(id_)
 
     answer = await found(http, operator, id=id_, name="Second", stages=THREE, currency="USD")
 
     problem(answer, 409, "company-exists")
-    assert await outside.rows(id_) == before
+    assert await database_owner.rows(id_) == before
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kathmandu"])
@@ -108,12 +108,12 @@ async def test_a_time_zone_is_one_of_iana_s(http, operator, zone):
 
 
 @pytest.mark.parametrize("zone", ["", "Berlin", "CEST+2", "europe/berlin", "/etc/localtime", "UTC "])
-async def test_a_time_zone_that_iana_does_not_know_is_refused(http, operator, outside, zone):
-    before = await outside.count_companies()
+async def test_a_time_zone_that_iana_does_not_know_is_refused(http, operator, database_owner, zone):
+    before = await database_owner.count_companies()
 
     problem(await found(http, operator, name="A", timezone=zone), 422, "invalid-input", "/timezone")
 
-    assert await outside.count_companies() == before
+    assert await database_owner.count_companies() == before
 
 
 @pytest.mark.parametrize("currency", ["", "EU", "EURO", "eur", "€", "12A", "ÄÖÜ"])
@@ -123,7 +123,7 @@ async def test_a_currency_is_three_capital_letters(http, operator, currency):
     problem(answer, 422, "invalid-input", "/currency")
 
 
-async def test_a_test_clock_stands_where_it_was_set(http, operator, outside):
+async def test_a_test_clock_stands_where_it_was_set(http, operator, database_owner):
     id_ = next(_ids)
 
     answer = await found(http, operator, id=id_, name="A", test_clock="2026-03-01T13:00:00+01:00")
@@ -138,7 +138,7 @@ async def test_a_test_clock_stands_where_it_was_set(http, operator, outside):
     assert listed["test_clock"] == NOON
 
 
-async def test_a_company_without_a_test_clock_lives_in_the_present(http, operator, outside):
+async def test_a_company_without_a_test_clock_lives_in_the_present(http, operator, database_owner):
     id_ = next(_ids)
     await found(http, operator, id=id_, name="A")
     requires_scope = {**operator, "X-Company-Id": str(id_)}
@@ -146,7 +146,7 @@ async def test_a_company_without_a_test_clock_lives_in_the_present(http, operato
 
     shown = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
 
-    age = await outside.connection.fetchval(
+    age = await database_owner.connection.fetchval(
         "SELECT clock_timestamp() - $1::text::timestamptz < '1 minute'", shown["scored_at"]
     )
     assert age is True
@@ -260,12 +260,12 @@ async def test_a_secret_is_shown_once_and_is_in_no_list(http, operator, salon):
     assert "hash" not in answer.text
 
 
-async def test_a_secret_is_not_kept(http, operator, salon, outside):
+async def test_a_secret_is_not_kept(http, operator, salon, database_owner):
     told = (await make_key(http, operator, salon.id)).json()
     secret = told["secret"].split("_", 2)[2]
 
     async def rows_with(text):
-        return await outside.connection.fetchval(
+        return await database_owner.connection.fetchval(
             "SELECT count(*) FROM api_keys k WHERE company_id = $1"
             " AND (strpos(k::text, $2) > 0 OR strpos(k::text, encode(convert_to($2, 'UTF8'), 'hex')) > 0"
             " OR strpos(k::text, $3) > 0)",
@@ -277,7 +277,9 @@ async def test_a_secret_is_not_kept(http, operator, salon, outside):
     assert await rows_with(told["id"]) == 1
     assert await rows_with(secret) == 0
     assert await rows_with(told["secret"]) == 0
-    kept = await outside.connection.fetchval("SELECT secret_hash FROM api_keys WHERE key_id = $1", told["id"])
+    kept = await database_owner.connection.fetchval(
+        "SELECT secret_hash FROM api_keys WHERE key_id = $1", told["id"]
+    )
     assert len(kept) == 32
     assert kept != hashlib.sha256(secret.encode()).digest(), "a pepper is part of it"
 
@@ -290,10 +292,10 @@ async def test_two_keys_of_one_name_are_two_keys(http, operator, salon):
         assert (await http.get(f"{API}/stages", headers=bearer(key["secret"]))).status_code == 200
 
 
-async def test_a_key_ends_at_its_time(http, operator, salon, outside):
+async def test_a_key_ends_at_its_time(http, operator, salon, database_owner):
     over = (await make_key(http, operator, salon.id, expires_at="2199-01-01T00:00:00Z")).json()
     ahead = (await make_key(http, operator, salon.id, expires_at="2199-01-01T01:00:00+01:00")).json()
-    await outside.end_key(over["id"])
+    await database_owner.expire_key(over["id"])
 
     problem(await http.get(f"{API}/stages", headers=bearer(over["secret"])), 401, "unauthenticated")
     assert ahead["expires_at"] == "2199-01-01T00:00:00Z"
@@ -364,8 +366,8 @@ async def test_keys_are_listed_page_by_page(http, operator, salon):
 async def test_a_key_s_company_is_the_one_it_was_made_for(http, operator, salon, found_tenant):
     neighbour = await found_tenant()
     key = (await make_key(http, operator, neighbour.id)).json()
-    await tell(http, salon, "e-1", customer_id=1)
-    await tell(http, neighbour, "e-1", customer_id=2)
+    await ingest(http, salon, "e-1", customer_id=1)
+    await ingest(http, neighbour, "e-1", customer_id=2)
 
     answer = await http.get(f"{API}/customers", headers=bearer(key["secret"]))
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import orjson
 import pytest
 
-from api.calls import API, JSON, event, journey, look, problem, tell
+from api.calls import API, JSON, event, fetch, ingest, journey, problem
 from api.published import published
 from journey_service.api.companies.schemas.settings import ScoringSettings, Settings
 from journey_service.domain.companies.policy import (
@@ -44,15 +44,15 @@ async def get(http, tenant):
     return answer.json(), answer.headers["etag"]
 
 
-async def audited(http, tenant):
-    return (await look(http, tenant, "/admin/audit", action="settings.write"))["items"]
+async def audit_entries(http, tenant):
+    return (await fetch(http, tenant, "/admin/audit", action="settings.write"))["items"]
 
 
 @pytest.fixture
 async def payer(http, salon):
     """Customer 1 has come once for nothing, and has paid 2,000."""
-    await tell(http, salon, "v")
-    await tell(http, salon, "p", "payment_received", total_amount=2_000)
+    await ingest(http, salon, "v")
+    await ingest(http, salon, "p", "payment_received", total_amount=2_000)
     return salon
 
 
@@ -68,25 +68,25 @@ async def test_settings_are_read_whole_with_a_tag_of_their_content(http, salon, 
     assert (await get(http, await found_tenant(policy={"frequency_cap": 4})))[1] != tag
 
 
-async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http, payer, outside):
+async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http, payer, database_owner):
     told, tag = await get(http, payer)
-    before = await outside.rows(payer.id)
+    before = await database_owner.rows(payer.id)
 
     answer = await put(http, payer, told, **{"If-Match": tag})
 
     assert answer.status_code == 200, answer.text
     assert (answer.json()["settings"], answer.json()["changed"], answer.json()["job"]) == (told, [], None)
     assert answer.headers["etag"] == tag
-    assert await outside.rows(payer.id) == before
+    assert await database_owner.rows(payer.id) == before
 
 
 # ---- replaced
 
 
-async def test_a_change_evaluates_all_customers_again_silently(http, payer, found_tenant, outside):
+async def test_a_change_evaluates_all_customers_again_silently(http, payer, found_tenant, database_owner):
     neighbour = await found_tenant()
-    await tell(http, neighbour, "p", "payment_received", total_amount=2_000)
-    before = await outside.rows(neighbour.id)
+    await ingest(http, neighbour, "p", "payment_received", total_amount=2_000)
+    before = await database_owner.rows(neighbour.id)
     answer = await put(http, payer, PAYMENTS)
 
     assert answer.status_code == 200, answer.text
@@ -100,9 +100,9 @@ async def test_a_change_evaluates_all_customers_again_silently(http, payer, foun
     )
     shown = await journey(http, payer)
     assert (shown["current_stage"], shown["lifetime_value"]) == ("vip", 2_000)
-    [move, *_] = (await look(http, payer, "/customers/1/transitions"))["items"]
+    [move, *_] = (await fetch(http, payer, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["trigger_type"], move["is_silent"]) == ("vip", "automatic", True)
-    assert await outside.rows(neighbour.id) == before
+    assert await database_owner.rows(neighbour.id) == before
 
 
 async def test_what_is_left_out_takes_its_default(http, salon):
@@ -114,12 +114,12 @@ async def test_what_is_left_out_takes_its_default(http, salon):
     assert (await get(http, salon)) == (answer.json()["settings"], answer.headers["etag"])
 
 
-async def test_what_neither_decides_nor_scores_queues_no_job(http, payer, outside):
-    before = await outside.rows(payer.id)
+async def test_what_neither_decides_nor_scores_queues_no_job(http, payer, database_owner):
+    before = await database_owner.rows(payer.id)
     answer = await put(http, payer, {"frequency_cap": 9, "manual_pin_days": 3})
 
     assert answer.json()["job"] is None
-    after = await outside.rows(payer.id)
+    after = await database_owner.rows(payer.id)
     assert {name for name in after if after[name] != before[name]} == {"companies", "audit_log"}
 
 
@@ -132,19 +132,21 @@ async def test_settings_of_many_customers_are_in_force_at_once_and_carried_throu
     assert answer.status_code == 202
     job_id = answer.json()["job"]["id"]
     assert (await get(http, payer))[0]["revenue_source"] == "payments"
-    while (await look(http, payer, f"/admin/jobs/{job_id}"))["status"] != "done":
+    while (await fetch(http, payer, f"/admin/jobs/{job_id}"))["status"] != "done":
         pass
     assert (await journey(http, payer))["current_stage"] == "vip"
 
 
-async def test_a_change_is_written_down_once_with_names_and_hashes_and_no_content(http, payer, outside):
+async def test_a_change_is_written_down_once_with_names_and_hashes_and_no_content(
+    http, payer, database_owner
+):
     await put(http, payer, {**PAYMENTS, "scoring": {"inactive_days": 45}})
     await put(http, payer, {**PAYMENTS, "scoring": {"inactive_days": 45}})
 
-    [row] = await audited(http, payer)
+    [row] = await audit_entries(http, payer)
     assert row["detail"] == {"changed": ["scoring.inactive_days", "revenue_source"]}
     sql = "SELECT before_hash, after_hash FROM audit_log WHERE company_id = $1 AND action = 'settings.write'"
-    [hashes] = await outside.connection.fetch(sql, payer.id)
+    [hashes] = await database_owner.connection.fetch(sql, payer.id)
     after = policy_to_json(parse_policy({**PAYMENTS, "scoring": {"inactive_days": 45}}))
     assert list(hashes) == [
         sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS)).digest() for state in (DEFAULTS, after)
@@ -157,7 +159,7 @@ async def test_an_operator_changes_the_settings_of_the_company_that_was_named(ht
     answer = await http.put(f"{API}/settings", headers=headers, json={"frequency_cap": 9})
 
     assert answer.status_code == 200
-    [row] = await audited(http, salon)
+    [row] = await audit_entries(http, salon)
     assert (row["is_operator"], row["reason"]) == (True, "asked to")
 
 
@@ -199,12 +201,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("places", "body"), FAULTS.items())
-async def test_every_error_has_a_pointer_and_nothing_changes(http, payer, outside, places, body):
-    before = await outside.rows(payer.id)
+async def test_every_error_has_a_pointer_and_nothing_changes(http, payer, database_owner, places, body):
+    before = await database_owner.rows(payer.id)
 
     problem(await put(http, payer, body), 422, "invalid-input", *places)
 
-    assert await outside.rows(payer.id) == before
+    assert await database_owner.rows(payer.id) == before
 
 
 async def test_a_body_is_read_as_strictly_as_any_other(http, salon):
@@ -231,7 +233,7 @@ async def test_settings_with_which_the_map_would_not_work_are_refused_and_warnin
 
     assert "at_risk" in told["errors"][0]["detail"]
     assert (await get(http, strict))[0] == DEFAULTS
-    assert await audited(http, strict) == []
+    assert await audit_entries(http, strict) == []
     answer = (await put(http, lenient, HARMLESS)).json()
     assert [(one["code"], one["pointer"]) for one in answer["findings"]] == [
         ("shadowed_rule", "/stages/5/auto_rules/any/1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, as_kept, event, every_page, look, problem, tell
+from api.calls import API, NOON, event, every_page, fetch, ingest, problem, without_updated_at
 from journey_service.domain.events.parsing import parse_instant
 
 UNKNOWN = {"status": "unknown", "at": None, "source": None}
@@ -34,7 +34,7 @@ async def test_a_new_customer_has_a_journey(http, salon):
     assert payload["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
     assert (payload["journey"]["current_stage"], payload["journey"]["version"]) == ("prospect", 1)
     assert payload["journey"]["stage_entered_at"] == payload["journey"]["created_at"] == NOON
-    [opening] = (await look(http, salon, "/customers/1/transitions"))["items"]
+    [opening] = (await fetch(http, salon, "/customers/1/transitions"))["items"]
     assert (opening["from_stage"], opening["trigger_type"]) == (None, "system")
 
 
@@ -45,14 +45,14 @@ async def test_a_stored_profile_is_returned_unchanged(http, salon):
 
     assert answer.headers["etag"] == '"1"'
     got = answer.json()
-    assert as_kept(got.pop("journey")) == as_kept(payload.pop("journey"))
+    assert without_updated_at(got.pop("journey")) == without_updated_at(payload.pop("journey"))
     assert got == payload
 
 
 async def test_a_language_is_stored_and_removed_when_it_is_omitted(http, salon):
     assert (await put(http, salon, **ADA, language="pt-br")).json()["language"] == "pt-br"
-    assert (await look(http, salon, "/customers/1"))["language"] == "pt-br"
-    assert [one["language"] for one in (await look(http, salon, "/customers"))["items"]] == ["pt-br"]
+    assert (await fetch(http, salon, "/customers/1"))["language"] == "pt-br"
+    assert [one["language"] for one in (await fetch(http, salon, "/customers"))["items"]] == ["pt-br"]
 
     assert (await put(http, salon, **ADA)).json()["language"] is None
 
@@ -62,16 +62,16 @@ async def test_an_invalid_language_is_refused(http, salon, language):
     problem(await put(http, salon, language=language), 422, "invalid-input", "/language")
 
 
-async def test_a_repeated_request_changes_nothing(http, salon, outside):
+async def test_a_repeated_request_changes_nothing(http, salon, database_owner):
     first = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     again = await put(http, salon, **ADA, consents={"email": "granted", "sms": "unknown"})
 
     assert again.status_code == 200
     assert again.headers["etag"] == '"1"'
     assert again.json()["updated_at"] == first["updated_at"]
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_a_profile_is_replaced_and_omitted_fields_become_unknown(http, salon):
@@ -85,7 +85,7 @@ async def test_a_profile_is_replaced_and_omitted_fields_become_unknown(http, sal
     assert second["journey"]["version"] == 1
 
 
-async def test_a_changed_consent_has_its_time_and_source(http, salon, outside, found_tenant):
+async def test_a_changed_consent_has_its_time_and_source(http, salon, database_owner, found_tenant):
     granted = (await put(http, salon, consents={"email": "granted", "call": "withdrawn"})).json()["consents"]
     at_noon = {"at": NOON, "source": key_of(salon)}
     assert granted == {
@@ -95,7 +95,7 @@ async def test_a_changed_consent_has_its_time_and_source(http, salon, outside, f
         "offer": UNKNOWN,
     }
 
-    await outside.turn_clock(salon.id, "2026-03-02T12:00:00+00:00")
+    await database_owner.set_clock(salon.id, "2026-03-02T12:00:00+00:00")
     later = (await put(http, salon, consents={"email": "granted", "call": "granted"})).json()["consents"]
 
     assert later["email"] == granted["email"]
@@ -113,7 +113,7 @@ async def test_a_consent_can_become_unknown_again(http, salon):
 
 
 async def test_a_customer_created_by_events_gets_a_profile_and_keeps_the_journey(http, salon):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
 
     answer = await put(http, salon, **ADA)
 
@@ -124,9 +124,9 @@ async def test_a_customer_created_by_events_gets_a_profile_and_keeps_the_journey
 
 
 async def test_a_customer_created_by_events_has_an_empty_profile(http, salon):
-    await tell(http, salon, "e-1", customer_id=0)
+    await ingest(http, salon, "e-1", customer_id=0)
 
-    got = await look(http, salon, "/customers/0")
+    got = await fetch(http, salon, "/customers/0")
 
     assert (got["customer_id"], got["name"], got["email"], got["phone"]) == (0, None, None, None)
     assert set(map(str, got["consents"].values())) == {str(UNKNOWN)}
@@ -139,7 +139,7 @@ async def test_an_unknown_customer_is_not_found(http, salon):
 @pytest.mark.parametrize("customer_id", [0, 2**53 - 1])
 async def test_ids_reach_from_0_to_the_largest_exact_integer(http, salon, customer_id):
     assert (await put(http, salon, customer_id)).status_code == 201
-    assert (await look(http, salon, f"/customers/{customer_id}"))["customer_id"] == customer_id
+    assert (await fetch(http, salon, f"/customers/{customer_id}"))["customer_id"] == customer_id
 
 
 # ---- the list
@@ -174,9 +174,9 @@ async def company(http, found_tenant):
     for customer_id, visits in VISITS.items():
         for number, (at, amount) in enumerate(visits):
             payload = {"customer_id": customer_id, "occurred_at": at, "total_amount": amount}
-            await tell(http, tenant, f"v-{customer_id}-{number}", **payload)
+            await ingest(http, tenant, f"v-{customer_id}-{number}", **payload)
     for customer_id in CALLS:
-        await tell(http, tenant, f"c-{customer_id}", "call_received", customer_id, call_duration=61)
+        await ingest(http, tenant, f"c-{customer_id}", "call_received", customer_id, call_duration=61)
     return tenant
 
 
@@ -190,7 +190,7 @@ async def test_the_list_returns_each_customer_like_the_single_request(http, comp
 
     assert [one["customer_id"] for one in page] == ALL_CUSTOMERS
     for one in page:
-        assert one == await look(http, company, f"/customers/{one['customer_id']}")
+        assert one == await fetch(http, company, f"/customers/{one['customer_id']}")
 
 
 FILTERS = [
@@ -289,7 +289,7 @@ async def test_paging_lists_no_customer_twice_while_customers_are_added(http, sa
     seen, cursor, newcomer = [], None, 100
 
     while cursor is not None or not seen:
-        page = await look(
+        page = await fetch(
             http, salon, "/customers", sort="name", limit=2, **({"cursor": cursor} if cursor else {})
         )
         seen += [one["customer_id"] for one in page["items"]]
@@ -317,13 +317,13 @@ async def test_the_last_full_page_has_no_next_cursor(http, salon):
 
 
 async def test_a_company_without_customers_has_an_empty_list(http, salon):
-    assert await look(http, salon, "/customers") == {"items": [], "next_cursor": None}
+    assert await fetch(http, salon, "/customers") == {"items": [], "next_cursor": None}
 
 
 async def test_a_company_s_list_holds_its_own_customers_only(http, salon, found_tenant):
     neighbour = await found_tenant()
-    await tell(http, neighbour, "e-1", customer_id=1)
-    await tell(http, salon, "e-1", customer_id=2)
+    await ingest(http, neighbour, "e-1", customer_id=1)
+    await ingest(http, salon, "e-1", customer_id=2)
 
     assert await found(http, salon) == [2]
     assert await found(http, neighbour) == [1]

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from api.calls import API, JSON, as_kept, event, every_page, journey, look, problem, tell
+from api.calls import API, JSON, event, every_page, fetch, ingest, journey, problem, without_updated_at
 
 NDJSON = "application/x-ndjson"
 FUTURE = "2026-03-01T12:05:01Z"
@@ -47,8 +47,10 @@ async def test_every_item_of_a_list_is_answered_in_its_place(http, salon):
     assert [result["problem"] for result in told] == [None] * 3
     for result in told:
         customer_id = result["journey"]["customer_id"]
-        assert as_kept(result["journey"]) == as_kept(await journey(http, salon, customer_id))
-        history = await look(http, salon, f"/customers/{customer_id}/transitions")
+        assert without_updated_at(result["journey"]) == without_updated_at(
+            await journey(http, salon, customer_id)
+        )
+        history = await fetch(http, salon, f"/customers/{customer_id}/transitions")
         assert result["transition"] == history["items"][0]
 
 
@@ -94,7 +96,7 @@ BAD = {
 @pytest.mark.parametrize(("bad", "status", "code", "places"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("media", [JSON, NDJSON])
 async def test_a_bad_item_does_not_sink_the_others(http, salon, media, bad, status, code, places):
-    await tell(http, salon, "known", total_amount=1)
+    await ingest(http, salon, "known", total_amount=1)
     items = [event("e-1"), bad, event("e-2")]
 
     told = await results(http, salon, items if media == JSON else lines(*items), media)
@@ -107,7 +109,7 @@ async def test_a_bad_item_does_not_sink_the_others(http, salon, media, bad, stat
         assert [fault["pointer"] for fault in refused["errors"]] == places
     assert told[1]["journey"] is told[1]["transition"] is None
     assert (await journey(http, salon))["total_appointments"] == 3
-    assert [one["customer_id"] for one in (await look(http, salon, "/customers"))["items"]] == [1]
+    assert [one["customer_id"] for one in (await fetch(http, salon, "/customers"))["items"]] == [1]
 
 
 async def test_an_event_that_takes_a_total_out_of_range_does_not_sink_the_others(http, salon):
@@ -147,16 +149,16 @@ async def test_the_same_event_twice_in_a_batch_counts_once(http, salon):
     assert (await journey(http, salon))["lifetime_value"] == 5
 
 
-async def test_a_repeated_batch_is_all_duplicates_and_changes_nothing(http, salon, outside):
+async def test_a_repeated_batch_is_all_duplicates_and_changes_nothing(http, salon, database_owner):
     batch = [event(f"e-{n}", customer_id=n % 3) for n in range(9)]
     first = await results(http, salon, batch)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     again = await results(http, salon, batch)
 
     assert [result["status"] for result in again] == ["duplicate"] * 9
     assert [result["transition"] for result in again] == [result["transition"] for result in first]
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 CALL = event("call", "call_received", call_duration=61)
@@ -195,29 +197,29 @@ async def test_five_thousand_events_are_a_batch(http, salon):
 
 
 @pytest.mark.parametrize("media", [JSON, NDJSON])
-async def test_one_event_more_is_too_many_and_none_is_applied(http, salon, outside, media):
-    before = await outside.rows(salon.id)
+async def test_one_event_more_is_too_many_and_none_is_applied(http, salon, database_owner, media):
+    before = await database_owner.rows(salon.id)
     items = [event(f"e-{n}") for n in range(5_001)]
 
     answer = await post(http, salon, items if media == JSON else lines(*items), media)
 
     problem(answer, 422, "invalid-input", "")
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 @pytest.mark.parametrize(("content", "media"), [(b"[]", JSON), (b"", NDJSON), (b"\n \n", NDJSON)])
-async def test_an_empty_batch_has_no_results(http, salon, outside, content, media):
-    before = await outside.rows(salon.id)
+async def test_an_empty_batch_has_no_results(http, salon, database_owner, content, media):
+    before = await database_owner.rows(salon.id)
 
     assert await results(http, salon, content, media) == []
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 @pytest.mark.parametrize("content", [{}, event("e-1"), "e", 1, None])
-async def test_a_batch_that_is_no_list_is_refused(http, salon, outside, content):
-    before = await outside.rows(salon.id)
+async def test_a_batch_that_is_no_list_is_refused(http, salon, database_owner, content):
+    before = await database_owner.rows(salon.id)
 
     problem(await post(http, salon, content), 422, "invalid-input", "")
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before

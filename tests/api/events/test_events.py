@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api.calls import API, JSON, NOON, as_kept, event, journey, look, problem, tell
+from api.calls import API, JSON, NOON, event, fetch, ingest, journey, problem, without_updated_at
 
 CLOUD = "application/cloudevents+json"
 
@@ -31,14 +31,14 @@ async def post(http, tenant, told, media=JSON):
 
 
 async def test_an_event_of_an_unknown_customer_opens_the_journey_and_is_then_decided_on(http, salon):
-    answer = await tell(http, salon, "e-1", total_amount=49.9)
+    answer = await ingest(http, salon, "e-1", total_amount=49.9)
 
     assert answer["status"] == "applied"
-    assert as_kept(answer["journey"]) == as_kept(await journey(http, salon))
+    assert without_updated_at(answer["journey"]) == without_updated_at(await journey(http, salon))
     assert answer["journey"]["current_stage"] == "customer"
     assert answer["journey"]["version"] == 2
     assert answer["journey"]["lifetime_value"] == 49.9
-    history = (await look(http, salon, "/customers/1/transitions"))["items"]
+    history = (await fetch(http, salon, "/customers/1/transitions"))["items"]
     assert [(move["seq"], move["from_stage"], move["to_stage"]) for move in history] == [
         (2, "prospect", "customer"),
         (1, None, "prospect"),
@@ -48,55 +48,57 @@ async def test_an_event_of_an_unknown_customer_opens_the_journey_and_is_then_dec
 
 
 async def test_the_transition_answered_is_the_one_the_event_caused(http, salon):
-    answer = await tell(http, salon, "e-1")
+    answer = await ingest(http, salon, "e-1")
 
     caused = answer["transition"]
-    assert caused == (await look(http, salon, "/customers/1/transitions"))["items"][0]
+    assert caused == (await fetch(http, salon, "/customers/1/transitions"))["items"][0]
     assert (caused["trigger_type"], caused["trigger_event"]) == ("automatic", "appointment_completed")
     assert caused["transitioned_at"] == NOON
     assert isinstance(caused["id"], int)
 
 
 async def test_an_event_answers_when_the_journey_was_last_written(http, salon):
-    await tell(http, salon, "e-1")
-    answer = await tell(http, salon, "e-2")
+    await ingest(http, salon, "e-1")
+    answer = await ingest(http, salon, "e-2")
 
     assert answer["journey"]["updated_at"] == (await journey(http, salon))["updated_at"]
 
 
 async def test_an_event_without_a_move_answers_no_transition(http, salon):
-    opened = await tell(http, salon, "e-1", "appointment_booked")
+    opened = await ingest(http, salon, "e-1", "appointment_booked")
     assert opened["status"] == "applied"
     assert opened["transition"] is None
     assert (opened["journey"]["current_stage"], opened["journey"]["version"]) == ("prospect", 1)
 
-    ticket = await tell(http, salon, "e-2", "ticket_opened")
+    ticket = await ingest(http, salon, "e-2", "ticket_opened")
     assert ticket["transition"] is None
     assert ticket["journey"]["version"] == 1
     assert ticket["journey"]["last_event_at"] == "2026-03-01T11:00:00Z"
 
 
-async def test_a_move_that_was_due_before_the_event_is_made_and_is_not_the_event_s(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-06-10T12:00:00+00:00")
+async def test_a_move_that_was_due_before_the_event_is_made_and_is_not_the_event_s(
+    http, salon, database_owner
+):
+    await ingest(http, salon, "e-1")
+    await database_owner.set_clock(salon.id, "2026-06-10T12:00:00+00:00")
 
-    late = await tell(http, salon, "e-2", "ticket_opened")
+    late = await ingest(http, salon, "e-2", "ticket_opened")
 
     assert late["transition"] is None
     assert (late["journey"]["current_stage"], late["journey"]["version"]) == ("at_risk", 3)
-    due = (await look(http, salon, "/customers/1/transitions"))["items"][0]
+    due = (await fetch(http, salon, "/customers/1/transitions"))["items"][0]
     assert due["trigger_event"] == "days_since_last_appointment"
     assert due["transitioned_at"] == "2026-05-31T11:00:00Z"
 
 
 async def test_the_same_id_of_another_source_or_company_is_another_event(http, salon, found_tenant):
-    await tell(http, salon, "e-1", total_amount=10)
-    other_source = await tell(http, salon, "e-1", source="elsewhere", total_amount=10)
+    await ingest(http, salon, "e-1", total_amount=10)
+    other_source = await ingest(http, salon, "e-1", source="elsewhere", total_amount=10)
     assert other_source["status"] == "applied"
     assert other_source["journey"]["total_appointments"] == 2
 
     neighbour = await found_tenant()
-    elsewhere = await tell(http, neighbour, "e-1", total_amount=10)
+    elsewhere = await ingest(http, neighbour, "e-1", total_amount=10)
     assert elsewhere["status"] == "applied"
     assert elsewhere["journey"]["total_appointments"] == 1
     assert (await journey(http, salon))["total_appointments"] == 2
@@ -144,7 +146,7 @@ REWRITTEN = {
 async def test_the_same_event_counts_once_however_it_is_written(http, salon, again):
     first = (await post(http, salon, FIRST)).json()
     assert first["status"] == "applied"
-    await tell(http, salon, "e-2")
+    await ingest(http, salon, "e-2")
 
     repeated = await post(http, salon, again)
 
@@ -158,15 +160,15 @@ async def test_the_same_event_counts_once_however_it_is_written(http, salon, aga
 @pytest.mark.parametrize("again", [{}, {"total_amount": 0}, {"total_amount": None}, {"metadata": {}}])
 @pytest.mark.parametrize("first", [{}, {"total_amount": 0}])
 async def test_no_amount_is_the_same_as_none_and_no_data_as_empty_data(http, salon, first, again):
-    assert (await tell(http, salon, "e-1", **first))["status"] == "applied"
+    assert (await ingest(http, salon, "e-1", **first))["status"] == "applied"
     assert (await post(http, salon, {**event("e-1"), "data": again})).json()["status"] == "duplicate"
 
 
 async def test_a_duplicate_of_an_event_without_a_move_answers_no_transition(http, salon):
-    await tell(http, salon, "e-1", "ticket_opened")
-    await tell(http, salon, "e-2")
+    await ingest(http, salon, "e-1", "ticket_opened")
+    await ingest(http, salon, "e-2")
 
-    repeated = await tell(http, salon, "e-1", "ticket_opened")
+    repeated = await ingest(http, salon, "e-1", "ticket_opened")
 
     assert repeated["status"] == "duplicate"
     assert repeated["transition"] is None
@@ -192,18 +194,18 @@ CHANGED = {
 
 @pytest.mark.parametrize("changed", CHANGED.values(), ids=CHANGED)
 async def test_the_same_id_with_other_content_is_a_conflict_and_changes_nothing(
-    http, salon, outside, changed
+    http, salon, database_owner, changed
 ):
     await post(http, salon, FIRST)
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     problem(await post(http, salon, changed), 409, "event-id-reused")
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_the_same_event_sent_many_times_at_once_counts_once(http, salon):
-    answers = await asyncio.gather(*(tell(http, salon, "e-1", total_amount=5) for _ in range(25)))
+    answers = await asyncio.gather(*(ingest(http, salon, "e-1", total_amount=5) for _ in range(25)))
 
     assert sorted(answer["status"] for answer in answers) == ["applied"] + ["duplicate"] * 24
     assert len({answer["transition"]["id"] for answer in answers}) == 1
@@ -258,13 +260,13 @@ CLOUD_FAULTS = {
 @pytest.mark.parametrize(("changes", "places"), CLOUD_FAULTS.values(), ids=CLOUD_FAULTS)
 @pytest.mark.parametrize("media", [JSON, CLOUD])
 async def test_a_cloud_event_s_faults_are_named_by_its_own_attributes(
-    http, salon, outside, media, changes, places
+    http, salon, database_owner, media, changes, places
 ):
-    before = await outside.rows(salon.id)
+    before = await database_owner.rows(salon.id)
 
     problem(await post(http, salon, cloud_event(**changes), media), 422, "invalid-input", *places)
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_what_is_sent_as_a_cloud_event_has_to_be_one(http, salon):
@@ -281,45 +283,47 @@ async def test_an_event_is_visible_to_all_readers_once_it_is_answered(http, salo
         return (await uow.relationships.find(1)).relationship.facts.total_appointments
 
     for number in range(1, 26):
-        await tell(http, salon, f"e-{number}")
+        await ingest(http, salon, f"e-{number}")
         assert await database.run(salon.id, seen) == number
 
 
 @pytest.fixture
-async def commits_fail(salon, outside):
+async def commits_fail(salon, database_owner):
     """Makes the database refuse, at commit, every transaction that wrote an event of the company."""
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53300'; END$$"
     )
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON journey_events DEFERRABLE INITIALLY DEFERRED"
         f" FOR EACH ROW WHEN (NEW.company_id = {salon.id}) EXECUTE FUNCTION refuse()"
     )
 
     async def end() -> None:
-        await outside.connection.execute("DROP FUNCTION IF EXISTS refuse() CASCADE")
+        await database_owner.connection.execute("DROP FUNCTION IF EXISTS refuse() CASCADE")
 
     yield end
     await end()
 
 
-async def test_an_event_whose_commit_fails_is_not_answered_as_applied(http, salon, outside, commits_fail):
-    before = await outside.rows(salon.id)
+async def test_an_event_whose_commit_fails_is_not_answered_as_applied(
+    http, salon, database_owner, commits_fail
+):
+    before = await database_owner.rows(salon.id)
 
     refused = await post(http, salon, event("e-1"))
 
     problem(refused, 503, "unavailable")
     assert refused.headers["retry-after"] == "1"
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
     await commits_fail()
-    assert (await tell(http, salon, "e-1"))["status"] == "applied"
+    assert (await ingest(http, salon, "e-1"))["status"] == "applied"
 
 
-async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, outside):
-    before = await outside.rows(salon.id)
-    await tell(http, salon, "e-1")
-    after = await outside.rows(salon.id)
+async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, database_owner):
+    before = await database_owner.rows(salon.id)
+    await ingest(http, salon, "e-1")
+    after = await database_owner.rows(salon.id)
 
     assert {name for name in before if before[name] != after[name]} == {
         "customers",

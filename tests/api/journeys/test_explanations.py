@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, as_kept, journey, look, problem, tell
+from api.calls import API, NOON, fetch, ingest, journey, problem, without_updated_at
 from journey_service.domain.events.parsing import parse_instant
 
 DAYS_91 = "2026-05-31T11:00:00Z"
@@ -20,7 +20,7 @@ PATH = {
 
 
 async def explain(http, tenant, customer_id=1):
-    return await look(http, tenant, f"/customers/{customer_id}/explanation")
+    return await fetch(http, tenant, f"/customers/{customer_id}/explanation")
 
 
 def path_to(payload, to_stage, trigger):
@@ -48,7 +48,7 @@ async def change(http, tenant, method, path, **body):
 
 
 async def test_an_explanation_has_every_field(http, salon):
-    await tell(http, salon, "e-1", total_amount=880)
+    await ingest(http, salon, "e-1", total_amount=880)
 
     payload = await explain(http, salon)
 
@@ -84,13 +84,13 @@ async def test_an_explanation_has_every_field(http, salon):
 
 
 async def test_every_evaluated_condition_is_explained(http, salon):
-    await tell(http, salon, "e-1", total_amount=880)
+    await ingest(http, salon, "e-1", total_amount=880)
 
     details = (await explain(http, salon))["why"]["details"]
 
     [reasons] = [
         one["reasons"]
-        for one in (await look(http, salon, "/customers/1/transitions"))["items"]
+        for one in (await fetch(http, salon, "/customers/1/transitions"))["items"]
         if one["seq"] == 2
     ]
     assert [(one["stage"], one["trigger"]) for one in details] == [
@@ -116,7 +116,7 @@ async def test_every_evaluated_condition_is_explained(http, salon):
 
 
 async def test_a_new_journey_is_explained(http, salon):
-    await tell(http, salon, "e-1", "appointment_booked")
+    await ingest(http, salon, "e-1", "appointment_booked")
 
     payload = await explain(http, salon)
 
@@ -136,7 +136,7 @@ async def test_a_new_journey_is_explained(http, salon):
 
 async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
     for customer_id in (1, 2):
-        await tell(http, salon, f"first-{customer_id}", customer_id=customer_id, total_amount=880)
+        await ingest(http, salon, f"first-{customer_id}", customer_id=customer_id, total_amount=880)
 
     path = path_to(await explain(http, salon), "vip", "lifetime_value")
 
@@ -158,8 +158,8 @@ async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
         "leads_to": "vip",
         "sentence": "EUR 120.00 short of vip",
     }
-    await tell(http, salon, "less", customer_id=1, total_amount=119.99)
-    await tell(http, salon, "enough", customer_id=2, total_amount=120)
+    await ingest(http, salon, "less", customer_id=1, total_amount=119.99)
+    await ingest(http, salon, "enough", customer_id=2, total_amount=120)
     assert (await journey(http, salon, 1))["current_stage"] == "customer"
     assert (await journey(http, salon, 2))["current_stage"] == "vip"
     assert path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"] == "EUR 0.01 short of vip"
@@ -169,7 +169,7 @@ async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
 
 
 async def test_the_missing_number_of_appointments_is_exact(http, salon):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     path = path_to(await explain(http, salon), "regular", "appointment_count")
     assert (path["missing"], path["unit"], path["sentence"]) == (
         2,
@@ -177,25 +177,25 @@ async def test_the_missing_number_of_appointments_is_exact(http, salon):
         "2 appointments short of regular",
     )
 
-    await tell(http, salon, "e-2")
+    await ingest(http, salon, "e-2")
     assert (await journey(http, salon))["current_stage"] == "customer"
     path = path_to(await explain(http, salon), "regular", "appointment_count")
     assert path["sentence"] == "1 appointment short of regular"
 
-    await tell(http, salon, "e-3")
+    await ingest(http, salon, "e-3")
     assert (await journey(http, salon))["current_stage"] == "regular"
 
 
 async def test_the_required_event_moves_the_customer(http, salon):
-    await tell(http, salon, "e-1", "call_received", call_duration=10)
+    await ingest(http, salon, "e-1", "call_received", call_duration=10)
 
     path = path_to(await explain(http, salon), "lead", "call_received")
 
     assert path["sentence"] == "lead requires a call of more than 60 seconds"
     needed = path["needs"]
-    await tell(http, salon, "short", needed["event"], call_duration=needed["call_duration"] - 1)
+    await ingest(http, salon, "short", needed["event"], call_duration=needed["call_duration"] - 1)
     assert (await journey(http, salon))["current_stage"] == "prospect"
-    await tell(http, salon, "long", needed["event"], call_duration=needed["call_duration"])
+    await ingest(http, salon, "long", needed["event"], call_duration=needed["call_duration"])
     assert (await journey(http, salon))["current_stage"] == path["leads_to"] == "lead"
 
 
@@ -203,7 +203,7 @@ async def test_the_required_event_moves_the_customer(http, salon):
 
 
 async def test_the_date_of_the_next_move_is_exact_to_the_second(http, salon, operator):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
 
     payload = await explain(http, salon)
 
@@ -234,10 +234,10 @@ async def test_the_date_of_the_next_move_is_exact_to_the_second(http, salon, ope
 
 
 async def test_an_appointment_prevents_the_move_as_announced(http, salon, operator):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     assert (await explain(http, salon))["upcoming"][0]["unless"] == "appointment_completed"
 
-    await tell(http, salon, "e-2", occurred_at=NOON)
+    await ingest(http, salon, "e-2", occurred_at=NOON)
     await turn(http, salon, operator, DAYS_91)
 
     assert (await journey(http, salon))["current_stage"] == "customer"
@@ -246,21 +246,21 @@ async def test_an_appointment_prevents_the_move_as_announced(http, salon, operat
 
 async def test_days_in_sentences_are_in_the_company_s_time_zone(http, found_tenant):
     tenant = await found_tenant(timezone="Pacific/Auckland", test_clock=parse_instant(NOON, ""))
-    await tell(http, tenant, "e-1")
+    await ingest(http, tenant, "e-1")
 
     first = (await explain(http, tenant))["upcoming"][0]
 
     assert first["at"] == DAYS_91  # which is 23:00 there
     assert first["sentence"].startswith("at_risk on 2026-05-31 ")
-    await tell(http, tenant, "e-2", occurred_at=NOON)
+    await ingest(http, tenant, "e-2", occurred_at=NOON)
     first = (await explain(http, tenant))["upcoming"][0]
     assert first["at"] == "2026-05-31T12:00:00Z"
     assert first["sentence"].startswith("at_risk on 2026-06-01 ")
 
 
-async def test_a_due_move_that_is_not_written_yet_is_explained(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")  # without an evaluation
+async def test_a_due_move_that_is_not_written_yet_is_explained(http, salon, database_owner):
+    await ingest(http, salon, "e-1")
+    await database_owner.set_clock(salon.id, "2026-06-30T12:00:00+00:00")  # without an evaluation
 
     payload = await explain(http, salon)
 
@@ -280,7 +280,7 @@ async def test_a_due_move_that_is_not_written_yet_is_explained(http, salon, outs
 
 
 async def test_a_pin_is_explained_with_the_moves_it_suppresses(http, salon, operator):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     await change(
         http, salon, "POST", "/transitions", to_stage="vip", notes="Knows the owner", performed_by=77
     )
@@ -324,19 +324,19 @@ async def test_a_pin_is_explained_with_the_moves_it_suppresses(http, salon, oper
 # ---- permissions and side effects
 
 
-async def test_an_explanation_changes_nothing(http, salon, outside):
-    await tell(http, salon, "e-1", total_amount=880)
-    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")
-    before, shown = await outside.rows(salon.id), await journey(http, salon)
+async def test_an_explanation_changes_nothing(http, salon, database_owner):
+    await ingest(http, salon, "e-1", total_amount=880)
+    await database_owner.set_clock(salon.id, "2026-06-30T12:00:00+00:00")
+    before, shown = await database_owner.rows(salon.id), await journey(http, salon)
 
     first, again = await explain(http, salon), await explain(http, salon)
 
     assert first == again
-    assert await outside.rows(salon.id) == before
-    assert as_kept(await journey(http, salon)) == as_kept(shown)
+    assert await database_owner.rows(salon.id) == before
+    assert without_updated_at(await journey(http, salon)) == without_updated_at(shown)
     # The comparison notices a change.
-    await tell(http, salon, "e-2", total_amount=1)
-    assert await outside.rows(salon.id) != before
+    await ingest(http, salon, "e-2", total_amount=1)
+    assert await database_owner.rows(salon.id) != before
 
 
 async def test_an_unknown_customer_is_not_found(http, salon):
@@ -346,7 +346,7 @@ async def test_an_unknown_customer_is_not_found(http, salon):
 
 
 async def test_another_company_s_customer_is_not_found(http, salon, found_tenant):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     other = await found_tenant()
 
     answer = await http.get(f"{API}/customers/1/explanation", headers=other.headers)
@@ -358,7 +358,7 @@ async def test_another_company_s_customer_is_not_found(http, salon, found_tenant
 @pytest.mark.parametrize(("scopes", "status"), [(("customers:read",), 200), (("events:write",), 403)])
 async def test_the_scope_customers_read_is_required(http, found_tenant, scopes, status):
     tenant = await found_tenant(scopes=("events:write", *scopes))
-    await tell(http, tenant, "e-1")
+    await ingest(http, tenant, "e-1")
 
     answer = await http.get(f"{API}/customers/1/explanation", headers=tenant.headers)
 

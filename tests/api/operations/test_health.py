@@ -183,12 +183,12 @@ async def test_without_the_database_readiness_fails_in_time(settings, salon, ope
 
 
 @pytest.fixture
-async def empty_database(settings, outside):
+async def empty_database(settings, database_owner):
     """The URL of an empty database next to the service's own."""
-    await outside.connection.execute("CREATE DATABASE empty_one")
+    await database_owner.connection.execute("CREATE DATABASE empty_one")
     url = settings.database_url.get_secret_value()
     yield urlunsplit(urlsplit(url)._replace(path="/empty_one"))
-    await outside.connection.execute("DROP DATABASE empty_one")
+    await database_owner.connection.execute("DROP DATABASE empty_one")
 
 
 async def test_a_database_of_another_version_s_schema_is_not_ready(settings, empty_database):
@@ -258,12 +258,12 @@ async def test_a_database_that_accepts_connections_and_does_not_answer_is_given_
     problem(told, 503, "unavailable")
 
 
-async def test_a_caller_who_finds_every_connection_busy_gets_retry_after(settings, salon, outside):
+async def test_a_caller_who_finds_every_connection_busy_gets_retry_after(settings, salon, database_owner):
     evaluate = ("POST", f"{API}/customers/1/evaluate", None)
     async with serving(settings, pool_size=1, pool_timeout=0.2) as client:
-        async with asyncio.timeout(BOUND_SECONDS), outside.connection.transaction():
+        async with asyncio.timeout(BOUND_SECONDS), database_owner.connection.transaction():
             await client.post(f"{API}/events", headers=salon.headers, json=event("e-1"))
-            await outside.connection.execute(
+            await database_owner.connection.execute(
                 "SELECT 1 FROM customer_relationships WHERE company_id = $1 FOR UPDATE", salon.id
             )
             await asyncio.gather(*(unavailable(client, salon.headers, evaluate) for _ in range(5)))

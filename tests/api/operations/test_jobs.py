@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api.calls import API, JSON, NOON, event, every_page, journey, look, problem, tell
+from api.calls import API, JSON, NOON, event, every_page, fetch, ingest, journey, problem
 from journey_service.api.operations.schemas.jobs import JOB_KINDS
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.job_registry import JOB_HANDLERS
@@ -36,14 +36,14 @@ async def _clock(http, tenant, **body):
 async def _ended(http, tenant, job_id):
     """A job, once it has ended; the worker that does it is the one of the fixture."""
     while True:
-        job = await look(http, tenant, f"/admin/jobs/{job_id}")
+        job = await fetch(http, tenant, f"/admin/jobs/{job_id}")
         if job["status"] in ("done", "failed"):
             return job
         await asyncio.sleep(0.01)
 
 
 async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due(http, salon):
-    await tell(http, salon, "visit", customer_id=7)
+    await ingest(http, salon, "visit", customer_id=7)
 
     moved = await _clock(http, salon, advance_to="2027-03-01T12:00:00Z")
 
@@ -51,20 +51,20 @@ async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due
     told = moved.json()
     assert told["test_clock"] == told["now"] == "2027-03-01T12:00:00Z"
     assert (told["status"], told["nightly_runs"], told["transitions"]) == ("done", 365, 2)
-    found = await look(http, salon, "/customers/7/transitions")
+    found = await fetch(http, salon, "/customers/7/transitions")
     assert [(move["to_stage"], move["transitioned_at"]) for move in found["items"]][:2] == [
         ("churned", DAYS_181),
         ("at_risk", DAYS_91),
     ]
     assert {move["trigger_event"] for move in found["items"][:2]} == {"days_since_last_appointment"}
     assert (await journey(http, salon, 7))["current_stage"] == "churned"
-    job = await look(http, salon, f"/admin/jobs/{told['job_id']}")
+    job = await fetch(http, salon, f"/admin/jobs/{told['job_id']}")
     assert (job["kind"], job["status"], job["done"], job["total"]) == ("advance_clock", "done", 1, 1)
     assert job["actor"].startswith("key:")
 
 
 async def test_just_before_the_instant_nothing_moves_and_at_it_the_customer_does(http, salon):
-    await tell(http, salon, "visit")
+    await ingest(http, salon, "visit")
 
     await _clock(http, salon, advance_to="2026-05-31T10:59:59.999999Z")
     assert (await journey(http, salon))["current_stage"] == "customer"
@@ -74,11 +74,11 @@ async def test_just_before_the_instant_nothing_moves_and_at_it_the_customer_does
 
 
 async def test_lists_show_scores_as_of_the_last_night_on_the_way(http, salon):
-    await tell(http, salon, "visit")
+    await ingest(http, salon, "visit")
 
     await _clock(http, salon, advance_to="2026-04-15T12:00:00Z")
 
-    [item] = (await look(http, salon, "/customers"))["items"]
+    [item] = (await fetch(http, salon, "/customers"))["items"]
     assert item["journey"]["scored_at"] == "2026-04-15T02:00:00Z"
     # 44 whole days at that night: 0.3 x 1/3 + 0.3 x (1 - 44/180) + 0.2 x 2/3
     assert item["journey"]["engagement_score"] == pytest.approx(0.46)
@@ -125,7 +125,7 @@ async def test_real_time_is_nobodys_to_move(http, found_tenant):
 
 
 async def test_a_released_company_lives_in_real_time_and_what_lies_between_has_been_done(http, salon):
-    await tell(http, salon, "visit")
+    await ingest(http, salon, "visit")
 
     released = await _clock(http, salon, release=True)
 
@@ -176,37 +176,37 @@ async def test_all_customers_are_rescored_by_a_job_with_progress(http, salon):
     assert job["counts"] == {"decided": 0, "moved": 0, "scored": 30, "changed": 0}
 
 
-async def test_rescoring_all_evaluates_due_customers_and_writes_changed_scores(http, salon, outside):
-    await tell(http, salon, "visit")
-    await outside.turn_clock(salon.id, "2026-06-10T12:00:00+00:00")  # no read since
+async def test_rescoring_all_evaluates_due_customers_and_writes_changed_scores(http, salon, database_owner):
+    await ingest(http, salon, "visit")
+    await database_owner.set_clock(salon.id, "2026-06-10T12:00:00+00:00")  # no read since
 
     accepted = await _post(http, salon.headers, "/admin/rescore")
 
     job = await _ended(http, salon, accepted.json()["job_id"])
     assert (job["counts"]["moved"], job["counts"]["changed"]) == (1, 1)
-    [item] = (await look(http, salon, "/customers"))["items"]
+    [item] = (await fetch(http, salon, "/customers"))["items"]
     assert (item["journey"]["current_stage"], item["journey"]["risk_score"]) == ("at_risk", 0.8)
     assert item["journey"]["scored_at"] == "2026-06-10T12:00:00Z"
 
 
-async def test_some_customers_or_one_are_scored_and_the_others_left(http, salon, outside):
+async def test_some_customers_or_one_are_scored_and_the_others_left(http, salon, database_owner):
     for customer_id in (1, 2, 3):
-        await tell(http, salon, f"visit {customer_id}", customer_id=customer_id)
-    await outside.turn_clock(salon.id, "2026-05-10T12:00:00+00:00")
+        await ingest(http, salon, f"visit {customer_id}", customer_id=customer_id)
+    await database_owner.set_clock(salon.id, "2026-05-10T12:00:00+00:00")
 
     for named in ([2], [1, 2]):
         accepted = await _post(http, salon.headers, "/admin/rescore", {"customer_ids": named})
         job = await _ended(http, salon, accepted.json()["job_id"])
         assert (job["done"], job["total"], job["counts"]["scored"]) == (len(named), len(named), len(named))
 
-    items = (await look(http, salon, "/customers"))["items"]
+    items = (await fetch(http, salon, "/customers"))["items"]
     scored = {item["customer_id"]: item["journey"]["scored_at"] for item in items}
     assert scored == {1: "2026-05-10T12:00:00Z", 2: "2026-05-10T12:00:00Z", 3: NOON}
 
 
 @pytest.mark.parametrize("path", ["/admin/rescore", "/admin/evaluate-transitions"])
 async def test_unknown_customers_are_reported_and_nothing_starts(http, salon, path):
-    await tell(http, salon, "visit")
+    await ingest(http, salon, "visit")
 
     problem(await _post(http, salon.headers, path, {"customer_ids": [404]}), 404, "customer-not-found")
     several = await _post(http, salon.headers, path, {"customer_ids": [404, 1, 405]})
@@ -214,27 +214,27 @@ async def test_unknown_customers_are_reported_and_nothing_starts(http, salon, pa
     for bad, place in (([], "/customer_ids"), ([-1], "/customer_ids/0"), ([1, "1"], "/customer_ids/1")):
         problem(await _post(http, salon.headers, path, {"customer_ids": bad}), 422, "invalid-input", place)
     problem(await _post(http, salon.headers, path, {"everybody": True}), 422, "invalid-input", "/everybody")
-    assert (await look(http, salon, "/admin/jobs"))["items"] == []
+    assert (await fetch(http, salon, "/admin/jobs"))["items"] == []
 
 
-async def test_all_customers_are_evaluated_by_a_job(http, salon, outside):
+async def test_all_customers_are_evaluated_by_a_job(http, salon, database_owner):
     for customer_id in range(5):
-        await tell(http, salon, f"visit {customer_id}", customer_id=customer_id)
-    await outside.turn_clock(salon.id, "2026-09-10T12:00:00+00:00")
+        await ingest(http, salon, f"visit {customer_id}", customer_id=customer_id)
+    await database_owner.set_clock(salon.id, "2026-09-10T12:00:00+00:00")
 
     accepted = await _post(http, salon.headers, "/admin/evaluate-transitions")
 
     job = await _ended(http, salon, accepted.json()["job_id"])
     assert (job["kind"], job["status"], job["done"], job["total"]) == ("evaluate_transitions", "done", 5, 5)
     assert job["counts"] == {"evaluated": 5, "moved": 10, "suppressed": 0}
-    found = await look(http, salon, "/customers/3/transitions")
+    found = await fetch(http, salon, "/customers/3/transitions")
     assert [move["transitioned_at"] for move in found["items"][:2]] == [DAYS_181, DAYS_91]
 
 
-async def test_only_those_named_are_evaluated(http, salon, outside):
+async def test_only_those_named_are_evaluated(http, salon, database_owner):
     for customer_id in (1, 2):
-        await tell(http, salon, f"visit {customer_id}", customer_id=customer_id)
-    await outside.turn_clock(salon.id, "2026-06-10T12:00:00+00:00")
+        await ingest(http, salon, f"visit {customer_id}", customer_id=customer_id)
+    await database_owner.set_clock(salon.id, "2026-06-10T12:00:00+00:00")
 
     body = {"customer_ids": [2]}
     accepted = await _post(http, salon.headers, "/admin/evaluate-transitions", body)
@@ -281,13 +281,13 @@ async def test_a_body_that_is_no_json_starts_nothing(http, salon):
     headers = {**salon.headers, "content-type": JSON}
     for path in ("/admin/rescore", "/admin/evaluate-transitions", f"/admin/companies/{salon.id}/clock"):
         problem(await http.post(f"{API}{path}", headers=headers, content=b"{"), 422, "malformed")
-    assert (await look(http, salon, "/admin/jobs"))["items"] == []
+    assert (await fetch(http, salon, "/admin/jobs"))["items"] == []
 
 
 async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zone(http, found_tenant):
     tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
 
-    told = await look(http, tenant, "/admin/schedule")
+    told = await fetch(http, tenant, "/admin/schedule")
     assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
         "2026-03-02T01:00:00Z",
         "2026-03-02T02:00:00+01:00",
@@ -299,7 +299,7 @@ async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zon
 
     await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")
 
-    told = await look(http, tenant, "/admin/schedule")
+    told = await fetch(http, tenant, "/admin/schedule")
     # The clocks are put forward that night: there is no two o'clock, and three comes instead.
     assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
         "2026-03-29T01:00:00Z",
@@ -313,7 +313,7 @@ async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zon
 
 
 async def test_health_names_every_check_and_no_company(http, salon):
-    told = await look(http, salon, "/admin/health")
+    told = await fetch(http, salon, "/admin/health")
 
     checks = {check["name"]: check for check in told["checks"]}
     assert checks.keys() >= {

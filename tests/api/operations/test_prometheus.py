@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.calls import look, tell
+from api.calls import fetch, ingest
 from journey_service.api.middleware.telemetry import Telemetry
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.logs import JsonFormatter, OnceOnly, bound_to
@@ -65,12 +65,12 @@ async def test_queues_their_ages_and_the_pool_are_exported(http):
         assert told[f"journey_{name}", ()] >= 0
 
 
-async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, outside, database):
+async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, database_owner, database):
     for customer in (1, 2, 3):
-        await tell(http, salon, f"e-{customer}", customer_id=customer)
-    await outside.turn_clock(salon.id, "2026-06-01T12:00:00+00:00")
+        await ingest(http, salon, f"e-{customer}", customer_id=customer)
+    await database_owner.set_clock(salon.id, "2026-06-01T12:00:00+00:00")
     await http.post("/api/v1/customers/1/evaluate", headers=salon.headers)
-    await outside.connection.execute(
+    await database_owner.connection.execute(
         "UPDATE journey_actions SET state = CASE relationship_id % 3 WHEN 0 THEN 'dead' ELSE 'done' END,"
         " ready_at = NULL, planned_at = $2::timestamptz, finished_at = $2::timestamptz WHERE company_id = $1",
         salon.id,
@@ -80,17 +80,17 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
     found = await database.run(salon.id, compute_company_metrics)
 
     shown = {one.key: one for one in found.stages}
-    for item in (await look(http, salon, "/analytics/distribution"))["items"]:
+    for item in (await fetch(http, salon, "/analytics/distribution"))["items"]:
         assert shown[item["stage_key"]].customers == item["customers"]
-    for item in (await look(http, salon, "/analytics/time-in-stage"))["items"]:
+    for item in (await fetch(http, salon, "/analytics/time-in-stage"))["items"]:
         days = shown[item["stage_key"]].mean_days
         assert (None if days is None else float(days)) == item["avg_days"]
-    for item in (await look(http, salon, "/analytics/conversion-rates"))["items"]:
+    for item in (await fetch(http, salon, "/analytics/conversion-rates"))["items"]:
         ratio = shown[item["stage_key"]].conversion
         assert (None if ratio is None else round(ratio * 100, 1)) == item["conversion_rate"]
-    risks = (await look(http, salon, "/analytics/risk-distribution"))["items"]
+    risks = (await fetch(http, salon, "/analytics/risk-distribution"))["items"]
     assert dict(found.bands) == {item["band"]: item["customers"] for item in risks}
-    success = (await look(http, salon, "/analytics/automation"))["success_rate"]
+    success = (await fetch(http, salon, "/analytics/automation"))["success_rate"]
     assert round(found.succeeded * 100, 1) == success
 
 

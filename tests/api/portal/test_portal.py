@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, event, journey, look, problem, tell
+from api.calls import API, NOON, event, fetch, ingest, journey, problem
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 JOURNEY = {
@@ -24,13 +24,13 @@ async def portal(http, tenant, customer_id=1):
 
 
 async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
-    await tell(http, salon, "e-1", total_amount=49.9)
+    await ingest(http, salon, "e-1", total_amount=49.9)
     moved = await http.post(
         f"{API}/customers/1/transitions",
         headers={**salon.headers, "If-Match": '"2"'},
         json={"to_stage": "vip", "notes": "Knows the owner", "performed_by": 77},
     )
-    ids = [one["id"] for one in (await look(http, salon, "/customers/1/transitions"))["items"]]
+    ids = [one["id"] for one in (await fetch(http, salon, "/customers/1/transitions"))["items"]]
 
     told = await portal(http, salon)
 
@@ -78,7 +78,7 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
 
 
 async def test_a_timeline_of_nothing_but_its_opening_is_empty(http, salon):
-    await tell(http, salon, "e-1", "appointment_booked")
+    await ingest(http, salon, "e-1", "appointment_booked")
 
     told = await portal(http, salon)
 
@@ -86,10 +86,10 @@ async def test_a_timeline_of_nothing_but_its_opening_is_empty(http, salon):
     assert (told["journey"]["stage_name"], told["journey"]["created_at"]) == ("Prospect", NOON)
 
 
-async def test_the_portal_shows_what_the_journey_contains(http, salon, outside):
-    await tell(http, salon, "e-1", occurred_at="2026-01-05T09:00:00Z", total_amount=10)
-    await tell(http, salon, "e-2", "appointment_missed", occurred_at="2026-02-05T09:00:00Z")
-    await outside.turn_clock(salon.id, "2026-03-20T09:00:00+00:00")
+async def test_the_portal_shows_what_the_journey_contains(http, salon, database_owner):
+    await ingest(http, salon, "e-1", occurred_at="2026-01-05T09:00:00Z", total_amount=10)
+    await ingest(http, salon, "e-2", "appointment_missed", occurred_at="2026-02-05T09:00:00Z")
+    await database_owner.set_clock(salon.id, "2026-03-20T09:00:00+00:00")
 
     told, shown = (await portal(http, salon))["journey"], await journey(http, salon)
 
@@ -99,7 +99,7 @@ async def test_the_portal_shows_what_the_journey_contains(http, salon, outside):
 
 
 async def test_a_long_history_is_listed_newest_first_and_whole(http, salon):
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     for version in range(2, 30):
         answer = await http.post(
             f"{API}/customers/1/transitions",
@@ -122,7 +122,7 @@ async def test_a_stage_without_colour_or_icon_is_shown_without(http, found_tenan
         {"key": "old", "name": "Alt", "order": 2, "auto_rules": {"trigger": "appointment_completed"}},
     ]
     tenant = await found_tenant(stages=stages)
-    await tell(http, tenant, "e-1")
+    await ingest(http, tenant, "e-1")
 
     told = await portal(http, tenant)
 
@@ -172,9 +172,9 @@ async def manual_action(http, tenant, customer_id, to_stage):
 
 
 async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
-    await tell(http, salon, "e-1", customer_id=1, total_amount=100)
-    await tell(http, salon, "e-2", customer_id=2, total_amount=50)
-    await tell(http, salon, "b-3", "appointment_booked", customer_id=3)
+    await ingest(http, salon, "e-1", customer_id=1, total_amount=100)
+    await ingest(http, salon, "e-2", customer_id=2, total_amount=50)
+    await ingest(http, salon, "b-3", "appointment_booked", customer_id=3)
     await manual_action(http, salon, 1, "vip")
     await manual_action(http, salon, 2, "at_risk")
     await manual_action(http, salon, 2, "customer")
@@ -230,9 +230,9 @@ async def test_a_dashboard_without_customers_has_zeros_and_empty_lists(http, sal
     assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
 
 
-async def test_a_period_rules_funnel_flows_and_times_but_not_what_is_counted_now(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-03-20T12:00:00+00:00")
+async def test_a_period_rules_funnel_flows_and_times_but_not_what_is_counted_now(http, salon, database_owner):
+    await ingest(http, salon, "e-1")
+    await database_owner.set_clock(salon.id, "2026-03-20T12:00:00+00:00")
 
     week, month = [await dashboard(http, salon, **params) for params in ({"period": "week"}, {})]
 
@@ -242,13 +242,13 @@ async def test_a_period_rules_funnel_flows_and_times_but_not_what_is_counted_now
     assert [one["stage_times"][2]["open_count"] for one in (week, month)] == [1, 1]
 
 
-async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, salon, outside):
+async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, salon, database_owner):
     profile = {"name": "Ada", "email": "ada@example.org"}
     await http.put(f"{API}/customers/1", headers=salon.headers, json=profile)
-    await tell(http, salon, "e-1", total_amount=49.9)
-    await tell(http, salon, "e-2", customer_id=2)
+    await ingest(http, salon, "e-1", total_amount=49.9)
+    await ingest(http, salon, "e-2", customer_id=2)
     await manual_action(http, salon, 2, "at_risk")
-    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+    await database_owner.set_clock(salon.id, "2026-06-09T12:00:00+00:00")
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
 
     told = await at_risk(http, salon, company_id=salon.id)
@@ -276,9 +276,9 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
     assert (told["items"][1]["id"], told["items"][1]["name"]) == (2, None)
 
 
-async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon, outside):
-    await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon, database_owner):
+    await ingest(http, salon, "e-1")
+    await database_owner.set_clock(salon.id, "2026-06-09T12:00:00+00:00")
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
     assert (await at_risk(http, salon))["total"] == 1
 
@@ -288,10 +288,10 @@ async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon
 
 
 @pytest.mark.parametrize("sort", ["risk_score", "days_inactive", "lifetime_value"])
-async def test_the_risk_dashboard_is_sorted_and_paged(http, salon, outside, sort):
+async def test_the_risk_dashboard_is_sorted_and_paged(http, salon, database_owner, sort):
     for customer, day, amount in ((1, "02-10", 30), (2, "01-10", 10), (3, "02-20", 20)):
         at = f"2026-{day}T09:00:00Z"
-        await tell(http, salon, f"e-{customer}", customer_id=customer, occurred_at=at, total_amount=amount)
+        await ingest(http, salon, f"e-{customer}", customer_id=customer, occurred_at=at, total_amount=amount)
         await manual_action(http, salon, customer, "at_risk")
 
     found = {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, NOON, event, every_page, journey, look, problem, tell
+from api.calls import API, NOON, event, every_page, fetch, ingest, journey, problem
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.stages import backtests, previews, stage_maps
@@ -28,7 +28,7 @@ async def ask(http, tenant, method, path, **more):
 async def regular(http, salon):
     """Customer 1 has spent 120.00 in three visits."""
     for number in range(3):
-        await tell(http, salon, f"v-{number}", total_amount=40)
+        await ingest(http, salon, f"v-{number}", total_amount=40)
     return salon
 
 
@@ -53,14 +53,14 @@ async def test_the_map_is_returned_with_its_version_author_and_findings(http, sa
 
 
 async def test_a_map_can_be_sent_back_as_it_was_returned(http, salon):
-    payload = await look(http, salon, "/stages")
+    payload = await fetch(http, salon, "/stages")
 
     answer = await put(http, salon, {"version": payload["version"], "stages": payload["stages"]})
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["etag"] == '"2"'
     assert answer.json()["stages"] == payload["stages"]
-    assert (await look(http, salon, "/stage-versions/2/diff"))["changed"] == []
+    assert (await fetch(http, salon, "/stage-versions/2/diff"))["changed"] == []
 
 
 async def test_a_new_map_moves_no_customer_by_default(http, regular):
@@ -70,7 +70,7 @@ async def test_a_new_map_moves_no_customer_by_default(http, regular):
     assert answer.json()["activation"] == "future_only"
     assert answer.json()["job"] is None
     assert (await journey(http, regular))["current_stage"] == "regular"
-    await tell(http, regular, "call", "call_received")
+    await ingest(http, regular, "call", "call_received")
     assert (await journey(http, regular))["current_stage"] == "vip"
 
 
@@ -88,7 +88,7 @@ async def test_a_new_map_moves_customers_if_the_activation_requests_it(http, reg
     assert payload["activated_at"] == NOON
     assert (payload["job"]["kind"], payload["job"]["status"]) == ("adopt_stage_map", "done")
     assert payload["job"]["counts"]["moved"] == 1
-    [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
+    [move, *_] = (await fetch(http, regular, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["map_version"], move["trigger_type"]) == ("vip", 2, "automatic")
     assert move["is_silent"] is (activation == "current_silent")
 
@@ -102,8 +102,8 @@ async def test_a_map_for_many_customers_is_in_force_at_once_and_the_worker_migra
 
     assert answer.status_code == 202
     job_id = answer.json()["job"]["id"]
-    assert (await look(http, regular, "/stages"))["version"] == 2
-    while (await look(http, regular, f"/admin/jobs/{job_id}"))["status"] != "done":
+    assert (await fetch(http, regular, "/stages"))["version"] == 2
+    while (await fetch(http, regular, f"/admin/jobs/{job_id}"))["status"] != "done":
         pass
     assert (await journey(http, regular))["current_stage"] == "vip"
 
@@ -121,8 +121,8 @@ async def test_a_replacement_requires_the_version_it_is_based_on(http, salon):
     problem(await put(http, salon, body, **SEEN), 412, "stale-map")
 
 
-async def test_every_error_of_a_draft_has_a_pointer_and_nothing_changes(http, salon, outside):
-    before = await outside.rows(salon.id)
+async def test_every_error_of_a_draft_has_a_pointer_and_nothing_changes(http, salon, database_owner):
+    before = await database_owner.rows(salon.id)
     drafts = {
         ("/stages/4/auto_rules/conditions/value",): stages(
             vip={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "a lot"}}}
@@ -141,7 +141,7 @@ async def test_every_error_of_a_draft_has_a_pointer_and_nothing_changes(http, sa
         "/remap/lead",
     )
 
-    assert await outside.rows(salon.id) == before
+    assert await database_owner.rows(salon.id) == before
 
 
 async def test_errors_of_the_linter_refuse_a_map_with_pointer_and_reason(http, salon):
@@ -162,7 +162,7 @@ async def test_a_draft_is_linted_without_being_stored(http, salon):
     assert payload["is_sound"] is False
     found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in payload["findings"]}
     assert {("error", "unreachable_stage", "/stages/6"), ("warning", "by_hand_only", "/stages/4")} <= found
-    assert (await look(http, salon, "/stages"))["version"] == 1
+    assert (await fetch(http, salon, "/stages"))["version"] == 1
     sound = await ask(http, salon, "POST", "/stages/lint", json={"stages": stages()})
     assert sound.json()["is_sound"] is True
 
@@ -171,14 +171,14 @@ async def test_warnings_are_stored_with_the_version(http, salon):
     payload = (await put(http, salon, {"stages": stages(vip={"auto_rules": None})}, **SEEN)).json()
 
     assert [finding["code"] for finding in payload["findings"]] == ["by_hand_only"]
-    assert (await look(http, salon, "/stages"))["findings"] == payload["findings"]
+    assert (await fetch(http, salon, "/stages"))["findings"] == payload["findings"]
 
 
 # ---- one stage
 
 
 async def test_one_stage_is_returned(http, salon):
-    payload = await look(http, salon, "/stages/vip")
+    payload = await fetch(http, salon, "/stages/vip")
 
     assert (payload["key"], payload["name"], payload["is_active"]) == ("vip", "VIP Customer", True)
     problem(await ask(http, salon, "GET", "/stages/unknown"), 404, "stage-not-found")
@@ -198,7 +198,7 @@ async def test_one_stage_is_updated_and_the_others_stay(http, regular):
     assert payload["version"] == 2
     shown = await journey(http, regular)
     assert (shown["current_stage"], shown["stage_name"]) == ("vip", "Gold")
-    diff = await look(http, regular, "/stage-versions/2/diff")
+    diff = await fetch(http, regular, "/stage-versions/2/diff")
     assert [(change["stage"], change["field"]) for change in diff["changed"]] == [
         ("vip", "name"),
         ("vip", "auto_rules"),
@@ -249,14 +249,14 @@ async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regul
 
     assert answer.status_code == 200, answer.text
     assert (await journey(http, regular))["current_stage"] == "customer"
-    [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
+    [move, *_] = (await fetch(http, regular, "/customers/1/transitions"))["items"]
     assert (move["trigger_type"], move["trigger_event"], move["is_silent"]) == (
         "system",
         "stage_archived",
         True,
     )
     assert move["reasons"] == []
-    shown = await look(http, regular, "/stages/regular")
+    shown = await fetch(http, regular, "/stages/regular")
     assert (shown["is_active"], shown["remapped_to"]) == (False, "customer")
 
 
@@ -271,7 +271,7 @@ async def test_an_archived_stage_cannot_be_changed_and_its_key_cannot_be_reused(
         http, salon, "POST", "/customers/1/transitions", json={"to_stage": "regular"}, headers=SEEN
     )
     problem(moved, 404, "customer-not-found")
-    await tell(http, salon, "e-1")
+    await ingest(http, salon, "e-1")
     moved = await ask(
         http,
         salon,
@@ -300,21 +300,21 @@ async def test_an_earlier_version_is_returned_and_compared_with_others(http, sal
     for body in ({"name": "Gold"}, {"color": "#ABCDEF"}):
         assert (await ask(http, salon, "PATCH", "/stages/vip", json=body)).status_code == 200
 
-    first = await look(http, salon, "/stage-versions/1")
+    first = await fetch(http, salon, "/stage-versions/1")
     assert first["is_current"] is False
     assert {stage["key"]: stage["name"] for stage in first["stages"]}["vip"] == "VIP Customer"
-    whole = await look(http, salon, "/stage-versions/3/diff", since=1)
+    whole = await fetch(http, salon, "/stage-versions/3/diff", since=1)
     assert (whole["since"], whole["version"]) == (1, 3)
     assert {change["field"]: change["after"] for change in whole["changed"]} == {
         "name": "Gold",
         "color": "#ABCDEF",
     }
-    back = await look(http, salon, "/stage-versions/1/diff", since=3)
+    back = await fetch(http, salon, "/stage-versions/1/diff", since=3)
     assert {change["field"]: change["after"] for change in back["changed"]} == {
         "name": "VIP Customer",
         "color": "#8B5CF6",
     }
-    assert (await look(http, salon, "/stage-versions/1/diff"))["changed"] == []
+    assert (await fetch(http, salon, "/stage-versions/1/diff"))["changed"] == []
     problem(await ask(http, salon, "GET", "/stage-versions/9"), 404, "map-version-not-found")
     problem(await ask(http, salon, "GET", "/stage-versions/1/diff?since=9"), 404, "map-version-not-found")
 
@@ -355,8 +355,8 @@ async def test_a_preview_counts_moves_and_moves_no_customer(http, regular):
     assert result["messages"]["email"] == {"sent": 1, "no_consent": 0, "no_address": 0, "capped": 0}
     assert [change["field"] for change in result["diff"]["changed"]] == ["auto_rules"]
     assert (await journey(http, regular))["current_stage"] == "regular"
-    assert (await look(http, regular, "/stages"))["version"] == 1
-    assert await look(http, regular, f"/stage-previews/{payload['job_id']}") == payload
+    assert (await fetch(http, regular, "/stages"))["version"] == 1
+    assert await fetch(http, regular, f"/stage-previews/{payload['job_id']}") == payload
 
 
 async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular, monkeypatch):
@@ -368,10 +368,10 @@ async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular
     assert answer.status_code == 202
     assert answer.json()["result"] is None
     job_id = answer.json()["job_id"]
-    while (payload := await look(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
+    while (payload := await fetch(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
         assert payload["result"] is None
     assert payload["result"]["moved"] == 1
-    shown = await look(http, regular, f"/admin/jobs/{job_id}")
+    shown = await fetch(http, regular, f"/admin/jobs/{job_id}")
     assert (shown["kind"], shown["done"], shown["total"]) == ("preview_stage_map", 1, 1)
 
 
@@ -404,10 +404,10 @@ async def test_another_company_s_preview_and_any_other_job_are_not_found(http, r
 async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, operator):
     # No appointment after 1 February; customer 1 comes back after 70 days, customer 2 never does.
     for customer in (1, 2):
-        await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
+        await ingest(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
     clock = f"{API}/admin/companies/{salon.id}/clock"
     await http.post(clock, headers=operator, json={"advance_to": "2026-04-12T12:00:00Z"})
-    await tell(http, salon, "back", customer_id=1, occurred_at="2026-04-12T09:00:00Z")
+    await ingest(http, salon, "back", customer_id=1, occurred_at="2026-04-12T09:00:00Z")
     await http.post(clock, headers=operator, json={"advance_to": "2026-12-01T00:00:00Z"})
     earlier = {"trigger": "days_since_last_appointment", "conditions": {"days": ">60"}}
     body = {
@@ -438,7 +438,7 @@ async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, 
         ("customer", "2026-02-01T09:00:00Z"),
         ("at_risk", "2026-04-03T09:00:00Z"),
     ]
-    assert await look(http, salon, f"/stage-backtests/{payload['job_id']}") == payload
+    assert await fetch(http, salon, f"/stage-backtests/{payload['job_id']}") == payload
 
 
 async def test_every_error_of_a_back_test_has_a_pointer(http, salon):
@@ -465,7 +465,7 @@ async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch
 
     assert answer.status_code == 202
     job_id = answer.json()["job_id"]
-    while (payload := await look(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
+    while (payload := await fetch(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
         assert payload["result"] is None
     assert payload["result"]["named"] == []
     problem(await ask(http, regular, "GET", f"/stage-previews/{job_id}"), 404, "job-not-found")
@@ -475,14 +475,14 @@ async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch
 
 
 async def test_a_journey_is_returned_as_of_any_past_time(http, salon, operator):
-    await tell(http, salon, "v-1", occurred_at="2026-02-01T09:00:00Z", total_amount=40)
+    await ingest(http, salon, "v-1", occurred_at="2026-02-01T09:00:00Z", total_amount=40)
     clock = f"{API}/admin/companies/{salon.id}/clock"
     answer = await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
     assert answer.status_code == 200
-    await tell(http, salon, "v-2", occurred_at="2026-06-09T09:00:00Z", total_amount=60)
+    await ingest(http, salon, "v-2", occurred_at="2026-06-09T09:00:00Z", total_amount=60)
 
     async def at(instant):
-        return await look(http, salon, "/customers/1/journey", as_of=instant)
+        return await fetch(http, salon, "/customers/1/journey", as_of=instant)
 
     then = await at("2026-03-20T00:00:00Z")
     assert (then["current_stage"], then["version"], then["total_appointments"]) == ("customer", 2, 1)
@@ -504,7 +504,7 @@ async def test_a_journey_is_returned_as_of_any_past_time(http, salon, operator):
 
 
 async def test_a_time_before_the_journey_or_in_the_future_is_refused(http, salon):
-    await tell(http, salon, "v-1")
+    await ingest(http, salon, "v-1")
 
     before = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T11:59:59Z")
     problem(before, 404, "no-journey-yet")
@@ -517,28 +517,28 @@ async def test_a_time_before_the_journey_or_in_the_future_is_refused(http, salon
 
 
 async def test_past_stages_have_the_names_of_that_time(http, salon, operator):
-    await tell(http, salon, "v-1")
+    await ingest(http, salon, "v-1")
     clock = f"{API}/admin/companies/{salon.id}/clock"
     await http.post(clock, headers=operator, json={"advance_to": "2026-03-02T12:00:00Z"})
     await ask(http, salon, "PATCH", "/stages/customer", json={"name": "Guest"})
 
     assert (await journey(http, salon))["stage_name"] == "Guest"
-    then = await look(http, salon, "/customers/1/journey", as_of=NOON)
+    then = await fetch(http, salon, "/customers/1/journey", as_of=NOON)
     assert (then["stage_name"], then["map_version"]) == ("Customer", 1)
-    names = await look(http, salon, "/analytics/distribution", as_of=NOON)
+    names = await fetch(http, salon, "/analytics/distribution", as_of=NOON)
     assert "Guest" not in [item["stage_name"] for item in names["items"]]
 
 
 async def test_the_distribution_counts_every_stage_now_and_at_any_past_time(http, salon, operator):
     for customer in range(1, 4):
-        await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
-    await tell(http, salon, "call", "call_received", customer_id=9)
+        await ingest(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
+    await ingest(http, salon, "call", "call_received", customer_id=9)
     clock = f"{API}/admin/companies/{salon.id}/clock"
     await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
-    await tell(http, salon, "back", customer_id=1, occurred_at="2026-06-10T09:00:00Z")
+    await ingest(http, salon, "back", customer_id=1, occurred_at="2026-06-10T09:00:00Z")
 
     async def count_by_stage(**params):
-        payload = await look(http, salon, "/analytics/distribution", **params)
+        payload = await fetch(http, salon, "/analytics/distribution", **params)
         assert [item["stage_key"] for item in payload["items"]] == [form["key"] for form in DEFAULT_STAGES]
         assert payload["total"] == sum(item["customers"] for item in payload["items"])
         return payload["as_of"], {
@@ -562,19 +562,19 @@ async def test_the_distribution_counts_every_stage_now_and_at_any_past_time(http
 
 
 async def test_an_archived_stage_is_counted_while_customers_were_in_it(http, salon, operator):
-    await tell(http, salon, "v-1")
+    await ingest(http, salon, "v-1")
     clock = f"{API}/admin/companies/{salon.id}/clock"
     await http.post(clock, headers=operator, json={"advance_to": "2026-03-02T12:00:00Z"})
     answer = await ask(http, salon, "DELETE", "/stages/customer?remap_to=lead")
     assert answer.status_code == 200
 
-    now = await look(http, salon, "/analytics/distribution")
+    now = await fetch(http, salon, "/analytics/distribution")
     assert [(item["stage_key"], item["customers"]) for item in now["items"]][:2] == [
         ("prospect", 0),
         ("lead", 1),
     ]
     assert "customer" not in [item["stage_key"] for item in now["items"]]
-    then = await look(http, salon, "/analytics/distribution", as_of=NOON)
+    then = await fetch(http, salon, "/analytics/distribution", as_of=NOON)
     assert {item["stage_key"]: item["customers"] for item in then["items"]}["customer"] == 1
 
 
@@ -588,13 +588,13 @@ async def test_customers_whose_moves_predate_the_version_of_their_stage_are_coun
         f"{API}/imports", headers={**salon.headers, "content-type": "text/csv"}, content=history.encode()
     )
     import_id = answer.json()["id"]
-    while (await look(http, salon, f"/imports/{import_id}"))["status"] != "done":
+    while (await fetch(http, salon, f"/imports/{import_id}"))["status"] != "done":
         pass
 
-    then = await look(http, salon, "/analytics/distribution", as_of="2025-06-15T00:00:00Z")
+    then = await fetch(http, salon, "/analytics/distribution", as_of="2025-06-15T00:00:00Z")
     assert then["total"] == 1
     assert then["items"][-1] == {"stage_key": "gold", "stage_name": "Gold", "customers": 1}
-    seen = await look(http, salon, "/customers/1/journey", as_of="2025-06-15T00:00:00Z")
+    seen = await fetch(http, salon, "/customers/1/journey", as_of="2025-06-15T00:00:00Z")
     assert (seen["current_stage"], seen["stage_name"], seen["map_version"]) == ("gold", "Gold", 2)
 
 
