@@ -32,14 +32,14 @@ def event(
     id_: str, type_: str = "appointment_completed", customer_id: int = 1, **rest: Any
 ) -> dict[str, Any]:
     """An event as services send it, an hour before noon; keywords that are no fields of it are its data."""
-    told = {
+    values = {
         "id": id_,
         "source": rest.pop("source", "tests"),
         "type": type_,
         "customer_id": customer_id,
         "occurred_at": rest.pop("occurred_at", "2026-03-01T11:00:00Z"),
     }
-    return {**told, "data": rest} if rest else told
+    return {**values, "data": rest} if rest else values
 
 
 async def ingest(
@@ -63,17 +63,17 @@ async def journey(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1)
     return await fetch(http, tenant, f"/customers/{customer_id}/journey")
 
 
-def without_updated_at(shown: dict[str, Any]) -> dict[str, Any]:
+def without_updated_at(text: dict[str, Any]) -> dict[str, Any]:
     """A journey without the instant of its last writing."""
-    assert "updated_at" in shown
-    return {name: value for name, value in shown.items() if name != "updated_at"}
+    assert "updated_at" in text
+    return {name: value for name, value in text.items() if name != "updated_at"}
 
 
-async def save_customer(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **told: Any) -> None:
+async def save_customer(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **values: Any) -> None:
     """A customer with a name, an address and a number by default."""
     profile = {"name": "Ada Keller", "email": f"ada{customer_id}@reader.example", "phone": "+49 170 1"}
     path = f"{API}/customers/{customer_id}"
-    answer = await http.put(path, headers=tenant.headers, json={**profile, **told})
+    answer = await http.put(path, headers=tenant.headers, json={**profile, **values})
     assert answer.status_code in (200, 201), answer.text
 
 
@@ -89,11 +89,11 @@ async def move(http: httpx.AsyncClient, tenant: Tenant, to_stage: str, customer_
 
 
 async def request_action(
-    http: httpx.AsyncClient, tenant: Tenant, type_: str, customer_id: int = 1, **told: Any
+    http: httpx.AsyncClient, tenant: Tenant, type_: str, customer_id: int = 1, **values: Any
 ) -> dict[str, Any]:
     """A person acts on a customer; returns the action."""
     answer = await http.post(
-        f"{API}/customers/{customer_id}/actions", headers=tenant.headers, json={"type": type_, **told}
+        f"{API}/customers/{customer_id}/actions", headers=tenant.headers, json={"type": type_, **values}
     )
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -132,17 +132,17 @@ async def every_page(
 
 
 def problem(answer: httpx.Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
-    """The problem an answer is: of this status and type, with faults at exactly these places."""
+    """Returns the problem of a response, with this status and type and errors at exactly these pointers."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == PROBLEM
-    told = answer.json()
-    assert told["type"] == f"/problems/{code}", told
-    assert told["status"] == status
-    assert told["title"]
-    assert told["detail"]
-    assert sorted(fault["pointer"] for fault in told.get("errors", ())) == sorted(pointers), told
-    assert all(fault["detail"] for fault in told.get("errors", ()))
-    return told
+    body = answer.json()
+    assert body["type"] == f"/problems/{code}", body
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert sorted(error["pointer"] for error in body.get("errors", ())) == sorted(pointers), body
+    assert all(error["detail"] for error in body.get("errors", ()))
+    return body
 
 
 def without_id(answer: httpx.Response) -> list[tuple[str, str]]:

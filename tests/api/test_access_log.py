@@ -70,9 +70,9 @@ async def test_an_operator_is_logged_with_the_company_of_the_request(http, opera
 async def test_a_line_in_json_has_numbers(http, salon, lines):
     await http.get(f"{API}/customers", headers=salon.headers)
 
-    told = json.loads(JsonFormatter().format(lines()[0]))
-    assert (told["status"], told["company_id"]) == (200, salon.id)
-    assert isinstance(told["milliseconds"], float)
+    values = json.loads(JsonFormatter().format(lines()[0]))
+    assert (values["status"], values["company_id"]) == (200, salon.id)
+    assert isinstance(values["milliseconds"], float)
 
 
 async def test_the_access_log_can_be_switched_off(lines, monkeypatch):

@@ -30,7 +30,7 @@ SCOPE = "customers:read"
 
 
 def checks_nothing() -> str:
-    """What looks like an authoriser from outside."""
+    """Resembles an authorizer, but is none."""
     return "anybody"
 
 
@@ -43,7 +43,7 @@ def only_authenticated(_: Annotated[Principal, Depends(authenticated)]):
 
 
 def no_scope(_: Annotated[Caller, Depends(principal)]):
-    """The authoriser, asked for nothing."""
+    """Uses the authorizer without a scope."""
 
 
 def empty_scopes(_: Annotated[Caller, Security(principal, scopes=[])]):
@@ -93,7 +93,7 @@ def for_operators(_: requires_scope(OPERATE)):
 
 
 def below(_: Annotated[None, Depends(through_the_principal)]):
-    """The scope is asked for by a dependency of the route's."""
+    """Requires the scope in a dependency of the route."""
 
 
 TAKEN = [
@@ -177,9 +177,9 @@ def test_a_mounted_application_stops_the_start(app, tmp_path):
     }.items():
         app.mount(f"/{name.replace(' ', '-')}", mounted)
 
-    told = refused(app)
+    values = refused(app)
 
-    assert told.count("mount /") == 3, told
+    assert values.count("mount /") == 3, values
 
 
 def test_a_route_past_the_framework_stops_the_start(app):
@@ -200,9 +200,9 @@ def test_what_is_open_is_open_by_its_whole_path(app):
     for path in ("/livez/more", "/sign-in/", "/docs/assets/more", "/sign-in/link"):
         app.get(path)(not_at_all)
 
-    told = refused(app)
+    values = refused(app)
 
-    assert all(path in told for path in ("/livez/more", "/sign-in/", "/docs/assets/more", "/sign-in/link"))
+    assert all(path in values for path in ("/livez/more", "/sign-in/", "/docs/assets/more", "/sign-in/link"))
 
 
 def test_a_route_that_is_forgotten_stops_create_app_itself(monkeypatch):

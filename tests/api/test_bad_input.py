@@ -48,7 +48,7 @@ OF_A_CUSTOMER = {
 
 
 class Shop:
-    """A company with one customer at version 2, which nothing that is asked here may change."""
+    """A company with one customer at version 2, which no request here may change."""
 
     def __init__(self, http, tenant, operator, database_owner):
         self._http, self._outside = http, database_owner
@@ -134,8 +134,8 @@ async def test_the_error_of_a_body_that_is_no_json_names_the_offset(unchanged, b
     for method, path, headers in JSON_ROUTES.values():
         answer = await unchanged(method, path, typed(**headers), content=body)
 
-        told = problem(answer, 422, "malformed")
-        assert 0 <= told["offset"] <= len(body)
+        details = problem(answer, 422, "malformed")
+        assert 0 <= details["offset"] <= len(body)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"e"', b"3", b"null", b"true"])
@@ -159,7 +159,7 @@ async def test_an_unknown_field_is_refused_by_its_name(unchanged, method, path, 
     answer = await unchanged(method, path, headers, json={"sta/ge~": 1})
 
     assert answer.status_code == 422
-    assert "/sta~1ge~0" in [fault["pointer"] for fault in answer.json()["errors"]]
+    assert "/sta~1ge~0" in [error["pointer"] for error in answer.json()["errors"]]
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ async def test_a_body_declared_as_no_json_is_not_read(unchanged, media):
 async def test_json_under_any_of_its_names_is_read(http, salon, media):
     headers = {**salon.headers, **({} if media is None else typed(media))}
 
-    told = await http.post(f"{API}/events", headers=headers, content=orjson.dumps(event("e-1")))
+    response = await http.post(f"{API}/events", headers=headers, content=orjson.dumps(event("e-1")))
     put = await http.put(f"{API}/customers/1", headers=headers, content=b'{"name": "Ada"}')
 
-    assert (told.status_code, put.status_code) == (200, 200)
+    assert (response.status_code, put.status_code) == (200, 200)
     assert put.json()["name"] == "Ada"
 
 
@@ -209,10 +209,10 @@ async def test_a_body_over_the_limit_is_refused(unchanged, name, is_chunked):
 
 @pytest.mark.parametrize(("path", "limit"), [("/events", 256 * KIB), ("/events/batch", 5 * KIB * KIB)])
 async def test_a_body_at_the_limit_is_read(http, salon, path, limit):
-    told = orjson.dumps(event("e-1") if path == "/events" else [event("e-1")])
+    text = orjson.dumps(event("e-1") if path == "/events" else [event("e-1")])
 
     answer = await http.post(
-        API + path, headers={**salon.headers, **typed()}, content=told + b" " * (limit - len(told))
+        API + path, headers={**salon.headers, **typed()}, content=text + b" " * (limit - len(text))
     )
 
     assert answer.status_code == 200
@@ -268,18 +268,18 @@ EVENT_FAULTS = {
     "metadata that is no object": ({"data": {"metadata": []}}, ["/data/metadata"]),
     "metadata 1,000 levels deep": ({"data": {"metadata": {"a": NESTED}}}, ["/data/metadata"]),
     "metadata of more than 8 KiB": ({"data": {"metadata": {"a": "x" * 8_192}}}, ["/data/metadata"]),
-    "several faults": (
+    "several errors": (
         {"id": "", "customer_id": -1, "data": {"total_amount": -1, "x": 1}},
         ["/id", "/customer_id", "/data/total_amount", "/data/x"],
     ),
 }
 
 
-@pytest.mark.parametrize(("changes", "places"), EVENT_FAULTS.values(), ids=EVENT_FAULTS)
-async def test_every_error_of_an_event_has_a_pointer(unchanged, changes, places):
+@pytest.mark.parametrize(("changes", "pointers"), EVENT_FAULTS.values(), ids=EVENT_FAULTS)
+async def test_every_error_of_an_event_has_a_pointer(unchanged, changes, pointers):
     answer = await unchanged("POST", "/events", typed(), content=written({**event("e-1"), **changes}))
 
-    problem(answer, 422, "invalid-input", *places)
+    problem(answer, 422, "invalid-input", *pointers)
 
 
 async def test_five_minutes_ahead_are_not_the_future(http, salon):
@@ -355,11 +355,11 @@ BODY_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "body", "places"), BODY_FAULTS.values(), ids=BODY_FAULTS)
-async def test_every_error_of_a_body_has_a_pointer(unchanged, method, path, body, places):
+@pytest.mark.parametrize(("method", "path", "body", "pointers"), BODY_FAULTS.values(), ids=BODY_FAULTS)
+async def test_every_error_of_a_body_has_a_pointer(unchanged, method, path, body, pointers):
     answer = await unchanged(method, path, {**SEEN, **typed()}, content=written(body))
 
-    problem(answer, 422, "invalid-input", *places)
+    problem(answer, 422, "invalid-input", *pointers)
 
 
 async def test_a_pin_that_is_over_before_it_begins_is_refused(unchanged):
@@ -386,7 +386,7 @@ async def test_the_problem_of_a_stale_version_names_the_current_one(
     http, salon, database_owner, method, path, body
 ):
     await ingest(http, salon, "e-1")
-    before, shown = await database_owner.rows(salon.id), without_updated_at(await journey(http, salon))
+    before, text = await database_owner.rows(salon.id), without_updated_at(await journey(http, salon))
 
     for seen in ('"1"', '"3"', 'W/"1"', "1"):
         headers = {**salon.headers, "If-Match": seen}
@@ -395,7 +395,7 @@ async def test_the_problem_of_a_stale_version_names_the_current_one(
 
     after = await database_owner.rows(salon.id)
     assert {name for name in before if before[name] != after[name]} <= {"customer_relationships"}
-    assert without_updated_at(await journey(http, salon)) == shown
+    assert without_updated_at(await journey(http, salon)) == text
 
 
 async def test_a_stale_change_does_not_touch_a_journey_of_which_nothing_was_due(unchanged):
@@ -471,8 +471,8 @@ async def test_a_foreign_customer_is_answered_like_a_missing_one(
 async def test_a_foreign_import_is_answered_like_a_missing_one(http, salon, found_tenant):
     neighbour = await found_tenant()
     content = b"customer_id,occurred_at,type\n1,2026-01-01,call_received\n"
-    told = await http.post(f"{API}/imports", headers=neighbour.headers, content=content)
-    foreign, missing = str(told.json()["id"]), "9" * len(str(told.json()["id"]))
+    response = await http.post(f"{API}/imports", headers=neighbour.headers, content=content)
+    foreign, missing = str(response.json()["id"]), "9" * len(str(response.json()["id"]))
 
     for path in ("", "/errors"):
         assert (
@@ -491,7 +491,7 @@ async def test_an_id_that_no_customer_can_have_is_refused(unchanged, id_):
     for method, path, body in OF_A_CUSTOMER.values():
         answer = await unchanged(method, f"/customers/{id_}{path}", SEEN, json=body)
 
-        if id_ == "-1" and method == "GET":  # as an erased customer's journey goes on under a negative id
+        if id_ == "-1" and method == "GET":  # the journey of an erased customer has a negative id
             problem(answer, 404, "customer-not-found")
         else:
             problem(answer, 422, "invalid-input", "path/customer_id")
@@ -580,7 +580,7 @@ COMPANY_FAULTS = {
     "NUL in the time zone": ({"timezone": "UTC\x00"}, ["/timezone"]),
     "a time zone that is none": ({"timezone": "Mars/Olympus"}, ["/timezone"]),
     "a time zone that is a path": ({"timezone": "../../etc/passwd"}, ["/timezone"]),
-    "a currency in small letters": ({"currency": "eur"}, ["/currency"]),
+    "a currency in lower case": ({"currency": "eur"}, ["/currency"]),
     "a test clock without a zone": ({"test_clock": "2026-03-01T12:00:00"}, ["/test_clock"]),
     "an id beyond 64 bits": ({"id": 2**63}, ["/id"]),
     "a negative id": ({"id": -1}, ["/id"]),
@@ -593,18 +593,20 @@ COMPANY_FAULTS = {
         ["/policy/scoring/inactive_weight", "/policy/scoring/trend"],
     ),
     "a policy that is none": ({"policy": []}, ["/policy"]),
-    "faults all over": (
+    "errors everywhere": (
         {"timezone": "Mars/Olympus", "policy": {"colour": "red"}, **staged(order=0)},
         ["/timezone", "/policy/colour", "/stages/1/order"],
     ),
 }
 
 
-@pytest.mark.parametrize(("changes", "places"), COMPANY_FAULTS.values(), ids=COMPANY_FAULTS)
-async def test_every_error_of_a_company_has_a_pointer(unchanged, changes, places):
+@pytest.mark.parametrize(("changes", "pointers"), COMPANY_FAULTS.values(), ids=COMPANY_FAULTS)
+async def test_every_error_of_a_company_has_a_pointer(unchanged, changes, pointers):
     body = written({"name": "A salon", **changes})
 
-    problem(await unchanged("POST", "/admin/companies", typed(), content=body), 422, "invalid-input", *places)
+    problem(
+        await unchanged("POST", "/admin/companies", typed(), content=body), 422, "invalid-input", *pointers
+    )
 
 
 KEY_FAULTS = {
@@ -617,13 +619,13 @@ KEY_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("changes", "places"), KEY_FAULTS.values(), ids=KEY_FAULTS)
-async def test_every_error_of_a_key_has_a_pointer(unchanged, changes, places):
+@pytest.mark.parametrize(("changes", "pointers"), KEY_FAULTS.values(), ids=KEY_FAULTS)
+async def test_every_error_of_a_key_has_a_pointer(unchanged, changes, pointers):
     body = {"name": "k", "scopes": ["*"], **changes}
 
     answer = await unchanged("POST", "/admin/companies/{company}/keys", json=body)
 
-    problem(answer, 422, "invalid-input", *places)
+    problem(answer, 422, "invalid-input", *pointers)
 
 
 # ---- histories
@@ -656,9 +658,11 @@ BAD_HISTORIES = {
 }
 
 
-@pytest.mark.parametrize(("content", "headers", "code", "places"), BAD_HISTORIES.values(), ids=BAD_HISTORIES)
-async def test_what_is_no_history_is_refused_whole(unchanged, content, headers, code, places):
-    problem(await unchanged("POST", "/imports", headers, content=content), 422, code, *places)
+@pytest.mark.parametrize(
+    ("content", "headers", "code", "pointers"), BAD_HISTORIES.values(), ids=BAD_HISTORIES
+)
+async def test_a_body_that_is_no_import_file_is_refused(unchanged, content, headers, code, pointers):
+    problem(await unchanged("POST", "/imports", headers, content=content), 422, code, *pointers)
 
 
 @pytest.mark.parametrize("until", ["2026-03-01T00:00:00", "2026-03-01", "noon", "%00", "1772362800"])
@@ -672,20 +676,20 @@ async def test_a_history_does_not_end_in_the_future(unchanged):
     answer = await unchanged("POST", "/imports?until=2026-03-01T12:00:01Z", content=LINES)
 
     assert answer.status_code == 422
-    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/until"]
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/until"]
 
 
 async def test_a_history_that_is_cut_off_costs_its_last_line_only(http, salon):
     whole = gzip.compress(LINES, compresslevel=0)
 
-    told = await http.post(f"{API}/imports", headers=salon.headers, content=whole[: len(whole) // 2])
+    response = await http.post(f"{API}/imports", headers=salon.headers, content=whole[: len(whole) // 2])
 
-    assert told.status_code == 202
-    assert told.json()["failed"] == 1
-    assert 100 < told.json()["total"] < 400
-    [fault] = (await fetch(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
-    assert fault["line"] == told.json()["lines"]
-    assert "ends early" in fault["detail"]
+    assert response.status_code == 202
+    assert response.json()["failed"] == 1
+    assert 100 < response.json()["total"] < 400
+    [error] = (await fetch(http, salon, f"/imports/{response.json()['id']}/errors"))["items"]
+    assert error["line"] == response.json()["lines"]
+    assert "ends early" in error["detail"]
 
 
 NDJSON_LINE = {"customer_id": 1, "occurred_at": "2026-01-01", "type": "call_received"}
@@ -700,17 +704,17 @@ UNKEEPABLE = {
 }
 
 
-@pytest.mark.parametrize(("member", "place"), UNKEEPABLE.values(), ids=UNKEEPABLE)
-async def test_a_line_that_cannot_be_kept_is_a_faulty_line(http, salon, member, place):
+@pytest.mark.parametrize(("member", "pointer"), UNKEEPABLE.values(), ids=UNKEEPABLE)
+async def test_a_line_that_cannot_be_kept_is_a_faulty_line(http, salon, member, pointer):
     line = orjson.dumps(NDJSON_LINE)
     bad = line[:-1] + b", " + member + b"}"
 
-    told = await http.post(f"{API}/imports", headers=salon.headers, content=b"\n".join([line, bad, line]))
+    response = await http.post(f"{API}/imports", headers=salon.headers, content=b"\n".join([line, bad, line]))
 
-    assert told.status_code == 202, told.text
-    assert told.json()["lines"] == 3
-    faults = (await fetch(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
-    assert [(fault["line"], fault["pointer"]) for fault in faults] == [(2, place)]
+    assert response.status_code == 202, response.text
+    assert response.json()["lines"] == 3
+    errors = (await fetch(http, salon, f"/imports/{response.json()['id']}/errors"))["items"]
+    assert [(error["line"], error["pointer"]) for error in errors] == [(2, pointer)]
 
 
 # ---- lists
@@ -738,8 +742,8 @@ FILTER_FAULTS = {
     "an order twice reversed": ({"sort": "--name"}, "query/sort"),
     "no order": ({"sort": ""}, "query/sort"),
     "an order that is SQL": ({"sort": "name; DROP TABLE customers"}, "query/sort"),
-    "NUL in what is looked for": ({"q": NUL}, "query/q"),
-    "too much to look for": ({"q": "x" * 256}, "query/q"),
+    "NUL in a search": ({"q": NUL}, "query/q"),
+    "a search that is too long": ({"q": "x" * 256}, "query/q"),
     "NUL in the stage": ({"stage": NUL}, "query/stage"),
     "a stage that is none": ({"stage": "VIP!"}, "query/stage"),
     "a risk beyond 1": ({"risk_min": 1.01}, "query/risk_min"),
@@ -752,9 +756,9 @@ FILTER_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("params", "place"), FILTER_FAULTS.values(), ids=FILTER_FAULTS)
-async def test_a_filter_that_makes_no_sense_is_refused(unchanged, params, place):
-    problem(await unchanged("GET", "/customers", params=params), 422, "invalid-input", place)
+@pytest.mark.parametrize(("params", "pointer"), FILTER_FAULTS.values(), ids=FILTER_FAULTS)
+async def test_a_filter_that_makes_no_sense_is_refused(unchanged, params, pointer):
+    problem(await unchanged("GET", "/customers", params=params), 422, "invalid-input", pointer)
 
 
 @pytest.fixture(scope="module")
@@ -764,10 +768,10 @@ async def cursors(http, found_tenant, operator):
     for number in (1, 2, 3):
         await ingest(http, tenant, f"e-{number}", customer_id=number)
         history = b"customer_id,occurred_at,type\nx,y,z\n"
-        told = await http.post(f"{API}/imports", headers=tenant.headers, content=history)
+        response = await http.post(f"{API}/imports", headers=tenant.headers, content=history)
         key = {"name": "k", "scopes": ["*"]}
         made = await http.post(f"{API}/admin/companies/{tenant.id}/keys", headers=operator, json=key)
-        assert (told.status_code, made.status_code) == (202, 201)
+        assert (response.status_code, made.status_code) == (202, 201)
     lists = {
         "customers": ("/customers", {}),
         "customers by name": ("/customers", {"sort": "name"}),
@@ -778,7 +782,7 @@ async def cursors(http, found_tenant, operator):
         "customers by entry": ("/customers", {"sort": "stage_entered_at"}),
         "transitions": ("/customers/1/transitions", {}),
         "imports": ("/imports", {}),
-        "import errors": (f"/imports/{told.json()['id']}/errors", {}),
+        "import errors": (f"/imports/{response.json()['id']}/errors", {}),
         "companies": ("/admin/companies", {}),
         "keys": (f"/admin/companies/{tenant.id}/keys", {}),
     }
@@ -853,7 +857,7 @@ async def test_a_list_does_not_go_on_from_a_forged_cursor(cursors, name):
     for index, part in enumerate(parts):
         for hostile in HOSTILE:
             if isinstance(hostile, bytes) and isinstance(part, str) and index > 0:
-                # A text in the place of a text may be one that the list knows: it must only do no harm.
+                # Another text in a cursor may be a valid one: it must only be harmless.
                 assert await _asked(ask, name, [*parts[:index], hostile.decode(), *parts[index + 1 :]]) < 500
             elif not isinstance(hostile, bytes):
                 assert await _asked(ask, name, [*parts[:index], hostile, *parts[index + 1 :]]) == 422

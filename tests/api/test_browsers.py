@@ -60,10 +60,10 @@ ANSWERS = {
 async def ask(client, tenant, answer):
     method, path, changed, body, status = ANSWERS[answer]
     headers = {**tenant.headers, "Content-Type": JSON, **changed}
-    told = await client.request(method, path, headers=headers, content=body)
+    response = await client.request(method, path, headers=headers, content=body)
     client.cookies.clear()
-    assert told.status_code == status, told.text
-    return told
+    assert response.status_code == status, response.text
+    return response
 
 
 @asynccontextmanager
@@ -113,19 +113,19 @@ async def client(api):
 
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_every_answer_keeps_browsers_from_doing_harm(client, salon, answer):
-    told = await ask(client, salon, answer)
+    response = await ask(client, salon, answer)
 
-    assert {name: told.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
     for feature in ("camera", "geolocation", "microphone", "payment"):
-        assert f"{feature}=()" in told.headers["permissions-policy"]
-    policy = told.headers["content-security-policy"]
+        assert f"{feature}=()" in response.headers["permissions-policy"]
+    policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "frame-ancestors 'none'" in policy
     assert "base-uri 'none'" in policy
-    assert policy == NOTHING or told.headers["content-type"].startswith("text/html")
-    assert "server" not in told.headers
-    assert "x-powered-by" not in told.headers
-    names = [name.lower() for name, _ in told.headers.raw]
+    assert policy == NOTHING or response.headers["content-type"].startswith("text/html")
+    assert "server" not in response.headers
+    assert "x-powered-by" not in response.headers
+    names = [name.lower() for name, _ in response.headers.raw]
     assert len(names) == len(set(names)), "each is sent once"
 
 
@@ -164,14 +164,14 @@ async def test_an_answer_without_its_headers_is_found_out(client, salon, base, m
 
 
 async def test_an_unexpected_error_has_security_headers_too(base):
-    app = create_app(Settings.model_validate(base))  # nothing is open: every look-up goes wrong
+    app = create_app(Settings.model_validate(base))  # not started: every lookup fails
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
-        told = await client.get("/readyz")
+        response = await client.get("/readyz")
 
-    assert told.status_code == 500
-    assert {name: told.headers[name] for name in ALWAYS} == ALWAYS
-    assert told.headers["x-request-id"]
+    assert response.status_code == 500
+    assert {name: response.headers[name] for name in ALWAYS} == ALWAYS
+    assert response.headers["x-request-id"]
 
 
 # ---- the id of a request
@@ -201,11 +201,11 @@ async def test_a_request_keeps_the_id_it_came_with(client, given):
     ],
 )
 async def test_an_id_that_is_none_is_not_repeated(api, given):
-    told = await raw(api, [(b"host", b"journey.test"), (b"x-request-id", given)])
+    response = await raw(api, [(b"host", b"journey.test"), (b"x-request-id", given)])
 
-    [shown] = [value for name, value in told if name == b"x-request-id"]
-    assert re.fullmatch(rb"[0-9a-f]{32}", shown)
-    assert b"set-cookie" not in {name for name, _ in told}
+    [text] = [value for name, value in response if name == b"x-request-id"]
+    assert re.fullmatch(rb"[0-9a-f]{32}", text)
+    assert b"set-cookie" not in {name for name, _ in response}
 
 
 async def raw(app, headers):
@@ -233,16 +233,16 @@ async def raw(app, headers):
         "server": ("journey.test", 80),
     }
     await app(scope, receive, send)
-    [told] = started
-    return told
+    [values] = started
+    return values
 
 
 async def test_of_two_ids_the_first_counts_and_one_is_returned(api):
     sent = [(b"host", b"journey.test"), (b"x-request-id", b"one"), (b"x-request-id", b"two")]
 
-    told = await raw(api, sent)
+    response = await raw(api, sent)
 
-    assert [value for name, value in told if name == b"x-request-id"] == [b"one"]
+    assert [value for name, value in response if name == b"x-request-id"] == [b"one"]
 
 
 async def test_requests_without_an_id_are_given_one_each(client):
@@ -274,12 +274,12 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        told = dict(attrs)
-        self.handlers += [name for name in told if name.startswith("on") or name == "style"]
-        if tag in self.own and "src" not in told:
+        values = dict(attrs)
+        self.handlers += [name for name in values if name.startswith("on") or name == "style"]
+        if tag in self.own and "src" not in values:
             self._in = tag
             self.own[tag].append("")
-        self.fetched += [told[name] for name in ("src", "href") if tag != "a" and name in told]
+        self.fetched += [values[name] for name in ("src", "href") if tag != "a" and name in values]
 
     def handle_data(self, data):
         if self._in:
@@ -369,10 +369,10 @@ async def test_a_script_that_was_changed_is_found_out(client, base, monkeypatch)
 # ---- other origins
 
 
-def preflight(client, origin, method="POST", asked="authorization,content-type"):
+def preflight(client, origin, method="POST", requested="authorization,content-type"):
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
-    if asked:
-        headers["Access-Control-Request-Headers"] = asked
+    if requested:
+        headers["Access-Control-Request-Headers"] = requested
     return client.options(f"{API}/events", headers=headers)
 
 
@@ -390,41 +390,41 @@ async def test_scripts_of_other_origins_may_not_call_by_default(client, salon, o
 
 
 async def test_the_origin_that_was_named_may_call_with_a_token_and_without_cookies(shared, salon):
-    told = await shared.get(f"{API}/customers", headers={**salon.headers, "Origin": OURS})
+    response = await shared.get(f"{API}/customers", headers={**salon.headers, "Origin": OURS})
 
-    assert told.status_code == 200
-    assert told.headers["access-control-allow-origin"] == OURS
-    assert "access-control-allow-credentials" not in told.headers
-    assert "origin" in told.headers["vary"].lower()
-    exposed = told.headers["access-control-expose-headers"].lower().split(", ")
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == OURS
+    assert "access-control-allow-credentials" not in response.headers
+    assert "origin" in response.headers["vary"].lower()
+    exposed = response.headers["access-control-expose-headers"].lower().split(", ")
     assert {"etag", "retry-after", "x-next-cursor", "x-request-id"} == set(exposed)
 
 
 async def test_it_reads_refusals_too(shared):
-    told = await shared.get(f"{API}/customers", headers={"Origin": OURS})
+    response = await shared.get(f"{API}/customers", headers={"Origin": OURS})
 
-    assert told.status_code == 401
-    assert told.headers["access-control-allow-origin"] == OURS
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == OURS
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 async def test_a_preflight_lists_what_may_be_sent(shared, method):
-    told = await preflight(
+    response = await preflight(
         shared, OURS, method, "authorization,content-type,if-match,idempotency-key,x-request-id"
     )
 
-    assert told.status_code == 200
-    assert told.headers["access-control-allow-origin"] == OURS
-    assert method in told.headers["access-control-allow-methods"]
-    assert "access-control-allow-credentials" not in told.headers
-    assert {name: told.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == OURS
+    assert method in response.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in response.headers
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
 
 
 @pytest.mark.parametrize(
-    ("method", "asked"), [("TRACE", "authorization"), ("POST", "cookie"), ("POST", "x-forwarded-for")]
+    ("method", "requested"), [("TRACE", "authorization"), ("POST", "cookie"), ("POST", "x-forwarded-for")]
 )
-async def test_a_preflight_refuses_other_headers(shared, method, asked):
-    assert (await preflight(shared, OURS, method, asked)).status_code == 400
+async def test_a_preflight_refuses_other_headers(shared, method, requested):
+    assert (await preflight(shared, OURS, method, requested)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -447,18 +447,18 @@ async def test_several_origins_may_be_named_each_for_itself(base, salon):
     second = "https://desk.company.com"
     async with served(base, JOURNEY_CORS_ORIGINS=f"{OURS}, {second}") as client:
         for origin in (OURS, second):
-            told = await client.get("/livez", headers={"Origin": origin})
-            assert told.headers["access-control-allow-origin"] == origin
-        told = await client.get("/livez", headers={"Origin": OTHERS})
-        assert "access-control-allow-origin" not in told.headers
+            response = await client.get("/livez", headers={"Origin": origin})
+            assert response.headers["access-control-allow-origin"] == origin
+        response = await client.get("/livez", headers={"Origin": OTHERS})
+        assert "access-control-allow-origin" not in response.headers
 
 
 async def test_in_development_every_origin_may_call_without_cookies(base):
     async with served(base, JOURNEY_CORS_ORIGINS="*") as client:
-        told = await client.get("/livez", headers={"Origin": OTHERS, "Cookie": "journey_session=x"})
+        response = await client.get("/livez", headers={"Origin": OTHERS, "Cookie": "journey_session=x"})
 
-    assert told.headers["access-control-allow-origin"] == "*"
-    assert "access-control-allow-credentials" not in told.headers
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in response.headers
 
 
 async def test_sharing_with_every_origin_is_noticed(base, salon):

@@ -55,7 +55,7 @@ UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 USER = CUSTOMER + 777
 
 
-def nobodys(value: str) -> str:
+def of_nobody(value: str) -> str:
     """The like of an id or a text of the company's, of the same length, that never existed."""
     if re.fullmatch(r"\d\d", value):
         return str(int(value) + 60)  # versions
@@ -79,17 +79,17 @@ def nobodys(value: str) -> str:
 
 def nobodys_cursor(cursor: str) -> str:
     """The cursor of a page that ends with what never existed."""
-    return _to_cursor([nobodys(part) if isinstance(part, str) else part for part in _from_cursor(cursor)])
+    return _to_cursor([of_nobody(part) if isinstance(part, str) else part for part in _from_cursor(cursor)])
 
 
 def _from_cursor(cursor: str) -> list[Any]:
-    told = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    return [str(part) if isinstance(part, int) and abs(part) > 10**9 else part for part in told]
+    values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return [str(part) if isinstance(part, int) and abs(part) > 10**9 else part for part in values]
 
 
-def _to_cursor(told: Sequence[Any]) -> str:
+def _to_cursor(values: Sequence[Any]) -> str:
     parts = [
-        int(part) if isinstance(part, str) and re.fullmatch(r"-?\d{10,}", part) else part for part in told
+        int(part) if isinstance(part, str) and re.fullmatch(r"-?\d{10,}", part) else part for part in values
     ]
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
@@ -164,7 +164,7 @@ FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
 HEADER_IDS = {"If-Match": "version", "Idempotency-Key": "idempotency_key"}
 HEADERS_OF_CREDENTIALS = {"x-company-id", "x-reason"}
 HEADERS_REST = {"Last-Event-ID"}
-"""What is a position in the asker's own news, as `last_event_id` is."""
+"""Parameters that are positions in the caller's own outbound events, such as `last_event_id`."""
 BODY_IDS = {
     "customer_id": "customer_id",
     "customer_ids": "customer_id",
@@ -215,15 +215,15 @@ def _history(ids: "Ids", of: str) -> str:
 
 
 def _line(ids: "Ids", of: str) -> str:
-    told = {"id": ids.of(of)["event_id"], "source": ids.of(of)["source"], "type": "appointment_completed"}
-    told |= {"customer_id": int(ids.of(of)["customer_id"]), "occurred_at": "2026-02-01T11:00:00Z"}
-    return json.dumps(told) + "\n"
+    values = {"id": ids.of(of)["event_id"], "source": ids.of(of)["source"], "type": "appointment_completed"}
+    values |= {"customer_id": int(ids.of(of)["customer_id"]), "occurred_at": "2026-02-01T11:00:00Z"}
+    return json.dumps(values) + "\n"
 
 
 FILES = {"text/csv": _history, "application/gzip": _history, "application/x-ndjson": _line}
 
 
-# ---- what is asked
+# ---- the requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,17 +261,17 @@ class Document:
             for method, operation in methods.items()
         ]
 
-    def _read(self, path: str, method: str, told: Mapping[str, Any]) -> Operation:
-        security = told.get("security", ())
+    def _read(self, path: str, method: str, values: Mapping[str, Any]) -> Operation:
+        security = values.get("security", ())
         scopes = {scope for scheme in security for named in scheme.values() for scope in named}
         assert len(scopes) == (0 if path in OPEN else 1), f"{path}: {scopes}"
         parameters: dict[str, list[Mapping[str, Any]]] = {"path": [], "query": [], "header": [], "cookie": []}
-        for parameter in told.get("parameters", ()):
+        for parameter in values.get("parameters", ()):
             parameters[parameter["in"]].append(parameter)
-        content = told.get("requestBody", {}).get("content", {})
+        content = values.get("requestBody", {}).get("content", {})
         bodies = [(media, form) for media, has in content.items() for form in self._forms(has["schema"])]
         found = Operation(
-            told["operationId"],
+            values["operationId"],
             method.upper(),
             path,
             min(scopes, default=None),
@@ -288,16 +288,18 @@ class Document:
             "header": {*HEADER_IDS, *HEADERS_OF_CREDENTIALS, *HEADERS_REST},
             "cookie": set(),
         }
-        for place, parameters in operation.parameters.items():
+        for pointer, parameters in operation.parameters.items():
             names = {parameter["name"] for parameter in parameters}
-            unknown = names - known[place]
-            assert not unknown, f"{operation.id}: unknown {place} parameters {sorted(unknown)}"
+            unknown = names - known[pointer]
+            assert not unknown, f"{operation.id}: unknown {pointer} parameters {sorted(unknown)}"
         for media, form in operation.bodies:
             is_known = media in ("", *FILES) or media.endswith(("json", "x-ndjson"))
             assert is_known, f"{operation.id}: unknown {media} bodies"
             for owner, name in self._properties(form):
-                is_told = _rest(owner, name) is not None or _kind(owner, name) is not None
-                assert is_told or not LOOKS_LIKE_AN_ID.search(name), f"{operation.id}: unknown {owner}.{name}"
+                is_known_field = _rest(owner, name) is not None or _kind(owner, name) is not None
+                assert is_known_field or not LOOKS_LIKE_AN_ID.search(name), (
+                    f"{operation.id}: unknown {owner}.{name}"
+                )
 
     def _forms(self, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Each alternative of a body, lists as a list of one."""
@@ -317,7 +319,7 @@ class Document:
         return schema
 
     def _properties(self, schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Every property of a body, with the shape it is of."""
+        """Every property of a body, with the name of its schema."""
         schema = self._resolved(schema)
         for name, inner in schema.get("properties", {}).items():
             yield schema.get("title", ""), name
@@ -342,7 +344,9 @@ class Document:
         schema = self._resolved(schema)
         kind = _kind(owner, name)
         if kind is not None:
-            return _told(schema, name, ids.of("foreign" if name in foreign else "own")[kind], name in foreign)
+            return _sample_value(
+                schema, name, ids.of("foreign" if name in foreign else "own")[kind], name in foreign
+            )
         rest = _rest(owner, name)
         if rest is not None:
             return rest[: len("2026-01-01")] if schema.get("format") == "date" else rest
@@ -359,14 +363,14 @@ class Document:
         owner = schema.get("title", "")
         needed = {*schema.get("required", ()), *foreign}
         needed |= {name for name in schema.get("properties", ()) if _rest(owner, name) is not None}
-        told = {}
+        values = {}
         for name, inner in schema.get("properties", {}).items():
             within = {found for _, found in self._properties(inner)} if name != "stages" else set()
             if name in needed or within & foreign:
-                told[name] = self._sample(inner, name, ids, foreign, owner)
-        if "remap" in told and foreign >= {"remap"}:
-            told["stages"] = [stage for stage in told["stages"] if stage["key"] not in told["remap"]]
-        return told
+                values[name] = self._sample(inner, name, ids, foreign, owner)
+        if "remap" in values and foreign >= {"remap"}:
+            values["stages"] = [stage for stage in values["stages"] if stage["key"] not in values["remap"]]
+        return values
 
 
 def _kind(owner: str, name: str) -> str | None:
@@ -377,7 +381,7 @@ def _rest(owner: str, name: str) -> Any:
     return BODY_REST.get(f"{owner}.{name}", BODY_REST.get(name))
 
 
-def _told(schema: Mapping[str, Any], name: str, value: str, is_foreign: bool) -> Any:  # noqa: FBT001
+def _sample_value(schema: Mapping[str, Any], name: str, value: str, is_foreign: bool) -> Any:  # noqa: FBT001
     """An id as a body holds it."""
     if name == "stages":
         another = {"key": value, "name": "Another", "order": 9, "kind": "progress"}
@@ -402,8 +406,8 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A way to ask an operation: which of its places name what is not the asker's, and which thing of each kind."""
+class AccessAttempt:
+    """A request to be made: which of its parts name what is not the caller's, and which object of each kind."""
 
     operation: Operation
     label: str
@@ -419,50 +423,53 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request without its credential; `told` is its full content in plain text."""
+class PreparedRequest:
+    """A request without its credential; `sent_text` is its full content in plain text."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    told: str
+    sent_text: str
 
 
-def looks_at(document: Document, operation: Operation, owned: "Owned") -> list[Look]:
+def attempts_for(document: Document, operation: Operation, owned: "Owned") -> list[AccessAttempt]:
     """Every way to ask an operation for what the company owns."""
-    found: list[Look] = []
+    found: list[AccessAttempt] = []
     path = frozenset(["path"] if operation.path_ids else [])
     if path:
         most = max(len(owned.ids[name]) for name in operation.path_ids)
-        found += [Look(operation, "path", path, number) for number in range(most)]
+        found += [AccessAttempt(operation, "path", path, number) for number in range(most)]
     for parameter in operation.parameters["query"]:
         name = parameter["name"]
         kind = _query_kind(operation, name)
         if name == "cursor":
             found += [
-                Look(operation, "cursor", frozenset(["cursor"]), number, query=query)
+                AccessAttempt(operation, "cursor", frozenset(["cursor"]), number, query=query)
                 for number, query in enumerate(owned.cursors[operation.id])
             ]
         elif kind is not None:
             values = owned.ids[kind]
             found += [
-                Look(operation, f"query {name}", frozenset([name]), number) for number in range(len(values))
+                AccessAttempt(operation, f"query {name}", frozenset([name]), number)
+                for number in range(len(values))
             ]
         else:
-            found.append(Look(operation, f"{name} beside", path, query={name: QUERY_REST[name]}))
+            found.append(AccessAttempt(operation, f"{name} beside", path, query={name: QUERY_REST[name]}))
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
         if name in HEADER_IDS:
             values = owned.ids[_header_kind(operation, name)]
-            found += [Look(operation, name, frozenset([name]), number) for number in range(len(values))]
+            found += [
+                AccessAttempt(operation, name, frozenset([name]), number) for number in range(len(values))
+            ]
     for form, (_, schema) in enumerate(operation.bodies):
         names = document.body_ids(schema)
-        found += [Look(operation, f"body {name}", frozenset([name]), form=form) for name in names]
+        found += [AccessAttempt(operation, f"body {name}", frozenset([name]), form=form) for name in names]
         queries = {parameter["name"] for parameter in operation.parameters["query"]}
         everything = path | {*names, *queries, *HEADER_IDS} - {"remap"}
-        found.append(Look(operation, "everything", frozenset(everything), form=form))
+        found.append(AccessAttempt(operation, "everything", frozenset(everything), form=form))
     return found
 
 
@@ -475,61 +482,61 @@ def _query_kind(operation: Operation, name: str) -> str | None:
     return QUERY_IDS.get(f"{operation.id}.{name}", QUERY_IDS.get(name))
 
 
-def draw(document: Document, fetch: Look, ids: Ids) -> Asked:
-    """The request of a look."""
-    operation = fetch.operation
-    path, query, headers, body, text = operation.path, dict(fetch.query), {}, b"", ""
+def draw(document: Document, attempt: AccessAttempt, ids: Ids) -> PreparedRequest:
+    """The request of an attempt."""
+    operation = attempt.operation
+    path, query, headers, body, text = operation.path, dict(attempt.query), {}, b"", ""
     for name in operation.path_ids:
-        path = path.replace(f"{{{name}}}", ids.of("foreign" if fetch.names_in_path else "own")[name])
+        path = path.replace(f"{{{name}}}", ids.of("foreign" if attempt.names_in_path else "own")[name])
     for parameter in operation.parameters["query"]:
         name = parameter["name"]
         kind = _query_kind(operation, name)
-        if name in fetch.foreign and kind is not None:
+        if name in attempt.foreign and kind is not None:
             query[name] = ids.foreign[kind]
         elif parameter.get("required") and name not in query:
             query[name] = QUERY_REST[name] if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
-        if name in HEADER_IDS and (name in fetch.foreign or name == "If-Match"):
-            value = ids.of("foreign" if name in fetch.foreign else "own")[_header_kind(operation, name)]
+        if name in HEADER_IDS and (name in attempt.foreign or name == "If-Match"):
+            value = ids.of("foreign" if name in attempt.foreign else "own")[_header_kind(operation, name)]
             headers[name] = f'"{value}"' if name == "If-Match" else value
-    media, form = operation.bodies[fetch.form]
+    media, form = operation.bodies[attempt.form]
     if media:
         headers["content-type"] = media
-        whose = "foreign" if fetch.foreign & {"customer_id"} else "own"
+        whose = "foreign" if attempt.foreign & {"customer_id"} else "own"
         if form.get("type") == "string":
             text = FILES[media](ids, whose)
             body = gzip.compress(text.encode(), mtime=0) if media == "application/gzip" else text.encode()
         else:
-            if "version" in fetch.foreign and "If-Match" not in fetch.foreign:
+            if "version" in attempt.foreign and "If-Match" not in attempt.foreign:
                 headers.pop("If-Match", None)
-            text = json.dumps(document.body(form, ids, fetch.foreign))
+            text = json.dumps(document.body(form, ids, attempt.foreign))
             body = text.encode()
-    told = "\n".join((path, *query.values(), *headers.values(), text))
-    return Asked(operation.method, path, query, headers, body, told)
+    content = "\n".join((path, *query.values(), *headers.values(), text))
+    return PreparedRequest(operation.method, path, query, headers, body, content)
 
 
 # ---- who asks
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RecordedAnswer:
     """The answer to a caller who used one kind of credential."""
 
     who: str
-    fetch: Look
-    told: str
+    attempt: AccessAttempt
+    sent_text: str
     status: int
     headers: tuple[tuple[str, str], ...]
     text: str
 
     @property
     def operation(self) -> Operation:
-        """What was asked."""
-        return self.look.operation
+        """The operation that was called."""
+        return self.attempt.operation
 
     @property
-    def bytes_told(self) -> str:
+    def all_text(self) -> str:
         """All that the answer holds, cursors in the clear."""
         return "\n".join((self.text, *(f"{name}: {value}" for name, value in self.headers), *self._cursors()))
 
@@ -543,24 +550,28 @@ class Answered:
         return re.findall(r'"next_cursor": ?"([^"]+)"', self.text) + in_header
 
     def __str__(self) -> str:
-        return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
+        return (
+            f"{self.operation.id} ({self.attempt.label} {self.attempt.number}) by {self.who}: {self.status}"
+        )
 
 
-async def ask(http, who: str, fetch: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
+async def ask(
+    http, who: str, attempt: AccessAttempt, requested: PreparedRequest, credential: Mapping[str, str]
+) -> RecordedAnswer:
     """Sends a request as a caller, and records the answer."""
     # A cookie that is set must not be sent by the next caller.
     http.cookies.clear()
     answer = await http.request(
-        asked.method,
-        asked.path,
-        params=asked.query,
-        headers={**asked.headers, **credential},
-        content=asked.body,
+        requested.method,
+        requested.path,
+        params=requested.query,
+        headers={**requested.headers, **credential},
+        content=requested.body,
     )
     http.cookies.clear()
-    told = "\n".join((asked.told, unquote(str(answer.request.url)), *credential.values()))
+    text = "\n".join((requested.sent_text, unquote(str(answer.request.url)), *credential.values()))
     headers = tuple(sorted(answer.headers.items()))
-    return Answered(who, fetch, told, answer.status_code, headers, answer.text)
+    return RecordedAnswer(who, attempt, text, answer.status_code, headers, answer.text)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -601,7 +612,7 @@ class Owned:
         """Every id of the company's, and its like that never existed; of versions the one before too."""
         all_ = {value for values in self.ids.values() for value in values}
         all_.add(str(int(self.ids["version"][-1]) - 1))
-        return all_, {nobodys(value) for value in all_}
+        return all_, {of_nobody(value) for value in all_}
 
     def foreign(self, number: int) -> dict[str, str]:
         """One thing of each kind."""
@@ -609,15 +620,15 @@ class Owned:
 
 
 WORD = re.compile(MARK + r"[\w@-]*(?:\.\w+)*")
-# Never shown to any caller, not even to the company.
+# No caller may read these, not even the company.
 UNSHOWN = {f"{MARK}-idempotency"}
 
 
-def foreign_bytes(answered: Answered, canaries: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+def foreign_bytes(answered: RecordedAnswer, canaries: Iterable[str], known: Iterable[str] = ()) -> list[str]:
     """What an answer reveals of the company that the caller has not sent and must not learn."""
-    told = answered.bytes_told
-    found = {*WORD.findall(told), *(canary for canary in canaries if canary in told)}
-    return sorted(word for word in found if word not in answered.told and word not in known)
+    values = answered.all_text
+    found = {*WORD.findall(values), *(canary for canary in canaries if canary in values)}
+    return sorted(word for word in found if word not in answered.sent_text and word not in known)
 
 
 async def _send(http, tenant: Tenant, method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -720,8 +731,8 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], database_owner: A
     """Templates, endpoints, tasks, campaigns and deliveries, two of each; returns their ids."""
     found: dict[str, list[str]] = {}
 
-    def keep(kind: str, told: Mapping[str, Any]) -> None:
-        found.setdefault(kind, []).append(str(told["id"]))
+    def keep(kind: str, sent_text: Mapping[str, Any]) -> None:
+        found.setdefault(kind, []).append(str(sent_text["id"]))
 
     for number, customer in enumerate(customers[1:3], start=1):
         words = {"key": f"{MARK}_template_{number}", "text": f"{MARK}-text-{number}"}
@@ -732,15 +743,17 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], database_owner: A
         body = {"url": f"https://localhost/{MARK}-url-{number}", "events": ["stage.changed", "task.created"]}
         keep("endpoint_id", await _send(http, tenant, "POST", "/webhook-endpoints", body))
         words = {"title": f"{MARK}-title", "note": f"{MARK}-note-{number}", "assignee": f"{MARK}-assignee"}
-        asked = await _send(http, tenant, "POST", f"/customers/{customer}/actions", {"type": "call", **words})
-        keep("action_id", asked)
-        keep("task_id", {"id": asked["task_id"]})
+        values = await _send(
+            http, tenant, "POST", f"/customers/{customer}/actions", {"type": "call", **words}
+        )
+        keep("action_id", values)
+        keep("task_id", {"id": values["task_id"]})
         await database_owner.connection.execute(
             "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, answer)"
             " SELECT company_id, id, 1, relationship_id, created_at, 'failed', $3 FROM journey_actions"
             " WHERE company_id = $1 AND id = $2",
             tenant.id,
-            asked["id"],
+            values["id"],
             f"{MARK}-answer-{number}",
         )
         version = (await _send(http, tenant, "GET", f"/customers/{customer}/journey"))["version"]
@@ -888,7 +901,7 @@ async def _canaries(owned: Owned, customers: Sequence[int], database_owner: Any)
 
 
 async def _collect_cursors(http, document: Document, owned: Owned, credential: Mapping[str, str]) -> None:
-    """Where each list of the company goes on, however it is sorted."""
+    """Cursors of the second page of each list of the company, in every order."""
     for operation in document.operations:
         parameters = {parameter["name"]: parameter for parameter in operation.parameters["query"]}
         if "cursor" not in parameters:
@@ -902,10 +915,10 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
             }
             for number in range(3):
                 ids = Ids(owned.foreign(number), owned.foreign(number))
-                asked = draw(document, Look(operation, "first page", frozenset(["path"])), ids)
-                asked = replace(asked, query={**query, "limit": "1"})
+                values = draw(document, AccessAttempt(operation, "first page", frozenset(["path"])), ids)
+                values = replace(values, query={**query, "limit": "1"})
                 answered = await ask(
-                    http, "owner", Look(operation, "first page", frozenset()), asked, credential
+                    http, "owner", AccessAttempt(operation, "first page", frozenset()), values, credential
                 )
                 assert answered.status == 200, f"{answered} {answered.text}"
                 if answered.next_cursors:
@@ -915,7 +928,7 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
         owned.cursors[operation.id] = found
 
 
-# ---- other callers: two equal neighbours; one asks for what is the company's, one for what no company has
+# ---- other callers: two equal neighbours; one requests what is the company's, one what no company has
 
 
 @dataclass(frozen=True, slots=True)
@@ -986,19 +999,19 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
 
 async def _act_like(http, tenant: Tenant) -> dict[str, str]:
     """One of everything that is made by acting on customers; returns the ids."""
-    asked = await _send(http, tenant, "PUT", "/customers/1", {"name": "A", "phone": "1"})
-    asked = await _send(http, tenant, "POST", "/customers/1/actions", {"type": "call"})
+    values = await _send(http, tenant, "PUT", "/customers/1", {"name": "A", "phone": "1"})
+    values = await _send(http, tenant, "POST", "/customers/1/actions", {"type": "call"})
     version = (await _send(http, tenant, "GET", "/customers/1/journey"))["version"]
     move = {"to_stage": "at_risk"}
     await _send(http, tenant, "POST", "/customers/1/transitions", move, **{"If-Match": f'"{version}"'})
     [campaign] = (await _send(http, tenant, "GET", "/campaigns"))["items"]
     text = {"key": "theirs", "channel": "sms", "language": "en", "text": "A text"}
     template = await _send(http, tenant, "POST", "/templates", text)
-    place = {"url": "https://localhost/", "events": ["stage.changed"]}
-    endpoint = await _send(http, tenant, "POST", "/webhook-endpoints", place)
+    pointer = {"url": "https://localhost/", "events": ["stage.changed"]}
+    endpoint = await _send(http, tenant, "POST", "/webhook-endpoints", pointer)
     return {
-        "action_id": asked["id"],
-        "task_id": str(asked["task_id"]),
+        "action_id": values["id"],
+        "task_id": str(values["task_id"]),
         "campaign_id": str(campaign["id"]),
         "template_id": str(template["id"]),
         "endpoint_id": str(endpoint["id"]),
@@ -1017,7 +1030,9 @@ GIVEN = re.compile(
 """Ids and secrets that are given when something is made."""
 
 
-def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[str]) -> tuple[object, ...]:
+def equivalence_key(
+    answered: RecordedAnswer, requested_ids: Iterable[str], own: Iterable[str]
+) -> tuple[object, ...]:
     """An answer without the requested ids, the caller's own, and values that no caller knew before."""
     headers = [
         f"{name}: {value}"
@@ -1026,7 +1041,7 @@ def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[
     ]
     text = "\n".join((*headers, answered.text, *answered._cursors()))
     text = INSTANT.sub("<instant>", re.sub(r'"next_cursor": ?"[^"]+"', '"next_cursor"', text))
-    for value in sorted(asked_for, key=len, reverse=True):
+    for value in sorted(requested_ids, key=len, reverse=True):
         text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "<asked for>", text)
     for value in own:
         text = text.replace(value, "<own>")
@@ -1035,10 +1050,10 @@ def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The answers to a neighbour who asked for what is the company's, and to one who asked for what no company has."""
+    """The answers to a neighbour who requested what is the company's, and to one who requested what no company has."""
 
-    theirs: Answered
-    nobodys: Answered
+    theirs: RecordedAnswer
+    of_nobody: RecordedAnswer
     ids: tuple[Collection[str], Collection[str]]
     names: tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -1047,25 +1062,25 @@ class Pair:
         """Whether the answers are equal, as they are (a number may look like an id) or without the ids."""
         plain = [
             equivalence_key(answered, (), names)
-            for answered, names in zip((self.theirs, self.nobodys), self.names, strict=True)
+            for answered, names in zip((self.theirs, self.of_nobody), self.names, strict=True)
         ]
         return plain[0] == plain[1] or equivalence_key(
             self.theirs, self.ids[0], self.names[0]
-        ) == equivalence_key(self.nobodys, self.ids[1], self.names[1])
+        ) == equivalence_key(self.of_nobody, self.ids[1], self.names[1])
 
 
 @dataclass(slots=True)
-class Probed:
-    """Everything that was asked, and what was answered."""
+class ProbeResults:
+    """All requests and their answers."""
 
     document: Document
     owned: Owned
     before: dict[str, str]
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[RecordedAnswer] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     after: dict[str, str] = field(default_factory=dict)
 
-    def of(self, *who: str) -> list[Answered]:
+    def of(self, *who: str) -> list[RecordedAnswer]:
         """The answer to a caller."""
         found = [answered for answered in self.answers if answered.who in who]
         assert {answered.who for answered in found} == set(who)
@@ -1079,7 +1094,7 @@ NAMING_NONE = "an operator, naming no company"
 class Prober:
     """Sends every request as every caller."""
 
-    def __init__(self, http, database, probed: Probed, operator: Mapping[str, str]) -> None:
+    def __init__(self, http, database, probed: ProbeResults, operator: Mapping[str, str]) -> None:
         self._http, self._database, self._probed, self._operator = http, database, probed, operator
         self._document, self._owned = probed.document, probed.owned
 
@@ -1089,11 +1104,11 @@ class Prober:
         for operation in self._document.operations:
             changes = not operation.is_reading and operation.scope != OPERATE
             twins = await self._twins(is_busy=False) if changes else readers
-            for fetch in looks_at(self._document, operation, self._owned):
-                await self._as_neighbours(fetch, twins)
+            for attempt in attempts_for(self._document, operation, self._owned):
+                await self._as_neighbours(attempt, twins)
                 # A refusal comes before anything is read.
-                if fetch.number == 0 and not fetch.label.endswith("beside"):
-                    await self._as_others(fetch, twins[0].own)
+                if attempt.number == 0 and not attempt.label.endswith("beside"):
+                    await self._as_others(attempt, twins[0].own)
 
     async def _twins(self, *, is_busy: bool) -> tuple[Neighbour, Neighbour]:
         return (
@@ -1101,27 +1116,29 @@ class Prober:
             await _neighbour(self._http, self._database, NOBODYS_COMPANY, is_busy=is_busy),
         )
 
-    async def _as_neighbours(self, fetch: Look, twins: tuple[Neighbour, Neighbour]) -> None:
-        theirs = self._owned.foreign(fetch.number)
-        nobody = {kind: nobodys(value) for kind, value in theirs.items()}
-        there = fetch
-        if "cursor" in fetch.query:
-            there = replace(fetch, query={**fetch.query, "cursor": nobodys_cursor(fetch.query["cursor"])})
-        asked = draw(self._document, fetch, Ids(twins[0].own, theirs))
+    async def _as_neighbours(self, attempt: AccessAttempt, twins: tuple[Neighbour, Neighbour]) -> None:
+        theirs = self._owned.foreign(attempt.number)
+        nobody = {kind: of_nobody(value) for kind, value in theirs.items()}
+        there = attempt
+        if "cursor" in attempt.query:
+            there = replace(
+                attempt, query={**attempt.query, "cursor": nobodys_cursor(attempt.query["cursor"])}
+            )
+        values = draw(self._document, attempt, Ids(twins[0].own, theirs))
         asked_there = draw(self._document, there, Ids(twins[1].own, nobody))
         for who, credential in twins[0].credentials.items():
-            if fetch.number > 0 and who != "another company":
+            if attempt.number > 0 and who != "another company":
                 continue  # the first of each kind will do
-            answered = await self._ask(who, fetch, asked, credential)
+            answered = await self._ask(who, attempt, values, credential)
             twin = await self._ask(who, there, asked_there, twins[1].credentials[who])
             self._probed.pairs.append(
                 Pair(answered, twin, self._owned.both, (twins[0].names, twins[1].names))
             )
 
-    async def _as_others(self, fetch: Look, own: Mapping[str, str]) -> None:
-        operation, owned = fetch.operation, self._owned
-        theirs = owned.foreign(fetch.number)
-        asked = draw(self._document, fetch, Ids(own, theirs))
+    async def _as_others(self, attempt: AccessAttempt, own: Mapping[str, str]) -> None:
+        operation, owned = attempt.operation, self._owned
+        theirs = owned.foreign(attempt.number)
+        values = draw(self._document, attempt, Ids(own, theirs))
         others = dict(owned.refused)
         if operation.scope == OPERATE:
             others["the company"] = owned.tenant.headers
@@ -1130,23 +1147,25 @@ class Prober:
         if operation.scope not in (None, SELF, *ROLE_SCOPES[Role.AGENT]):
             others |= owned.agent
         for who, credential in others.items():
-            await self._ask(who, fetch, asked, credential)
+            await self._ask(who, attempt, values, credential)
         if "company_id" in operation.path_ids:  # an operator who names the company there is to be answered
-            nobody = {"company_id": nobodys(theirs["company_id"])}
-            asked = draw(self._document, fetch, Ids({**own, **nobody}, {**theirs, **nobody}))
-        await self._ask(NAMING_NONE, fetch, asked, self._operator)
+            nobody = {"company_id": of_nobody(theirs["company_id"])}
+            values = draw(self._document, attempt, Ids({**own, **nobody}, {**theirs, **nobody}))
+        await self._ask(NAMING_NONE, attempt, values, self._operator)
         named = {**self._operator, "X-Company-Id": str(NOBODYS_COMPANY)}
-        await self._ask(NAMING_NOBODY, fetch, asked, named)
+        await self._ask(NAMING_NOBODY, attempt, values, named)
 
-    async def _ask(self, who: str, fetch: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
-        answered = await ask(self._http, who, fetch, asked, credential)
+    async def _ask(
+        self, who: str, attempt: AccessAttempt, requested: PreparedRequest, credential: Mapping[str, str]
+    ) -> RecordedAnswer:
+        answered = await ask(self._http, who, attempt, requested, credential)
         self._probed.answers.append(answered)
         return answered
 
 
 @pytest.fixture(scope="module", autouse=True)
 async def polling_loops(database):
-    """A worker for what is prepared here; it looks around less often than that of the other tests of the API."""
+    """A worker for what is prepared here; it polls less often than that of the other tests of the API."""
     working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
     working.start()
     yield
@@ -1175,7 +1194,7 @@ async def owned(http, database, document, found_tenant, operator, database_owner
         test_clock=parse_instant(NOON, ""),
         policy={"scoring": {"monetary_target": float(AMOUNT)}},
     )
-    await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies goes on
+    await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies has a second page
     owned = await _settle(http, tenant, operator, database_owner)
     assert await publish(database, tenant.id) > 0
     named = {**operator, "X-Company-Id": str(COMPANY)}
@@ -1186,7 +1205,7 @@ async def owned(http, database, document, found_tenant, operator, database_owner
 @pytest.fixture(scope="module")
 async def probed(http, database, document, owned, operator, database_owner):
     """Every operation called by every caller without access."""
-    probed = Probed(document, owned, await database_owner.rows(COMPANY))
+    probed = ProbeResults(document, owned, await database_owner.rows(COMPANY))
     await Prober(http, database, probed, operator).probe()
     probed.after = await database_owner.rows(COMPANY)
     return probed
@@ -1212,14 +1231,14 @@ def test_no_byte_of_a_company_reaches_another(probed):
 
 
 OF_WHOEVER_HAS_THE_LINK = {"show_unsubscribe_page"}
-"""What needs no credential: asked here with links that the service has not written."""
+"""Operations without a credential: called here with links that the service has not created."""
 OF_THE_MOMENT = {"get_health", "stream_events"}
 """Values that change by the moment: the service as a whole, and the caller's own outbound events."""
 
 
 def test_what_is_another_company_s_and_what_never_was_are_answered_alike(probed):
     unlike = [
-        f"{pair.theirs} / {pair.nobodys.status}"
+        f"{pair.theirs} / {pair.of_nobody.status}"
         for pair in probed.pairs
         if not pair.is_alike and pair.theirs.operation.id not in OF_THE_MOMENT
     ]
@@ -1231,22 +1250,22 @@ def test_what_is_another_company_s_and_what_never_was_are_answered_alike(probed)
 def test_what_is_another_company_s_is_not_found(probed):
     own = ("another company", "another company's session")
     # A customer's id is the caller's own: theirs may be the same number.
-    asked = [
+    values = [
         answered
         for answered in probed.of(*own)
-        if answered.look.foreign == {"path"} and answered.operation.id != "upsert_customer"
+        if answered.attempt.foreign == {"path"} and answered.operation.id != "upsert_customer"
     ]
 
     def expected(answered):
         if answered.operation.scope == OPERATE:
             return {403}
         # An id below zero belongs to an erased customer, and no caller may write it.
-        return {404, 422} if "/-" in answered.told else {404}
+        return {404, 422} if "/-" in answered.sent_text else {404}
 
-    found = [str(answered) for answered in asked if answered.status not in expected(answered)]
+    found = [str(answered) for answered in values if answered.status not in expected(answered)]
 
     assert found == []
-    assert len(asked) > 100
+    assert len(values) > 100
 
 
 def test_what_is_asked_is_refused_for_whose_it_is_and_not_for_its_form(probed):
@@ -1324,15 +1343,15 @@ async def test_the_company_itself_finds_all_that_was_asked_for(http, document, o
     for operation in document.operations:
         if not operation.is_reading:
             continue
-        for fetch in looks_at(document, operation, owned):
-            if fetch.label.endswith("beside"):
+        for attempt in attempts_for(document, operation, owned):
+            if attempt.label.endswith("beside"):
                 continue
-            ids = Ids(owned.foreign(fetch.number), owned.foreign(fetch.number))
-            asked = draw(document, fetch, ids)
+            ids = Ids(owned.foreign(attempt.number), owned.foreign(attempt.number))
+            fields = draw(document, attempt, ids)
             for name, credential in who.items():
-                answered = await ask(http, name, fetch, asked, credential)
-                seen[name] |= {*WORD.findall(answered.bytes_told)}
-                seen[name] |= {word for word in owned.canaries if word in answered.bytes_told}
+                answered = await ask(http, name, attempt, fields, credential)
+                seen[name] |= {*WORD.findall(answered.all_text)}
+                seen[name] |= {word for word in owned.canaries if word in answered.all_text}
                 opened[name] |= {operation.id} if answered.status == 200 else set()
 
     reading = {operation.id for operation in document.operations if operation.is_reading}
@@ -1342,13 +1361,15 @@ async def test_the_company_itself_finds_all_that_was_asked_for(http, document, o
     assert opened["the company"] == opened["its session"] == reading - operators
     acted = ("task_id", "campaign_id", "action_id", "endpoint_id", "template_id")
     words = {word for values in owned.ids.values() for value in values for word in WORD.findall(value)}
-    told = {f"{MARK}-{word}" for word in ("notes", "kept", "move", "version", "said-0", "reason", "phone-1")}
-    told |= {f"{MARK}-{word}" for word in ("key-agent", "source", "event-0", "booking-0")}
-    told |= {f"{MARK}-{word}" for word in ("text-1", "url-1", "title", "note-1", "answer-1")}
-    told |= {id_ for kind in acted for id_ in owned.ids[kind]}
-    told |= {str(USER), AMOUNT, *owned.ids["customer_id"], *owned.ids["job_id"], *owned.ids["key_id"]}
+    fields = {
+        f"{MARK}-{word}" for word in ("notes", "kept", "move", "version", "said-0", "reason", "phone-1")
+    }
+    fields |= {f"{MARK}-{word}" for word in ("key-agent", "source", "event-0", "booking-0")}
+    fields |= {f"{MARK}-{word}" for word in ("text-1", "url-1", "title", "note-1", "answer-1")}
+    fields |= {id_ for kind in acted for id_ in owned.ids[kind]}
+    fields |= {str(USER), AMOUNT, *owned.ids["customer_id"], *owned.ids["job_id"], *owned.ids["key_id"]}
     for name, found in seen.items():
-        assert (words | told) - UNSHOWN - found == set(), name
+        assert (words | fields) - UNSHOWN - found == set(), name
 
 
 # ---- each guard taken away, and seen to be missing
@@ -1360,9 +1381,9 @@ async def neighbour(http, database):
     return await _neighbour(http, database, COMPANY, is_busy=False)
 
 
-def _look(document, operation_id, *foreign):
+def _attempt(document, operation_id, *foreign):
     [operation] = [one for one in document.operations if one.id == operation_id]
-    return Look(operation, "by hand", frozenset(foreign))
+    return AccessAttempt(operation, "by hand", frozenset(foreign))
 
 
 async def test_a_company_that_is_taken_for_another_is_noticed(
@@ -1370,15 +1391,15 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
 ):
     """The binding of a credential to its company is the guard; without it every check of this file speaks up."""
     theirs = owned.foreign(0)
-    nobody = {kind: nobodys(value) for kind, value in theirs.items()}
-    fetch = _look(document, "get_customer", "path")
-    erase = _look(document, "anonymize_customer", "path")
+    nobody = {kind: of_nobody(value) for kind, value in theirs.items()}
+    attempt = _attempt(document, "get_customer", "path")
+    erase = _attempt(document, "anonymize_customer", "path")
     credential = neighbour.credentials["another company"]
 
     async def pair():
         answers = [
             await ask(
-                http, "another company", fetch, draw(document, fetch, Ids(neighbour.own, ids)), credential
+                http, "another company", attempt, draw(document, attempt, Ids(neighbour.own, ids)), credential
             )
             for ids in (theirs, nobody)
         ]
@@ -1411,7 +1432,7 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "told", "is_leak"),
+    ("body", "headers", "values", "is_leak"),
     [
         (f'{{"detail": "No {MARK}-name-1."}}', {}, "", True),
         (f'{{"detail": "No {MARK}-name-1."}}', {}, f"q={MARK}-name-1", False),
@@ -1426,9 +1447,9 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
         ('{"detail": "No customer."}', {"etag": '"1"'}, "", False),
     ],
 )
-def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, told, is_leak):
-    fetch = _look(document, "get_customer")
-    answered = Answered("somebody", fetch, told, 404, tuple(headers.items()), body)
+def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, values, is_leak):
+    attempt = _attempt(document, "get_customer")
+    answered = RecordedAnswer("somebody", attempt, values, 404, tuple(headers.items()), body)
 
     assert bool(foreign_bytes(answered, (str(CUSTOMER + 1), str(CUSTOMER + 2)))) is is_leak
     if is_leak:
@@ -1477,31 +1498,31 @@ def test_an_unknown_kind_of_id_is_noticed():
     openapi = published()
     with pytest.raises(AssertionError, match=r"unknown credentials: .'badge'."):
         Document(_changed(openapi, "components", "securitySchemes", badge={"type": "http"}))
-    rotation = ("components", "schemas", "RotationIn", "properties")
-    with pytest.raises(AssertionError, match=r"post_rotation: unknown RotationIn\.thing_id"):
+    rotation = ("components", "schemas", "ApiKeyRotation", "properties")
+    with pytest.raises(AssertionError, match=r"rotate_company_api_key: unknown ApiKeyRotation\.thing_id"):
         Document(_changed(openapi, *rotation, thing_id={"type": "integer"}))
     assert len(_with("/api/v1/whatever", post=_for_a_thing).operations) == 1
     print("guard removed: detected")
 
 
 def _changed(openapi, *path, **added):
-    """A openapi with something more at a place."""
+    """A document with additions at a path."""
     copy = json.loads(json.dumps(openapi))
-    place = copy
+    pointer = copy
     for step in path:
-        place = place[step]
-    place.update(added)
+        pointer = pointer[step]
+    pointer.update(added)
     return copy
 
 
 def test_an_answer_that_differs_by_id_is_noticed(document):
-    fetch = _look(document, "get_customer", "path")
+    attempt = _attempt(document, "get_customer", "path")
     ids = ([str(CUSTOMER + 1)], [str(NOBODYS_CUSTOMER + 1)])
 
     def pair(status, text, **headers):
         said = [
-            Answered("somebody", fetch, "", 404, (), f"No customer {ids[0][0]}."),
-            Answered("somebody", fetch, "", status, tuple(headers.items()), text),
+            RecordedAnswer("somebody", attempt, "", 404, (), f"No customer {ids[0][0]}."),
+            RecordedAnswer("somebody", attempt, "", status, tuple(headers.items()), text),
         ]
         return Pair(said[0], said[1], ids, ((), ()))
 

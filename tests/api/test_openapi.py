@@ -80,8 +80,8 @@ def test_every_operation_has_a_unique_id_and_a_description():
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - OPEN))
 def test_every_operation_lists_the_problems_it_can_answer(operation):
-    told = OPERATIONS[operation]
-    problems = {status: answer for status, answer in told["responses"].items() if status >= "400"}
+    values = OPERATIONS[operation]
+    problems = {status: answer for status, answer in values["responses"].items() if status >= "400"}
 
     assert {"401", "403", "422", "503"} <= problems.keys()
     for status, answer in problems.items():
@@ -90,11 +90,11 @@ def test_every_operation_lists_the_problems_it_can_answer(operation):
         assert answer["description"]
         for schema in _problem_schemas(content["schema"]):
             assert schema["properties"]["status"]["const"] == int(status)
-    assert ("requestBody" in told) == ("413" in problems)
-    assert (JSON in told.get("requestBody", {}).get("content", {})) == ("415" in problems)
-    assert ("If-Match" in _headers(told)) == ("412" in problems)
+    assert ("requestBody" in values) == ("413" in problems)
+    assert (JSON in values.get("requestBody", {}).get("content", {})) == ("415" in problems)
+    assert ("If-Match" in _headers(values)) == ("412" in problems)
     assert ("428" in problems) == ("412" in problems and operation not in UNSEEN)
-    (key, session) = told["security"]
+    (key, session) = values["security"]
     assert key.keys() == {"key"}
     assert session == {"session": key["key"]}
     assert len(key["key"]) == 1
@@ -240,21 +240,21 @@ VALID = event("e-1")
 @st.composite
 def nearly_events(draw):
     """An event with a part or two replaced, left out or added."""
-    told = dict(VALID)
+    values = dict(VALID)
     for name in draw(st.sets(st.sampled_from(sorted(PARTS)), max_size=2)):
-        told[name] = draw(PARTS[name])
-    for name in draw(st.sets(st.sampled_from(sorted(told)), max_size=1)) if draw(st.booleans()) else ():
-        del told[name]
+        values[name] = draw(PARTS[name])
+    for name in draw(st.sets(st.sampled_from(sorted(values)), max_size=1)) if draw(st.booleans()) else ():
+        del values[name]
     if draw(st.integers(0, 9)) == 0:
-        told[draw(st.text(max_size=5))] = draw(JSON_VALUES)
-    return told
+        values[draw(st.text(max_size=5))] = draw(JSON_VALUES)
+    return values
 
 
 def _as_read(text):
     try:
         return parse_event(orjson.loads(text)), []
     except InvalidInputError as error:
-        return None, [fault.message for fault in error.errors]
+        return None, [each_error.message for each_error in error.errors]
 
 
 def _as_published(text):
@@ -265,7 +265,7 @@ def _as_published(text):
 
 
 def _with_whole_numbers(value):
-    """1.0 written as 1: to JSON Schema both are integers, to the shape in its strict mode the second only is."""
+    """Returns 1.0 as 1: both are integers in JSON Schema, only the second is one for pydantic in strict mode."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     if isinstance(value, dict):
@@ -274,23 +274,23 @@ def _with_whole_numbers(value):
 
 
 SAID_IN_WORDS = {"must have at most two decimals"}
-"""What the reader refuses and the shape does not: JSON Schema counts no decimals (multipleOf is one of binary
+"""Errors of the parser that the schema does not find: JSON Schema counts no decimals (multipleOf is one of binary
 fractions), so the description states it."""
 
 
-@given(told=nearly_events())
-@example(told=VALID)
-@example(told={**VALID, "customer_id": 1.0})
-@example(told={**VALID, "data": {"total_amount": 0.001}})
-@example(told={**VALID, "data": None})
+@given(values=nearly_events())
+@example(values=VALID)
+@example(values={**VALID, "customer_id": 1.0})
+@example(values={**VALID, "data": {"total_amount": 0.001}})
+@example(values={**VALID, "data": None})
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_an_event_is_read_as_it_is_published(told):
-    text = json.dumps(told)
-    read, faults = _as_read(text)
+def test_an_event_is_read_as_it_is_published(values):
+    text = json.dumps(values)
+    read, errors = _as_read(text)
     published = _as_published(json.dumps(_with_whole_numbers(orjson.loads(text))))
 
     if read is None:
-        assert published is None or set(faults) <= SAID_IN_WORDS, (faults, published)
+        assert published is None or set(errors) <= SAID_IN_WORDS, (errors, published)
     else:
         assert published is not None
         data = published.data
@@ -305,10 +305,10 @@ def test_nearly_valid_events_are_distinguished_from_valid_ones():
     """The comparison above has something to compare on either side."""
     outcomes = {True: 0, False: 0}
 
-    @given(told=nearly_events())
+    @given(values=nearly_events())
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-    def count(told):
-        outcomes[_as_read(json.dumps(told))[0] is not None] += 1
+    def count(values):
+        outcomes[_as_read(json.dumps(values))[0] is not None] += 1
 
     count()
     assert min(outcomes.values()) > 20, outcomes
@@ -391,12 +391,12 @@ def _answer(status, *, path="/api/v1/customers", media=JSON, body=b"{}"):
 
 
 def _problem_body(status, **changes):
-    told = {"type": "/problems/x", "title": "t", "status": status, "detail": "d", **changes}
-    return orjson.dumps(told)
+    values = {"type": "/problems/x", "title": "t", "status": status, "detail": "d", **changes}
+    return orjson.dumps(values)
 
 
 UNPROMISED = {
-    "a fault of ours": _answer(500, media=PROBLEM, body=_problem_body(500)),
+    "an internal error": _answer(500, media=PROBLEM, body=_problem_body(500)),
     "a status that is not listed": _answer(204, body=b""),
     "a problem that is not listed": _answer(409, media=PROBLEM, body=_problem_body(409)),
     "an error that is no problem": _answer(404),
@@ -404,7 +404,7 @@ UNPROMISED = {
     "a problem without a type of ours": _answer(
         404, media=PROBLEM, body=_problem_body(404, type="about:blank")
     ),
-    "invalid input without its place": _answer(
+    "invalid input without its pointer": _answer(
         422, media=PROBLEM, body=_problem_body(422, type="/problems/invalid-input")
     ),
     "another media type": _answer(200, media="text/plain"),
@@ -430,13 +430,13 @@ async def test_an_internal_error_reveals_nothing():
     _add_fault(app)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
-        answer = await client.get("/fault")
+        answer = await client.get("/broken")
 
     problem(answer, 500, "internal-error")
     assert "secret" not in answer.text
 
 
 def _add_fault(app: FastAPI) -> None:
-    @app.get("/fault")
-    async def fault() -> None:
+    @app.get("/broken")
+    async def broken() -> None:
         raise RuntimeError("a secret of the inside")

@@ -149,24 +149,24 @@ async def test_letting_every_role_do_everything_is_noticed(http, keys_of_role, m
 
 async def test_a_role_is_shown_with_what_it_may_do(http, salon):
     for role in MAY:
-        told = await make(http, salon.headers, role=role)
-        assert told["role"] == role
-        assert told["scopes"] == sorted(ROLE_SCOPES[Role(role)])
-        seen = (await http.get(f"{API}/session", headers=bearer(told["secret"]))).json()
+        values = await make(http, salon.headers, role=role)
+        assert values["role"] == role
+        assert values["scopes"] == sorted(ROLE_SCOPES[Role(role)])
+        seen = (await http.get(f"{API}/session", headers=bearer(values["secret"]))).json()
         assert seen == {
-            "name": f"key:{told['id']}",
+            "name": f"key:{values['id']}",
             "company_id": salon.id,
             "role": role,
-            "scopes": told["scopes"],
+            "scopes": values["scopes"],
         }
 
 
 async def test_scopes_that_are_named_are_all_that_a_role_may_do(http, salon):
-    told = await make(http, salon.headers, role="admin", scopes=["stages:read"])
+    values = await make(http, salon.headers, role="admin", scopes=["stages:read"])
 
-    assert (told["role"], told["scopes"]) == ("admin", ["stages:read"])
-    assert (await http.get(f"{API}/stages", headers=bearer(told["secret"]))).status_code == 200
-    problem(await http.get(KEYS, headers=bearer(told["secret"])), 403, "forbidden")
+    assert (values["role"], values["scopes"]) == ("admin", ["stages:read"])
+    assert (await http.get(f"{API}/stages", headers=bearer(values["secret"]))).status_code == 200
+    problem(await http.get(KEYS, headers=bearer(values["secret"])), 403, "forbidden")
 
 
 async def test_scopes_without_a_role_are_a_service_s(http, salon):
@@ -660,7 +660,7 @@ async def test_a_secret_that_was_written_down_is_found(http, salon, database_own
 async def test_no_answer_but_the_first_contains_a_secret(http, operator, salon):
     made = await make(http, salon.headers, role="admin")
     successor = (await rotate(http, salon.headers, made["id"])).json()
-    told = [
+    response = [
         *[await http.get(KEYS, headers=salon.headers)],
         *[await http.get(f"{API}/admin/companies/{salon.id}/keys", headers=operator)],
         *[await http.get(f"{API}/session", headers=bearer(made["secret"]))],
@@ -670,7 +670,7 @@ async def test_no_answer_but_the_first_contains_a_secret(http, operator, salon):
         *[await http.get(f"{API}/session", headers=bearer(made["secret"]))],
     ]
 
-    for answer in told:
+    for answer in response:
         for key in (made, successor):
             assert key["secret"].split("_", 2)[2] not in answer.text
             assert key["secret"].split("_", 2)[2] not in str(answer.headers)

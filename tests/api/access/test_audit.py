@@ -83,13 +83,13 @@ async def a_pin(scene: "Scene") -> Mapping[str, Any]:
 
 
 async def the_map(scene: "Scene") -> Mapping[str, Any]:
-    told = (await scene.get("/stages")).json()
+    body = (await scene.get("/stages")).json()
     names = ("key", "name", "order", "kind", "auto_rules", "retention_days", "description", "color", "icon")
     stages = [
-        {name: stage[name] for name in names if stage.get(name) is not None} for stage in told["stages"]
+        {name: stage[name] for name in names if stage.get(name) is not None} for stage in body["stages"]
     ]
     stages[0]["name"] = f"First {CANARY}"
-    return {"body": {"version": told["version"], "stages": stages}}
+    return {"body": {"version": body["version"], "stages": stages}}
 
 
 async def a_map_to_be_put(scene: "Scene") -> Mapping[str, Any]:
@@ -146,9 +146,9 @@ async def a_task(scene: "Scene") -> Mapping[str, Any]:
     found = (await scene.get(f"/tasks?customer_id={CUSTOMER}")).json()["items"]
     if not found:
         body = {"type": "call", "note": CANARY}
-        asked = await scene.http.post(f"{API}/customers/{CUSTOMER}/actions", headers=scene.own, json=body)
-        assert asked.json()["state"] == "done", asked.text
-        found = [{"id": asked.json()["task_id"]}]
+        response = await scene.http.post(f"{API}/customers/{CUSTOMER}/actions", headers=scene.own, json=body)
+        assert response.json()["state"] == "done", response.text
+        found = [{"id": response.json()["task_id"]}]
     return {"ids": {"task_id": found[0]["id"]}}
 
 
@@ -174,9 +174,9 @@ async def _moved(scene: "Scene", stage: str) -> None:
 
 async def an_action(scene: "Scene") -> Mapping[str, Any]:
     path = f"{API}/customers/{CUSTOMER}/actions"
-    asked = await scene.http.post(path, headers=scene.own, json={"type": "email", "note": CANARY})
-    assert asked.status_code == 201, asked.text
-    return {"ids": {"action_id": asked.json()["id"]}}
+    response = await scene.http.post(path, headers=scene.own, json={"type": "email", "note": CANARY})
+    assert response.status_code == 201, response.text
+    return {"ids": {"action_id": response.json()["id"]}}
 
 
 async def a_dead_action(scene: "Scene") -> Mapping[str, Any]:
@@ -207,8 +207,8 @@ async def a_template(scene: "Scene") -> Mapping[str, Any]:
 
 
 async def actions_of_a_stage(scene: "Scene") -> Mapping[str, Any]:
-    told = await scene.http.put(f"{API}/stages/vip/actions", headers=scene.own, json={"actions": []})
-    assert told.status_code == 200, told.text
+    response = await scene.http.put(f"{API}/stages/vip/actions", headers=scene.own, json={"actions": []})
+    assert response.status_code == 200, response.text
     return {}
 
 
@@ -497,19 +497,19 @@ class Scene:
         known = (ACTS | LOOKS).get(operation)
         assert known is not None, f"{operation} is new: add to ACTS or LOOKS what it leaves in the audit log"
         method, path, _ = OPERATIONS[operation]
-        told = {
+        values = {
             "query": known.query,
             "body": known.body,
             **await changed.pop("before", known.before)(self),
         }
         usual = {"customer_id": CUSTOMER, "company_id": self.company_id, "key": "vip", "version": 1}
-        ids = {**usual, **told.get("ids", {}), **changed.pop("ids", {})}
-        headers = {"Content-Type": JSON, **told.get("headers", {}), **changed.pop("headers", {})}
-        told |= changed
-        content = told.get("content")
-        if content is None and told["body"] is not None:
-            content = json.dumps(told["body"]).encode()
-        return Request(method, path, ids, headers, dict(told["query"]), content)
+        ids = {**usual, **values.get("ids", {}), **changed.pop("ids", {})}
+        headers = {"Content-Type": JSON, **values.get("headers", {}), **changed.pop("headers", {})}
+        values |= changed
+        content = values.get("content")
+        if content is None and values["body"] is not None:
+            content = json.dumps(values["body"]).encode()
+        return Request(method, path, ids, headers, dict(values["query"]), content)
 
     async def last(self):
         """The newest row of whichever company."""
@@ -612,13 +612,13 @@ def test_there_is_a_request_for_every_operation_of_the_contract():
 async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(scene, operation):
     row, answer = await check_one_row(scene, operation)
 
-    told = answer.json() if answer.content else {}
+    body = answer.json() if answer.content else {}
     kind, _, id_ = (row["target"] or "").partition(":")
     if kind == "job":
-        assert int(id_) in (told.get("job_id"), (told.get("job") or {}).get("id"))
-    if "id" in told and kind not in ("job", "stage-map"):
-        assert id_ == str(told["id"])
-    scene.secrets += [told["secret"]] if "secret" in told else []
+        assert int(id_) in (body.get("job_id"), (body.get("job") or {}).get("id"))
+    if "id" in body and kind not in ("job", "stage-map"):
+        assert id_ == str(body["id"])
+    scene.secrets += [body["secret"]] if "secret" in body else []
     scene.secrets += [line.split(";")[0].partition("=")[2] for line in answer.headers.get_list("set-cookie")]
     assert _spelt_in(row, CANARY, *(secret for secret in scene.secrets if len(secret) > 2)) == []
     if operation == "anonymize_customer":
@@ -632,19 +632,19 @@ async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(sce
 
 def _spelt_in(row, *texts):
     """Which of the texts stand in a row, as they are, in another spelling, or as a hash that could be guessed at."""
-    shown = " ".join(
+    content = " ".join(
         value.hex() if isinstance(value, bytes) else str(value) for value in row.values()
     ).lower()
-    return [text for text in texts if any(spelling in shown for spelling in _spellings(text))]
+    return [text for text in texts if any(spelling in content for spelling in _spellings(text))]
 
 
 def _spellings(text):
-    told = [text]
+    values = [text]
     if text == CANARY:
-        told += [value for name, value in PROFILE.items() if name != "consents"]
+        values += [value for name, value in PROFILE.items() if name != "consents"]
     if text.startswith("jrn_"):
-        told.append(text.split("_", 2)[2])
-    for one in told:
+        values.append(text.split("_", 2)[2])
+    for one in values:
         raw = one.encode()
         yield from (one.lower(), raw.hex(), hashlib.sha256(raw).hexdigest(), hashlib.md5(raw).hexdigest())
 
@@ -736,8 +736,8 @@ async def a_move(scene):
 
 
 async def settings(scene):
-    told = await scene.get("/settings")
-    return {"body": told.json()}
+    values = await scene.get("/settings")
+    return {"body": values.json()}
 
 
 async def an_erasure(scene):
@@ -781,7 +781,7 @@ async def _done_before(scene, operation, **changed):
 CHANGES_NOTHING = {
     "a task completed": ("update_task", {"before": a_task_worked_off}),
     "a campaign that was ended": ("cancel_campaign", {"before": a_campaign_ended}),
-    "an action that was asked for": ("request_action", {"before": an_action_asked_for}),
+    "an action that was requested": ("request_action", {"before": an_action_asked_for}),
     "the same endpoint": ("update_webhook_endpoint", {"before": an_endpoint_changed}),
     "the same template": ("replace_template", {"before": a_template_replaced}),
     "the same actions": ("replace_stage_actions", {"before": actions_told}),
@@ -882,14 +882,14 @@ async def a_template_in_use(scene):
     found = await a_template(scene)
     step = {"channel": "sms", "template": TEMPLATE["key"]}
     body = {"actions": [{"name": "write", "steps": [step]}]}
-    told = await scene.http.put(f"{API}/stages/vip/actions", headers=scene.own, json=body)
-    assert told.status_code == 200, told.text
+    response = await scene.http.put(f"{API}/stages/vip/actions", headers=scene.own, json=body)
+    assert response.status_code == 200, response.text
     return found
 
 
 async def another_action_asked_for(scene):
-    told = await an_action_asked_for(scene)
-    return {**told, "body": {"type": "email"}}
+    values = await an_action_asked_for(scene)
+    return {**values, "body": {"type": "email"}}
 
 
 NO_TASK, NO_CAMPAIGN = {"ids": {"task_id": 1}}, {"ids": {"campaign_id": 1}}
@@ -1278,25 +1278,25 @@ async def acts(scene):
 
 
 async def log(scene, **params):
-    """The rows that are shown, page by page."""
+    """The rows of the list, page by page."""
     pages = await every_page(scene.http, scene.own, "/admin/audit", limit=200, **params)
     return [row for page in pages for row in page]
 
 
 async def test_the_log_shows_every_row_as_it_is_newest_first(scene, acts):
-    shown = await log(scene)
+    text = await log(scene)
 
-    assert len(shown) == len(acts) >= 11
-    for told, row in zip(shown, acts, strict=True):
-        assert datetime.fromisoformat(told.pop("at")) == row["at"]
-        assert told == {
+    assert len(text) == len(acts) >= 11
+    for values, row in zip(text, acts, strict=True):
+        assert datetime.fromisoformat(values.pop("at")) == row["at"]
+        assert values == {
             **{name: row[name] for name in ("id", "actor", "is_operator", "reason", "action", "customer_id")},
             **{name: row[name] for name in ("target", "request_id", "address")},
             "detail": None if row["detail"] is None else json.loads(row["detail"]),
             "before_hash": None if row["before_hash"] is None else row["before_hash"].hex(),
             "after_hash": None if row["after_hash"] is None else row["after_hash"].hex(),
         }
-    ids = [told["id"] for told in shown]
+    ids = [values["id"] for values in text]
     assert ids == sorted(ids, reverse=True)
 
 
@@ -1408,5 +1408,5 @@ async def test_the_log_is_for_admins(visited, found_tenant):
 async def test_an_export_contains_its_own_entry(visited):
     row, answer = await check_one_row(visited, "export_customer")
 
-    told = answer.json()["tables"]["audit_log"] if "tables" in answer.json() else answer.json()["audit"]
-    assert row["id"] in {one["id"] for one in told}
+    body = answer.json()["tables"]["audit_log"] if "tables" in answer.json() else answer.json()["audit"]
+    assert row["id"] in {one["id"] for one in body}

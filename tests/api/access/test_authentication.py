@@ -269,9 +269,9 @@ async def test_a_key_that_lacks_the_scope_is_forbidden_and_one_that_has_it_is_no
     others = [scope for scope in credentials.SCOPES if scope not in (needed, "*")]
     without = await found_tenant(scopes=tuple(others))
 
-    told = problem(await ask(http, operation, without.headers), 403, "forbidden")
+    details = problem(await ask(http, operation, without.headers), 403, "forbidden")
 
-    assert needed in told["detail"]
+    assert needed in details["detail"]
     if needed != credentials.OPERATE:
         exactly = await found_tenant(scopes=(needed,))
         assert (await ask(http, operation, exactly.headers)).status_code not in (401, 403)
@@ -329,9 +329,9 @@ async def test_an_operator_acts_within_the_company_that_was_named(http, operator
     neighbour = await found_tenant()
     headers = {**operator, "X-Company-Id": str(salon.id)}
 
-    told = await http.post(f"{API}/events", headers=headers, json=event("e-1"))
+    response = await http.post(f"{API}/events", headers=headers, json=event("e-1"))
 
-    assert told.status_code == 200
+    assert response.status_code == 200
     assert len((await http.get(f"{API}/customers", headers=salon.headers)).json()["items"]) == 1
     assert (await http.get(f"{API}/customers", headers=neighbour.headers)).json()["items"] == []
 

@@ -73,15 +73,15 @@ def bearer(token):
 
 def cookies(answer):
     """What an answer has a browser keep: by name, the value and the attributes."""
-    told = {}
+    values = {}
     for line in answer.headers.get_list("set-cookie"):
         pair, *attributes = [part.strip() for part in line.split(";")]
         name, _, value = pair.partition("=")
-        assert name not in told
+        assert name not in values
         said = {key.lower(): what for key, _, what in (part.partition("=") for part in attributes)}
         assert len(said) == len(attributes)
-        told[name] = SimpleNamespace(value=value, attributes=said)
-    return told
+        values[name] = SimpleNamespace(value=value, attributes=said)
+    return values
 
 
 def with_cookie(token, **headers):
@@ -160,10 +160,10 @@ async def test_a_key_opens_a_session_that_may_what_the_key_may(client, salon):
 
     assert answer.status_code == 201
     name = f"key:{salon.token.split('_')[1]}"
-    told = {"name": name, "company_id": salon.id, "role": "service", "scopes": ["*"]}
-    assert answer.json() == told
+    values = {"name": name, "company_id": salon.id, "role": "service", "scopes": ["*"]}
+    assert answer.json() == values
     token = cookies(answer)[COOKIE].value
-    assert (await client.get(SESSION, headers=with_cookie(token))).json() == told
+    assert (await client.get(SESSION, headers=with_cookie(token))).json() == values
     assert (await client.get(f"{API}/customers", headers=with_cookie(token))).status_code == 200
     assert token not in answer.text
 
@@ -212,10 +212,10 @@ async def test_the_cookie_is_kept_from_scripts_and_from_other_sites(client, salo
 )
 async def test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(base, salon, changed):
     async with served(base, **changed) as app_state:
-        told = cookies(await app_state.client.post(SESSION, headers=bearer(salon.token)))
+        response = cookies(await app_state.client.post(SESSION, headers=bearer(salon.token)))
 
-        assert told.keys() == {f"__Host-{COOKIE}"}
-        kept = told[f"__Host-{COOKIE}"]
+        assert response.keys() == {f"__Host-{COOKIE}"}
+        kept = response[f"__Host-{COOKIE}"]
         assert kept.attributes == {
             "httponly": "",
             "samesite": "lax",
@@ -566,16 +566,16 @@ NEVER_OVER = {
     "its time": " AND s.expires_at > clock_timestamp()",
     "signing out": " AND s.ended_at IS NULL",
 }
-"""What ends a session, each in the words of the look-up."""
+"""Everything that ends a session, as the lookup sees it."""
 
 
 @pytest.mark.parametrize("end", NEVER_OVER)
 async def test_a_session_that_goes_on_beyond_its_end_is_found_out(
     client, token, key, salon, move, monkeypatch, end
 ):
-    told = str(kept._FIND_LIVE)
-    assert NEVER_OVER[end] in told
-    without = told.replace(NEVER_OVER[end], "").replace(
+    values = str(kept._FIND_LIVE)
+    assert NEVER_OVER[end] in values
+    without = values.replace(NEVER_OVER[end], "").replace(
         "FROM browser", ", CAST(:idle_seconds AS int) FROM browser"
     )
     monkeypatch.setattr(kept, "_FIND_LIVE", kept.text(without))
@@ -618,9 +618,9 @@ def page(answer, status):
     assert COOKIE not in str(cookies(answer).keys())
     assert 'type="password"' in answer.text
     assert " value=" not in answer.text
-    faults = re.findall(r'<p class="error" role="alert">(.*?)</p>', answer.text)
-    assert len(faults) == (status >= 400)
-    return html.unescape("".join(faults))
+    errors = re.findall(r'<p class="error" role="alert">(.*?)</p>', answer.text)
+    assert len(errors) == (status >= 400)
+    return html.unescape("".join(errors))
 
 
 async def test_the_page_asks_for_a_key(client):
@@ -711,10 +711,10 @@ async def test_a_form_without_end_is_not_read(client):
 
 
 async def test_text_of_the_page_is_escaped(api):
-    told = sign_in._page(api.state.app_state, UnauthenticatedError("<script>alert('1')</script>"))
+    response = sign_in._page(api.state.app_state, UnauthenticatedError("<script>alert('1')</script>"))
 
-    assert b"&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in told.body
-    assert b"<script>" not in told.body
+    assert b"&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in response.body
+    assert b"<script>" not in response.body
 
 
 async def test_every_kind_of_no_has_its_status(api):
@@ -726,10 +726,10 @@ async def test_every_kind_of_no_has_its_status(api):
         (InvalidInputError.at("/key", "<b>"), 422),
         (ValueError("<b>"), 422),
     ):
-        told = sign_in._page(api.state.app_state, error)
-        assert told.status_code == status
-        assert (b"The form could not be read" in told.body) is (status == 422)
-        assert b"<b>" not in told.body
+        response = sign_in._page(api.state.app_state, error)
+        assert response.status_code == status
+        assert (b"The form could not be read" in response.body) is (status == 422)
+        assert b"<b>" not in response.body
 
 
 # ---- links that open a session once
@@ -775,11 +775,11 @@ async def test_a_link_that_another_site_leads_to_asks_before_it_is_used(client, 
     made = await link()
     before = await database_owner.rows(salon.id)
 
-    asked = await client.get(f"/sign-in/link/{made}", headers={"Sec-Fetch-Site": "cross-site"})
+    response = await client.get(f"/sign-in/link/{made}", headers={"Sec-Fetch-Site": "cross-site"})
 
-    assert asked.status_code == 200
-    assert f'action="/sign-in/link/{made}"' in asked.text
-    assert cookies(asked) == {}
+    assert response.status_code == 200
+    assert f'action="/sign-in/link/{made}"' in response.text
+    assert cookies(response) == {}
     forged = await client.post(f"/sign-in/link/{made}", headers={"Origin": "https://evil.test"})
     assert forged.status_code == 403
     assert await database_owner.rows(salon.id) == before
@@ -931,9 +931,9 @@ async def at_the_provider(location):
     return {name: value for name, [value] in parse_qs(urlsplit(back).query).items()}
 
 
-async def come_back(client, told, flow):
+async def come_back(client, values, flow):
     headers = {} if flow is None else {"Cookie": f"{FLOW}={flow}".encode("latin-1")}
-    return await client.get("/sign-in/oidc/callback", params=told, headers=headers)
+    return await client.get("/sign-in/oidc/callback", params=values, headers=headers)
 
 
 async def sign_in_there(client):
@@ -945,18 +945,18 @@ async def sign_in_there(client):
 async def test_the_redirect_to_the_provider_contains_nothing_that_lets_another_person_in(portal, provider):
     (first, flow), (second, other) = [await set_out(portal.client) for _ in range(2)]
 
-    asked, again = [{k: v for k, [v] in parse_qs(urlsplit(each).query).items()} for each in (first, second)]
+    values, again = [{k: v for k, [v] in parse_qs(urlsplit(each).query).items()} for each in (first, second)]
     assert first.startswith(f"{provider.url}/authorize?")
-    assert asked["redirect_uri"] == f"{PUBLIC}/sign-in/oidc/callback"
-    assert (asked["response_type"], asked["client_id"]) == ("code", provider.client_id)
-    assert "openid" in asked["scope"].split()
+    assert values["redirect_uri"] == f"{PUBLIC}/sign-in/oidc/callback"
+    assert (values["response_type"], values["client_id"]) == ("code", provider.client_id)
+    assert "openid" in values["scope"].split()
     for name in ("state", "nonce", "code_challenge"):
-        assert len(asked[name]) >= 43
-        assert asked[name] != again[name]
+        assert len(values[name]) >= 43
+        assert values[name] != again[name]
     state, nonce, verifier = json.loads(base64.urlsafe_b64decode(flow.value))
-    assert (state, nonce) == (asked["state"], asked["nonce"])
+    assert (state, nonce) == (values["state"], values["nonce"])
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    assert (asked["code_challenge_method"], asked["code_challenge"]) == ("S256", digest)
+    assert (values["code_challenge_method"], values["code_challenge"]) == ("S256", digest)
     assert verifier not in first
     assert provider.client_secret not in first + flow.value
     assert flow.value != other.value
@@ -997,9 +997,9 @@ async def test_signing_in_there_gives_the_widest_role_that_the_account_has(porta
     answer = await sign_in_there(portal.client)
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    told = cookies(answer)
-    assert told[FLOW].attributes["max-age"] == "0", "the way was used"
-    seen = await portal.client.get(SESSION, headers=with_cookie(told[COOKIE].value))
+    values = cookies(answer)
+    assert values[FLOW].attributes["max-age"] == "0", "the way was used"
+    seen = await portal.client.get(SESSION, headers=with_cookie(values[COOKIE].value))
     assert seen.json() == {
         "name": "user:ada",
         "company_id": salon.id,
@@ -1069,27 +1069,27 @@ async def test_another_browser_does_not_come_back_for_the_one_that_left(portal, 
     ada("admin")
     location, mine = await set_out(portal.client)
     _, theirs = await set_out(portal.client)
-    told = await at_the_provider(location)
+    values = await at_the_provider(location)
     before = await database_owner.rows(salon.id)
     unreadable = ["x", "W10=", "WyJhIl0=", "e30=", base64.urlsafe_b64encode(b'["","",""]').decode(), "\xff"]
 
     for flow in (None, "", theirs.value, *unreadable):
-        page(await come_back(portal.client, told, flow), 401)
+        page(await come_back(portal.client, values, flow), 401)
 
     assert await database_owner.rows(salon.id) == before
-    assert (await come_back(portal.client, told, mine.value)).status_code == 303, "the code was not used up"
+    assert (await come_back(portal.client, values, mine.value)).status_code == 303, "the code was not used up"
 
 
 async def test_a_state_is_that_of_the_browser(portal, ada, salon, database_owner):
     ada("admin")
     location, flow = await set_out(portal.client)
-    told = await at_the_provider(location)
+    values = await at_the_provider(location)
     before = await database_owner.rows(salon.id)
 
-    for state in ("", "x", told["state"][:-1], told["state"] + "x", "schl\u00fcssel", "\x00"):
-        page(await come_back(portal.client, {**told, "state": state}, flow.value), 401)
-    page(await come_back(portal.client, {"code": told["code"]}, flow.value), 401)
-    page(await come_back(portal.client, {"state": told["state"]}, flow.value), 401)
+    for state in ("", "x", values["state"][:-1], values["state"] + "x", "schl\u00fcssel", "\x00"):
+        page(await come_back(portal.client, {**values, "state": state}, flow.value), 401)
+    page(await come_back(portal.client, {"code": values["code"]}, flow.value), 401)
+    page(await come_back(portal.client, {"state": values["state"]}, flow.value), 401)
 
     assert await database_owner.rows(salon.id) == before
 
@@ -1111,10 +1111,10 @@ async def test_a_code_that_was_stolen_on_its_way_is_of_no_use(portal, ada, salon
 async def test_coming_back_works_once(portal, ada):
     ada("admin")
     location, flow = await set_out(portal.client)
-    told = await at_the_provider(location)
-    assert (await come_back(portal.client, told, flow.value)).status_code == 303
+    values = await at_the_provider(location)
+    assert (await come_back(portal.client, values, flow.value)).status_code == 303
 
-    answer = await come_back(portal.client, told, flow.value)
+    answer = await come_back(portal.client, values, flow.value)
 
     page(answer, 401)
     assert cookies(answer)[FLOW].attributes["max-age"] == "0"
@@ -1140,24 +1140,24 @@ async def test_a_token_for_another_client_signs_no_person_in(
 ):
     ada("admin")
     location, flow = await set_out(portal.client)
-    told = await at_the_provider(location)
+    values = await at_the_provider(location)
     nonce = parse_qs(urlsplit(location).query)["nonce"][0]
     usual = {"aud": provider.client_id, "nonce": nonce}
     before = await database_owner.rows(salon.id)
 
     provider.answers["/token"] = {"id_token": provider.token(**usual | claims)}
-    page(await come_back(portal.client, told, flow.value), 401)
+    page(await come_back(portal.client, values, flow.value), 401)
 
     assert await database_owner.rows(salon.id) == before
     provider.answers["/token"] = {"id_token": provider.token(**usual)}
-    assert (await come_back(portal.client, told, flow.value)).status_code == 303, "all the rest was right"
+    assert (await come_back(portal.client, values, flow.value)).status_code == 303, "all the rest was right"
 
 
 async def test_the_provider_s_error_text_is_not_repeated(portal):
     _, flow = await set_out(portal.client)
-    told = {"error": "<b>denied</b>", "error_description": "<script>alert(1)</script>", "state": "x"}
+    values = {"error": "<b>denied</b>", "error_description": "<script>alert(1)</script>", "state": "x"}
 
-    answer = await come_back(portal.client, told, flow.value)
+    answer = await come_back(portal.client, values, flow.value)
 
     assert page(answer, 401) == "The identity provider did not sign you in; try again."
     assert "denied" not in answer.text

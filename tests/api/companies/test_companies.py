@@ -45,10 +45,10 @@ async def test_a_company_is_created_under_the_given_id(http, operator):
     )
 
     assert answer.status_code == 201
-    told = answer.json()
-    stages = told.pop("stages")
-    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T.*Z", told.pop("created_at"))
-    assert told == {
+    body = answer.json()
+    stages = body.pop("stages")
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T.*Z", body.pop("created_at"))
+    assert body == {
         "id": id_,
         "name": "Salon Lumière",
         "timezone": "Europe/Berlin",
@@ -132,8 +132,8 @@ async def test_a_test_clock_stands_where_it_was_set(http, operator, database_own
     requires_scope = {**operator, "X-Company-Id": str(id_)}
     for _ in range(2):
         await http.put(f"{API}/customers/1", headers=requires_scope, json={})
-        shown = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
-        assert shown["scored_at"] == shown["stage_entered_at"] == NOON
+        text = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
+        assert text["scored_at"] == text["stage_entered_at"] == NOON
     [listed] = [one for one in await _companies(http, operator, limit=200) if one["id"] == id_]
     assert listed["test_clock"] == NOON
 
@@ -144,10 +144,10 @@ async def test_a_company_without_a_test_clock_lives_in_the_present(http, operato
     requires_scope = {**operator, "X-Company-Id": str(id_)}
     await http.put(f"{API}/customers/1", headers=requires_scope, json={})
 
-    shown = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
+    text = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
 
     age = await database_owner.connection.fetchval(
-        "SELECT clock_timestamp() - $1::text::timestamptz < '1 minute'", shown["scored_at"]
+        "SELECT clock_timestamp() - $1::text::timestamptz < '1 minute'", text["scored_at"]
     )
     assert age is True
 
@@ -156,17 +156,17 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
     id_ = next(_ids)
     policy = {"revenue_source": "payments", "manual_pin_days": 5}
 
-    told = (
+    body = (
         await found(http, operator, id=id_, name="A", test_clock=NOON, stages=THREE, policy=policy)
     ).json()
 
-    assert [(stage["key"], stage["kind"]) for stage in told["stages"]["stages"]] == [
+    assert [(stage["key"], stage["kind"]) for stage in body["stages"]["stages"]] == [
         ("new", "progress"),
         ("known", "progress"),
         ("lost", "risk"),
     ]
     requires_scope = {**operator, "X-Company-Id": str(id_)}
-    assert (await http.get(f"{API}/stages", headers=requires_scope)).json() == told["stages"]
+    assert (await http.get(f"{API}/stages", headers=requires_scope)).json() == body["stages"]
     event = {
         "id": "e-1",
         "source": "tests",
@@ -185,9 +185,9 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
 
 
 async def test_a_map_of_three_stages_is_allowed_and_warned_of(http, operator):
-    told = (await found(http, operator, id=next(_ids), name="A", stages=THREE)).json()
+    body = (await found(http, operator, id=next(_ids), name="A", stages=THREE)).json()
 
-    [warning] = [told for told in told["stages"]["findings"] if told["code"] == "stage_count"]
+    [warning] = [body for body in body["stages"]["findings"] if body["code"] == "stage_count"]
     assert "3 active stages" in warning["message"]
     assert warning["severity"] == "warning"
 
@@ -196,9 +196,9 @@ async def test_a_map_of_three_stages_is_allowed_and_warned_of(http, operator):
 async def test_from_five_to_eight_stages_are_comfortable(http, operator, number, warnings):
     stages = [{"key": f"s{n}", "name": f"S{n}", "order": n} for n in range(1, number + 1)]
 
-    told = (await found(http, operator, id=next(_ids), name="A", stages=stages)).json()
+    body = (await found(http, operator, id=next(_ids), name="A", stages=stages)).json()
 
-    counted = [told for told in told["stages"]["findings"] if told["code"] == "stage_count"]
+    counted = [body for body in body["stages"]["findings"] if body["code"] == "stage_count"]
     assert len(counted) == warnings
 
 
@@ -232,18 +232,18 @@ async def test_a_new_key_opens_what_its_scopes_name(http, operator, salon):
     answer = await make_key(http, operator, salon.id, name="booking", scopes=["events:write"])
 
     assert answer.status_code == 201
-    told = answer.json()
-    assert told.keys() == {
+    body = answer.json()
+    assert body.keys() == {
         *("id", "name", "role", "scopes", "created_at", "expires_at", "revoked_at"),
         *("last_used_at", "rotated_from", "secret"),
     }
-    assert (told["name"], told["scopes"]) == ("booking", ["events:write"])
-    assert told["expires_at"] is told["revoked_at"] is None
-    assert re.fullmatch(rf"jrn_{told['id']}_[A-Za-z0-9_-]{{32,}}", told["secret"])
+    assert (body["name"], body["scopes"]) == ("booking", ["events:write"])
+    assert body["expires_at"] is body["revoked_at"] is None
+    assert re.fullmatch(rf"jrn_{body['id']}_[A-Za-z0-9_-]{{32,}}", body["secret"])
     event = {"id": "e", "source": "t", "type": "call_received", "customer_id": 1, "occurred_at": NOON}
-    sent = await http.post(f"{API}/events", headers=bearer(told["secret"]), json=event)
+    sent = await http.post(f"{API}/events", headers=bearer(body["secret"]), json=event)
     assert sent.status_code == 200
-    problem(await http.get(f"{API}/customers", headers=bearer(told["secret"])), 403, "forbidden")
+    problem(await http.get(f"{API}/customers", headers=bearer(body["secret"])), 403, "forbidden")
 
 
 async def test_a_secret_is_shown_once_and_is_in_no_list(http, operator, salon):
@@ -261,8 +261,8 @@ async def test_a_secret_is_shown_once_and_is_in_no_list(http, operator, salon):
 
 
 async def test_a_secret_is_not_kept(http, operator, salon, database_owner):
-    told = (await make_key(http, operator, salon.id)).json()
-    secret = told["secret"].split("_", 2)[2]
+    body = (await make_key(http, operator, salon.id)).json()
+    secret = body["secret"].split("_", 2)[2]
 
     async def rows_with(text):
         return await database_owner.connection.fetchval(
@@ -274,11 +274,11 @@ async def test_a_secret_is_not_kept(http, operator, salon, database_owner):
             hashlib.sha256(text.encode()).hexdigest(),
         )
 
-    assert await rows_with(told["id"]) == 1
+    assert await rows_with(body["id"]) == 1
     assert await rows_with(secret) == 0
-    assert await rows_with(told["secret"]) == 0
+    assert await rows_with(body["secret"]) == 0
     kept = await database_owner.connection.fetchval(
-        "SELECT secret_hash FROM api_keys WHERE key_id = $1", told["id"]
+        "SELECT secret_hash FROM api_keys WHERE key_id = $1", body["id"]
     )
     assert len(kept) == 32
     assert kept != hashlib.sha256(secret.encode()).digest(), "a pepper is part of it"

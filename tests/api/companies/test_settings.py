@@ -1,4 +1,4 @@
-"""The company's settings over HTTP: read whole, replaced whole, refused with every place, written down once."""
+"""The company's settings over HTTP: read, replaced as a whole, refused with every pointer, audited once."""
 
 import asyncio
 from hashlib import sha256
@@ -60,22 +60,22 @@ async def payer(http, salon):
 
 
 async def test_settings_are_read_whole_with_a_tag_of_their_content(http, salon, found_tenant):
-    told, tag = await get(http, salon)
+    body, tag = await get(http, salon)
 
-    assert told == DEFAULTS
+    assert body == DEFAULTS
     assert tag.startswith('"')
     assert (await get(http, await found_tenant(policy={"frequency_cap": 3})))[1] == tag
     assert (await get(http, await found_tenant(policy={"frequency_cap": 4})))[1] != tag
 
 
 async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http, payer, database_owner):
-    told, tag = await get(http, payer)
+    body, tag = await get(http, payer)
     before = await database_owner.rows(payer.id)
 
-    answer = await put(http, payer, told, **{"If-Match": tag})
+    answer = await put(http, payer, body, **{"If-Match": tag})
 
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["settings"], answer.json()["changed"], answer.json()["job"]) == (told, [], None)
+    assert (answer.json()["settings"], answer.json()["changed"], answer.json()["job"]) == (body, [], None)
     assert answer.headers["etag"] == tag
     assert await database_owner.rows(payer.id) == before
 
@@ -90,16 +90,16 @@ async def test_a_change_evaluates_all_customers_again_silently(http, payer, foun
     answer = await put(http, payer, PAYMENTS)
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told["settings"] == {**DEFAULTS, **PAYMENTS}
-    assert (told["changed"], told["warnings"]) == (["revenue_source"], [])
-    assert (told["job"]["kind"], told["job"]["status"], told["job"]["counts"]["moved"]) == (
+    body = answer.json()
+    assert body["settings"] == {**DEFAULTS, **PAYMENTS}
+    assert (body["changed"], body["warnings"]) == (["revenue_source"], [])
+    assert (body["job"]["kind"], body["job"]["status"], body["job"]["counts"]["moved"]) == (
         "apply_policy",
         "done",
         1,
     )
-    shown = await journey(http, payer)
-    assert (shown["current_stage"], shown["lifetime_value"]) == ("vip", 2_000)
+    text = await journey(http, payer)
+    assert (text["current_stage"], text["lifetime_value"]) == ("vip", 2_000)
     [move, *_] = (await fetch(http, payer, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["trigger_type"], move["is_silent"]) == ("vip", "automatic", True)
     assert await database_owner.rows(neighbour.id) == before
@@ -200,11 +200,11 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("places", "body"), FAULTS.items())
-async def test_every_error_has_a_pointer_and_nothing_changes(http, payer, database_owner, places, body):
+@pytest.mark.parametrize(("pointers", "body"), FAULTS.items())
+async def test_every_error_has_a_pointer_and_nothing_changes(http, payer, database_owner, pointers, body):
     before = await database_owner.rows(payer.id)
 
-    problem(await put(http, payer, body), 422, "invalid-input", *places)
+    problem(await put(http, payer, body), 422, "invalid-input", *pointers)
 
     assert await database_owner.rows(payer.id) == before
 
@@ -229,9 +229,9 @@ async def test_settings_with_which_the_map_would_not_work_are_refused_and_warnin
         await found_tenant(test_clock=clock, stages=BY_SCORE),
         await found_tenant(test_clock=clock),
     )
-    told = problem(await put(http, strict, HARMLESS), 422, "invalid-input", "/scoring")
+    details = problem(await put(http, strict, HARMLESS), 422, "invalid-input", "/scoring")
 
-    assert "at_risk" in told["errors"][0]["detail"]
+    assert "at_risk" in details["errors"][0]["detail"]
     assert (await get(http, strict))[0] == DEFAULTS
     assert await audit_entries(http, strict) == []
     answer = (await put(http, lenient, HARMLESS)).json()
@@ -267,33 +267,33 @@ def test_what_may_be_sent_is_what_is_stored():
 
 def _numbers():
     schema = _published()
-    for name, told in schema["properties"]["scoring"]["properties"].items():
-        yield "scoring", name, told
-    for name, told in schema["properties"].items():
-        if "maximum" in told:
-            yield None, name, told
+    for name, values in schema["properties"]["scoring"]["properties"].items():
+        yield "scoring", name, values
+    for name, values in schema["properties"].items():
+        if "maximum" in values:
+            yield None, name, values
 
 
-@pytest.mark.parametrize(("group", "name", "told"), list(_numbers()))
-def test_the_published_limits_are_those_that_are_checked(group, name, told):
+@pytest.mark.parametrize(("group", "name", "values"), list(_numbers()))
+def test_the_published_limits_are_those_that_are_checked(group, name, values):
     def parse(number):
         return parse_policy({name: number} if group is None else {group: {name: number}})
 
-    step = 1 if told["type"] == "integer" else 0.01
+    step = 1 if values["type"] == "integer" else 0.01
     for limit, beyond in (
-        (told["minimum"], told["minimum"] - step),
-        (told["maximum"], told["maximum"] + step),
+        (values["minimum"], values["minimum"] - step),
+        (values["maximum"], values["maximum"] + step),
     ):
         parse(limit)
         with pytest.raises(InvalidInputError):
             parse(round(beyond, 2))
-    assert told["default"] == (DEFAULTS if group is None else DEFAULTS[group])[name]
+    assert values["default"] == (DEFAULTS if group is None else DEFAULTS[group])[name]
 
 
 async def test_a_company_s_events_are_decided_by_its_new_settings(http, salon):
     await put(http, salon, PAYMENTS)
-    told = await http.post(
+    response = await http.post(
         f"{API}/events", headers=salon.headers, json=event("p", "payment_received", total_amount=2_000)
     )
 
-    assert told.json()["journey"]["current_stage"] == "vip"
+    assert response.json()["journey"]["current_stage"] == "vip"

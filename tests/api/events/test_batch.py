@@ -18,9 +18,9 @@ async def post(http, tenant, content, media=JSON):
 async def results(http, tenant, content, media=JSON):
     answer = await post(http, tenant, content, media)
     assert answer.status_code == 200, answer.text
-    told = answer.json()["results"]
-    assert [result["index"] for result in told] == list(range(len(told)))
-    return told
+    body = answer.json()["results"]
+    assert [result["index"] for result in body] == list(range(len(body)))
+    return body
 
 
 def lines(*items):
@@ -40,12 +40,12 @@ def cloud_event(id_, customer_id, **changes):
 
 
 async def test_every_item_of_a_list_is_answered_in_its_place(http, salon):
-    told = await results(http, salon, [event(f"e-{n}", customer_id=n) for n in (3, 1, 2)])
+    values = await results(http, salon, [event(f"e-{n}", customer_id=n) for n in (3, 1, 2)])
 
-    assert [result["status"] for result in told] == ["applied"] * 3
-    assert [result["journey"]["customer_id"] for result in told] == [3, 1, 2]
-    assert [result["problem"] for result in told] == [None] * 3
-    for result in told:
+    assert [result["status"] for result in values] == ["applied"] * 3
+    assert [result["journey"]["customer_id"] for result in values] == [3, 1, 2]
+    assert [result["problem"] for result in values] == [None] * 3
+    for result in values:
         customer_id = result["journey"]["customer_id"]
         assert without_updated_at(result["journey"]) == without_updated_at(
             await journey(http, salon, customer_id)
@@ -57,26 +57,26 @@ async def test_every_item_of_a_list_is_answered_in_its_place(http, salon):
 async def test_ndjson_is_read_line_by_line(http, salon):
     content = lines(event("e-1"), b"", event("e-2", customer_id=2), b"   ", cloud_event("e-3", 3)) + b"\r\n"
 
-    told = await results(http, salon, content, NDJSON)
+    values = await results(http, salon, content, NDJSON)
 
-    assert [result["journey"]["customer_id"] for result in told] == [1, 2, 3]
-    assert {result["status"] for result in told} == {"applied"}
+    assert [result["journey"]["customer_id"] for result in values] == [1, 2, 3]
+    assert {result["status"] for result in values} == {"applied"}
 
 
 @pytest.mark.parametrize("media", [JSON, "application/cloudevents-batch+json"])
 async def test_cloud_events_come_in_batches_too(http, salon, media):
-    told = await results(http, salon, [cloud_event("e-1", 1), cloud_event("e-2", 2)], media)
+    values = await results(http, salon, [cloud_event("e-1", 1), cloud_event("e-2", 2)], media)
 
-    assert [result["journey"]["customer_id"] for result in told] == [1, 2]
+    assert [result["journey"]["customer_id"] for result in values] == [1, 2]
 
 
 async def test_in_a_batch_of_cloud_events_every_item_has_to_be_one(http, salon):
-    told = await results(
+    values = await results(
         http, salon, [event("e-1"), cloud_event("e-2", 2)], "application/cloudevents-batch+json"
     )
 
-    assert [result["status"] for result in told] == ["refused", "applied"]
-    assert [fault["pointer"] for fault in told[0]["problem"]["errors"]] == [
+    assert [result["status"] for result in values] == ["refused", "applied"]
+    assert [error["pointer"] for error in values[0]["problem"]["errors"]] == [
         "/specversion",
         "/subject",
         "/time",
@@ -93,21 +93,21 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("bad", "status", "code", "places"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("bad", "status", "code", "pointers"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("media", [JSON, NDJSON])
-async def test_a_bad_item_does_not_sink_the_others(http, salon, media, bad, status, code, places):
+async def test_an_invalid_item_does_not_affect_the_others(http, salon, media, bad, status, code, pointers):
     await ingest(http, salon, "known", total_amount=1)
     items = [event("e-1"), bad, event("e-2")]
 
-    told = await results(http, salon, items if media == JSON else lines(*items), media)
+    values = await results(http, salon, items if media == JSON else lines(*items), media)
 
-    assert [result["status"] for result in told] == ["applied", "refused", "applied"]
-    refused = told[1]["problem"]
+    assert [result["status"] for result in values] == ["applied", "refused", "applied"]
+    refused = values[1]["problem"]
     assert (refused["status"], refused["type"]) == (status, f"/problems/{code}")
     assert refused["detail"]
-    if places is not None:
-        assert [fault["pointer"] for fault in refused["errors"]] == places
-    assert told[1]["journey"] is told[1]["transition"] is None
+    if pointers is not None:
+        assert [error["pointer"] for error in refused["errors"]] == pointers
+    assert values[1]["journey"] is values[1]["transition"] is None
     assert (await journey(http, salon))["total_appointments"] == 3
     assert [one["customer_id"] for one in (await fetch(http, salon, "/customers"))["items"]] == [1]
 
@@ -115,10 +115,10 @@ async def test_a_bad_item_does_not_sink_the_others(http, salon, media, bad, stat
 async def test_an_event_that_takes_a_total_out_of_range_does_not_sink_the_others(http, salon):
     items = [event(f"e-{n}", total_amount=999_999_999.99) for n in range(1_001)] + [event("last")]
 
-    told = await results(http, salon, items)
+    values = await results(http, salon, items)
 
-    assert [result["index"] for result in told if result["status"] != "applied"] == [1_000]
-    assert [fault["pointer"] for fault in told[1_000]["problem"]["errors"]] == ["/data/total_amount"]
+    assert [result["index"] for result in values if result["status"] != "applied"] == [1_000]
+    assert [error["pointer"] for error in values[1_000]["problem"]["errors"]] == ["/data/total_amount"]
     assert (await journey(http, salon))["lifetime_value"] == 999_999_999_990.00
     assert (await journey(http, salon))["total_appointments"] == 1_001
 
@@ -127,25 +127,25 @@ async def test_an_event_that_takes_a_total_out_of_range_does_not_sink_the_others
     "line", [b"{", b"nonsense", b"[1", b'{"id": NaN}', b'{"id": "\\ud800"}', b"\xff", b"[" * 10_000]
 )
 async def test_a_line_that_is_no_json_does_not_sink_the_others(http, salon, line):
-    told = await results(http, salon, lines(event("e-1"), line, event("e-2")), NDJSON)
+    values = await results(http, salon, lines(event("e-1"), line, event("e-2")), NDJSON)
 
-    assert [result["status"] for result in told] == ["applied", "refused", "applied"]
-    assert told[1]["problem"]["type"] == "/problems/malformed"
-    assert isinstance(told[1]["problem"]["offset"], int)
+    assert [result["status"] for result in values] == ["applied", "refused", "applied"]
+    assert values[1]["problem"]["type"] == "/problems/malformed"
+    assert isinstance(values[1]["problem"]["offset"], int)
     assert (await journey(http, salon))["total_appointments"] == 2
 
 
 async def test_the_same_event_twice_in_a_batch_counts_once(http, salon):
-    told = await results(
+    values = await results(
         http,
         salon,
         [event("e-1", total_amount=5), event("e-1", total_amount=5.0), event("e-1", total_amount=6)],
     )
 
-    assert [result["status"] for result in told] == ["applied", "duplicate", "refused"]
-    assert told[1]["transition"] == told[0]["transition"] is not None
-    assert told[1]["journey"] == told[0]["journey"]
-    assert told[2]["problem"]["type"] == "/problems/event-id-reused"
+    assert [result["status"] for result in values] == ["applied", "duplicate", "refused"]
+    assert values[1]["transition"] == values[0]["transition"] is not None
+    assert values[1]["journey"] == values[0]["journey"]
+    assert values[2]["problem"]["type"] == "/problems/event-id-reused"
     assert (await journey(http, salon))["lifetime_value"] == 5
 
 
@@ -174,26 +174,26 @@ VISIT = event("visit")
     ids=["a call, then a visit", "a visit, then a call"],
 )
 async def test_the_order_within_a_batch_decides(http, salon, batch, moves):
-    told = await results(http, salon, batch)
+    values = await results(http, salon, batch)
 
-    caused = [result["transition"] for result in told if result["transition"] is not None]
+    caused = [result["transition"] for result in values if result["transition"] is not None]
     assert [move["trigger_event"] for move in caused] == moves
     [history] = await every_page(http, salon.headers, "/customers/1/transitions")
     assert [move["trigger_event"] for move in reversed(history)] == ["journey_started", *moves]
 
 
 async def test_of_two_contents_under_one_id_the_first_of_the_batch_counts(http, salon):
-    told = await results(http, salon, [event("e-1", total_amount=2), event("e-1", total_amount=1)])
+    values = await results(http, salon, [event("e-1", total_amount=2), event("e-1", total_amount=1)])
 
-    assert [result["status"] for result in told] == ["applied", "refused"]
+    assert [result["status"] for result in values] == ["applied", "refused"]
     assert (await journey(http, salon))["lifetime_value"] == 2
 
 
 async def test_five_thousand_events_are_a_batch(http, salon):
-    told = await results(http, salon, [event(f"e-{n}", customer_id=n % 50) for n in range(5_000)])
+    values = await results(http, salon, [event(f"e-{n}", customer_id=n % 50) for n in range(5_000)])
 
-    assert len(told) == 5_000
-    assert {result["status"] for result in told} == {"applied"}
+    assert len(values) == 5_000
+    assert {result["status"] for result in values} == {"applied"}
 
 
 @pytest.mark.parametrize("media", [JSON, NDJSON])

@@ -22,9 +22,9 @@ def cloud_event(**changes):
     return {name: value for name, value in {**message, **changes}.items() if value is not None}
 
 
-async def post(http, tenant, told, media=JSON):
+async def post(http, tenant, values, media=JSON):
     headers = {**tenant.headers, "content-type": media}
-    return await http.post(f"{API}/events", headers=headers, json=told)
+    return await http.post(f"{API}/events", headers=headers, json=values)
 
 
 # ---- applied

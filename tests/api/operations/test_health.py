@@ -127,7 +127,7 @@ async def test_without_redis_the_service_is_degraded_and_works_on(settings, salo
     async with asyncio.timeout(BOUND_SECONDS):
         async with serving(settings, redis_url=SecretStr(f"redis://127.0.0.1:{closed_port}")) as client:
             ready = await client.get("/readyz")
-            told = await client.post(f"{API}/events", headers=salon.headers, json=event("e-1"))
+            response = await client.post(f"{API}/events", headers=salon.headers, json=event("e-1"))
 
     assert ready.status_code == 200
     assert ready.json() == {
@@ -136,7 +136,7 @@ async def test_without_redis_the_service_is_degraded_and_works_on(settings, salo
         "schema": "ok",
         "redis": "unreachable",
     }
-    assert (told.status_code, told.json()["status"]) == (200, "applied")
+    assert (response.status_code, response.json()["status"]) == (200, "applied")
 
 
 async def test_a_service_that_was_given_no_redis_is_degraded(settings):
@@ -250,12 +250,12 @@ async def test_a_database_that_accepts_connections_and_does_not_answer_is_given_
     wire, client = wired
     await wire.silence()
     async with asyncio.timeout(BOUND_SECONDS):
-        ready, told = await asyncio.gather(
+        ready, values = await asyncio.gather(
             client.get("/readyz"), client.post(f"{API}/events", headers=salon.headers, json=event("e-1"))
         )
 
     assert ready.status_code == 503
-    problem(told, 503, "unavailable")
+    problem(values, 503, "unavailable")
 
 
 async def test_a_caller_who_finds_every_connection_busy_gets_retry_after(settings, salon, database_owner):

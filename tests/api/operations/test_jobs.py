@@ -48,9 +48,9 @@ async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due
     moved = await _clock(http, salon, advance_to="2027-03-01T12:00:00Z")
 
     assert moved.status_code == 200, moved.text
-    told = moved.json()
-    assert told["test_clock"] == told["now"] == "2027-03-01T12:00:00Z"
-    assert (told["status"], told["nightly_runs"], told["transitions"]) == ("done", 365, 2)
+    body = moved.json()
+    assert body["test_clock"] == body["now"] == "2027-03-01T12:00:00Z"
+    assert (body["status"], body["nightly_runs"], body["transitions"]) == ("done", 365, 2)
     found = await fetch(http, salon, "/customers/7/transitions")
     assert [(move["to_stage"], move["transitioned_at"]) for move in found["items"]][:2] == [
         ("churned", DAYS_181),
@@ -58,7 +58,7 @@ async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due
     ]
     assert {move["trigger_event"] for move in found["items"][:2]} == {"days_since_last_appointment"}
     assert (await journey(http, salon, 7))["current_stage"] == "churned"
-    job = await fetch(http, salon, f"/admin/jobs/{told['job_id']}")
+    job = await fetch(http, salon, f"/admin/jobs/{body['job_id']}")
     assert (job["kind"], job["status"], job["done"], job["total"]) == ("advance_clock", "done", 1, 1)
     assert job["actor"].startswith("key:")
 
@@ -110,8 +110,8 @@ async def test_a_key_without_the_scope_moves_no_clock_and_starts_no_work(http, f
 
 async def test_a_clock_goes_forwards_only(http, salon):
     refused = await _clock(http, salon, advance_to="2026-03-01T11:59:59Z")
-    told = problem(refused, 422, "invalid-input", "/advance_to")
-    assert "cannot go back" in told["errors"][0]["detail"]
+    details = problem(refused, 422, "invalid-input", "/advance_to")
+    assert "cannot go back" in details["errors"][0]["detail"]
     assert (await _clock(http, salon, advance_to=NOON)).json()["test_clock"] == NOON
 
 
@@ -129,16 +129,16 @@ async def test_a_released_company_lives_in_real_time_and_what_lies_between_has_b
 
     released = await _clock(http, salon, release=True)
 
-    told = released.json()
-    assert (released.status_code, told["test_clock"], told["transitions"]) == (200, None, 2)
+    body = released.json()
+    assert (released.status_code, body["test_clock"], body["transitions"]) == (200, None, 2)
     assert (await journey(http, salon))["current_stage"] == "churned"
     problem(await _clock(http, salon, advance_to="2100-01-01T00:00:00Z"), 409, "no-test-clock")
 
 
 async def test_a_clock_ahead_of_real_time_is_not_released(http, found_tenant):
     tenant = await found_tenant(test_clock=AT_NOON.replace(year=2150))
-    told = problem(await _clock(http, tenant, release=True), 422, "invalid-input", "/release")
-    assert "real time" in told["errors"][0]["detail"]
+    details = problem(await _clock(http, tenant, release=True), 422, "invalid-input", "/release")
+    assert "real time" in details["errors"][0]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,8 @@ async def test_unknown_customers_are_reported_and_nothing_starts(http, salon, pa
     problem(await _post(http, salon.headers, path, {"customer_ids": [404]}), 404, "customer-not-found")
     several = await _post(http, salon.headers, path, {"customer_ids": [404, 1, 405]})
     problem(several, 422, "invalid-input", "/customer_ids/0", "/customer_ids/2")
-    for bad, place in (([], "/customer_ids"), ([-1], "/customer_ids/0"), ([1, "1"], "/customer_ids/1")):
-        problem(await _post(http, salon.headers, path, {"customer_ids": bad}), 422, "invalid-input", place)
+    for bad, pointer in (([], "/customer_ids"), ([-1], "/customer_ids/0"), ([1, "1"], "/customer_ids/1")):
+        problem(await _post(http, salon.headers, path, {"customer_ids": bad}), 422, "invalid-input", pointer)
     problem(await _post(http, salon.headers, path, {"everybody": True}), 422, "invalid-input", "/everybody")
     assert (await fetch(http, salon, "/admin/jobs"))["items"] == []
 
@@ -245,14 +245,14 @@ async def test_only_those_named_are_evaluated(http, salon, database_owner):
 
 
 async def test_jobs_are_listed_newest_first_and_page_by_page(http, salon):
-    told = [(await _post(http, salon.headers, "/admin/rescore")).json()["job_id"] for _ in range(5)]
+    body = [(await _post(http, salon.headers, "/admin/rescore")).json()["job_id"] for _ in range(5)]
 
     pages = await every_page(http, salon.headers, "/admin/jobs", limit=2)
 
     assert [[job["id"] for job in page] for page in pages] == [
-        [told[4], told[3]],
-        [told[2], told[1]],
-        [told[0]],
+        [body[4], body[3]],
+        [body[2], body[1]],
+        [body[0]],
     ]
 
 
@@ -260,8 +260,8 @@ async def test_anothers_job_is_answered_like_one_that_does_not_exist(http, salon
     foreign = (await _post(http, salon.headers, "/admin/rescore")).json()["job_id"]
     for job_id in (foreign, 2**40):
         answer = await http.get(f"{API}/admin/jobs/{job_id}", headers=neighbour.headers)
-        told = problem(answer, 404, "job-not-found")
-        assert told["detail"].replace(str(job_id), "N") == "There is no job N."
+        details = problem(answer, 404, "job-not-found")
+        assert details["detail"].replace(str(job_id), "N") == "There is no job N."
 
 
 async def test_an_import_is_a_job_too_and_its_id_is_unique(http, salon):
@@ -269,10 +269,10 @@ async def test_an_import_is_a_job_too_and_its_id_is_unique(http, salon):
     headers = {**salon.headers, "content-type": "text/csv"}
     lines = b"customer_id,occurred_at,event_type,amount\n1,2026-02-01,appointment_completed,30\n"
 
-    told = (await http.post(f"{API}/imports", headers=headers, content=lines)).json()
+    body = (await http.post(f"{API}/imports", headers=headers, content=lines)).json()
 
-    assert told["job_id"] > rescore
-    job = await _ended(http, salon, told["job_id"])
+    assert body["job_id"] > rescore
+    job = await _ended(http, salon, body["job_id"])
     assert (job["kind"], job["status"], job["done"], job["total"]) == ("import", "done", 1, 1)
     assert job["counts"] == {"applied": 1, "duplicates": 0, "failed": 0, "transitions": 2}
 
@@ -287,35 +287,35 @@ async def test_a_body_that_is_no_json_starts_nothing(http, salon):
 async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zone(http, found_tenant):
     tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
 
-    told = await fetch(http, tenant, "/admin/schedule")
-    assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
+    body = await fetch(http, tenant, "/admin/schedule")
+    assert (body["next_nightly_run_at"], body["next_nightly_run_local"]) == (
         "2026-03-02T01:00:00Z",
         "2026-03-02T02:00:00+01:00",
     )
-    assert (told["nightly_runs"], told["scored_at"]) == ([], None)
-    assert {each["name"] for each in told["polling_tasks"]} == {
+    assert (body["nightly_runs"], body["scored_at"]) == ([], None)
+    assert {each["name"] for each in body["polling_tasks"]} == {
         *("due_customers", "nightly_runs", "jobs", "outbound_events", "actions", "rollups", "imports")
     }
 
     await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")
 
-    told = await fetch(http, tenant, "/admin/schedule")
+    body = await fetch(http, tenant, "/admin/schedule")
     # The clocks are put forward that night: there is no two o'clock, and three comes instead.
-    assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
+    assert (body["next_nightly_run_at"], body["next_nightly_run_local"]) == (
         "2026-03-29T01:00:00Z",
         "2026-03-29T03:00:00+02:00",
     )
-    assert [night["local_date"] for night in told["nightly_runs"]] == [
+    assert [night["local_date"] for night in body["nightly_runs"]] == [
         f"2026-03-{day}" for day in range(28, 21, -1)
     ]
-    assert {night["status"] for night in told["nightly_runs"]} == {"done"}
-    assert told["scored_at"] == told["nightly_runs"][0]["due_at"] == "2026-03-28T01:00:00Z"
+    assert {night["status"] for night in body["nightly_runs"]} == {"done"}
+    assert body["scored_at"] == body["nightly_runs"][0]["due_at"] == "2026-03-28T01:00:00Z"
 
 
 async def test_health_names_every_check_and_no_company(http, salon):
-    told = await fetch(http, salon, "/admin/health")
+    body = await fetch(http, salon, "/admin/health")
 
-    checks = {check["name"]: check for check in told["checks"]}
+    checks = {check["name"]: check for check in body["checks"]}
     assert checks.keys() >= {
         "database",
         "schema",
@@ -326,5 +326,5 @@ async def test_health_names_every_check_and_no_company(http, salon):
         "imports",
     }
     assert checks["database"]["status"] == checks["schema"]["status"] == checks["redis"]["status"] == "ok"
-    assert told["status"] in {check["status"] for check in told["checks"]}
-    assert str(salon.id) not in str(told)
+    assert body["status"] in {check["status"] for check in body["checks"]}
+    assert str(salon.id) not in str(body)

@@ -33,10 +33,10 @@ async def test_a_page_says_what_a_problem_means_without_a_credential(http, code)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
-    shown = re.sub(r"&#x27;", "'", re.sub(r"&quot;", '"', re.sub(r"<[^>]+>", "", answer.text)))
-    assert GUIDES[code].meaning in shown
-    assert GUIDES[code].action in shown
-    assert code in shown
+    text = re.sub(r"&#x27;", "'", re.sub(r"&quot;", '"', re.sub(r"<[^>]+>", "", answer.text)))
+    assert GUIDES[code].meaning in text
+    assert GUIDES[code].action in text
+    assert code in text
 
 
 async def test_a_program_gets_the_same_as_json(http):

@@ -55,14 +55,14 @@ async def test_an_unknown_path_is_no_label(http):
 
 
 async def test_queues_their_ages_and_the_pool_are_exported(http):
-    told = await scraped(http)
+    metrics = await scraped(http)
 
-    assert told["journey_up", ()] == 1
-    assert told["journey_pool_connections", (("state", "free"),)] >= 0
+    assert metrics["journey_up", ()] == 1
+    assert metrics["journey_pool_connections", (("state", "free"),)] >= 0
     for name in ("due_customers", "nightly_runs", "jobs", "imports", "actions"):
-        assert told[f"journey_{name}_lag_seconds", ()] >= 0
+        assert metrics[f"journey_{name}_lag_seconds", ()] >= 0
     for name in ("jobs", "imports", "failed_jobs", "dead_actions", "actions"):
-        assert told[f"journey_{name}", ()] >= 0
+        assert metrics[f"journey_{name}", ()] >= 0
 
 
 async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, database_owner, database):
@@ -79,14 +79,14 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
 
     found = await database.run(salon.id, compute_company_metrics)
 
-    shown = {one.key: one for one in found.stages}
+    text = {one.key: one for one in found.stages}
     for item in (await fetch(http, salon, "/analytics/distribution"))["items"]:
-        assert shown[item["stage_key"]].customers == item["customers"]
+        assert text[item["stage_key"]].customers == item["customers"]
     for item in (await fetch(http, salon, "/analytics/time-in-stage"))["items"]:
-        days = shown[item["stage_key"]].mean_days
+        days = text[item["stage_key"]].mean_days
         assert (None if days is None else float(days)) == item["avg_days"]
     for item in (await fetch(http, salon, "/analytics/conversion-rates"))["items"]:
-        ratio = shown[item["stage_key"]].conversion
+        ratio = text[item["stage_key"]].conversion
         assert (None if ratio is None else round(ratio * 100, 1)) == item["conversion_rate"]
     risks = (await fetch(http, salon, "/analytics/risk-distribution"))["items"]
     assert dict(found.bands) == {item["band"]: item["customers"] for item in risks}
@@ -95,12 +95,12 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
 
 
 async def test_metrics_of_as_many_companies_as_configured_are_exported(settings, salon):
-    told = samples((await _asked(settings, metrics_companies=1)).text)
+    text = samples((await _asked(settings, metrics_companies=1)).text)
 
-    companies = {labels for name, labels in told if name == "journey_risk_customers"}
+    companies = {labels for name, labels in text if name == "journey_risk_customers"}
     assert {dict(labels)["band"] for labels in companies} == {"low", "medium", "high", "critical"}
     assert len({dict(labels)["company_id"] for labels in companies}) == 1
-    stages = [name for name, _ in told if name == "journey_stage_customers"]
+    stages = [name for name, _ in text if name == "journey_stage_customers"]
     assert len(stages) >= 1
     none = samples((await _asked(settings, metrics_companies=0)).text)
     assert not [name for name, _ in none if name in ("journey_risk_customers", "journey_stage_customers")]
@@ -134,9 +134,9 @@ async def guarded(settings):
         yield client
 
 
-@pytest.mark.parametrize("told", [None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}"])
-async def test_where_a_token_is_set_nothing_else_is_let_in(guarded, told):
-    headers = {} if told is None else {"Authorization": told}
+@pytest.mark.parametrize("values", [None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}"])
+async def test_where_a_token_is_set_nothing_else_is_let_in(guarded, values):
+    headers = {} if values is None else {"Authorization": values}
 
     assert (await guarded.get("/metrics", headers=headers)).status_code == 401
     let_in = await guarded.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -154,10 +154,10 @@ async def test_an_unreachable_database_is_exported_and_the_rest_is_answered(sett
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://journey.test") as client,
     ):
-        told = samples((await client.get("/metrics")).text)
+        response = samples((await client.get("/metrics")).text)
 
-    assert told["journey_up", ()] == 0
-    assert ("journey_jobs", ()) not in told
+    assert response["journey_up", ()] == 0
+    assert ("journey_jobs", ()) not in response
 
 
 async def test_a_request_is_part_of_the_trace_that_its_caller_has_begun():

@@ -32,11 +32,11 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
     )
     ids = [one["id"] for one in (await fetch(http, salon, "/customers/1/transitions"))["items"]]
 
-    told = await portal(http, salon)
+    values = await portal(http, salon)
 
-    assert told.keys() == {"journey", "transitions"}
-    assert told["journey"].keys() == JOURNEY
-    assert told["journey"] == {
+    assert values.keys() == {"journey", "transitions"}
+    assert values["journey"].keys() == JOURNEY
+    assert values["journey"] == {
         "customer_id": 1,
         "current_stage": "vip",
         "stage_name": "VIP Customer",
@@ -50,8 +50,8 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
         "engagement_score": moved.json()["journey"]["engagement_score"],
         "created_at": NOON,
     }
-    assert all(one.keys() == TRANSITION for one in told["transitions"])
-    assert told["transitions"] == [
+    assert all(one.keys() == TRANSITION for one in values["transitions"])
+    assert values["transitions"] == [
         {
             "id": ids[0],
             "from_stage": "customer",
@@ -80,10 +80,10 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
 async def test_a_timeline_of_nothing_but_its_opening_is_empty(http, salon):
     await ingest(http, salon, "e-1", "appointment_booked")
 
-    told = await portal(http, salon)
+    values = await portal(http, salon)
 
-    assert told["transitions"] == []
-    assert (told["journey"]["stage_name"], told["journey"]["created_at"]) == ("Prospect", NOON)
+    assert values["transitions"] == []
+    assert (values["journey"]["stage_name"], values["journey"]["created_at"]) == ("Prospect", NOON)
 
 
 async def test_the_portal_shows_what_the_journey_contains(http, salon, database_owner):
@@ -91,11 +91,11 @@ async def test_the_portal_shows_what_the_journey_contains(http, salon, database_
     await ingest(http, salon, "e-2", "appointment_missed", occurred_at="2026-02-05T09:00:00Z")
     await database_owner.set_clock(salon.id, "2026-03-20T09:00:00+00:00")
 
-    told, shown = (await portal(http, salon))["journey"], await journey(http, salon)
+    values, text = (await portal(http, salon))["journey"], await journey(http, salon)
 
     same = JOURNEY - {"color", "icon"}
-    assert {name: told[name] for name in same} == {name: shown[name] for name in same}
-    assert told["days_in_current_stage"] == 18
+    assert {name: values[name] for name in same} == {name: text[name] for name in same}
+    assert values["days_in_current_stage"] == 18
 
 
 async def test_a_long_history_is_listed_newest_first_and_whole(http, salon):
@@ -124,14 +124,14 @@ async def test_a_stage_without_colour_or_icon_is_shown_without(http, found_tenan
     tenant = await found_tenant(stages=stages)
     await ingest(http, tenant, "e-1")
 
-    told = await portal(http, tenant)
+    values = await portal(http, tenant)
 
-    assert (told["journey"]["stage_name"], told["journey"]["color"], told["journey"]["icon"]) == (
+    assert (values["journey"]["stage_name"], values["journey"]["color"], values["journey"]["icon"]) == (
         "Alt",
         None,
         None,
     )
-    assert [one["to_stage_name"] for one in told["transitions"]] == ["Alt"]
+    assert [one["to_stage_name"] for one in values["transitions"]] == ["Alt"]
 
 
 async def test_a_foreign_customer_is_answered_like_a_missing_one(http, salon, found_tenant):
@@ -179,10 +179,10 @@ async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
     await manual_action(http, salon, 2, "at_risk")
     await manual_action(http, salon, 2, "customer")
 
-    told = await dashboard(http, salon, company_id=salon.id, period="week")
+    values = await dashboard(http, salon, company_id=salon.id, period="week")
 
     zeros = {"avg_days": 0, "median_days": 0, "p90_days": 0}
-    assert told == {
+    assert values == {
         "total_customers": 3,
         "at_risk_count": 0,
         "at_risk_percentage": 0,
@@ -219,13 +219,17 @@ async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
 
 
 async def test_a_dashboard_without_customers_has_zeros_and_empty_lists(http, salon):
-    told = await dashboard(http, salon, company_id=salon.id)
+    values = await dashboard(http, salon, company_id=salon.id)
 
-    assert told["transitions"] == []
-    assert [one["customers"] for one in told["funnel_data"]] == [0] * 5
-    numbers = [value for value in told.values() if not isinstance(value, list)]
-    numbers += [value for one in told["stage_times"] for value in one.values() if not isinstance(value, str)]
-    numbers += [value for one in told["funnel_data"] for value in one.values() if not isinstance(value, str)]
+    assert values["transitions"] == []
+    assert [one["customers"] for one in values["funnel_data"]] == [0] * 5
+    numbers = [value for value in values.values() if not isinstance(value, list)]
+    numbers += [
+        value for one in values["stage_times"] for value in one.values() if not isinstance(value, str)
+    ]
+    numbers += [
+        value for one in values["funnel_data"] for value in one.values() if not isinstance(value, str)
+    ]
     assert set(numbers) == {0}
     assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
 
@@ -251,11 +255,11 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
     await database_owner.set_clock(salon.id, "2026-06-09T12:00:00+00:00")
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
 
-    told = await at_risk(http, salon, company_id=salon.id)
+    values = await at_risk(http, salon, company_id=salon.id)
 
-    assert told.keys() == {"items", "next_cursor", "total"}
-    assert (told["next_cursor"], told["total"]) == (None, 2)
-    assert told["items"][0] == {
+    assert values.keys() == {"items", "next_cursor", "total"}
+    assert (values["next_cursor"], values["total"]) == (None, 2)
+    assert values["items"][0] == {
         "id": 1,
         "name": "Ada",
         "email": "ada@example.org",
@@ -273,7 +277,7 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
         ],
         "recommended_actions": ["offer", "email"],
     }
-    assert (told["items"][1]["id"], told["items"][1]["name"]) == (2, None)
+    assert (values["items"][1]["id"], values["items"][1]["name"]) == (2, None)
 
 
 async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon, database_owner):
