@@ -685,7 +685,7 @@ def test_a_deferred_message_is_sent_when_quiet_hours_end():
 )
 def test_a_message_deferred_beyond_the_limit_is_cancelled(hours, decision, reason):
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
-    action_plan, action = plan_with_one(at=late, longest_hold_hours=hours)
+    action_plan, action = plan_with_one(at=late, max_hold_hours=hours)
 
     assert action_plan.decide_due(action, late) is DueDecision.HELD
     assert action_plan.decide_due(action, morning) is decision
@@ -693,7 +693,7 @@ def test_a_message_deferred_beyond_the_limit_is_cancelled(hours, decision, reaso
 
 
 def test_a_message_that_is_late_without_being_deferred_is_sent():
-    action_plan, action = plan_with_one(longest_hold_hours=1)
+    action_plan, action = plan_with_one(max_hold_hours=1)
 
     assert action_plan.decide_due(action, day(3)) is DueDecision.GO
 

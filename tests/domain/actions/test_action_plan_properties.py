@@ -111,7 +111,7 @@ policies = st.builds(
     frequency_cap_days=st.sampled_from([1, 7, 7, 14]),
     quiet_from=st.just("21:00"),
     quiet_until=st.sampled_from(["08:00", "08:00", "06:30", "22:00"]),
-    longest_hold_hours=st.sampled_from([2, 8, 24, 24]),
+    max_hold_hours=st.sampled_from([2, 8, 24, 24]),
     campaign_pause_days=st.sampled_from([0, 1, 30, 30]),
 )
 

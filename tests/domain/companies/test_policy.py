@@ -70,15 +70,15 @@ def test_defaults_are_those_of_the_guide():
         "frequency_cap_days": 7,
         "quiet_from": "21:00",
         "quiet_until": "08:00",
-        "longest_hold_hours": 24,
+        "max_hold_hours": 24,
         "campaign_pause_days": 30,
         "language": "en",
         "keep_event_details_days": 730,
-        "keep_import_faults_days": 90,
+        "keep_import_errors_days": 90,
         "keep_job_details_days": 365,
         "messages_paused": False,
         "reply_to": None,
-        "keep_news_days": 30,
+        "keep_outbound_events_days": 30,
         "keep_audit_days": 1095,
     }
 
@@ -110,8 +110,8 @@ def test_given_settings_are_read_exactly():
         ("frequency_cap", 0, "must be a whole number from 1 to 1000"),
         ("frequency_cap_days", 366, "must be a whole number of days from 1 to 365"),
         ("consent", None, "must be 'opt_out' or 'opt_in'"),
-        ("longest_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
-        ("longest_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
+        ("max_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
+        ("max_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
         ("campaign_pause_days", -1, "must be a whole number of days from 0 to 3650"),
         ("campaign_pause_days", 3651, "must be a whole number of days from 0 to 3650"),
         ("campaign_pause_days", False, "must be a whole number of days from 0 to 3650"),
@@ -186,7 +186,7 @@ def test_any_language_tag_is_accepted(language):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("longest_hold_hours", 1), ("longest_hold_hours", 168), ("campaign_pause_days", 0)]
+    ("name", "value"), [("max_hold_hours", 1), ("max_hold_hours", 168), ("campaign_pause_days", 0)]
 )
 def test_limits_are_inclusive(name, value):
     assert getattr(parse_policy({name: value}), name) == value
@@ -248,7 +248,7 @@ def test_a_fraction_may_be_written_as_a_whole_number(field):
         {
             "quiet_from": "12:30",
             "quiet_until": "14:00",
-            "longest_hold_hours": 3,
+            "max_hold_hours": 3,
             "campaign_pause_days": 0,
             "language": "de-at",
             "consent": "opt_in",

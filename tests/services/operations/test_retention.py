@@ -27,9 +27,9 @@ DAY = timedelta(days=1)
 BY = Actor("tests")
 POLICY = {
     "keep_event_details_days": 30,
-    "keep_import_faults_days": 10,
+    "keep_import_errors_days": 10,
     "keep_job_details_days": 20,
-    "keep_news_days": 15,
+    "keep_outbound_events_days": 15,
     "keep_audit_days": 40,
 }
 

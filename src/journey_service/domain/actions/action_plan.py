@@ -281,7 +281,7 @@ class ActionPlan:
         }.get(decision)
 
     def _defer(self, action: Action, now: datetime) -> DueDecision | None:
-        max_delay = timedelta(hours=self.policy.longest_hold_hours)
+        max_delay = timedelta(hours=self.policy.max_hold_hours)
         is_overdue = action.due_at != action.planned_at and now > action.planned_at + max_delay
         if is_overdue and action.reserved_at is None:  # an action that was started in time may be retried
             return self._cancel(action, EndReason.HELD_TOO_LONG, now)

@@ -126,7 +126,7 @@ class CompanyPolicy:
     """Company-local time at which quiet hours end; on the next day if it is earlier than `quiet_from`."""
     messages_paused: bool = False
     """Whether sending messages is paused for all customers."""
-    longest_hold_hours: int = 24
+    max_hold_hours: int = 24
     """Maximum delay of a message by quiet hours or a pause, in hours; a message that is older is not sent."""
     campaign_pause_days: int = 30
     """Minimum number of days between two campaigns of the same type for a customer."""
@@ -136,11 +136,11 @@ class CompanyPolicy:
     """Language of messages to customers whose language is unknown."""
     keep_event_details_days: int = 730
     """Days after an event occurred during which its metadata is kept; the event itself is kept."""
-    keep_import_faults_days: int = 90
+    keep_import_errors_days: int = 90
     """Days for which the line errors of an import are kept."""
     keep_job_details_days: int = 365
     """Days for which parameters and results of finished jobs are kept."""
-    keep_news_days: int = 30
+    keep_outbound_events_days: int = 30
     """Days for which outbound events and their deliveries are kept."""
     keep_audit_days: int = 1095
     """Days for which audit entries are kept."""
@@ -153,12 +153,12 @@ _NUMBERS: Final = (
     ("manual_pin_days", " of days", 1, 3650),
     ("frequency_cap", "", 1, 1000),
     ("frequency_cap_days", " of days", 1, 365),
-    ("longest_hold_hours", " of hours", 1, 168),
+    ("max_hold_hours", " of hours", 1, 168),
     ("campaign_pause_days", " of days", 0, 3650),
     ("keep_event_details_days", " of days", 1, 36_500),
-    ("keep_import_faults_days", " of days", 1, 36_500),
+    ("keep_import_errors_days", " of days", 1, 36_500),
     ("keep_job_details_days", " of days", 1, 36_500),
-    ("keep_news_days", " of days", 1, 36_500),
+    ("keep_outbound_events_days", " of days", 1, 36_500),
     ("keep_audit_days", " of days", 30, 36_500),
 )
 

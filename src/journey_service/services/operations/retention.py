@@ -35,7 +35,7 @@ async def _event_details(uow: UnitOfWork) -> int:
 
 
 async def _import_errors(uow: UnitOfWork) -> int:
-    days = (await uow.companies.get_context()).rulebook.policy.keep_import_faults_days
+    days = (await uow.companies.get_context()).rulebook.policy.keep_import_errors_days
     return await uow.retention.delete_import_errors(days=days, limit=CLEAR_BATCH_SIZE)
 
 
@@ -50,7 +50,7 @@ async def _audit(uow: UnitOfWork) -> int:
 
 
 async def _outbound_events(uow: UnitOfWork) -> int:
-    days = (await uow.companies.get_context()).rulebook.policy.keep_news_days
+    days = (await uow.companies.get_context()).rulebook.policy.keep_outbound_events_days
     return await uow.outbound_events.delete_old(days=days, limit=CLEAR_BATCH_SIZE)
 
 

@@ -90,9 +90,9 @@ class Settings(ResponseModel):
         description="Local time at which quiet hours end, of the next day if before `quiet_from`; null: no quiet hours"
     )
     messages_paused: bool = Field(
-        description="Whether emails, text messages and offers wait, for `longest_hold_hours` at most"
+        description="Whether emails, text messages and offers wait, for `max_hold_hours` at most"
     )
-    longest_hold_hours: int = Field(
+    max_hold_hours: int = Field(
         ge=1, le=168, description="Hours that a message waits at most for quiet hours or a pause to end"
     )
     campaign_pause_days: int = Field(
@@ -111,13 +111,13 @@ class Settings(ResponseModel):
     keep_event_details_days: RetentionDays = Field(
         description="Days for which free metadata of events is kept"
     )
-    keep_import_faults_days: RetentionDays = Field(
+    keep_import_errors_days: RetentionDays = Field(
         description="Days for which errors of imported lines are kept"
     )
     keep_job_details_days: RetentionDays = Field(
         description="Days for which parameters of ended jobs are kept"
     )
-    keep_news_days: RetentionDays = Field(
+    keep_outbound_events_days: RetentionDays = Field(
         description="Days for which outbound events and their deliveries are kept"
     )
     keep_audit_days: int = Field(ge=30, le=36_500, description="Days for which audit entries are kept")
