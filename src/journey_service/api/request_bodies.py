@@ -59,8 +59,8 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        message = f"The body is not JSON: {error.msg} at byte {error.pos}."
-        raise MalformedError(message, offset=error.pos) from error
+        reason = f"{error.msg} at byte {error.pos}" if body.strip() else "it is empty"
+        raise MalformedError(f"The body is not JSON: {reason}.", offset=error.pos) from error
 
 
 def read_json(body: bytes, media: str) -> Any:  # noqa: ANN401  # any JSON value
