@@ -31,6 +31,7 @@ HTTP_ONLY = frozenset(
         "api/test_query_parameters.py",
         "api/test_access_log.py",
         "api/test_clients.py",
+        "api/test_trailing_newline.py",
         "api/test_wakeups.py",
     }
 )

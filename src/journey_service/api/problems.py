@@ -196,8 +196,8 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
         problem["errors"] = error.details
     elif isinstance(error, errors.InvalidInputError):
         problem["errors"] = [
-            {"pointer": fault.pointer, "detail": fault.message, "code": "invalid", "params": {}}
-            for fault in error.errors
+            {"pointer": each.pointer, "detail": each.message, "code": "invalid", "params": {}}
+            for each in error.errors
         ]
     return problem
 

@@ -4,10 +4,10 @@ import html
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from journey_service.api.html_pages import page
@@ -193,7 +193,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
 
 
 @router.get("/{code}")
-async def get_problem_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> Response:
+async def get_problem_page(request: Request, code: str) -> Response:
     """Explains a problem type, as a page or, where the caller prefers it, as JSON."""
     example, guide = all_kinds().get(code), GUIDES.get(code)
     if example is None or guide is None:
