@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.calls import API, event
-from journey_service.logs import JsonFormatter
+from journey_service.logs import JsonFormatter, RedactingFormatter
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 
@@ -29,7 +29,7 @@ async def test_a_request_is_logged_with_its_route_its_company_and_its_id(http, s
     (line,) = lines()
     assert line.levelno == logging.INFO
     assert line.getMessage().startswith(f"GET {API}/customers/{{customer_id}}/journey 422 ")
-    assert line.getMessage().endswith(f" ms company={salon.id} request=request-17")
+    assert line.getMessage().endswith(f" ms company_id={salon.id} request_id=request-17")
     assert (line.method, line.route) == ("GET", f"{API}/customers/{{customer_id}}/journey")
     assert (line.status, line.company_id, line.request_id) == (422, salon.id, "request-17")
     assert line.milliseconds > 0
@@ -53,12 +53,20 @@ async def test_a_line_has_nothing_of_the_path_the_query_and_the_body(http, salon
     assert lines()[3].route == "/sign-in/link/{token}"
 
 
+async def test_a_secret_as_the_id_of_a_request_is_masked(http, lines):
+    await http.get("/livez", headers={"X-Request-Id": TOKEN})
+
+    (line,) = lines()
+    assert TOKEN not in JsonFormatter().format(line)
+    assert TOKEN not in RedactingFormatter().format(line)
+
+
 async def test_a_caller_who_is_not_authenticated_has_no_company(http, lines):
     await http.get(f"{API}/customers")
 
     (line,) = lines()
     assert (line.status, line.company_id) == (401, None)
-    assert "company=- " in line.getMessage()
+    assert "company_id=- " in line.getMessage()
 
 
 async def test_an_operator_is_logged_with_the_company_of_the_request(http, operator, salon, lines):

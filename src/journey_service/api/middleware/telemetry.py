@@ -1,6 +1,7 @@
 """Metrics, a trace span and an access log line for every request."""
 
 import logging
+import re
 import time
 from typing import Final
 
@@ -13,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from journey_service.logs import bound_to
+from journey_service.logs import bound_to, redact, safe_fields
 
 REQUESTS: Final = Counter(
     "journey_http_requests_total",
@@ -28,6 +29,7 @@ SECONDS: Final = Histogram(
 )
 _TRACER: Final = trace.get_tracer("journey_service")
 _LOGGER: Final = logging.getLogger(__name__)
+_GENERATED_ID: Final = re.compile("[0-9a-f]{32}")
 _ACCESS_LOGGER: Final = logging.getLogger("journey_service.access")
 _SERVER_ERROR: Final = 500
 _BASE: Final = "/api/v1"
@@ -89,18 +91,20 @@ class Telemetry:
 
 def _log_access(scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
     milliseconds = round(seconds * 1_000, 1)
-    company_id, request_id = scope.get("company_id", "-"), scope.get("request_id", "-")
+    company_id, request_id = scope.get("company_id"), scope.get("request_id", "-")
+    if _GENERATED_ID.fullmatch(request_id) is None:  # the caller chose it
+        request_id = redact(request_id)
     _ACCESS_LOGGER.info(
-        "%s %s %d %.1f ms company=%s request=%s",
-        *(method, route, status, milliseconds, company_id, request_id),
-        extra={
-            "method": method,
-            "route": route,
-            "status": status,
-            "milliseconds": milliseconds,
-            "company_id": scope.get("company_id"),
-            "request_id": request_id,
-        },
+        "%s %s %d %.1f ms company_id=%s request_id=%s",
+        *(method, route, status, milliseconds, "-" if company_id is None else company_id, request_id),
+        extra=safe_fields(
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=milliseconds,
+            company_id=company_id,
+            request_id=request_id,
+        ),
     )
 
 
