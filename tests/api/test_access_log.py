@@ -83,6 +83,14 @@ async def test_a_line_in_json_has_numbers(http, salon, lines):
     assert isinstance(values["milliseconds"], float)
 
 
+def test_a_line_in_json_has_no_terminal_colours():
+    record = logging.LogRecord("uvicorn.error", logging.INFO, __file__, 1, "Started process", (), None)
+    record.color_message = "Started process [\x1b[36m%d\x1b[0m]"
+
+    assert "color_message" not in JsonFormatter().format(record)
+    assert "\\u001b" not in JsonFormatter().format(record)
+
+
 async def test_the_access_log_can_be_switched_off(lines, monkeypatch):
     for value, expected in (("on", 1), ("off", 0)):
         monkeypatch.setenv("JOURNEY_ACCESS_LOG", value)
