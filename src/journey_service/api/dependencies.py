@@ -115,7 +115,7 @@ AnyCustomer = Annotated[
 StageName = StageKey
 InStage = Annotated[StageKey | None, Query(description="Only of this stage")]
 InStages = Annotated[
-    list[StageKey] | None, repeatable("Only customers in this stage", alias="stage", examples=[["engaged"]])
+    list[StageKey] | None, repeatable("Only customers in this stage", alias="stage", examples=[["regular"]])
 ]
 IdempotencyKey = Annotated[
     str | None,

@@ -80,7 +80,7 @@ CustomerId = Annotated[int, Field(ge=0, le=MAX_CUSTOMER_ID, examples=[4711])]
 """An id of a customer as a caller may choose it."""
 AnyCustomerId = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID, examples=[4711])]
 """An id of a customer in a response: negative once the customer has been erased."""
-StageKey = Annotated[str, Field(max_length=50, pattern=STAGE_KEY_PATTERN, examples=["engaged"])]
+StageKey = Annotated[str, Field(max_length=50, pattern=STAGE_KEY_PATTERN, examples=["regular"])]
 Timestamp = Annotated[datetime, Field(examples=["2026-03-01T09:30:00Z"])]
 """A time of a response: RFC 3339 in UTC with `Z`."""
 NextCursor = Annotated[

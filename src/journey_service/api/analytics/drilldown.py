@@ -117,7 +117,7 @@ async def list_flow_customers(
         StageKey | None,
         Query(
             description="Key of the stage before the transition; default: none, for journeys that began in `to_stage`",
-            examples=["new_lead"],
+            examples=["customer"],
         ),
     ] = None,
     limit: Limit = 50,

@@ -57,7 +57,7 @@ async def list_daily_metrics(
         ),
     ] = None,
     stage: Annotated[
-        list[StageKey] | None, repeatable("Only metrics of this stage", examples=[["engaged"]])
+        list[StageKey] | None, repeatable("Only metrics of this stage", examples=[["regular"]])
     ] = None,
 ) -> DailyMetrics:
     """Returns the metrics of each stage at the end of each local day; by default of the last thirty ended days.

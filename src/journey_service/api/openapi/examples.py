@@ -66,7 +66,7 @@ class ExampleComposer:
             if isinstance(sample, dict):
                 return sample
             values = schema.get("additionalProperties")
-            return {"engaged": self.compose(values, "", depth + 1)} if isinstance(values, dict) else {}
+            return {"regular": self.compose(values, "", depth + 1)} if isinstance(values, dict) else {}
         required = schema.get("required", ())
         return {
             field: self.compose(inner, field, depth + 1)

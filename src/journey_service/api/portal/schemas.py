@@ -21,8 +21,8 @@ class PortalJourney(ResponseModel):
     """The head of the guide's timeline."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
-    current_stage: str = Field(description="Key of the current stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the current stage", examples=["Engaged"])
+    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     color: str | None = Field(description="Colour of the stage, as #RRGGBB; null: none", examples=["#2563EB"])
     icon: str | None = Field(description="Icon of the stage; null: none", examples=["star"])
     stage_entered_at: Timestamp = Field(description="When the customer entered the stage")
@@ -39,10 +39,10 @@ class PortalTransition(ResponseModel):
 
     id: Id = Field(description="Id of the transition")
     from_stage: str | None = Field(
-        description="Key of the stage before; never null here", examples=["new_lead"]
+        description="Key of the stage before; never null here", examples=["customer"]
     )
-    to_stage: str = Field(description="Key of the stage after", examples=["engaged"])
-    to_stage_name: str = Field(description="Name of the stage after", examples=["Engaged"])
+    to_stage: str = Field(description="Key of the stage after", examples=["regular"])
+    to_stage_name: str = Field(description="Name of the stage after", examples=["Regular Customer"])
     transitioned_at: Timestamp = Field(description="When the customer moved")
     trigger_type: str = Field(description="What caused the transition", examples=["event"])
     trigger_event: str | None = Field(
@@ -102,8 +102,8 @@ def _stage_name(stages: Mapping[str, Stage], key: str) -> str:
 class PortalFunnelStep(ResponseModel):
     """A step of the guide's funnel."""
 
-    stage: str = Field(description="Name of the stage", examples=["Engaged"])
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage: str = Field(description="Name of the stage", examples=["Regular Customer"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
     customers: int = Field(ge=0, description="Customers who reached the stage in the period", examples=[120])
     percentage: float = Field(ge=0, description="Percent of the customers of the first step", examples=[62.5])
     conversionRate: float = Field(  # noqa: N815  # the name that the component reads
@@ -116,11 +116,11 @@ class PortalFlow(ResponseModel):
 
     model_config = ConfigDict(frozen=True, validate_by_alias=True)
 
-    source: str = Field(alias="from", description="Name of the stage before", examples=["New Lead"])
+    source: str = Field(alias="from", description="Name of the stage before", examples=["Customer"])
     target: str = Field(
         alias="to",
         description="Name of the stage after; with ` (return)` if it is a lower one",
-        examples=["Engaged"],
+        examples=["Regular Customer"],
     )
     count: int = Field(ge=0, description="Transitions in the period", examples=[48])
 
@@ -128,8 +128,8 @@ class PortalFlow(ResponseModel):
 class PortalStageTime(ResponseModel):
     """A bar of the guide's chart of times; zeros if no stage visit ended in the period."""
 
-    stage: str = Field(description="Name of the stage", examples=["Engaged"])
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage: str = Field(description="Name of the stage", examples=["Regular Customer"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
     avg_days: float = Field(ge=0, description="Mean days of the ended stage visits", examples=[21.4])
     median_days: float = Field(ge=0, description="Median days of the ended stage visits", examples=[17])
     p90_days: float = Field(ge=0, description="90th percentile of the days", examples=[44.5])

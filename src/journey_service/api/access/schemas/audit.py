@@ -30,7 +30,7 @@ class AuditEntry(ResponseModel):
         description="What else it was done to, as `<kind>:<id>`; null: nothing", examples=["job:12"]
     )
     detail: dict[str, Any] | None = Field(
-        description="Details, without personal data; null: none", examples=[{"to_stage": "engaged"}]
+        description="Details, without personal data; null: none", examples=[{"to_stage": "regular"}]
     )
     before_hash: str | None = Field(
         description="SHA-256, in hexadecimal, of a setting before the change; null: no setting changed",

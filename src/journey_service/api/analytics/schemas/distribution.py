@@ -14,8 +14,8 @@ BandName = Literal["low", "medium", "high", "critical"]
 class StageCount(ResponseModel):
     """The number of customers in a stage."""
 
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     customers: int = Field(ge=0, description="Customers in the stage", examples=[120])
 
     @classmethod

@@ -20,8 +20,8 @@ class DrilldownCustomer(ResponseModel):
     """A customer behind a metric, in the current state."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
-    current_stage: str = Field(description="Key of the current stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the current stage", examples=["Engaged"])
+    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     stage_entered_at: Timestamp = Field(
         description="When the customer entered the stage", examples=["2026-02-27T15:00:00Z"]
     )

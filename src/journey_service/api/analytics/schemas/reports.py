@@ -69,8 +69,8 @@ def counts_of(found: overview.Overview) -> dict[str, int | float]:
 class FunnelStage(ResponseModel):
     """A stage of the funnel and the customers who reached it or a later one."""
 
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     customers: int = Field(
         ge=0,
         description="Distinct customers who entered this stage or a later one in the range; with `mode=cohort`, within"
@@ -144,10 +144,10 @@ class Funnel(RangedReport):
 class Flow(ResponseModel):
     """The transitions from one stage to another."""
 
-    from_stage: str = Field(description="Key of the stage before", examples=["new_lead"])
-    from_name: str = Field(description="Name of the stage before", examples=["New Lead"])
-    to_stage: str = Field(description="Key of the stage after", examples=["engaged"])
-    to_name: str = Field(description="Name of the stage after", examples=["Engaged"])
+    from_stage: str = Field(description="Key of the stage before", examples=["customer"])
+    from_name: str = Field(description="Name of the stage before", examples=["Customer"])
+    to_stage: str = Field(description="Key of the stage after", examples=["regular"])
+    to_name: str = Field(description="Name of the stage after", examples=["Regular Customer"])
     moves: int = Field(ge=0, description="Transitions in the range", examples=[48])
     customers: int = Field(ge=0, description="Distinct customers who made them", examples=[46])
 
@@ -175,8 +175,8 @@ class Flows(RangedReport):
 class StageTime(ResponseModel):
     """The durations of the visits of a stage, in days of 24 hours with one decimal."""
 
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
     avg_days: float | None = Field(
         ge=0, description="Mean days of the ended visits; null: none ended", examples=[21.4]
@@ -211,8 +211,8 @@ class TimeInStage(RangedReport):
 class ConversionRate(ResponseModel):
     """The share of the visits of a stage that ended with an entry; of a risk stage, with a return."""
 
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
-    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
     converted: int = Field(
         ge=0,

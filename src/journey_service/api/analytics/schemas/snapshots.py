@@ -13,10 +13,10 @@ class DailyMetric(ResponseModel):
     """The metrics of a stage on one local day."""
 
     metric_date: date = Field(description="Local day", examples=["2026-02-28"])
-    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["regular"])
     stage_name: str = Field(
         description="Name of the stage in the current stage map; the key if it is not there",
-        examples=["Engaged"],
+        examples=["Regular Customer"],
     )
     customer_count: int = Field(
         ge=0, description="Customers in the stage at the end of the day", examples=[120]
