@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from journey_service.api import authorization
 from journey_service.api.authentication import (
-    AUTHORISERS,
+    AUTHORIZERS,
     Caller,
     audited_caller,
     authenticated,
@@ -226,7 +226,7 @@ def test_without_the_check_a_forgotten_route_would_be_served(monkeypatch):
 
 def test_a_check_that_believes_every_declaration_is_found_out(app, monkeypatch):
     app.get("/api/v1/forgotten")(unchecked_scope)
-    monkeypatch.setattr(authorization, "AUTHORISERS", (*AUTHORISERS, checks_nothing))
+    monkeypatch.setattr(authorization, "AUTHORIZERS", (*AUTHORIZERS, checks_nothing))
 
     with pytest.raises(pytest.fail.Exception):
         refused(app)

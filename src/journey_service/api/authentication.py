@@ -83,12 +83,14 @@ async def authenticated(
     session = request.cookies.get(cookie_name(app_state))
     if "authorization" in request.headers or session is None:
         try:
-            return await _recognise(app_state, "bearer", "" if credential is None else credential.credentials)
+            return await _find_cached(
+                app_state, "bearer", "" if credential is None else credential.credentials
+            )
         except UnauthenticatedError as error:
             if request.scope["route"].name == SIGN_IN_OPERATION:
                 _LOGGER.warning("Sign-in with a bearer credential failed: %s", type(error).__name__)
             raise
-    principal = await _recognise(app_state, "session", session)
+    principal = await _find_cached(app_state, "session", session)
     if request.method not in _SAFE:
         check_own_origin(request, app_state)
     return principal
@@ -111,21 +113,21 @@ def check_own_origin(request: Request, app_state: AppState) -> None:
         raise ForbiddenError("Requests with a session cookie must come from the service's own pages.")
 
 
-async def _recognise(app_state: AppState, kind: str, token: str) -> Principal:
+async def _find_cached(app_state: AppState, kind: str, token: str) -> Principal:
     # Cached per process: a revoked credential is accepted for at most _CACHE_SECONDS more.
     digest = blake2b(f"{kind}:{token}".encode(), digest_size=32).digest()
     now = time.monotonic()
     known = app_state.credential_cache.get(digest)
     if known is not None and known[1] > now:
         return known[0]
-    caller = await _look_up(app_state, kind, token)
+    caller = await _find_principal(app_state, kind, token)
     if len(app_state.credential_cache) >= _CACHE_SIZE:
         app_state.credential_cache.clear()
     app_state.credential_cache[digest] = (caller, now + _CACHE_SECONDS)
     return caller
 
 
-async def _look_up(app_state: AppState, kind: str, token: str) -> Principal:
+async def _find_principal(app_state: AppState, kind: str, token: str) -> Principal:
     if kind == "session":
         return await sessions.find_session(app_state.database, token)
     if credentials.is_key(token):
@@ -246,7 +248,7 @@ def _check_scopes(caller: Principal, scopes: SecurityScopes) -> None:
             raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
 
 
-AUTHORISERS: Final = (principal, audited_caller, clock_caller)
+AUTHORIZERS: Final = (principal, audited_caller, clock_caller)
 """Dependencies that check the scopes which a route declares."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 
-from journey_service.api.authentication import AUTHORISERS
+from journey_service.api.authentication import AUTHORIZERS
 from journey_service.domain.access.actors import OPERATE, SCOPES, SELF
 
 OPEN: Final = frozenset(
@@ -64,7 +64,7 @@ def scopes_of(route: Any) -> frozenset[str]:  # noqa: ANN401  # routes of severa
 
 def _checked(dependant: Dependant, above: tuple[str, ...]) -> Iterator[str]:
     scopes = (*above, *(dependant.own_oauth_scopes or ()))
-    if dependant.call in AUTHORISERS and set(scopes) <= _KNOWN:
+    if dependant.call in AUTHORIZERS and set(scopes) <= _KNOWN:
         yield from scopes
     for inner in dependant.dependencies:
         yield from _checked(inner, scopes)

@@ -201,7 +201,7 @@ def _page(app_state: AppState, error: Exception | None = None, *, confirm: str |
     message = "" if error is None else error_paragraph(text)
     provider = ""
     if app_state.settings.oidc_client_id is not None:
-        provider = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
+        provider = '<a class="button" href="/sign-in/oidc">Sign in with your organization</a>'
     form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
     return page(
         "Sign in",
