@@ -55,6 +55,13 @@ def describe_error(error: Mapping[str, Any]) -> tuple[ErrorCode, str, dict[str, 
     return ("invalid", "is not valid", {}) if describe is None else describe(context)
 
 
+def code_of_sentence(sentence: str) -> ErrorCode:
+    """Returns the code of an error that the domain reports by its sentence alone."""
+    if sentence == "is required":
+        return "missing"
+    return "unknown" if sentence.startswith("is not a known ") else "invalid"
+
+
 def json_pointer(location: Sequence[int | str]) -> str:
     """Returns the pointer of an error's location: RFC 6901 in the body, `query/<name>` and so on elsewhere."""
     where, *path = [step for step in location if step != "[key]"]  # the key itself is wrong

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.api.authentication import record_refused
-from journey_service.api.input_errors import ErrorCode, describe_error, json_pointer
+from journey_service.api.input_errors import ErrorCode, code_of_sentence, describe_error, json_pointer
 from journey_service.api.middleware.response_headers import added_headers
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
@@ -196,7 +196,12 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
         problem["errors"] = error.details
     elif isinstance(error, errors.InvalidInputError):
         problem["errors"] = [
-            {"pointer": each.pointer, "detail": each.message, "code": "invalid", "params": {}}
+            {
+                "pointer": each.pointer,
+                "detail": each.message,
+                "code": code_of_sentence(each.message),
+                "params": {},
+            }
             for each in error.errors
         ]
     return problem
