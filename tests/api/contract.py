@@ -60,7 +60,8 @@ class Contract:
         media = answer.headers.get("content-type", "").split(";")[0]
         if media in (JSON, PROBLEM) and answer.content:
             assert answer.text.endswith("\n"), f"no newline at the end: {where}"
-            check_times(answer.json(), where)
+            if answer.request.url.path != "/openapi.json":  # its examples show times as callers may send them
+                check_times(answer.json(), where)
         if status >= 400 and answer.request.url.path != "/readyz":
             assert media == PROBLEM, where
             problem = answer.json()

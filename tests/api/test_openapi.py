@@ -385,13 +385,15 @@ async def test_a_method_that_is_not_there_is_a_problem(http, salon, method, path
 # ---- the guard that holds every answer against the contract
 
 
-def _answer(status, *, path="/api/v1/customers", media=JSON, body=b"{}"):
+def _answer(status, *, path="/api/v1/customers", media=JSON, body=b'{"items": [], "next_cursor": null}'):
     request = httpx.Request("GET", f"http://journey.test{path}")
-    return httpx.Response(status, headers={"content-type": media}, content=body, request=request)
+    return httpx.Response(
+        status, headers={"content-type": media}, content=body + b"\n" if body else body, request=request
+    )
 
 
 def _problem_body(status, **changes):
-    values = {"type": "/problems/x", "title": "t", "status": status, "detail": "d", **changes}
+    values = {"type": "/problems/company-not-found", "title": "t", "status": status, "detail": "d", **changes}
     return orjson.dumps(values)
 
 

@@ -9,7 +9,7 @@ from api.calls import API, NOON, event, fetch, ingest, journey, move, request_ac
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.gateways.worker_wakeup import QUEUE
 
-RUNG = {"ring:news", "ring:actions"}
+RUNG = {"wake:outbound_events", "wake:actions"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def bell(api, servers):
     async with Redis.from_url(servers.redis_url) as redis:
 
         async def rung():
-            await asyncio.gather(*api.state.app_state.worker_wakeup._ringing.values())
+            await asyncio.gather(*api.state.app_state.worker_wakeup._waking.values())
             found = {name.decode() for name in await redis.zrange(QUEUE, 0, -1)}
             await redis.flushdb()
             return found

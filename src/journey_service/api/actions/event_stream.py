@@ -12,13 +12,14 @@ from fastapi.sse import format_sse_event
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
+from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions.event_stream import EventStream
 
-router = APIRouter(tags=["stream"])
+router = APIRouter(tags=["stream"], route_class=StrictRoute)
 
 _RETRY_MS: Final = 3_000
 """Milliseconds after which a browser reconnects."""
