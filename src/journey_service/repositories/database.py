@@ -101,13 +101,18 @@ class Database:
                 async with self._transaction(
                     company_id, timeout_ms, is_exclusive=is_exclusive, is_repeatable_read=is_repeatable_read
                 ) as connection:
-                    return await unit(UnitOfWork(connection, company_id, self._erasure_key, self._vault))
+                    uow = UnitOfWork(connection, company_id, self._erasure_key, self._vault)
+                    result = await unit(uow)
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
                     raise _to_domain_error(error) from error
                 last = error
             except (PoolTimeoutError, OSError) as error:
                 raise UnavailableError from error
+            else:
+                for call in uow.after_commit:
+                    call()
+                return result
         raise RetriesExhaustedError from last
 
     async def read_due_work(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:

@@ -1,5 +1,6 @@
 """The repositories of one transaction: of one company, across companies, or for a credential."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,7 +48,8 @@ from journey_service.repositories.stages.stage_maps import StageMaps
 class UnitOfWork:
     """The repositories of one company, on the connection of one transaction.
 
-    Everything read and written through it belongs to that company.
+    Everything read and written through it belongs to that company. Callables in `after_commit` run once the
+    transaction is committed, and not if it is rolled back.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class UnitOfWork:
         self._erasure_key = erasure_key
         self._vault = vault
         self.company_id = company_id
+        self.after_commit: list[Callable[[], None]] = []
 
     @property
     def vault(self) -> Vault:

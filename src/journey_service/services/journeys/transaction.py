@@ -1,9 +1,11 @@
 """Transaction on journeys: locks and loads customers, changes them in memory, writes one batch."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.customers.errors import CustomerErasedError
@@ -17,6 +19,8 @@ from journey_service.services.analytics.rollups import count_moves
 from journey_service.services.journeys.action_planning import ChangedJourney, plan_actions
 from journey_service.services.journeys.map_history import MapVersionHistory, load_map_history
 from journey_service.services.journeys.view import JourneyView, build_view
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -134,7 +138,23 @@ async def write(
     await _count_transitions(uow, transaction, opened)
     entries = await _append_transitions(uow, transaction)
     await _plan_actions(uow, transaction, opened, runs_actions=runs_actions, is_import=is_import)
+    if not is_import and entries and _LOGGER.isEnabledFor(logging.INFO):
+        uow.after_commit.append(partial(_log_moves, uow.company_id, entries))
     return entries
+
+
+def _log_moves(company_id: int, entries: Mapping[tuple[int, int], TransitionRecord]) -> None:
+    """Logs moves with ids and stage keys only."""
+    for (customer_id, _), entry in entries.items():
+        move = entry.transition
+        _LOGGER.info(
+            "company %d: customer %d moved from %s to %s (%s)",
+            company_id,
+            customer_id,
+            move.from_stage or "no stage",
+            move.to_stage,
+            move.trigger_event or move.trigger_type.value,
+        )
 
 
 async def _insert_opened(uow: UnitOfWork, transaction: JourneyTransaction) -> Sequence[int]:

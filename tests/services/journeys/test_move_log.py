@@ -1,0 +1,45 @@
+"""A line of the log for each move, once it is committed: ids and stage keys, no personal data."""
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from journey_service.domain.events.event import Event, EventType
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys.transaction import load, write
+
+T0 = datetime(2026, 1, 20, 12, tzinfo=UTC)
+LOGGER = "journey_service.services.journeys.transaction"
+
+
+def appointment(customer_id):
+    return Event("tests", "1", customer_id, EventType.APPOINTMENT_COMPLETED, T0, 4_000)
+
+
+async def test_a_move_is_logged_with_ids_and_stages(database, found_tenant, caplog):
+    tenant = await found_tenant(test_clock=T0)
+    caplog.set_level(logging.INFO, LOGGER)
+
+    await ingest(database, tenant.id, [appointment(4711)])
+
+    assert [record.getMessage() for record in caplog.records if record.name == LOGGER] == [
+        f"company {tenant.id}: customer 4711 moved from no stage to prospect (journey_started)",
+        f"company {tenant.id}: customer 4711 moved from prospect to customer (appointment_completed)",
+    ]
+
+
+async def test_a_move_that_is_rolled_back_is_not_logged(database, found_tenant, caplog):
+    tenant = await found_tenant(test_clock=T0)
+    caplog.set_level(logging.INFO, LOGGER)
+
+    async def unit(uow):
+        transaction = await load(uow, [4711])
+        transaction.open(4711, T0).schedule_first_evaluation(T0)
+        await write(uow, transaction)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.run(tenant.id, unit)
+
+    assert [record for record in caplog.records if record.name == LOGGER] == []
