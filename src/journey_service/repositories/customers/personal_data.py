@@ -313,7 +313,7 @@ def _to_json(value: object) -> str | None:
 def _plain(value: object) -> object:
     """Returns a column's value as JSON: RFC 3339 times, numbers for money and scores, hexadecimal bytes."""
     if isinstance(value, datetime | date):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, bytes):

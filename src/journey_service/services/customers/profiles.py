@@ -82,7 +82,11 @@ def changed_consents(
 
 def consent_of(change: ConsentChange) -> dict[str, str]:
     """Returns a consent in the form stored in the profile."""
-    return {"status": change.status, "at": change.at.isoformat(), "source": change.source}
+    return {
+        "status": change.status,
+        "at": change.at.isoformat().replace("+00:00", "Z"),
+        "source": change.source,
+    }
 
 
 async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:

@@ -173,7 +173,7 @@ async def pin(
         check_pin_until(until, transaction.now, "/pin_until")
         journey.pin(until, transaction.now)
         await write(uow, transaction)
-        detail = {"until": until.isoformat()}
+        detail = {"until": until.isoformat().replace("+00:00", "Z")}
         await uow.audit_log.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
         return transaction.view(customer_id)
 
