@@ -323,6 +323,16 @@ def _plain(value: object) -> object:
     return value
 
 
+def _request_with_utc_times(request: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Returns the request of a manual move, with its times written with `Z`."""
+    if request is None:
+        return None
+    return {
+        name: value.replace("+00:00", "Z") if name.endswith("_until") and isinstance(value, str) else value
+        for name, value in request.items()
+    }
+
+
 def _named_reasons(raw: Sequence[Any] | None) -> list[dict[str, Any]]:
     """Returns reasons with field names; they are stored by position."""
     return [
@@ -349,4 +359,5 @@ def _fields(value: ConditionReason) -> dict[str, Any]:
 
 _FORMATTERS: Final[Mapping[tuple[str, str], Callable[[Any], object]]] = {
     ("journey_transitions", "reasons"): _named_reasons,
+    ("journey_transitions", "request"): _request_with_utc_times,
 }
