@@ -144,13 +144,13 @@ async def write(
 
 
 def _log_moves(company_id: int, entries: Mapping[tuple[int, int], TransitionRecord]) -> None:
-    """Logs moves with ids and stage keys only."""
-    for (customer_id, _), entry in entries.items():
+    """Logs moves with the id of the transition: the customer's own id is personal data."""
+    for entry in entries.values():
         move = entry.transition
         _LOGGER.info(
-            "company %d: customer %d moved from %s to %s (%s)",
+            "company %d: transition %d moved a customer from %s to %s (%s)",
             company_id,
-            customer_id,
+            entry.id,
             move.from_stage or "no stage",
             move.to_stage,
             move.trigger_event or move.trigger_type.value,
