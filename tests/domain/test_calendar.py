@@ -306,3 +306,16 @@ def test_without_the_search_for_its_end_a_gap_would_end_too_late(monkeypatch):
             date(2026, 3, 29), time(2, 30), ZoneInfo("Europe/Berlin")
         )
     print("guard removed: detected")
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (datetime(2026, 1, 10, 12, tzinfo=UTC), "2026-01-10T12:00:00Z"),
+        (datetime(2026, 1, 10, 12, 0, 0, 5, tzinfo=UTC), "2026-01-10T12:00:00.000005Z"),
+        (datetime(2026, 7, 1, 0, 30, tzinfo=ZoneInfo("Europe/Berlin")), "2026-06-30T22:30:00Z"),
+    ],
+)
+def test_an_instant_is_written_in_utc_with_z(at, text):
+    assert calendar.utc_text(at) == text
+    assert datetime.fromisoformat(text) == at

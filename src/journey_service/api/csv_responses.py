@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from fastapi import APIRouter, Response
 
 from journey_service.api.schema_fields import ResponseModel
+from journey_service.domain.calendar import utc_text
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Any]])
 
@@ -136,7 +137,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, datetime):
-        return f'"{value.isoformat().replace("+00:00", "Z")}"'
+        return f'"{utc_text(value)}"'
     if isinstance(value, date):
         return f'"{value.isoformat()}"'
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)

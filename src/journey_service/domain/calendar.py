@@ -36,6 +36,11 @@ def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
     return high
 
 
+def utc_text(at: datetime) -> str:
+    """Returns an instant as RFC 3339 text in UTC, written with `Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def local_day(instant: datetime, zone: ZoneInfo) -> date:
     """Returns the local date of an instant."""
     return instant.astimezone(zone).date()

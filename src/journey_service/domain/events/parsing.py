@@ -9,6 +9,7 @@ from math import isfinite, isnan
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.events.event import (
     EARLIEST,
@@ -235,7 +236,7 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
 
 def line_id(event: Event, ordinal: int) -> str:
     """Returns the id for an imported event: `customer:type:occurred_at:n`, n numbers equal events."""
-    at = event.occurred_at.isoformat().replace("+00:00", "Z")
+    at = utc_text(event.occurred_at)
     return f"{event.customer_id}:{event.type}:{at}:{ordinal}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import InvalidInputError, quote_value
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
@@ -150,7 +151,7 @@ class Journey:
         now = max(now, before.stage_entered_at)
         before.pin_until, before.pin_state = None, NO_PIN_STATE
         reasons = self.decide(before, self.rulebook, now).reasons
-        request: dict[str, str | None] = {"pin_until": None if pin_until is None else _timestamp(pin_until)}
+        request: dict[str, str | None] = {"pin_until": None if pin_until is None else utc_text(pin_until)}
         self._enter(
             to_stage,
             Transition(
@@ -174,7 +175,7 @@ class Journey:
         if must_pin:
             pin_until = now + timedelta(days=self.rulebook.policy.manual_pin_days)
             # Stored with the move, so that a repeated request gets the same response.
-            request["pinned_until"] = _timestamp(pin_until)
+            request["pinned_until"] = utc_text(pin_until)
         if pin_until is not None:
             self.relationship.pin_until = pin_until
             decision = self.decide(self.relationship, self.rulebook, now)

@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.personal_data import REGISTER, ColumnKind, columns_of
 from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
 from journey_service.domain.journeys.relationship import ConditionReason
@@ -312,8 +313,10 @@ def _to_json(value: object) -> str | None:
 
 def _plain(value: object) -> object:
     """Returns a column's value as JSON: RFC 3339 times, numbers for money and scores, hexadecimal bytes."""
-    if isinstance(value, datetime | date):
-        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, bytes):
@@ -321,16 +324,6 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _request_with_utc_times(request: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Returns the request of a manual move, with its times written with `Z`."""
-    if request is None:
-        return None
-    return {
-        name: value.replace("+00:00", "Z") if name.endswith("_until") and isinstance(value, str) else value
-        for name, value in request.items()
-    }
 
 
 def _named_reasons(raw: Sequence[Any] | None) -> list[dict[str, Any]]:
@@ -359,5 +352,4 @@ def _fields(value: ConditionReason) -> dict[str, Any]:
 
 _FORMATTERS: Final[Mapping[tuple[str, str], Callable[[Any], object]]] = {
     ("journey_transitions", "reasons"): _named_reasons,
-    ("journey_transitions", "request"): _request_with_utc_times,
 }

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.customers.records import ConsentChange, CustomerFilter
 from journey_service.domain.events.event import EARLIEST
@@ -84,7 +85,7 @@ def consent_of(change: ConsentChange) -> dict[str, str]:
     """Returns a consent in the form stored in the profile."""
     return {
         "status": change.status,
-        "at": change.at.isoformat().replace("+00:00", "Z"),
+        "at": utc_text(change.at),
         "source": change.source,
     }
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.journeys.engine import decide
@@ -173,7 +174,7 @@ async def pin(
         check_pin_until(until, transaction.now, "/pin_until")
         journey.pin(until, transaction.now)
         await write(uow, transaction)
-        detail = {"until": until.isoformat().replace("+00:00", "Z")}
+        detail = {"until": utc_text(until)}
         await uow.audit_log.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
         return transaction.view(customer_id)
 
@@ -258,7 +259,7 @@ def _pinned_until(earlier: TransitionRecord) -> datetime | None:
 
 def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
     first = move_request(earlier.transition)
-    pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
+    pin_until = None if request.pin_until is None else utc_text(request.pin_until)
     requested = {
         "to_stage": request.to_stage,
         "notes": request.notes,
