@@ -413,7 +413,7 @@ def test_passwords_show_in_no_command_line_and_no_log(tmp_path, monkeypatch):
 def test_data_of_another_major_version_is_refused_by_name(tmp_path):
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres/PG_VERSION").write_text("12\n")
-    with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 12, and .* is PostgreSQL \d\d:"):
+    with pytest.raises(EmbeddedError, match=r"was created by PostgreSQL 12, but .* is PostgreSQL \d\d:"):
         quick(tmp_path).start()
     assert not is_owned(tmp_path)
 
