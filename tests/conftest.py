@@ -151,7 +151,7 @@ FoundTenant = Callable[..., Awaitable[Tenant]]
 
 
 @pytest.fixture(scope="session")
-def found_tenant(database: Database) -> FoundTenant:
+def create_test_company(database: Database) -> FoundTenant:
     """A function that creates a company for one test; keywords are those of NewCompany."""
 
     async def found(*, scopes: tuple[str, ...] = ("*",), **properties: object) -> Tenant:
@@ -168,9 +168,9 @@ def found_tenant(database: Database) -> FoundTenant:
 
 
 @pytest.fixture
-async def tenant(found_tenant: FoundTenant) -> Tenant:
+async def tenant(create_test_company: FoundTenant) -> Tenant:
     """A company of one test, in UTC, with the default stage map."""
-    return await found_tenant()
+    return await create_test_company()
 
 
 @pytest.fixture(scope="session")

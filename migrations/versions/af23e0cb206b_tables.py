@@ -490,7 +490,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("customer_id", sa.BigInteger(), nullable=False),
         sa.Column("channel", sa.String(length=8), nullable=False),
-        sa.Column("was", sa.String(length=9), nullable=False),
+        sa.Column("previous_status", sa.String(length=9), nullable=False),
         sa.Column("status", sa.String(length=9), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("source", sa.String(length=255), nullable=False),
@@ -984,7 +984,7 @@ def upgrade() -> None:
         sa.Column("action_id", sa.UUID(as_uuid=False), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("relationship_id", sa.BigInteger(), nullable=False),
-        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "ended_at",
             sa.DateTime(timezone=True),
@@ -993,7 +993,7 @@ def upgrade() -> None:
         ),
         sa.Column("outcome", sa.String(length=8), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("response", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('done', 'failed', 'refused')", name=op.f("ck_action_attempts_outcome")
         ),

@@ -48,16 +48,16 @@ async def database_owner(servers: Servers) -> AsyncIterator[DatabaseOwner]:
 
 
 @pytest.fixture(scope="session")
-async def generated_ids(found_tenant: Any) -> int:
+async def generated_ids(create_test_company: Any) -> int:
     """Where the ids begin that the service gives to companies: far from those that tests give themselves."""
-    await found_tenant(id=8_000_000_000)
+    await create_test_company(id=8_000_000_000)
     return 8_000_000_001
 
 
 @pytest.fixture
-async def salon(found_tenant: Any) -> Tenant:
+async def salon(create_test_company: Any) -> Tenant:
     """A company of the test's own whose clock stands still at noon of 1 March 2026."""
-    return await found_tenant(test_clock=parse_instant(NOON, ""))
+    return await create_test_company(test_clock=parse_instant(NOON, ""))
 
 
 @pytest.fixture(scope="module", autouse=True)

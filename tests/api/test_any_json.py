@@ -83,9 +83,9 @@ OPERATIONS = {id_: rest for id_, *rest in _operations(application())}
 
 
 @pytest.fixture(scope="module")
-async def studio(http, found_tenant, generated_ids):
+async def studio(http, create_test_company, generated_ids):
     """A company that receives all of it."""
-    tenant = await found_tenant(test_clock=parse_instant("2026-03-01T12:00:00Z", ""))
+    tenant = await create_test_company(test_clock=parse_instant("2026-03-01T12:00:00Z", ""))
     await ingest(http, tenant, "e-1")
     return tenant
 

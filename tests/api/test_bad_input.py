@@ -77,9 +77,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-async def unchanged(http, found_tenant, operator, database_owner):
+async def unchanged(http, create_test_company, operator, database_owner):
     """Ask something of a company that must stay as it is."""
-    shop = Shop(http, await found_tenant(test_clock=parse_instant(NOON, "")), operator, database_owner)
+    shop = Shop(http, await create_test_company(test_clock=parse_instant(NOON, "")), operator, database_owner)
     await shop.open()
     return shop.ask
 
@@ -414,9 +414,11 @@ async def test_a_customer_is_not_moved_to_where_they_are(unchanged):
     problem(answer, 409, "already-in-stage")
 
 
-async def test_a_customer_is_not_moved_to_a_stage_that_is_no_longer_used(http, found_tenant, database_owner):
+async def test_a_customer_is_not_moved_to_a_stage_that_is_no_longer_used(
+    http, create_test_company, database_owner
+):
     stages = [{**stage, "is_active": stage["key"] != "vip"} for stage in DEFAULT_STAGES]
-    tenant = await found_tenant(stages=stages)
+    tenant = await create_test_company(stages=stages)
     await ingest(http, tenant, "e-1", "appointment_booked")
     before = await database_owner.rows(tenant.id)
 
@@ -445,9 +447,9 @@ async def test_an_idempotency_key_is_a_short_word(unchanged, key):
 
 @pytest.mark.parametrize(("method", "path", "body"), OF_A_CUSTOMER.values(), ids=OF_A_CUSTOMER)
 async def test_a_foreign_customer_is_answered_like_a_missing_one(
-    http, salon, found_tenant, database_owner, method, path, body
+    http, salon, create_test_company, database_owner, method, path, body
 ):
-    neighbour = await found_tenant()
+    neighbour = await create_test_company()
     await ingest(http, neighbour, "e-1", customer_id=555)
     before = await database_owner.rows(salon.id), await database_owner.rows(neighbour.id)
 
@@ -468,8 +470,8 @@ async def test_a_foreign_customer_is_answered_like_a_missing_one(
     assert (await database_owner.rows(salon.id), await database_owner.rows(neighbour.id)) == before
 
 
-async def test_a_foreign_import_is_answered_like_a_missing_one(http, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_foreign_import_is_answered_like_a_missing_one(http, salon, create_test_company):
+    neighbour = await create_test_company()
     content = b"customer_id,occurred_at,type\n1,2026-01-01,call_received\n"
     response = await http.post(f"{API}/imports", headers=neighbour.headers, content=content)
     foreign, missing = str(response.json()["id"]), "9" * len(str(response.json()["id"]))
@@ -762,9 +764,9 @@ async def test_a_filter_that_makes_no_sense_is_refused(unchanged, params, pointe
 
 
 @pytest.fixture(scope="module")
-async def cursors(http, found_tenant, operator):
+async def cursors(http, create_test_company, operator):
     """A company with more than a page of everything, and each list's own cursor to its second page."""
-    tenant, _ = await found_tenant(), await found_tenant()
+    tenant, _ = await create_test_company(), await create_test_company()
     for number in (1, 2, 3):
         await ingest(http, tenant, f"e-{number}", customer_id=number)
         history = b"customer_id,occurred_at,type\nx,y,z\n"

@@ -120,9 +120,9 @@ def _without_quotes(text):
 
 
 @pytest.fixture(scope="module")
-async def module_tenant(found_tenant, generated_ids):
+async def module_tenant(create_test_company, generated_ids):
     """A company for all requests of the module."""
-    return await found_tenant()
+    return await create_test_company()
 
 
 PARSED_BY_THE_DOMAIN = (

@@ -749,7 +749,7 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], database_owner: A
         keep("action_id", values)
         keep("task_id", {"id": values["task_id"]})
         await database_owner.connection.execute(
-            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, answer)"
+            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, started_at, outcome, answer)"
             " SELECT company_id, id, 1, relationship_id, created_at, 'failed', $3 FROM journey_actions"
             " WHERE company_id = $1 AND id = $2",
             tenant.id,
@@ -1179,7 +1179,7 @@ def document():
 
 
 @pytest.fixture(scope="module")
-async def owned(http, database, document, found_tenant, operator, database_owner):
+async def owned(http, database, document, create_test_company, operator, database_owner):
     """A company with data of every kind, with ids that identify it."""
     await database_owner.connection.execute(
         "SELECT setval(pg_get_serial_sequence(table_name, column_name), $1 + $2 * row_number() OVER ())"
@@ -1188,13 +1188,13 @@ async def owned(http, database, document, found_tenant, operator, database_owner
         SEQUENCE,
         STEP,
     )
-    tenant = await found_tenant(
+    tenant = await create_test_company(
         id=COMPANY,
         name=f"{MARK}-company",
         test_clock=parse_instant(NOON, ""),
         policy={"scoring": {"monetary_target": float(AMOUNT)}},
     )
-    await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies has a second page
+    await create_test_company(id=next(NEIGHBOURS))  # so that the list of companies has a second page
     owned = await _settle(http, tenant, operator, database_owner)
     assert await publish(database, tenant.id) > 0
     named = {**operator, "X-Company-Id": str(COMPANY)}

@@ -13,9 +13,9 @@ RUNG = {"wake:outbound_events", "wake:actions"}
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company with two customers who have had appointments."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""))
     await ingest(http, tenant, "known")
     await save_customer(http, tenant)
     return tenant

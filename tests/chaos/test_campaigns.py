@@ -29,13 +29,13 @@ CLOCKS = [START + days * DAY + timedelta(hours=1) for days in (0, 3, 7, 14)]
 """Each an hour after a step is due."""
 DUE = [START + step.day * DAY for step in RETENTION_CAMPAIGN]
 NAME = "create_retention_campaign"
-FATES = ("stays", "exit", "opt_out", "erasure", "by_hand")
+FATES = ("stays", "exit", "opt_out", "erasure", "manual")
 REASONS = {
     "stays": ("completed", set()),
     "exit": ("left_stage", {"left_stage"}),
     "opt_out": ("completed", {"no_consent"}),
     "erasure": ("erased", {"erased"}),
-    "by_hand": ("by_hand", {"campaign_ended"}),
+    "manual": ("manual", {"campaign_ended"}),
 }
 """Why the campaign ends, and why the steps that are not sent are not."""
 AT_ONCE = 6
@@ -78,7 +78,7 @@ class Person:
                 )
             case "erasure":
                 await anonymize_customer(ground.database, company_id, self.customer_id, by=BY)
-            case "by_hand":
+            case "manual":
                 [campaign] = await rows(
                     ground.database,
                     company_id,

@@ -10,47 +10,53 @@ from chaos.outside import Answer
 COMPANIES = 2
 LEASE = 5.0
 PORTION = 8
+_LEASES = "SELECT id::text, lease_token::text FROM journey_actions WHERE state = 'leased'"
 
 
 @dataclass
 class Frozen:
-    """Frozen workers: the calls that others have repeated, and when the freeze began."""
+    """Frozen workers: the calls that others have claimed again, and when the freeze began."""
 
     superseded: list[tuple[str, datetime]] = field(default_factory=list)
     freezes: int = 0
 
     async def stale(self, ground):
         """What was written down on the word of a worker whose lease was over: of a call from before its freeze."""
-        rows = await ground.owner.fetch("SELECT action_id, begun_at, ended_at, outcome FROM action_attempts")
-        written = [(str(row["action_id"]), row["begun_at"], row["ended_at"], row["outcome"]) for row in rows]
+        rows = await ground.owner.fetch(
+            "SELECT action_id, started_at, ended_at, outcome FROM action_attempts"
+        )
+        written = [
+            (str(row["action_id"]), row["started_at"], row["ended_at"], row["outcome"]) for row in rows
+        ]
         since = dict(self.superseded)
         return [
             (key, outcome)
-            for key, begun_at, ended_at, outcome in written
-            if key in since and begun_at < since[key] < ended_at
+            for key, started_at, ended_at, outcome in written
+            if key in since and started_at < since[key] < ended_at
         ]
 
 
 async def _freeze(ground, workers, frozen):
-    """Freeze one of the workers in the midst of calls until others have made them again, then let it go on, and end."""
+    """Freezes a worker in the middle of calls until others have claimed them, then lets it continue and ends it."""
     outside = ground.outside
     worker = await until(lambda: next((each for each in workers if outside.under_way(each.name)), None))
     worker.signal(signal.SIGSTOP)
     frozen_at = await ground.now()
     before = len(outside.calls)
-    states = await ground.owner.fetch("SELECT id FROM journey_actions WHERE state = 'leased'")
-    leased = {str(row["id"]) for row in states}
+    leases = dict(await ground.owner.fetch(_LEASES))
     begun = {call.key for call in outside.calls[:before] if call.by == worker.name}
-    asked = leased & begun
+    asked = {key: token for key, token in leases.items() if key in begun}
+    claimed_again: set[str] = set()
 
     async def is_taken_over():
-        again = {call.key for call in outside.calls[before:] if call.by != worker.name}
-        live = await ground.owner.fetch("SELECT id FROM journey_actions WHERE state <> 'done'")
-        return asked <= again | (leased - {str(row["id"]) for row in live})
+        now = dict(await ground.owner.fetch(_LEASES))
+        claimed_again.update(key for key, token in asked.items() if key in now and now[key] != token)
+        # A call of another worker may fail on a slow machine, and is then due minutes later: the lease decides.
+        return all(now.get(key) != token for key, token in asked.items())
 
     await until(is_taken_over)
-    again = {call.key for call in outside.calls[before:] if call.by != worker.name}
-    frozen.superseded += [(key, frozen_at) for key in begun & again]
+    called_again = {call.key for call in outside.calls[before:] if call.by != worker.name}
+    frozen.superseded += [(key, frozen_at) for key in asked.keys() & (claimed_again | called_again)]
     frozen.freezes += 1
     # It records the results of those calls before it ends.
     worker.signal(signal.SIGCONT)

@@ -232,7 +232,7 @@ async def test_a_wish_that_means_nothing_or_lies_in_the_past_is_ignored(values):
 async def test_the_response_of_a_receiver_is_stored_as_one_short_printable_line():
     said = b"\x1b[31m\x00line one\r\nline\ttwo \xff " + "ü\u2028\u202e".encode() + b"x" * 100_000
     async with receiving(answer_of(200, said)) as receiver:
-        kept = (await send(receiver)).answer
+        kept = (await send(receiver)).response
     async with receiving(answer_of(500, said)) as receiver:
         reason = (await failure(receiver)).reason
 

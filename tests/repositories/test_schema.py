@@ -175,8 +175,10 @@ async def test_the_service_cannot_change_rows_of_ledgers(servers):
     assert {row["privilege_type"] for row in found} == {"SELECT", "INSERT"}
 
 
-async def test_a_company_reads_its_own_rows_only_and_writes_none_of_another_company(database, found_tenant):
-    mine, other = await found_tenant(), await found_tenant()
+async def test_a_company_reads_its_own_rows_only_and_writes_none_of_another_company(
+    database, create_test_company
+):
+    mine, other = await create_test_company(), await create_test_company()
 
     async def spy(uow):
         connection = uow._connection

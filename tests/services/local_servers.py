@@ -330,12 +330,12 @@ class Salon:
 
 
 @asynccontextmanager
-async def company_opener(database, found_tenant, **defaults: Any):
+async def company_opener(database, create_test_company, **defaults: Any):
     """Yields a function that creates companies with local servers; its keywords are those of NewCompany."""
     async with AsyncExitStack() as stack:
 
         async def opened(**properties: Any) -> Salon:
-            tenant = await found_tenant(**{**defaults, **properties})
+            tenant = await create_test_company(**{**defaults, **properties})
             return Salon(database, tenant.id, *await stack.enter_async_context(run_local_servers()))
 
         yield opened

@@ -13,7 +13,7 @@ from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-QUEUE: Final = "journey:doorbell"
+QUEUE: Final = "journey:wakeup"
 WAKE: Final = "wake"
 _TIMEOUT_SECONDS: Final = 0.5
 _FORGET_MS: Final = 60_000

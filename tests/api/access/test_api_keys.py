@@ -82,9 +82,9 @@ def no_cookies(http):
 
 
 @pytest.fixture(scope="module")
-async def keys_of_role(http, found_tenant):
+async def keys_of_role(http, create_test_company):
     """A key of each role of one company's."""
-    tenant = await found_tenant()
+    tenant = await create_test_company()
     return {role: (await make(http, tenant.headers, role=role))["secret"] for role in MAY}
 
 
@@ -214,8 +214,8 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("wish", GIVEN.values(), ids=GIVEN)
-async def test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, database_owner, wish):
-    limited = await found_tenant(scopes=("admin", "stages:read"))
+async def test_no_caller_gives_scopes_they_do_not_have(http, create_test_company, database_owner, wish):
+    limited = await create_test_company(scopes=("admin", "stages:read"))
     before = await database_owner.rows(limited.id)
 
     answer = await http.post(KEYS, headers=limited.headers, json={"name": "a key", **wish})
@@ -224,8 +224,8 @@ async def test_no_caller_gives_scopes_they_do_not_have(http, found_tenant, datab
     assert await database_owner.rows(limited.id) == before
 
 
-async def test_a_caller_gives_exactly_the_scopes_they_have(http, found_tenant):
-    limited = await found_tenant(scopes=("admin", "stages:read"))
+async def test_a_caller_gives_exactly_the_scopes_they_have(http, create_test_company):
+    limited = await create_test_company(scopes=("admin", "stages:read"))
 
     given = await make(http, limited.headers, scopes=["stages:read"])
     same = await make(
@@ -246,13 +246,13 @@ async def test_a_successor_is_no_way_to_more_either(http, salon, database_owner)
 
 
 async def test_letting_every_caller_give_everything_is_noticed(
-    http, found_tenant, database_owner, monkeypatch
+    http, create_test_company, database_owner, monkeypatch
 ):
     monkeypatch.setattr(credentials.Principal, "may_grant", lambda *_: True)
 
     with pytest.raises(AssertionError):
         await test_no_caller_gives_scopes_they_do_not_have(
-            http, found_tenant, database_owner, {"scopes": ["*"]}
+            http, create_test_company, database_owner, {"scopes": ["*"]}
         )
     print("guard removed: detected")
 
@@ -276,16 +276,18 @@ async def test_who_is_no_admin_makes_ends_and_sees_no_keys(http, salon, database
 # ---- one's own company, and those of others
 
 
-async def test_an_admin_s_keys_are_those_of_the_own_company(http, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_an_admin_s_keys_are_those_of_the_own_company(http, salon, create_test_company):
+    neighbour = await create_test_company()
     made = await make(http, salon.headers, role="agent")
 
     assert (await listed(http, salon.headers)).keys() == {key_of(salon), made["id"]}
     assert (await listed(http, neighbour.headers)).keys() == {key_of(neighbour)}
 
 
-async def test_a_neighbour_s_key_is_like_one_that_is_not_there(http, salon, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_a_neighbour_s_key_is_like_one_that_is_not_there(
+    http, salon, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     before = await database_owner.rows(neighbour.id)
 
     for request in (http.delete, lambda path, headers: http.post(f"{path}/rotate", headers=headers)):
@@ -318,8 +320,10 @@ async def test_keys_of_companies_by_their_id_are_for_operators(http, operator, s
     assert seen == {key_of(salon), made["id"], rotated.json()["id"]}
 
 
-async def test_an_operator_reaches_a_key_under_its_own_company_only(http, operator, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_an_operator_reaches_a_key_under_its_own_company_only(
+    http, operator, salon, create_test_company
+):
+    neighbour = await create_test_company()
     path = f"{API}/admin/companies/{salon.id}/keys/{key_of(neighbour)}"
 
     problem(await http.post(f"{path}/rotate", headers=operator), 404, "key-not-found")
@@ -428,7 +432,7 @@ async def test_two_keys_are_alive_at_most_and_neither_is_rotated_before_the_othe
     before = await database_owner.rows(salon.id)
 
     for key in (first, second):
-        problem(await rotate(http, salon.headers, key["id"]), 409, "rotation-under-way")
+        problem(await rotate(http, salon.headers, key["id"]), 409, "rotation-in-progress")
 
     assert await database_owner.rows(salon.id) == before
     await database_owner.expire_key(first["id"])

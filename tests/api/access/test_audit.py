@@ -334,7 +334,7 @@ ACTS = {
     "repair_data": Ask("data.repair", {"issues": ["wrong_sums"]}, target=JOB),
     "evaluate_customers": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
     "advance_test_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
-    "create_company": Ask("company.found", before=a_company, target=r"company:\d+"),
+    "create_company": Ask("company.create", before=a_company, target=r"company:\d+"),
     "create_company_api_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
     "rotate_company_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
     "revoke_company_api_key": Ask("key.revoke", before=a_key, target=KEY),
@@ -538,9 +538,9 @@ async def scene(client, database_owner, salon, operator):
 
 
 @pytest.fixture(scope="module")
-async def known_company(client, found_tenant):
+async def known_company(client, create_test_company):
     """One for all tests that change nothing in it."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""))
     await tell_of_the_customer(client, tenant)
     return tenant
 
@@ -1008,8 +1008,8 @@ async def test_what_has_failed_leaves_no_row_but_of_an_operator_s_presence(scene
         ]
 
 
-async def test_a_refused_request_leaves_no_row(scene, found_tenant):
-    narrow = await found_tenant(scopes=("stages:read",))
+async def test_a_refused_request_leaves_no_row(scene, create_test_company):
+    narrow = await create_test_company(scopes=("stages:read",))
     for operation in AUDITED:
         if operation in OF_ONESELF:
             continue
@@ -1227,8 +1227,8 @@ async def test_the_database_lets_no_row_be_changed_or_removed(visited, role, sta
     await check_forbidden(visited, role, statement)
 
 
-async def test_rows_are_added_to_and_read_of_the_own_company_only(visited, found_tenant):
-    neighbour = await found_tenant()
+async def test_rows_are_added_to_and_read_of_the_own_company_only(visited, create_test_company):
+    neighbour = await create_test_company()
     connection = visited.database_owner.connection
     new = "INSERT INTO audit_log (company_id, actor, action) VALUES ($1, 'a', 'b')"
 
@@ -1382,14 +1382,14 @@ async def test_a_filter_that_is_none_is_refused(visited, name, value):
     problem(answer, 422, "invalid-input", f"query/{name}")
 
 
-async def test_the_log_is_its_own_company_s(scene, acts, found_tenant):
-    neighbour = await found_tenant()
+async def test_the_log_is_its_own_company_s(scene, acts, create_test_company):
+    neighbour = await create_test_company()
 
     theirs = await fetch(scene.http, neighbour, "/admin/audit", limit=200)
     cursor = (await fetch(scene.http, _tenant(scene), "/admin/audit", limit=1))["next_cursor"]
     with_cursor = await fetch(scene.http, neighbour, "/admin/audit", cursor=cursor)
 
-    assert [row["action"] for row in theirs["items"]] == ["key.create", "company.found"]
+    assert [row["action"] for row in theirs["items"]] == ["key.create", "company.create"]
     assert {row["id"] for row in (*theirs["items"], *with_cursor["items"])} & {
         row["id"] for row in acts
     } == set()
@@ -1397,9 +1397,9 @@ async def test_the_log_is_its_own_company_s(scene, acts, found_tenant):
     problem(await scene.http.get(f"{API}/admin/audit", headers=headers), 403, "forbidden")
 
 
-async def test_the_log_is_for_admins(visited, found_tenant):
+async def test_the_log_is_for_admins(visited, create_test_company):
     others = tuple(scope for scope in credentials.SCOPES if scope not in ("admin", "*"))
-    without, exactly = await found_tenant(scopes=others), await found_tenant(scopes=("admin",))
+    without, exactly = await create_test_company(scopes=others), await create_test_company(scopes=("admin",))
 
     problem(await visited.http.get(f"{API}/admin/audit", headers=without.headers), 403, "forbidden")
     assert (await visited.http.get(f"{API}/admin/audit", headers=exactly.headers)).status_code == 200

@@ -263,17 +263,17 @@ async def test_an_unknown_caller_is_refused_before_anything_else(http, body, med
 
 @pytest.mark.parametrize("operation", [id_ for id_ in OPERATIONS if SCOPES.get(id_) != SELF])
 async def test_a_key_that_lacks_the_scope_is_forbidden_and_one_that_has_it_is_not(
-    http, found_tenant, operation
+    http, create_test_company, operation
 ):
     needed = SCOPES[operation]
     others = [scope for scope in credentials.SCOPES if scope not in (needed, "*")]
-    without = await found_tenant(scopes=tuple(others))
+    without = await create_test_company(scopes=tuple(others))
 
     details = problem(await ask(http, operation, without.headers), 403, "forbidden")
 
     assert needed in details["detail"]
     if needed != credentials.OPERATE:
-        exactly = await found_tenant(scopes=(needed,))
+        exactly = await create_test_company(scopes=(needed,))
         assert (await ask(http, operation, exactly.headers)).status_code not in (401, 403)
 
 
@@ -287,9 +287,9 @@ async def test_a_company_s_key_for_everything_is_no_operator_s(http, salon, oper
 
 @pytest.mark.parametrize("operation", OF_A_COMPANY)
 async def test_a_company_s_key_does_not_reach_another_company(
-    http, salon, found_tenant, database_owner, operation
+    http, salon, create_test_company, database_owner, operation
 ):
-    neighbour = await found_tenant()
+    neighbour = await create_test_company()
     await ingest(http, neighbour, "e-1")
     before = await database_owner.rows(neighbour.id)
 
@@ -299,8 +299,8 @@ async def test_a_company_s_key_does_not_reach_another_company(
     assert await database_owner.rows(neighbour.id) == before
 
 
-async def test_a_company_that_is_not_there_is_forbidden_like_another(http, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_company_that_is_not_there_is_forbidden_like_another(http, salon, create_test_company):
+    neighbour = await create_test_company()
     answers = [
         await http.get(f"{API}/customers", headers={**salon.headers, "X-Company-Id": str(id_)})
         for id_ in (neighbour.id, 2**52)
@@ -325,8 +325,8 @@ async def test_an_operator_names_the_company_to_act_for(http, operator, salon, o
     assert named.status_code not in (401, 403)
 
 
-async def test_an_operator_acts_within_the_company_that_was_named(http, operator, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_an_operator_acts_within_the_company_that_was_named(http, operator, salon, create_test_company):
+    neighbour = await create_test_company()
     headers = {**operator, "X-Company-Id": str(salon.id)}
 
     response = await http.post(f"{API}/events", headers=headers, json=event("e-1"))

@@ -168,8 +168,8 @@ async def test_a_key_opens_a_session_that_may_what_the_key_may(client, salon):
     assert token not in answer.text
 
 
-async def test_a_session_of_a_narrow_key_is_narrow(client, found_tenant):
-    narrow = await found_tenant(scopes=("stages:read",))
+async def test_a_session_of_a_narrow_key_is_narrow(client, create_test_company):
+    narrow = await create_test_company(scopes=("stages:read",))
     token = await sign_in_with(client, narrow.token)
 
     assert (await client.get(f"{API}/stages", headers=with_cookie(token))).status_code == 200
@@ -297,8 +297,8 @@ async def test_a_token_is_kept_as_a_hash_only(token, database_owner, salon):
         assert spelling not in str(rows)
 
 
-async def test_a_token_of_another_company_s_opens_nothing(client, token, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_token_of_another_company_s_opens_nothing(client, token, salon, create_test_company):
+    neighbour = await create_test_company()
     theirs = await sign_in_with(client, neighbour.token)
     secret = token.partition(".")[2]
     swapped = [
@@ -320,8 +320,10 @@ async def test_a_token_of_another_company_s_opens_nothing(client, token, salon, 
     assert await is_alive(client, theirs)
 
 
-async def test_a_session_reaches_its_own_company_only(client, token, salon, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_a_session_reaches_its_own_company_only(
+    client, token, salon, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     before = await database_owner.rows(neighbour.id)
     for method, path, body in MUTATIONS.values():
         if path == SESSION:
@@ -418,8 +420,8 @@ async def test_the_own_pages_are_at_the_public_url(base, salon):
         assert await answered({"Origin": "https://evil.example", "Host": "evil.example"}) == 403
 
 
-async def test_a_credential_takes_precedence_over_a_cookie(client, token, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_credential_takes_precedence_over_a_cookie(client, token, create_test_company):
+    neighbour = await create_test_company()
 
     seen = await client.get(SESSION, headers=with_cookie(token, **bearer(neighbour.token)))
     written = await client.put(
@@ -822,8 +824,10 @@ async def test_a_link_is_over_after_a_quarter_of_an_hour(client, link, database_
     page(await follow(client, made), 401)
 
 
-async def test_a_link_that_is_none_opens_nothing_and_uses_nothing_up(client, salon, link, found_tenant):
-    neighbour, made = await found_tenant(), await link()
+async def test_a_link_that_is_none_opens_nothing_and_uses_nothing_up(
+    client, salon, link, create_test_company
+):
+    neighbour, made = await create_test_company(), await link()
     secret = made.partition(".")[2]
 
     for wrong in (
@@ -1189,8 +1193,8 @@ async def test_an_unreachable_provider_is_reported_as_such(base, provider):
 # ---- tokens of the provider's, without a session
 
 
-async def test_a_token_s_company_is_the_one_it_claims(portal, ada, provider, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_token_s_company_is_the_one_it_claims(portal, ada, provider, salon, create_test_company):
+    neighbour = await create_test_company()
     ada("agent")
     mine = bearer(provider.token())
     for customer_id in (1, 2):

@@ -33,9 +33,9 @@ NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company with a test clock that delivers nothing, and a customer who can be reached."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
     await save_customer(http, tenant)
     return tenant
 
@@ -66,9 +66,9 @@ class DatabaseOwner:
 
 
 @pytest.fixture
-async def live(http, database, found_tenant):
+async def live(http, database, create_test_company):
     """A company in real time with a mail server, and a customer who can be reached."""
-    tenant = await found_tenant(policy=NEVER_QUIET)
+    tenant = await create_test_company(policy=NEVER_QUIET)
     await save_customer(http, tenant)
     async with run_local_servers() as servers:
         yield DatabaseOwner(database, tenant, *servers)
@@ -255,7 +255,7 @@ async def test_every_attempt_is_listed_with_its_response(http, live):
     assert (payload["state"], payload["attempts"], payload["next_attempt_at"]) == ("done", 1, None)
     [attempt] = payload["log"]
     assert (attempt["number"], attempt["outcome"]) == (1, "done")
-    assert attempt["begun_at"] <= attempt["ended_at"]
+    assert attempt["started_at"] <= attempt["ended_at"]
     [email] = live.mailbox.emails
     assert "It was good to see you." in body_of(email)
 
@@ -386,8 +386,8 @@ async def test_a_forbidden_action_is_returned_as_cancelled_with_the_reason(http,
     }
 
 
-async def test_the_cap_and_quiet_hours_apply_to_manual_actions(http, found_tenant):
-    tenant = await found_tenant(
+async def test_the_cap_and_quiet_hours_apply_to_manual_actions(http, create_test_company):
+    tenant = await create_test_company(
         test_clock=parse_instant("2026-03-01T23:00:00Z", ""), policy={"frequency_cap": 1}
     )
     await save_customer(http, tenant)
@@ -532,8 +532,10 @@ async def test_the_longest_request_is_stored_and_returned_whole(http, shop):
 # ---- other companies and erased customers
 
 
-async def test_unknown_erased_and_foreign_customers_are_not_found(http, shop, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_unknown_erased_and_foreign_customers_are_not_found(
+    http, shop, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     await save_customer(http, shop, 2)
     await http.post(f"{API}/customers/2/anonymize", headers=shop.headers)
     before = await database_owner.rows(shop.id)
@@ -546,8 +548,8 @@ async def test_unknown_erased_and_foreign_customers_are_not_found(http, shop, fo
     assert await database_owner.rows(shop.id) == before
 
 
-async def test_another_company_s_action_is_not_found(http, shop, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_action_is_not_found(http, shop, create_test_company, database_owner):
+    neighbour = await create_test_company()
     requested = await request_action(http, shop, "call")
     await database_owner.connection.execute(
         "UPDATE journey_actions SET state = 'dead' WHERE id = $1", requested["id"]

@@ -24,9 +24,9 @@ CAMPAIGN = {
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company with a customer who can be reached."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"campaign_pause_days": 0})
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""), policy={"campaign_pause_days": 0})
     await save_customer(http, tenant)
     return tenant
 
@@ -187,7 +187,7 @@ async def test_a_cancelled_campaign_sends_nothing_more_and_its_tasks_are_closed(
     payload = answer.json()
     assert (payload["status"], payload["reason"], payload["ended_at"]) == (
         "ended",
-        "by_hand",
+        "manual",
         "2026-03-08T15:00:00Z",
     )
     states = [(step["state"], step["reason"]) for step in payload["steps"]]
@@ -234,8 +234,10 @@ async def test_a_campaign_that_has_ended_cannot_be_cancelled(http, shop, campaig
     assert await database_owner.rows(shop.id) == before
 
 
-async def test_another_company_s_campaign_is_not_found(http, shop, campaign, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_campaign_is_not_found(
+    http, shop, campaign, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     before = await database_owner.rows(shop.id)
 
     for id_ in (campaign, 10**15):

@@ -25,9 +25,9 @@ LONG = 60.0
 
 
 @pytest.fixture
-async def shop(found_tenant):
+async def shop(create_test_company):
     """A company with a test clock."""
-    return await found_tenant(test_clock=parse_instant(NOON, ""))
+    return await create_test_company(test_clock=parse_instant(NOON, ""))
 
 
 @pytest.fixture
@@ -237,8 +237,8 @@ async def test_invalid_parameters_are_refused_before_anything_is_sent(http, shop
 # ---- other companies and erased customers
 
 
-async def test_events_of_another_company_are_not_sent(http, busy, found_tenant, database):
-    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+async def test_events_of_another_company_are_not_sent(http, busy, create_test_company, database):
+    neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
     await save_customer(http, neighbour, 7)
     await publish(database, neighbour.id)
 
@@ -250,8 +250,8 @@ async def test_events_of_another_company_are_not_sent(http, busy, found_tenant, 
     problem(answer, 403, "forbidden")
 
 
-async def test_a_stream_of_another_company_would_be_noticed(http, busy, found_tenant, monkeypatch):
-    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+async def test_a_stream_of_another_company_would_be_noticed(http, busy, create_test_company, monkeypatch):
+    neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
     events = routes._events
 
     def astray(stream, _company_id, _after, event_filter):
@@ -374,10 +374,10 @@ async def test_a_connected_client_gets_events_as_they_happen_without_a_worker(
 
 
 async def test_several_clients_get_the_same_events_and_none_of_other_companies(
-    http, api, shop, found_tenant, stream_seconds
+    http, api, shop, create_test_company, stream_seconds
 ):
     stream_seconds(LONG)
-    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+    neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
     first, second, other = Reader(), Reader(), Reader()
     async with (
         connect(api, shop) as (of_first, _, _),

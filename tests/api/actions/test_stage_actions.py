@@ -29,9 +29,9 @@ ACTIONS = [
 
 
 @pytest.fixture
-async def shop(found_tenant):
+async def shop(create_test_company):
     """A company of the test's own."""
-    return await found_tenant(test_clock=parse_instant(NOON, ""))
+    return await create_test_company(test_clock=parse_instant(NOON, ""))
 
 
 async def get(http, tenant, key="vip"):
@@ -65,8 +65,8 @@ async def test_a_stage_has_the_default_actions_at_first(http, shop, key):
     assert tag.startswith('"')
 
 
-async def test_equal_actions_have_equal_etags(http, shop, found_tenant):
-    neighbour = await found_tenant()
+async def test_equal_actions_have_equal_etags(http, shop, create_test_company):
+    neighbour = await create_test_company()
     _, tag = await get(http, shop)
     assert (await get(http, neighbour))[1] == tag
     assert (
@@ -277,8 +277,8 @@ async def test_an_unknown_stage_is_not_found(http, shop, key):
         problem(answer, 404, "stage-not-found")
 
 
-async def test_another_company_s_stages_keep_their_actions(http, shop, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_stages_keep_their_actions(http, shop, create_test_company, database_owner):
+    neighbour = await create_test_company()
     before = await database_owner.rows(neighbour.id)
 
     await put(http, shop, ACTIONS)

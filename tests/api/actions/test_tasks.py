@@ -25,9 +25,9 @@ TASK = {
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company without a frequency cap, and three customers."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
     for customer in (1, 2, 3):
         await save_customer(http, tenant, customer)
     return tenant
@@ -298,8 +298,8 @@ async def test_the_longest_outcome_is_stored_whole(http, shop, task):
 # ---- other companies and erased customers
 
 
-async def test_another_company_s_task_is_not_found(http, shop, task, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_task_is_not_found(http, shop, task, create_test_company, database_owner):
+    neighbour = await create_test_company()
     before = await database_owner.rows(shop.id)
 
     for id_ in (task, 10**15):

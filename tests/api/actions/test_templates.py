@@ -22,9 +22,9 @@ SMS = {"key": "short", "channel": "sms", "language": "en", "text": "Spring is he
 
 
 @pytest.fixture
-async def shop(found_tenant):
+async def shop(create_test_company):
     """A company of the test's own."""
-    return await found_tenant(test_clock=parse_instant(NOON, ""))
+    return await create_test_company(test_clock=parse_instant(NOON, ""))
 
 
 async def add(http, tenant, **values):
@@ -301,8 +301,10 @@ async def test_values_of_unusual_types_are_only_data(http, shop, email):
 # ---- other companies
 
 
-async def test_another_company_s_template_is_not_found(http, shop, email, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_template_is_not_found(
+    http, shop, email, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     before = await database_owner.rows(shop.id)
 
     for id_ in (email["id"], 10**15):

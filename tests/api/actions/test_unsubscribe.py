@@ -20,9 +20,9 @@ NAME = "Salon <b>Lumière</b> & Söhne"
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company whose name needs escaping, and two customers."""
-    tenant = await found_tenant(name=NAME, test_clock=parse_instant(NOON, ""))
+    tenant = await create_test_company(name=NAME, test_clock=parse_instant(NOON, ""))
     for customer in (1, 2):
         await save_customer(http, tenant, customer)
     return tenant
@@ -89,7 +89,11 @@ async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
     payload = await consent(http, shop)
     assert (payload["status"], payload["at"], payload["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
     [change] = (await fetch(http, shop, "/customers/1/consents"))["items"]
-    assert (change["channel"], change["was"], change["status"]) == ("email", "unknown", "withdrawn")
+    assert (change["channel"], change["previous_status"], change["status"]) == (
+        "email",
+        "unknown",
+        "withdrawn",
+    )
     assert (await consent(http, shop, 2))["status"] == "unknown"
     [row] = [
         row
@@ -172,9 +176,9 @@ async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_ori
 
 
 @pytest.fixture
-async def forged_links(found_tenant, http, shop, sign):
+async def forged_links(create_test_company, http, shop, sign):
     """Forged links, each made from valid ones."""
-    neighbour = await found_tenant()
+    neighbour = await create_test_company()
     await save_customer(http, neighbour)
     own, other, theirs = await sign(shop), await sign(shop, 2), await sign(neighbour)
     company, relationship, channel, signature = own.split(".")
@@ -246,8 +250,8 @@ async def test_the_link_of_an_erased_customer_has_no_effect_and_reveals_nothing(
 # ---- end to end
 
 
-async def test_the_link_of_an_email_stops_the_next_email(http, database, found_tenant):
-    tenant = await found_tenant(policy={"quiet_from": None, "quiet_until": None})
+async def test_the_link_of_an_email_stops_the_next_email(http, database, create_test_company):
+    tenant = await create_test_company(policy={"quiet_from": None, "quiet_until": None})
     await save_customer(http, tenant)
     async with run_local_servers() as (mailbox, _, post):
         outbox_dispatcher = dispatcher_for(database, post, tenant.id)

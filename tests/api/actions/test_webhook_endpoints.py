@@ -36,9 +36,9 @@ HOOK = {"url": "https://hooks.company.com/journey", "events": ["stage.changed"]}
 
 
 @pytest.fixture
-async def shop(http, found_tenant):
+async def shop(http, create_test_company):
     """A company with a test clock that delivers what falls due."""
-    return await found_tenant(test_clock=parse_instant(NOON, ""), deliver=True)
+    return await create_test_company(test_clock=parse_instant(NOON, ""), deliver=True)
 
 
 async def add(http, tenant, **values):
@@ -337,7 +337,7 @@ async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, re
     answer = await dry_run(trusting_http, shop, made["id"])
 
     assert answer.status_code == 200, answer.text
-    assert answer.json() == {"is_delivered": True, "status": 200, "answer": ""}
+    assert answer.json() == {"is_delivered": True, "status": 200, "response": ""}
     [payload] = system.received
     assert (payload.type, payload.data) == (
         "webhook.test",
@@ -375,7 +375,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_called(http, sho
     payload = (await dry_run(http, shop, made["id"])).json()
 
     assert (payload["is_delivered"], payload["status"]) == (False, None)
-    assert "not a public address" in payload["answer"]
+    assert "not a public address" in payload["response"]
 
 
 async def test_during_the_overlap_both_secrets_sign_and_then_only_the_new_one(
@@ -433,8 +433,10 @@ async def test_an_invalid_overlap_is_refused(http, shop, endpoint, database_owne
 # ---- other companies
 
 
-async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_another_company_s_endpoint_is_not_found(
+    http, shop, endpoint, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     before = await database_owner.rows(shop.id)
 
     for id_ in (endpoint["id"], 10**15):
@@ -456,9 +458,9 @@ async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, fou
 
 
 async def test_events_are_sent_only_to_endpoints_of_their_company(
-    http, shop, endpoint, found_tenant, database
+    http, shop, endpoint, create_test_company, database
 ):
-    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+    neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
     theirs = (await add(http, neighbour, events=[*OUTBOUND_EVENT_TYPES])).json()
     await save_customer(http, shop)
     await request_action(http, shop, "call")

@@ -22,11 +22,11 @@ def as_described(payload, message):
 
 
 @pytest.fixture
-async def salon(database, found_tenant):
+async def salon(database, create_test_company):
     """A company whose endpoint received every type of message."""
     policy = {"quiet_from": None, "quiet_until": None, "frequency_cap": 1_000}
     async with company_opener(
-        database, found_tenant, test_clock=T0, deliver=True, policy=policy
+        database, create_test_company, test_clock=T0, deliver=True, policy=policy
     ) as open_company:
         salon = await open_company()
         await salon.register(*OUTBOUND_EVENT_TYPES, *ACTION_TYPES)

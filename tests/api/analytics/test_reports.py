@@ -110,8 +110,8 @@ async def test_a_period_ends_today(http, salon, params, first):
     assert (payload["from"], payload["to"]) == (first, "2026-03-01")
 
 
-async def test_days_are_those_of_the_company(http, found_tenant):
-    tenant = await found_tenant(test_clock=NOON_INSTANT, timezone="Pacific/Kiritimati")
+async def test_days_are_those_of_the_company(http, create_test_company):
+    tenant = await create_test_company(test_clock=NOON_INSTANT, timezone="Pacific/Kiritimati")
     await ingest(http, tenant, "e-1")
 
     today = await fetch(http, tenant, "/analytics/transitions", **{"from": "2026-03-02", "to": "2026-03-02"})
@@ -543,12 +543,12 @@ async def test_a_csv_page_names_the_cursor_of_the_next_page_in_a_header(http, sa
     assert [one["customer_id"] for one in rest["items"]] == [3]
 
 
-async def test_names_that_a_spreadsheet_would_evaluate_are_written_as_text(http, found_tenant):
+async def test_names_that_a_spreadsheet_would_evaluate_are_written_as_text(http, create_test_company):
     stages = [
         {"key": "new", "name": '=HYPERLINK("http://evil")', "order": 1},
         {"key": "old", "name": 'Alt, "gut"', "order": 2, "auto_rules": {"trigger": "appointment_completed"}},
     ]
-    tenant = await found_tenant(stages=stages)
+    tenant = await create_test_company(stages=stages)
     await http.post(f"{API}/events", headers=tenant.headers, json=event("e-1"))
 
     response = await ask(http, tenant, "/analytics/funnel.csv")

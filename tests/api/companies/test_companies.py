@@ -326,8 +326,8 @@ async def test_a_revoked_key_is_over_at_once_and_stays_in_the_list(http, operato
     assert (await http.get(f"{API}/stages", headers=salon.headers)).status_code == 200
 
 
-async def test_a_key_is_revoked_under_its_own_company_only(http, operator, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_key_is_revoked_under_its_own_company_only(http, operator, salon, create_test_company):
+    neighbour = await create_test_company()
     key_id = neighbour.token.split("_")[1]
 
     answer = await http.delete(f"{API}/admin/companies/{salon.id}/keys/{key_id}", headers=operator)
@@ -363,8 +363,8 @@ async def test_keys_are_listed_page_by_page(http, operator, salon):
         assert len(ids) == 7
 
 
-async def test_a_key_s_company_is_the_one_it_was_made_for(http, operator, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_key_s_company_is_the_one_it_was_made_for(http, operator, salon, create_test_company):
+    neighbour = await create_test_company()
     key = (await make_key(http, operator, neighbour.id)).json()
     await ingest(http, salon, "e-1", customer_id=1)
     await ingest(http, neighbour, "e-1", customer_id=2)

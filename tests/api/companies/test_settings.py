@@ -59,13 +59,13 @@ async def payer(http, salon):
 # ---- read
 
 
-async def test_settings_are_read_whole_with_a_tag_of_their_content(http, salon, found_tenant):
+async def test_settings_are_read_whole_with_a_tag_of_their_content(http, salon, create_test_company):
     body, tag = await get(http, salon)
 
     assert body == DEFAULTS
     assert tag.startswith('"')
-    assert (await get(http, await found_tenant(policy={"frequency_cap": 3})))[1] == tag
-    assert (await get(http, await found_tenant(policy={"frequency_cap": 4})))[1] != tag
+    assert (await get(http, await create_test_company(policy={"frequency_cap": 3})))[1] == tag
+    assert (await get(http, await create_test_company(policy={"frequency_cap": 4})))[1] != tag
 
 
 async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http, payer, database_owner):
@@ -83,8 +83,10 @@ async def test_what_was_read_can_be_sent_back_as_it_is_and_changes_nothing(http,
 # ---- replaced
 
 
-async def test_a_change_evaluates_all_customers_again_silently(http, payer, found_tenant, database_owner):
-    neighbour = await found_tenant()
+async def test_a_change_evaluates_all_customers_again_silently(
+    http, payer, create_test_company, database_owner
+):
+    neighbour = await create_test_company()
     await ingest(http, neighbour, "p", "payment_received", total_amount=2_000)
     before = await database_owner.rows(neighbour.id)
     answer = await put(http, payer, PAYMENTS)
@@ -222,12 +224,12 @@ async def test_a_body_is_read_as_strictly_as_any_other(http, salon):
 
 
 async def test_settings_with_which_the_map_would_not_work_are_refused_and_warnings_answered(
-    http, found_tenant
+    http, create_test_company
 ):
     clock = parse_instant("2026-03-01T12:00:00Z", "")
     strict, lenient = (
-        await found_tenant(test_clock=clock, stages=BY_SCORE),
-        await found_tenant(test_clock=clock),
+        await create_test_company(test_clock=clock, stages=BY_SCORE),
+        await create_test_company(test_clock=clock),
     )
     details = problem(await put(http, strict, HARMLESS), 422, "invalid-input", "/scoring")
 

@@ -85,7 +85,7 @@ async def test_a_profile_is_replaced_and_omitted_fields_become_unknown(http, sal
     assert second["journey"]["version"] == 1
 
 
-async def test_a_changed_consent_has_its_time_and_source(http, salon, database_owner, found_tenant):
+async def test_a_changed_consent_has_its_time_and_source(http, salon, database_owner, create_test_company):
     granted = (await put(http, salon, consents={"email": "granted", "call": "withdrawn"})).json()["consents"]
     at_noon = {"at": NOON, "source": key_of(salon)}
     assert granted == {
@@ -166,9 +166,9 @@ ALL_CUSTOMERS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
 @pytest.fixture(scope="module")
-async def company(http, found_tenant):
+async def company(http, create_test_company):
     """A company with customers of every kind: with ties, without names, without appointments."""
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""))
     for customer_id, profile in PEOPLE.items():
         assert (await put(http, tenant, customer_id, **profile)).status_code == 201
     for customer_id, visits in VISITS.items():
@@ -320,8 +320,8 @@ async def test_a_company_without_customers_has_an_empty_list(http, salon):
     assert await fetch(http, salon, "/customers") == {"items": [], "next_cursor": None}
 
 
-async def test_a_company_s_list_holds_its_own_customers_only(http, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_company_s_list_holds_its_own_customers_only(http, salon, create_test_company):
+    neighbour = await create_test_company()
     await ingest(http, neighbour, "e-1", customer_id=1)
     await ingest(http, salon, "e-1", customer_id=2)
 

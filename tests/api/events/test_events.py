@@ -91,13 +91,13 @@ async def test_a_move_that_was_due_before_the_event_is_made_and_is_not_the_event
     assert due["transitioned_at"] == "2026-05-31T11:00:00Z"
 
 
-async def test_the_same_id_of_another_source_or_company_is_another_event(http, salon, found_tenant):
+async def test_the_same_id_of_another_source_or_company_is_another_event(http, salon, create_test_company):
     await ingest(http, salon, "e-1", total_amount=10)
     other_source = await ingest(http, salon, "e-1", source="elsewhere", total_amount=10)
     assert other_source["status"] == "applied"
     assert other_source["journey"]["total_appointments"] == 2
 
-    neighbour = await found_tenant()
+    neighbour = await create_test_company()
     elsewhere = await ingest(http, neighbour, "e-1", total_amount=10)
     assert elsewhere["status"] == "applied"
     assert elsewhere["journey"]["total_appointments"] == 1

@@ -10,11 +10,11 @@ DAYS_91 = "2026-05-31T11:00:00Z"
 DAYS_181 = "2026-08-29T11:00:00Z"
 EXPLANATION = {
     *("as_of", "customer_id", "current_stage", "stage_name", "since", "days_in_stage", "why", "pin"),
-    *("wanted_now", "upcoming", "looked_until", "paths"),
+    *("due_move", "upcoming", "searched_until", "paths"),
 }
 WHY = {"sentence", "trigger_type", "trigger_event", "map_version", "transition", "details"}
 PATH = {
-    *("to_stage", "family", "trigger", "condition", "value", "missing", "unit", "needs", "at", "leads_to"),
+    *("to_stage", "direction", "trigger", "condition", "value", "missing", "unit", "needs", "at", "leads_to"),
     "sentence",
 }
 
@@ -62,7 +62,7 @@ async def test_an_explanation_has_every_field(http, salon):
         "as_of": NOON,
         "since": NOON,
     }
-    assert (payload["days_in_stage"], payload["pin"], payload["wanted_now"]) == (0, None, None)
+    assert (payload["days_in_stage"], payload["pin"], payload["due_move"]) == (0, None, None)
     assert payload["why"].keys() == WHY
     assert payload["why"]["sentence"] == "customer since 2026-03-01: there was an appointment"
     assert [
@@ -74,7 +74,7 @@ async def test_an_explanation_has_every_field(http, salon):
         2,
     ]
     assert all(path.keys() == PATH for path in payload["paths"])
-    assert [(path["to_stage"], path["trigger"], path["family"]) for path in payload["paths"]] == [
+    assert [(path["to_stage"], path["trigger"], path["direction"]) for path in payload["paths"]] == [
         ("regular", "appointment_count", "progress"),
         ("vip", "lifetime_value", "progress"),
         ("at_risk", "days_since_last_appointment", "risk"),
@@ -142,7 +142,7 @@ async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
 
     assert path == {
         "to_stage": "vip",
-        "family": "progress",
+        "direction": "progress",
         "trigger": "lifetime_value",
         "condition": ">=1000",
         "value": 880,
@@ -230,7 +230,7 @@ async def test_the_date_of_the_next_move_is_exact_to_the_second(http, salon, ope
     )
     assert [one["to_stage"] for one in payload["upcoming"]] == ["churned"]
     back = path_to(payload, "customer", "appointment_completed")
-    assert (back["family"], back["sentence"]) == ("return", "back to customer with an appointment")
+    assert (back["direction"], back["sentence"]) == ("return", "back to customer with an appointment")
 
 
 async def test_an_appointment_prevents_the_move_as_announced(http, salon, operator):
@@ -244,8 +244,8 @@ async def test_an_appointment_prevents_the_move_as_announced(http, salon, operat
     assert (await explain(http, salon))["upcoming"][0]["at"] == "2026-05-31T12:00:00Z"
 
 
-async def test_days_in_sentences_are_in_the_company_s_time_zone(http, found_tenant):
-    tenant = await found_tenant(timezone="Pacific/Auckland", test_clock=parse_instant(NOON, ""))
+async def test_days_in_sentences_are_in_the_company_s_time_zone(http, create_test_company):
+    tenant = await create_test_company(timezone="Pacific/Auckland", test_clock=parse_instant(NOON, ""))
     await ingest(http, tenant, "e-1")
 
     first = (await explain(http, tenant))["upcoming"][0]
@@ -265,7 +265,7 @@ async def test_a_due_move_that_is_not_written_yet_is_explained(http, salon, data
     payload = await explain(http, salon)
 
     assert payload["current_stage"] == "customer"
-    assert payload["wanted_now"] == {
+    assert payload["due_move"] == {
         "to_stage": "at_risk",
         "trigger_event": "days_since_last_appointment",
         "due_at": DAYS_91,
@@ -294,7 +294,7 @@ async def test_a_pin_is_explained_with_the_moves_it_suppresses(http, salon, oper
         "sentence": "pinned to vip until 2026-07-01",
         "suppressed": [],
     }
-    assert early["wanted_now"] is None
+    assert early["due_move"] is None
     assert path_to(early, "at_risk", "days_since_last_appointment")["sentence"] == (
         "at_risk on 2026-05-31; the pin prevents moves until 2026-07-01"
     )
@@ -310,8 +310,8 @@ async def test_a_pin_is_explained_with_the_moves_it_suppresses(http, salon, oper
             "sentence": "at_risk was due on 2026-05-31 and is suppressed by the pin",
         }
     ]
-    assert late["wanted_now"]["is_suppressed"]
-    assert late["wanted_now"]["sentence"] == "at_risk is due and suppressed by the pin"
+    assert late["due_move"]["is_suppressed"]
+    assert late["due_move"]["sentence"] == "at_risk is due and suppressed by the pin"
     assert late["upcoming"][0]["sentence"] == (
         "at_risk on 2026-07-01, when the pin ends, unless there is an appointment"
     )
@@ -345,9 +345,9 @@ async def test_an_unknown_customer_is_not_found(http, salon):
     problem(answer, 404, "customer-not-found")
 
 
-async def test_another_company_s_customer_is_not_found(http, salon, found_tenant):
+async def test_another_company_s_customer_is_not_found(http, salon, create_test_company):
     await ingest(http, salon, "e-1")
-    other = await found_tenant()
+    other = await create_test_company()
 
     answer = await http.get(f"{API}/customers/1/explanation", headers=other.headers)
 
@@ -356,8 +356,8 @@ async def test_another_company_s_customer_is_not_found(http, salon, found_tenant
 
 
 @pytest.mark.parametrize(("scopes", "status"), [(("customers:read",), 200), (("events:write",), 403)])
-async def test_the_scope_customers_read_is_required(http, found_tenant, scopes, status):
-    tenant = await found_tenant(scopes=("events:write", *scopes))
+async def test_the_scope_customers_read_is_required(http, create_test_company, scopes, status):
+    tenant = await create_test_company(scopes=("events:write", *scopes))
     await ingest(http, tenant, "e-1")
 
     answer = await http.get(f"{API}/customers/1/explanation", headers=tenant.headers)

@@ -314,8 +314,8 @@ async def test_one_key_serves_two_customers(http, salon):
         assert answer.status_code == 201
 
 
-async def test_a_move_that_the_rules_would_undo_is_pinned_and_reported(http, found_tenant):
-    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"manual_pin_days": 7})
+async def test_a_move_that_the_rules_would_undo_is_pinned_and_reported(http, create_test_company):
+    tenant = await create_test_company(test_clock=parse_instant(NOON, ""), policy={"manual_pin_days": 7})
     await ingest(http, tenant, "e-1", total_amount=1000)
 
     answer = await move(http, tenant, "customer")
@@ -624,7 +624,7 @@ async def test_the_stage_map_is_shown_as_it_is_written(http, salon):
     ] == [dict(stage) for stage in DEFAULT_STAGES]
 
 
-async def test_events_in_a_batch_and_one_by_one_write_the_same_journey(http, found_tenant):
+async def test_events_in_a_batch_and_one_by_one_write_the_same_journey(http, create_test_company):
     payload = [
         event("e-1", "call_received", call_duration=61),
         event("e-2", total_amount=20),
@@ -632,7 +632,7 @@ async def test_events_in_a_batch_and_one_by_one_write_the_same_journey(http, fou
         event("e-4", "appointment_missed"),
         event("e-5", total_amount=990),
     ]
-    one_by_one, together = [await found_tenant(test_clock=parse_instant(NOON, "")) for _ in range(2)]
+    one_by_one, together = [await create_test_company(test_clock=parse_instant(NOON, "")) for _ in range(2)]
     for one in payload:
         await http.post(f"{API}/events", headers=one_by_one.headers, json=one)
     await http.post(f"{API}/events/batch", headers=together.headers, json=payload)

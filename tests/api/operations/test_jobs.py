@@ -20,9 +20,9 @@ def test_the_contract_lists_every_kind_of_job():
 
 
 @pytest.fixture
-async def neighbour(found_tenant):
+async def neighbour(create_test_company):
     """Another company."""
-    return await found_tenant(test_clock=AT_NOON)
+    return await create_test_company(test_clock=AT_NOON)
 
 
 async def _post(http, headers, path, body=None):
@@ -98,8 +98,8 @@ async def test_the_clock_is_kept_by_the_company_itself_and_by_operators(http, sa
     problem(missing, 404, "company-not-found")
 
 
-async def test_a_key_without_the_scope_moves_no_clock_and_starts_no_work(http, found_tenant):
-    tenant = await found_tenant(test_clock=AT_NOON, scopes=("customers:write", "journeys:write"))
+async def test_a_key_without_the_scope_moves_no_clock_and_starts_no_work(http, create_test_company):
+    tenant = await create_test_company(test_clock=AT_NOON, scopes=("customers:write", "journeys:write"))
 
     problem(await _clock(http, tenant, advance_to="2026-03-02T12:00:00Z"), 403, "forbidden")
     for path in ("/admin/rescore", "/admin/evaluate-transitions"):
@@ -115,8 +115,8 @@ async def test_a_clock_goes_forwards_only(http, salon):
     assert (await _clock(http, salon, advance_to=NOON)).json()["test_clock"] == NOON
 
 
-async def test_real_time_is_nobodys_to_move(http, found_tenant):
-    tenant = await found_tenant()
+async def test_real_time_is_nobodys_to_move(http, create_test_company):
+    tenant = await create_test_company()
     problem(
         await _clock(http, tenant, advance_to="2999-01-01T00:00:00Z"), 422, "invalid-input", "/advance_to"
     )
@@ -135,8 +135,8 @@ async def test_a_released_company_lives_in_real_time_and_what_lies_between_has_b
     problem(await _clock(http, salon, advance_to="2100-01-01T00:00:00Z"), 409, "no-test-clock")
 
 
-async def test_a_clock_ahead_of_real_time_is_not_released(http, found_tenant):
-    tenant = await found_tenant(test_clock=AT_NOON.replace(year=2150))
+async def test_a_clock_ahead_of_real_time_is_not_released(http, create_test_company):
+    tenant = await create_test_company(test_clock=AT_NOON.replace(year=2150))
     details = problem(await _clock(http, tenant, release=True), 422, "invalid-input", "/release")
     assert "real time" in details["errors"][0]["detail"]
 
@@ -284,8 +284,8 @@ async def test_a_body_that_is_no_json_starts_nothing(http, salon):
     assert (await fetch(http, salon, "/admin/jobs"))["items"] == []
 
 
-async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zone(http, found_tenant):
-    tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
+async def test_the_schedule_shows_the_next_nightly_run_in_the_company_s_time_zone(http, create_test_company):
+    tenant = await create_test_company(test_clock=AT_NOON, timezone="Europe/Berlin")
 
     body = await fetch(http, tenant, "/admin/schedule")
     assert (body["next_nightly_run_at"], body["next_nightly_run_local"]) == (

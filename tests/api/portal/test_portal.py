@@ -116,12 +116,12 @@ async def test_a_long_history_is_listed_newest_first_and_whole(http, salon):
     assert [one["from_stage"] for one in chain[1:]] == [one["to_stage"] for one in chain[:-1]]
 
 
-async def test_a_stage_without_colour_or_icon_is_shown_without(http, found_tenant):
+async def test_a_stage_without_colour_or_icon_is_shown_without(http, create_test_company):
     stages = [
         {"key": "new", "name": "Neu", "order": 1},
         {"key": "old", "name": "Alt", "order": 2, "auto_rules": {"trigger": "appointment_completed"}},
     ]
-    tenant = await found_tenant(stages=stages)
+    tenant = await create_test_company(stages=stages)
     await ingest(http, tenant, "e-1")
 
     values = await portal(http, tenant)
@@ -134,8 +134,8 @@ async def test_a_stage_without_colour_or_icon_is_shown_without(http, found_tenan
     assert [one["to_stage_name"] for one in values["transitions"]] == ["Alt"]
 
 
-async def test_a_foreign_customer_is_answered_like_a_missing_one(http, salon, found_tenant):
-    neighbour = await found_tenant()
+async def test_a_foreign_customer_is_answered_like_a_missing_one(http, salon, create_test_company):
+    neighbour = await create_test_company()
     await http.post(f"{API}/events", headers=neighbour.headers, json=event("e-1", customer_id=555))
 
     foreign, missing = [
@@ -316,8 +316,8 @@ async def test_the_risk_dashboard_is_sorted_and_paged(http, salon, database_owne
 @pytest.mark.parametrize(
     "path", ["/portal/analytics/customer-journey", "/portal/customers/at-risk", "/portal/customers/1/journey"]
 )
-async def test_the_portal_shows_no_other_company(http, salon, found_tenant, path):
-    neighbour = await found_tenant()
+async def test_the_portal_shows_no_other_company(http, salon, create_test_company, path):
+    neighbour = await create_test_company()
 
     answer = await http.get(path, headers=salon.headers, params={"company_id": neighbour.id})
 

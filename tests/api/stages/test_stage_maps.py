@@ -161,7 +161,7 @@ async def test_a_draft_is_linted_without_being_stored(http, salon):
     payload = answer.json()
     assert payload["is_sound"] is False
     found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in payload["findings"]}
-    assert {("error", "unreachable_stage", "/stages/6"), ("warning", "by_hand_only", "/stages/4")} <= found
+    assert {("error", "unreachable_stage", "/stages/6"), ("warning", "manual_only", "/stages/4")} <= found
     assert (await fetch(http, salon, "/stages"))["version"] == 1
     sound = await ask(http, salon, "POST", "/stages/lint", json={"stages": stages()})
     assert sound.json()["is_sound"] is True
@@ -170,7 +170,7 @@ async def test_a_draft_is_linted_without_being_stored(http, salon):
 async def test_warnings_are_stored_with_the_version(http, salon):
     payload = (await put(http, salon, {"stages": stages(vip={"auto_rules": None})}, **SEEN)).json()
 
-    assert [finding["code"] for finding in payload["findings"]] == ["by_hand_only"]
+    assert [finding["code"] for finding in payload["findings"]] == ["manual_only"]
     assert (await fetch(http, salon, "/stages"))["findings"] == payload["findings"]
 
 
@@ -389,8 +389,8 @@ async def test_a_stale_or_invalid_preview_is_refused(http, salon):
     problem(await ask(http, salon, "POST", "/stages/preview", json=body), 422, "invalid-input", "/activation")
 
 
-async def test_another_company_s_preview_and_any_other_job_are_not_found(http, regular, found_tenant):
-    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+async def test_another_company_s_preview_and_any_other_job_are_not_found(http, regular, create_test_company):
+    neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
     payload = (await ask(http, regular, "POST", "/stages/preview", json={"stages": stages()})).json()
     other = (await ask(http, regular, "POST", "/admin/rescore")).json()
 
@@ -422,7 +422,7 @@ async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, 
     assert answer.status_code == 200, answer.text
     payload = answer.json()
     draft, present = payload["result"]["draft"], payload["result"]["present"]
-    assert (payload["status"], payload["result"]["customers"], payload["result"]["lapse_days"]) == (
+    assert (payload["status"], payload["result"]["listed_customers"], payload["result"]["lapse_days"]) == (
         "done",
         2,
         180,
@@ -433,8 +433,8 @@ async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, 
     assert (draft["precision"], present["precision"]) == (0.6667, 1)
     assert (draft["recall"], draft["lead_time_days"]["median"]) == (1, 119)
     assert present["lead_time_days"]["median"] == 89
-    [named] = payload["result"]["named"]
-    assert [(move["to_stage"], move["at"]) for move in named["moves"]["draft"]][:2] == [
+    [listed] = payload["result"]["listed_customers"]
+    assert [(move["to_stage"], move["at"]) for move in listed["moves"]["draft"]][:2] == [
         ("customer", "2026-02-01T09:00:00Z"),
         ("at_risk", "2026-04-03T09:00:00Z"),
     ]
@@ -467,7 +467,7 @@ async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch
     job_id = answer.json()["job_id"]
     while (payload := await fetch(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
         assert payload["result"] is None
-    assert payload["result"]["named"] == []
+    assert payload["result"]["listed_customers"] == []
     problem(await ask(http, regular, "GET", f"/stage-previews/{job_id}"), 404, "job-not-found")
 
 

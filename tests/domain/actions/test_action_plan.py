@@ -950,7 +950,7 @@ def test_a_campaign_can_be_ended_manually():
         (CAMPAIGN, "campaign_ended"),
     ]
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason) == (day(9), EndReason.BY_HAND)
+    assert (campaign.ended_at, campaign.reason) == (day(9), EndReason.MANUAL)
     assert event_types(action_plan).count("campaign.ended") == 1
     assert action_plan.run_due(day(99), is_inclusive=True) == []
 

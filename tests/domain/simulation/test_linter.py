@@ -479,10 +479,10 @@ def test_a_map_without_a_risk_stage_is_a_warning():
 
 
 def test_a_stage_without_rules_is_a_warning():
-    [(severity, pointer, stages, message)] = findings_of(map_with(stage("friends", 2)), "by_hand_only")
+    [(severity, pointer, stages, message)] = findings_of(map_with(stage("friends", 2)), "manual_only")
     assert (severity, pointer, stages) == ("warning", "/1", ("friends",))
     assert "customers only enter it by manual moves" in message
-    assert findings_of(map_with(stage("friends", 2, rule("appointment_completed"))), "by_hand_only") == []
+    assert findings_of(map_with(stage("friends", 2, rule("appointment_completed"))), "manual_only") == []
 
 
 def test_the_map_s_own_warnings_are_reported():
@@ -499,7 +499,7 @@ def test_findings_have_the_pointers_of_the_stages():
     rulebook = company(*defaults_with(regular={"auto_rules": rules}, lead={"auto_rules": None}))
     pointers = {stage.key: f"/stages/{90 + stage.order}" for stage in rulebook.stage_map.stages}
     pointers_by_code = {f.code: f.pointer for f in lint(rulebook, pointers=pointers).findings}
-    assert pointers_by_code == {"by_hand_only": "/stages/92", "shadowed_rule": "/stages/94/auto_rules/any/0"}
+    assert pointers_by_code == {"manual_only": "/stages/92", "shadowed_rule": "/stages/94/auto_rules/any/0"}
     few_pointers = {"prospect": "/stages/0", "customer": "/stages/1"}
     two_stages = company(stage("prospect", 1), stage("customer", 2, rule("appointment_completed")))
     assert {f.pointer for f in lint(two_stages, pointers=few_pointers).findings} == {"/stages"}

@@ -47,8 +47,8 @@ COPIES = (
 
 
 @pytest.fixture
-async def open_salon(database, found_tenant):
-    async with company_opener(database, found_tenant, policy=FREE) as opened:
+async def open_salon(database, create_test_company):
+    async with company_opener(database, create_test_company, policy=FREE) as opened:
         yield opened
 
 

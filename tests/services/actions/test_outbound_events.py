@@ -28,8 +28,8 @@ REAL = {"test_clock": None, "deliver": False}
 
 
 @pytest.fixture
-async def open_salon(database, found_tenant):
-    async with company_opener(database, found_tenant, test_clock=T0, deliver=True) as opened:
+async def open_salon(database, create_test_company):
+    async with company_opener(database, create_test_company, test_clock=T0, deliver=True) as opened:
         yield opened
 
 

@@ -40,8 +40,8 @@ TASK = ActionStep(Channel.TASK, title="Look after them")
 
 
 @pytest.fixture
-async def open_salon(database, found_tenant):
-    async with company_opener(database, found_tenant, policy=NEVER_QUIET) as opened:
+async def open_salon(database, create_test_company):
+    async with company_opener(database, create_test_company, policy=NEVER_QUIET) as opened:
         yield opened
 
 

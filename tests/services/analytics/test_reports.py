@@ -488,9 +488,9 @@ async def check_retention(database, company_id, oracle, requested, first, last):
     ),
 )
 async def test_metrics_equal_a_literal_computation_from_the_ledgers(
-    database, found_tenant, seed, zone, source
+    database, create_test_company, seed, zone, source
 ):
-    tenant = await found_tenant(test_clock=T0, timezone=zone, policy={"revenue_source": source})
+    tenant = await create_test_company(test_clock=T0, timezone=zone, policy={"revenue_source": source})
     random_company = RandomCompany(database, tenant.id, seed)
     await random_company.run(25)
     await check(database, tenant.id, random_company.random)
@@ -513,9 +513,9 @@ async def test_metrics_equal_a_literal_computation_from_the_ledgers(
 
 
 @pytest.fixture(scope="module")
-async def busy(database, found_tenant):
+async def busy(database, create_test_company):
     """A company with random changes, which tests do not change further."""
-    tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
+    tenant = await create_test_company(test_clock=T0, timezone="Europe/Berlin")
     random_company = RandomCompany(database, tenant.id, 11)
     await random_company.run(30)
     await check(database, tenant.id, random.Random(5))
@@ -589,8 +589,8 @@ async def test_a_slightly_different_ledger_gives_other_metrics(database, busy, c
 
 @newest_only
 @pytest.mark.parametrize("kind", ["flow", "last_flow", "reach", "revenue"])
-async def test_rollups_that_are_off_by_one_are_detected(database, found_tenant, kind):
-    tenant = await found_tenant(test_clock=T0)
+async def test_rollups_that_are_off_by_one_are_detected(database, create_test_company, kind):
+    tenant = await create_test_company(test_clock=T0)
     random_company = RandomCompany(database, tenant.id, 12)
     await random_company.run(12)
     await check(database, tenant.id, random.Random(5))
@@ -628,8 +628,8 @@ async def all_reports(database, company_id):
     ]
 
 
-async def test_metrics_stay_the_same_when_all_customers_are_erased(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_metrics_stay_the_same_when_all_customers_are_erased(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     random_company = RandomCompany(database, tenant.id, 21, customers=8)
     await random_company.run(20)
     before = await all_reports(database, tenant.id)
@@ -643,8 +643,8 @@ async def test_metrics_stay_the_same_when_all_customers_are_erased(database, fou
     await check(database, tenant.id, random_company.random)
 
 
-async def test_metrics_stay_the_same_when_rollups_are_merged_or_rebuilt(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, timezone="America/New_York")
+async def test_metrics_stay_the_same_when_rollups_are_merged_or_rebuilt(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, timezone="America/New_York")
     random_company = RandomCompany(database, tenant.id, 22)
     await random_company.run(15)
     unmerged = await all_reports(database, tenant.id)
@@ -672,9 +672,9 @@ async def rebuild(database, company_id):
     ids=["another number", "another duration"],
 )
 async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ended(
-    database, found_tenant, change, is_detected
+    database, create_test_company, change, is_detected
 ):
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
     await advance(database, tenant.id, T0 + 120 * DAY, actor=BY)
     requested = RequestedRange(None, T0.date(), (T0 + 119 * DAY).date())
@@ -694,10 +694,10 @@ async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ende
     assert not (await reconcile(database, tenant.id)).agrees
 
 
-async def test_local_days_are_computed_by_the_service_not_by_the_database(database, found_tenant):
+async def test_local_days_are_computed_by_the_service_not_by_the_database(database, create_test_company):
     # Vancouver keeps summer time since 2026, which the time zone data of many PostgreSQL servers lacks.
     at = datetime(2026, 11, 2, 7, 30, tzinfo=UTC)
-    tenant = await found_tenant(test_clock=at, timezone="America/Vancouver")
+    tenant = await create_test_company(test_clock=at, timezone="America/Vancouver")
     await ingest(
         database, tenant.id, [Event("t", str(n), n, "appointment_completed", at, 100) for n in (1, 2)]
     )
@@ -718,8 +718,10 @@ async def test_local_days_are_computed_by_the_service_not_by_the_database(databa
 
 
 @pytest.mark.parametrize("get", [overview.get_overview, funnels.get_flows, time_in_stage.get_time_in_stage])
-async def test_a_report_is_of_one_time_during_concurrent_writes(get, database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_report_is_of_one_time_during_concurrent_writes(
+    get, database, create_test_company, monkeypatch
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
     before, original = await get(database, tenant.id, RequestedRange()), Rollups.list_moves
 
@@ -740,8 +742,8 @@ async def test_a_report_is_of_one_time_during_concurrent_writes(get, database, f
     )
 
 
-async def test_cohorts_begin_with_the_first_appointment_even_if_unpaid(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_cohorts_begin_with_the_first_appointment_even_if_unpaid(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     events = [
         Event("t", str(month), 1, "appointment_completed", datetime(2024, month, 1, 12, tzinfo=UTC), 0)
         for month in (5, 7)
@@ -756,9 +758,9 @@ async def test_cohorts_begin_with_the_first_appointment_even_if_unpaid(database,
 
 
 async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_new_order(
-    database, found_tenant
+    database, create_test_company
 ):
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await ingest(
         database, tenant.id, [Event("t", str(n), n, "appointment_completed", T0, 100) for n in (1, 2)]
     )
@@ -775,9 +777,9 @@ async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_
 
 
 async def test_a_map_with_the_same_order_as_one_whose_rollups_are_pending_is_pending_too(
-    database, found_tenant
+    database, create_test_company
 ):
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
     await database.run(tenant.id, lambda uow: uow.rollups.set_version(7))
     corruption = (
@@ -792,8 +794,8 @@ async def test_a_map_with_the_same_order_as_one_whose_rollups_are_pending_is_pen
     assert [step.customers for step in funnel.steps] == [1, 0, 0, 0, 0]
 
 
-async def test_reports_are_unavailable_until_rollups_are_built(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_reports_are_unavailable_until_rollups_are_built(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
     await database.run(tenant.id, lambda uow: uow.rollups.set_version(0))
 

@@ -126,10 +126,12 @@ async def rebuild(database, company_id: int, first: date, last: date) -> None:
 
 
 @pytest.mark.parametrize("seed", first_on_both(range(4)))
-async def test_every_snapshot_equals_the_ledgers_and_a_rebuild_changes_nothing(seed, database, found_tenant):
+async def test_every_snapshot_equals_the_ledgers_and_a_rebuild_changes_nothing(
+    seed, database, create_test_company
+):
     chance = random.Random(seed)
     zone = ("UTC", "America/New_York", "Asia/Kolkata", "Europe/Berlin")[seed]
-    tenant = await found_tenant(test_clock=T0, timezone=zone)
+    tenant = await create_test_company(test_clock=T0, timezone=zone)
     now = T0
     for _ in range(12):
         await ingest_random_events(database, tenant.id, chance, now, 6)
@@ -147,8 +149,8 @@ async def test_every_snapshot_equals_the_ledgers_and_a_rebuild_changes_nothing(s
     assert await stored(database, tenant.id) == taken
 
 
-async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(database, found_tenant):
-    at_once, nightly = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(database, create_test_company):
+    at_once, nightly = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     for tenant in (at_once, nightly):
         await ingest_random_events(database, tenant.id, random.Random(5), T0, 25)
     await advance(database, at_once.id, T0 + 100 * DAY, actor=BY, timeout_seconds=None)
@@ -159,8 +161,8 @@ async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(dat
     assert {row[4] for row in one.values()} == {1}
 
 
-async def test_a_late_event_rewrites_its_day_and_no_other(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_late_event_rewrites_its_day_and_no_other(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
     before = await stored(database, tenant.id)
@@ -173,8 +175,8 @@ async def test_a_late_event_rewrites_its_day_and_no_other(database, found_tenant
     assert {key for key in before if after[key] != before[key]} == {(FIRST + 2 * DAY, "customer")}
 
 
-async def test_the_nightly_run_takes_the_snapshot_of_the_ended_day(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
+async def test_the_nightly_run_takes_the_snapshot_of_the_ended_day(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, timezone="Europe/Berlin")
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + DAY))
     job_id = await start_nightly_run(database, tenant.id)
@@ -187,8 +189,8 @@ async def test_the_nightly_run_takes_the_snapshot_of_the_ended_day(database, fou
     assert (await get_job(database, tenant.id, job_id)).counts["snapshots"] == 7
 
 
-async def test_an_import_takes_the_snapshots_of_its_days(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0 + 300 * DAY)
+async def test_an_import_takes_the_snapshots_of_its_days(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0 + 300 * DAY)
 
     async def chunks():
         yield b"customer_id,event_type,occurred_at,amount\n"
@@ -203,8 +205,8 @@ async def test_an_import_takes_the_snapshots_of_its_days(database, found_tenant)
     assert taken[FIRST + 99 * DAY, "at_risk"][0] == 2
 
 
-async def test_revenue_before_the_first_transition_counts_for_its_day(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_revenue_before_the_first_transition_counts_for_its_day(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0 - 3 * DAY)])
     await advance(database, tenant.id, T0 + DAY, actor=BY)
     taken = await stored(database, tenant.id)
@@ -212,17 +214,17 @@ async def test_revenue_before_the_first_transition_counts_for_its_day(database, 
     assert taken[FIRST, "customer"] == (1, None, None, 0, 1)
 
 
-async def test_skipped_calendar_days_have_no_snapshot(database, found_tenant):
+async def test_skipped_calendar_days_have_no_snapshot(database, create_test_company):
     start = datetime(2011, 12, 28, 12, tzinfo=UTC)
-    tenant = await found_tenant(test_clock=start, timezone="Pacific/Apia")
+    tenant = await create_test_company(test_clock=start, timezone="Pacific/Apia")
     await ingest(database, tenant.id, [visit(1, 1, start)])
     await advance(database, tenant.id, start + 5 * DAY, actor=BY)
     days = sorted({day for day, _ in await stored(database, tenant.id)})
     assert [f"{day:%m-%d}" for day in days] == ["12-28", "12-29", "12-31", "01-01", "01-02"]
 
 
-async def test_a_changed_revenue_source_rewrites_every_day(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_changed_revenue_source_rewrites_every_day(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0), Event("t", "p", 1, "payment_received", T0, 700)])
     await advance(database, tenant.id, T0 + DAY, actor=BY)
     policy = await get_policy(database, tenant.id)
@@ -232,8 +234,8 @@ async def test_a_changed_revenue_source_rewrites_every_day(database, found_tenan
     assert (await stored(database, tenant.id))[FIRST, "customer"][3:] == (7, 2)
 
 
-async def test_a_rebuild_corrects_a_row_and_increments_its_revision(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_rebuild_corrects_a_row_and_increments_its_revision(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
     before = await stored(database, tenant.id)
@@ -250,8 +252,8 @@ async def test_a_rebuild_corrects_a_row_and_increments_its_revision(database, fo
     assert after | {key: before[key]} == before
 
 
-async def test_days_that_have_not_ended_are_not_rebuild(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_days_that_have_not_ended_are_not_rebuild(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     for first, last in ((FIRST, FIRST), (FIRST - DAY, FIRST - 2 * DAY)):
         with pytest.raises(InvalidInputError):
             await enqueue_snapshot_rebuild(database, tenant.id, first, last, actor=BY)
@@ -259,8 +261,10 @@ async def test_days_that_have_not_ended_are_not_rebuild(database, found_tenant):
     assert await stored(database, tenant.id) == {}
 
 
-async def test_discontinuous_snapshots_are_logged_and_fail_the_health_check(database, found_tenant, caplog):
-    tenant = await found_tenant(test_clock=T0)
+async def test_discontinuous_snapshots_are_logged_and_fail_the_health_check(
+    database, create_test_company, caplog
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
 
@@ -287,8 +291,8 @@ async def test_discontinuous_snapshots_are_logged_and_fail_the_health_check(data
     assert await metrics_status() is HealthStatus.OK
 
 
-async def test_concurrent_writers_write_snapshots_once(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_concurrent_writers_write_snapshots_once(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest_random_events(database, tenant.id, random.Random(2), T0, 20)
     await advance(database, tenant.id, T0 + 20 * DAY, actor=BY)
     await rows(
@@ -300,8 +304,8 @@ async def test_concurrent_writers_write_snapshots_once(database, found_tenant):
     assert {row[4] for row in (await stored(database, tenant.id)).values()} == {1}
 
 
-async def test_snapshots_are_listed_by_day_and_stage(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_snapshots_are_listed_by_day_and_stage(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
     page = await get_metrics(database, tenant.id, RequestedRange())
@@ -326,8 +330,8 @@ async def test_snapshots_are_listed_by_day_and_stage(database, found_tenant):
             await get_metrics(database, tenant.id, requested, stages)
 
 
-async def test_a_day_rebuilt_before_its_nightly_run_leaves_no_hole(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_day_rebuilt_before_its_nightly_run_leaves_no_hole(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await rows(
         database,
@@ -339,8 +343,10 @@ async def test_a_day_rebuilt_before_its_nightly_run_leaves_no_hole(database, fou
     assert (await reconcile(database, tenant.id)).agrees
 
 
-async def test_the_health_check_passes_again_when_snapshots_are_continuous_again(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_health_check_passes_again_when_snapshots_are_continuous_again(
+    database, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
     corruption = (
@@ -374,8 +380,8 @@ async def run_queued_check(database, company_id: int) -> None:
     await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
-async def test_revenue_of_a_day_may_exceed_the_limit_of_one_customer(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_revenue_of_a_day_may_exceed_the_limit_of_one_customer(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     most = 99_999_999_999
     await ingest(database, tenant.id, [visit(n, n, T0, most) for n in range(1, 1_003)])
     await advance(database, tenant.id, T0 + DAY, actor=BY, timeout_seconds=None)

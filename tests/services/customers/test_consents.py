@@ -15,8 +15,8 @@ NO_PROFILE = {"name": None, "email": None, "phone": None}
 BY = Actor("key:desk")
 
 
-async def test_changed_consents_are_stored_and_unchanged_ones_are_not(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_changed_consents_are_stored_and_unchanged_ones_are_not(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     for day, consents in enumerate(
         (
             {"email": "granted"},
@@ -31,7 +31,7 @@ async def test_changed_consents_are_stored_and_unchanged_ones_are_not(database, 
         )
 
     changes = [
-        (change.channel, change.was, change.status, (change.at - T0).days, change.source)
+        (change.channel, change.previous_status, change.status, (change.at - T0).days, change.source)
         for change in await list_consents(database, tenant.id, 1)
     ]
     assert changes == [
@@ -42,8 +42,8 @@ async def test_changed_consents_are_stored_and_unchanged_ones_are_not(database, 
     ]
 
 
-async def test_repeated_consents_are_neither_stored_nor_audited(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_repeated_consents_are_neither_stored_nor_audited(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     for _ in range(3):
         await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
 
@@ -56,8 +56,8 @@ async def test_repeated_consents_are_neither_stored_nor_audited(database, found_
     assert [row[0]["consents"] for row in audited] == [["email"]]
 
 
-async def test_an_erased_customer_s_changes_are_kept_under_a_random_id(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_erased_customer_s_changes_are_kept_under_a_random_id(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
     await anonymize_customer(database, tenant.id, 1, by=BY)
 
@@ -70,8 +70,8 @@ async def test_an_erased_customer_s_changes_are_kept_under_a_random_id(database,
     assert [change.status for change in await list_consents(database, tenant.id, row[0])] == ["granted"]
 
 
-async def test_stored_changes_cannot_be_modified(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_stored_changes_cannot_be_modified(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
 
     for statement in ("UPDATE consent_changes SET status = 'withdrawn'", "DELETE FROM consent_changes"):

@@ -151,7 +151,7 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
             who,
         )
         await connection.execute(
-            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome)"
+            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, started_at, outcome)"
             " SELECT company_id, id, 1, relationship_id, now(), 'failed' FROM journey_actions"
             " WHERE company_id = $1 AND relationship_id = $2",
             company_id,
@@ -211,8 +211,8 @@ def test_an_unclassified_column_is_detected():
     print("guard removed: detected")
 
 
-async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)._replace(event_id="other-1")])
     await marked(database, servers, tenant.id)
     before = traces_in(await dump(servers, tenant.id))
@@ -249,9 +249,9 @@ async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, fou
     ],
 )
 async def test_an_incomplete_erasure_is_detected_in_the_dump(
-    database, servers, found_tenant, monkeypatch, name, statement
+    database, servers, create_test_company, monkeypatch, name, statement
 ):
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)._replace(event_id="other-1")])
     await marked(database, servers, tenant.id)
     replaced = personal_data.text(statement)
@@ -263,8 +263,8 @@ async def test_an_incomplete_erasure_is_detected_in_the_dump(
     print("guard removed: detected")
 
 
-async def test_an_export_contains_everything_that_an_erasure_removes(database, servers, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_export_contains_everything_that_an_erasure_removes(database, servers, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await marked(database, servers, tenant.id)
 
@@ -344,8 +344,8 @@ FROM customer_relationships WHERE company_id = :company GROUP BY 1, 2, 3, 4, 5, 
 """
 
 
-async def test_an_erasure_changes_no_metric_then_or_later(database, found_tenant):
-    erased, untouched = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+async def test_an_erasure_changes_no_metric_then_or_later(database, create_test_company):
+    erased, untouched = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     for tenant in (erased, untouched):
         await _ingest_random_events(database, tenant.id, 40, seed=7)
     before = await _metrics(database, erased.id)
@@ -363,8 +363,8 @@ async def test_an_erasure_changes_no_metric_then_or_later(database, found_tenant
     assert await find_violations(database, erased.id) == []
 
 
-async def test_events_of_an_erased_customer_are_ignored_permanently(database, servers, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_events_of_an_erased_customer_are_ignored_permanently(database, servers, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     customers = range(WHO, WHO + ERASED)
     events = [
         visit(customer, n, T0 - n * 30 * DAY, note="mark-metadata")
@@ -412,8 +412,8 @@ async def test_events_of_an_erased_customer_are_ignored_permanently(database, se
     assert sum(row[0] < 0 for row in ids) == ERASED
 
 
-async def test_the_check_detects_missing_tombstones(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_check_detects_missing_tombstones(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0)])
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 
@@ -428,8 +428,10 @@ async def test_the_check_detects_missing_tombstones(database, found_tenant, monk
 
 
 @pytest.mark.parametrize("key", [None, "another key than the configured one"])
-async def test_with_another_key_only_known_customers_are_accepted(database, servers, found_tenant, key):
-    tenant, other = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+async def test_with_another_key_only_known_customers_are_accepted(
+    database, servers, create_test_company, key
+):
+    tenant, other = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0), visit(2, 1, T0)])
     await anonymize_customer(database, tenant.id, 1, by=BY)
     wrong = Database(servers.database_url, pool_size=2, pool_timeout=30, erasure_key=key)
@@ -449,8 +451,8 @@ async def test_with_another_key_only_known_customers_are_accepted(database, serv
     assert key != ERASURE_KEY
 
 
-async def test_an_erasure_concurrent_with_events_leaves_the_customer_erased(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_erasure_concurrent_with_events_leaves_the_customer_erased(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     for customer in range(1, 21):
         await ingest(database, tenant.id, [visit(customer, 0, T0)])
         answers = await asyncio.gather(
@@ -466,8 +468,10 @@ async def test_an_erasure_concurrent_with_events_leaves_the_customer_erased(data
     assert await find_violations(database, tenant.id) == []
 
 
-async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(database, servers, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(
+    database, servers, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0 - 50 * DAY), visit(2, 1, T0 - 50 * DAY)])
     inline_job = await queue_backtest(
         database,
@@ -491,8 +495,8 @@ async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(dat
     assert "'customer_id': 2" in str(done.result)
 
 
-async def test_an_erased_customer_s_transitions_still_reference_their_events(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_erased_customer_s_transitions_still_reference_their_events(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0), visit(WHO, 2, T0)])
     sql = (
         "SELECT count(*) FROM journey_transitions t JOIN journey_events e ON e.company_id = t.company_id"
@@ -506,9 +510,9 @@ async def test_an_erased_customer_s_transitions_still_reference_their_events(dat
 
 
 async def test_customers_in_a_restored_backup_are_erased_again_by_stored_tombstones(
-    database, servers, found_tenant
+    database, servers, create_test_company
 ):
-    tenant, restored = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+    tenant, restored = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     for customer in (1, 2, WHO):
         await ingest(database, tenant.id, [visit(customer, 1, T0)])
     for customer in (1, WHO):
@@ -532,8 +536,10 @@ async def test_customers_in_a_restored_backup_are_erased_again_by_stored_tombsto
     assert await reapply_erasures(database, restored.id, stored, by=BY) == 0
 
 
-async def test_an_erasure_keeps_a_shared_source_and_removes_one_of_a_single_customer(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_erasure_keeps_a_shared_source_and_removes_one_of_a_single_customer(
+    database, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     alone = visit(WHO, 2, T0)._replace(source="the practice of Ada: 100 %")
     await ingest(database, tenant.id, [visit(1, 1, T0), visit(WHO, 1, T0), alone])
     await anonymize_customer(database, tenant.id, WHO, by=BY)
@@ -549,8 +555,8 @@ async def test_an_erasure_keeps_a_shared_source_and_removes_one_of_a_single_cust
     assert not any("Ada" in row[0] for row in causes)
 
 
-async def test_the_audit_entry_of_an_erasure_links_neither_id_to_the_other(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_audit_entry_of_an_erasure_links_neither_id_to_the_other(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     for customer, request in ((WHO, f"erase-{WHO}"), (2, "erase-1b2c")):
         await ingest(database, tenant.id, [visit(customer, 1, T0)])
         by = Actor("key:desk", request_id=request)
@@ -565,8 +571,8 @@ async def test_the_audit_entry_of_an_erasure_links_neither_id_to_the_other(datab
     assert [tuple(row) for row in entries] == [(None, None), (None, "erase-1b2c")]
 
 
-async def test_audit_entries_about_other_customers_stay(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_audit_entries_about_other_customers_stay(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     profile = {"name": "Ann", "email": None, "phone": "+49 (170) 55.5"}
     await put_customer(database, tenant.id, 5, profile, consents={}, by=BY)
     reasons = {
@@ -603,8 +609,8 @@ async def test_an_unknown_customer_cannot_be_exported_or_erased(database, tenant
     ) == []
 
 
-async def test_an_erasure_applies_to_one_company_only(database, found_tenant):
-    mine, other = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+async def test_an_erasure_applies_to_one_company_only(database, create_test_company):
+    mine, other = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     for tenant in (mine, other):
         await ingest(database, tenant.id, [visit(5, 1, T0)])
     await anonymize_customer(database, mine.id, 5, by=BY)

@@ -28,8 +28,10 @@ def _body(number: int) -> dict[str, object]:
     }
 
 
-async def test_every_acknowledged_event_survives_kill_9_and_counts_once(servers, database, found_tenant):
-    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+async def test_every_acknowledged_event_survives_kill_9_and_counts_once(
+    servers, database, create_test_company
+):
+    tenant = await create_test_company(test_clock=START + timedelta(days=1))
     environment = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url or "",

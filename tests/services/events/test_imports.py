@@ -55,12 +55,12 @@ async def test_imported_transitions_are_dated_at_their_events_and_due_instants(d
     ]
 
 
-async def test_lines_are_applied_in_order_of_time(database, found_tenant):
+async def test_lines_are_applied_in_order_of_time(database, create_test_company):
     lines = [
         f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5"
         for n in range(60)
     ]
-    sorted_company, shuffled_company = await found_tenant(), await found_tenant()
+    sorted_company, shuffled_company = await create_test_company(), await create_test_company()
     shuffled = lines.copy()
     random.Random(1).shuffle(shuffled)
     assert shuffled != lines
@@ -72,8 +72,8 @@ async def test_lines_are_applied_in_order_of_time(database, found_tenant):
     assert await journeys(database, sorted_company.id) == await journeys(database, shuffled_company.id)
 
 
-async def test_a_date_without_time_is_midnight_in_the_company_s_time_zone(database, found_tenant):
-    tenant = await found_tenant(timezone="America/Sao_Paulo")
+async def test_a_date_without_time_is_midnight_in_the_company_s_time_zone(database, create_test_company):
+    tenant = await create_test_company(timezone="America/Sao_Paulo")
     await _import(
         database,
         tenant.id,
@@ -130,7 +130,7 @@ async def test_equal_lines_are_numbered_across_pages(database, tenant, monkeypat
     assert {len(moves) for moves in (await journeys(database, tenant.id)).values()} == {4, 3}
 
 
-async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, monkeypatch):
+async def test_the_size_of_a_page_makes_no_difference(database, create_test_company, monkeypatch):
     chance = random.Random(3)
     text = HEADER + "".join(
         f"{chance.randrange(9)},{_at('2020-01-01') + timedelta(days=chance.randrange(900)):%Y-%m-%d},"
@@ -140,7 +140,7 @@ async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, mo
     results = []
     for size in (1, 5, 1_000):
         monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", size)
-        tenant = await found_tenant()
+        tenant = await create_test_company()
         await _import(database, tenant.id, text, options=ImportOptions(_at("2023-06-01")))
         results.append(await journeys(database, tenant.id))
     assert results[0] == results[1] == results[2]
@@ -214,8 +214,8 @@ async def test_an_unreadable_file_is_rejected_and_leaves_nothing(database, tenan
     assert await rows(database, tenant.id, "SELECT id FROM imports WHERE company_id = :company") == []
 
 
-async def test_until_must_not_lie_in_the_companys_future(database, found_tenant):
-    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+async def test_until_must_not_lie_in_the_companys_future(database, create_test_company):
+    tenant = await create_test_company(test_clock=_at("2020-06-01"))
     with pytest.raises(InvalidInputError, match="future"):
         await _stage(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
 
@@ -228,15 +228,15 @@ async def test_lines_after_until_are_left_for_a_later_import(database, tenant):
     assert (second.applied, second.duplicates, second.later) == (1, 1, 0)
 
 
-async def test_without_until_a_line_in_the_future_is_an_error(database, found_tenant):
-    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+async def test_without_until_a_line_in_the_future_is_an_error(database, create_test_company):
+    tenant = await create_test_company(test_clock=_at("2020-06-01"))
     text = HEADER + "1,2020-05-01,appointment_completed,5\n1,2020-06-02,appointment_completed,5\n"
     done = await _import(database, tenant.id, text)
     assert (done.applied, done.failed_lines) == (1, 1)
 
 
-async def test_a_late_line_is_decided_as_of_now_and_changes_no_past_transition(database, found_tenant):
-    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+async def test_a_late_line_is_decided_as_of_now_and_changes_no_past_transition(database, create_test_company):
+    tenant = await create_test_company(test_clock=_at("2020-06-01"))
     known = Event("live", "1", 1, "appointment_completed", _at("2020-05-20"), 1_000)
     await ingest(database, tenant.id, [known], now=_at("2020-05-20"))
     before = (await journeys(database, tenant.id))[1]
@@ -334,8 +334,8 @@ async def test_memory_does_not_grow_with_the_size_of_the_file(database, tenant):
     assert await run(60_000) - small < 30 * 1024  # KiB; the lines alone would be more
 
 
-async def test_a_customer_with_earlier_events_is_advanced_to_the_end(database, found_tenant):
-    tenant = await found_tenant(test_clock=_at("2020-12-01"))
+async def test_a_customer_with_earlier_events_is_advanced_to_the_end(database, create_test_company):
+    tenant = await create_test_company(test_clock=_at("2020-12-01"))
     await ingest(
         database,
         tenant.id,

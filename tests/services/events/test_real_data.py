@@ -175,9 +175,9 @@ async def _reports(database, company_id: int, name: str, oracle: MetricsOracle) 
 
 @pytest.mark.parametrize("name", list(ENDS))
 async def test_imported_journeys_equal_the_oracle_s_at_the_end_and_100_and_200_days_later(
-    name, data, database, found_tenant, tmp_path
+    name, data, database, create_test_company, tmp_path
 ):
-    tenant = await found_tenant(name=name)
+    tenant = await create_test_company(name=name)
     file = data / f"{name}.csv.gz"
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as executor:
@@ -227,8 +227,10 @@ def _check_table(name: str, table: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["hair_salon"])
-async def test_events_ingested_live_write_the_same_journeys_as_the_import(name, data, database, found_tenant):
-    imported, live = await found_tenant(), await found_tenant()
+async def test_events_ingested_live_write_the_same_journeys_as_the_import(
+    name, data, database, create_test_company
+):
+    imported, live = await create_test_company(), await create_test_company()
     file, until = data / f"{name}.csv.gz", ENDS[name] + 200 * DAY
     await _import(database, imported.id, file, until)
 

@@ -83,9 +83,9 @@ async def _causes_used_twice(database, company_id: int) -> list[object]:
 
 @pytest.mark.big
 async def test_200_concurrent_events_for_each_of_20_customers_count_exactly_once(
-    servers, database, found_tenant
+    servers, database, create_test_company
 ):
-    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    tenant = await create_test_company(test_clock=START + timedelta(days=1))
     events = _events(20, 200)
     environment = {
         "DATABASE_URL": servers.database_url,
@@ -146,18 +146,20 @@ async def _ingest_all(database, company_id: int, events: list[Event]) -> Counter
     return Counter(str(answer) for answer in answers)
 
 
-async def test_concurrent_transactions_on_the_same_customers_are_serialized(database, found_tenant):
-    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+async def test_concurrent_transactions_on_the_same_customers_are_serialized(database, create_test_company):
+    tenant = await create_test_company(test_clock=START + timedelta(days=1))
     events = _events(5, 80)
     assert await _ingest_all(database, tenant.id, events) == {"applied": 200, "duplicate": 200}
     await _check(database, tenant.id, events)
 
 
-async def test_the_check_detects_lost_updates_without_the_row_lock(database, found_tenant, monkeypatch):
+async def test_the_check_detects_lost_updates_without_the_row_lock(
+    database, create_test_company, monkeypatch
+):
     unlocked = str(relationships._LOCK).replace("FOR NO KEY UPDATE", "")
     assert unlocked != str(relationships._LOCK)
     monkeypatch.setattr(relationships, "_LOCK", text(unlocked))
-    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    tenant = await create_test_company(test_clock=START + timedelta(days=1))
     events = _events(5, 80)
     with pytest.raises((AssertionError, UnavailableError)):
         await _ingest_all(database, tenant.id, events)
@@ -165,8 +167,8 @@ async def test_the_check_detects_lost_updates_without_the_row_lock(database, fou
     print("guard removed: detected")
 
 
-async def test_batches_in_opposite_orders_do_not_deadlock(database, found_tenant):
-    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+async def test_batches_in_opposite_orders_do_not_deadlock(database, create_test_company):
+    tenant = await create_test_company(test_clock=START + timedelta(days=1))
     known = [Event("first", str(customer), customer, "call_received", START) for customer in range(1, 31)]
     await ingest(database, tenant.id, known)
 

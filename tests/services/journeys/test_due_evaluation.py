@@ -159,13 +159,13 @@ class Scenario:
 
     @classmethod
     async def begin(
-        cls, database, found_tenant, chance: random.Random, name: str | None = None
+        cls, database, create_test_company, chance: random.Random, name: str | None = None
     ) -> "Scenario":
         zone = chance.choice(ZONES)
         stages = MAPS[name or chance.choice(list(MAPS))]
         revenue, pin_days = chance.choice(("appointments", "payments")), chance.choice((1, 30, 90))
         start = datetime(2026, chance.randint(1, 12), 1, chance.randint(0, 23), tzinfo=UTC)
-        tenant = await found_tenant(
+        tenant = await create_test_company(
             timezone=zone,
             test_clock=start,
             stages=stages,
@@ -411,9 +411,9 @@ STEPS: Sequence[Callable[[Scenario], Awaitable[None]]] = (
 )
 
 
-async def play(database, found_tenant, seed: int, *, steps: int = 18) -> int:
+async def play(database, create_test_company, seed: int, *, steps: int = 18) -> int:
     """Runs and checks one random interleaving; a failure is annotated with its seed and steps."""
-    scenario = await Scenario.begin(database, found_tenant, random.Random(seed))
+    scenario = await Scenario.begin(database, create_test_company, random.Random(seed))
     try:
         await scenario.send()
         await scenario.run_steps(steps)
@@ -425,11 +425,11 @@ async def play(database, found_tenant, seed: int, *, steps: int = 18) -> int:
 
 @pytest.mark.parametrize("series", first_on_both(range(4)))
 async def test_any_interleaving_writes_the_oracle_s_journeys_and_leaves_no_customer_due(
-    series, database, found_tenant
+    series, database, create_test_company
 ):
     moves = 0
     for seed in range(series * INTERLEAVINGS, (series + 1) * INTERLEAVINGS):
-        moves += await play(database, found_tenant, seed)
+        moves += await play(database, create_test_company, seed)
     print(f"{INTERLEAVINGS} interleavings from seed {series * INTERLEAVINGS}: {moves} moves")
     assert moves > 4 * INTERLEAVINGS, "too few transitions for this test"
 
@@ -437,10 +437,10 @@ async def test_any_interleaving_writes_the_oracle_s_journeys_and_leaves_no_custo
 # ---- the guards, removed one by one
 
 
-async def _is_detected(database, found_tenant) -> bool:
+async def _is_detected(database, create_test_company) -> bool:
     """Returns whether the check detects a wrong interleaving; leaves no due customers for other tests."""
     for seed in range(1_000, 1_012):
-        scenario = await Scenario.begin(database, found_tenant, random.Random(seed))
+        scenario = await Scenario.begin(database, create_test_company, random.Random(seed))
         try:
             await scenario.send(1)
             await scenario.run_steps(14)
@@ -459,7 +459,7 @@ async def _is_detected(database, found_tenant) -> bool:
 
 
 async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_is_detected(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
     def when_found(journey: Journey, until: datetime) -> None:
         due = journey.relationship.next_evaluation_at
@@ -467,10 +467,12 @@ async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_is_d
             journey.evaluate(until)
 
     monkeypatch.setattr(Journey, "advance_to", when_found)
-    assert await _is_detected(database, found_tenant)
+    assert await _is_detected(database, create_test_company)
 
 
-async def test_ingest_without_deciding_what_was_due_before_is_detected(database, found_tenant, monkeypatch):
+async def test_ingest_without_deciding_what_was_due_before_is_detected(
+    database, create_test_company, monkeypatch
+):
     careful = Journey.apply_event
 
     def careless(journey: Journey, event: Event, now: datetime):
@@ -479,16 +481,16 @@ async def test_ingest_without_deciding_what_was_due_before_is_detected(database,
             return careful(journey, event, now)
 
     monkeypatch.setattr(Journey, "apply_event", careless)
-    assert await _is_detected(database, found_tenant)
+    assert await _is_detected(database, create_test_company)
 
 
-async def test_a_nightly_run_that_writes_no_scores_is_detected(database, found_tenant, monkeypatch):
+async def test_a_nightly_run_that_writes_no_scores_is_detected(database, create_test_company, monkeypatch):
     async def without_scores(run, as_of: datetime) -> None:
         await database.run(run.company_id, lambda uow: uow.companies.set_scored(as_of))
 
     monkeypatch.setattr(rescoring, "score_company", without_scores)
     monkeypatch.setattr(clock, "score_company", without_scores)
-    assert await _is_detected(database, found_tenant)
+    assert await _is_detected(database, create_test_company)
 
 
 # ---- the same events, processed in several ways
@@ -553,11 +555,13 @@ async def _import(scenario: Scenario, history: Sequence[tuple[int, LiteralEvent]
 
 @pytest.mark.parametrize("name", first_on_both(list(MAPS)[:2]))
 async def test_one_call_nightly_steps_real_time_and_an_import_have_equal_results(
-    name, database, found_tenant
+    name, database, create_test_company
 ):
     ways = (_everything_at_once, _night_by_night, _as_real_time_does)
     seed, days, after = sum(map(ord, name)), 20, 92
-    scenarios = [await Scenario.begin(database, found_tenant, random.Random(seed), name) for _ in range(4)]
+    scenarios = [
+        await Scenario.begin(database, create_test_company, random.Random(seed), name) for _ in range(4)
+    ]
     history = _history(scenarios[0], days)
     assert [_history(scenario, days) for scenario in scenarios[1:]] == [history] * 3
     end = scenarios[0].start + (days + after) * DAY + timedelta(minutes=1)
@@ -594,10 +598,10 @@ async def _run_concurrently(scenario: Scenario, seed: int) -> None:
 
 @pytest.mark.parametrize("name", first_on_both(MAPS))
 async def test_concurrent_sweeps_nightly_runs_evaluations_and_events_move_no_customer_twice(
-    name, database, found_tenant
+    name, database, create_test_company
 ):
     for seed in range(2):
-        scenario = await Scenario.begin(database, found_tenant, random.Random(seed), name)
+        scenario = await Scenario.begin(database, create_test_company, random.Random(seed), name)
         for customer in range(1, CUSTOMERS + 1):
             await scenario.send(customer)
         for _ in range(6):

@@ -18,8 +18,8 @@ def appointment(customer_id):
     return Event("tests", "1", customer_id, EventType.APPOINTMENT_COMPLETED, T0, 4_000)
 
 
-async def test_a_move_is_logged_with_ids_and_stages(database, found_tenant, caplog):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_move_is_logged_with_ids_and_stages(database, create_test_company, caplog):
+    tenant = await create_test_company(test_clock=T0)
     caplog.set_level(logging.INFO, LOGGER)
 
     await ingest(database, tenant.id, [appointment(4711)])
@@ -32,8 +32,8 @@ async def test_a_move_is_logged_with_ids_and_stages(database, found_tenant, capl
     assert "4711" not in "".join(lines)
 
 
-async def test_a_move_that_is_rolled_back_is_not_logged(database, found_tenant, caplog):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_move_that_is_rolled_back_is_not_logged(database, create_test_company, caplog):
+    tenant = await create_test_company(test_clock=T0)
     caplog.set_level(logging.INFO, LOGGER)
 
     async def unit(uow):

@@ -207,8 +207,12 @@ def test_a_journey_migrated_to_another_source_of_revenue_equals_the_oracle_s(dat
     assert scoring.risk(facts, other.policy, until) == risk * 100
 
 
-async def test_a_change_of_the_source_of_revenue_migrates_every_customer(database, found_tenant):
-    tenant, operations_, chance = await found_tenant(test_clock=T0), OracleOperations(), random.Random(1)
+async def test_a_change_of_the_source_of_revenue_migrates_every_customer(database, create_test_company):
+    tenant, operations_, chance = (
+        await create_test_company(test_clock=T0),
+        OracleOperations(),
+        random.Random(1),
+    )
     await operations_.send(database, tenant, chance, 10, T0)
     before, now = await stored(database, tenant.id), T0 + 150 * DAY
     assert without_scores(before) == without_scores(operations_.expected(now))
@@ -228,22 +232,22 @@ async def test_a_change_of_the_source_of_revenue_migrates_every_customer(databas
     assert await find_violations(database, tenant.id) == []
 
 
-async def test_a_job_that_migrates_no_customer_is_detected(database, found_tenant, monkeypatch):
+async def test_a_job_that_migrates_no_customer_is_detected(database, create_test_company, monkeypatch):
     async def migrate_none(uow, transaction, changes):
         return {}
 
     monkeypatch.setattr(policy_rollout, "_migrate_page", migrate_none)
     with pytest.raises(AssertionError):
-        await test_a_change_of_the_source_of_revenue_migrates_every_customer(database, found_tenant)
+        await test_a_change_of_the_source_of_revenue_migrates_every_customer(database, create_test_company)
     print("guard removed: detected")
 
 
 @pytest.mark.parametrize("policy", [PAYMENTS, STRICT, parse_policy({"scoring": {"long_call_seconds": 200}})])
 async def test_facts_and_scores_equal_those_of_a_company_created_with_the_policy(
-    database, found_tenant, policy
+    database, create_test_company, policy
 ):
-    changed = await found_tenant(test_clock=T0)
-    created = await found_tenant(test_clock=T0, policy=policy_to_json(policy))
+    changed = await create_test_company(test_clock=T0)
+    created = await create_test_company(test_clock=T0, policy=policy_to_json(policy))
     for tenant in (changed, created):
         await OracleOperations().send(database, tenant, random.Random(2), 10, T0)
     reached = await journeys(database, changed.id)
@@ -272,8 +276,8 @@ async def test_facts_and_scores_equal_those_of_a_company_created_with_the_policy
     assert len(comparable) > len(reached) / 2
 
 
-async def test_what_was_due_before_is_decided_by_the_former_policy(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, stages=BY_SCORE)
+async def test_what_was_due_before_is_decided_by_the_former_policy(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, stages=BY_SCORE)
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
     await set_clock(database, tenant.id, T0 + 100 * DAY)
 
@@ -285,8 +289,8 @@ async def test_what_was_due_before_is_decided_by_the_former_policy(database, fou
     assert moves[-1][2:4] == ("at_risk", T0 + 61 * DAY)
 
 
-async def test_moves_of_a_change_run_no_actions_and_name_the_rule_that_held(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_moves_of_a_change_run_no_actions_and_name_the_rule_that_held(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(
         database, tenant.id, [make_event(1, "a", T0), make_event(1, "b", T0, "payment_received", 200_000)]
     )
@@ -303,9 +307,9 @@ async def test_moves_of_a_change_run_no_actions_and_name_the_rule_that_held(data
 # ---- interruptions and concurrent changes
 
 
-async def interrupted(database, found_tenant, monkeypatch, *, customers=12, pages=1, **properties):
+async def interrupted(database, create_test_company, monkeypatch, *, customers=12, pages=1, **properties):
     """Returns a company and its migration job, interrupted after `pages` pages of five customers."""
-    tenant = await found_tenant(test_clock=T0, **properties)
+    tenant = await create_test_company(test_clock=T0, **properties)
     events = [make_event(id_, f"p{id_}", T0, "payment_received", 200_000) for id_ in range(1, customers + 1)]
     await ingest(
         database, tenant.id, [*events, *(make_event(id_, f"v{id_}", T0) for id_ in range(1, customers + 1))]
@@ -329,8 +333,8 @@ async def count_stages(database, company_id):
     return dict(tuple(row) for row in await rows(database, company_id, sql))
 
 
-async def test_an_interrupted_change_is_resumed(database, found_tenant, monkeypatch):
-    tenant, job = await interrupted(database, found_tenant, monkeypatch)
+async def test_an_interrupted_change_is_resumed(database, create_test_company, monkeypatch):
+    tenant, job = await interrupted(database, create_test_company, monkeypatch)
     assert await count_stages(database, tenant.id) == {"vip": 5, "customer": 7}
     await ingest(database, tenant.id, [make_event(id_, f"late{id_}", T0, "call_received") for id_ in (2, 9)])
 
@@ -343,8 +347,8 @@ async def test_an_interrupted_change_is_resumed(database, found_tenant, monkeypa
     assert await outdated(database, tenant.id) == []
 
 
-async def test_a_second_change_is_added_to_the_job_of_the_first(database, found_tenant, monkeypatch):
-    tenant, first = await interrupted(database, found_tenant, monkeypatch, stages=BY_SCORE)
+async def test_a_second_change_is_added_to_the_job_of_the_first(database, create_test_company, monkeypatch):
+    tenant, first = await interrupted(database, create_test_company, monkeypatch, stages=BY_SCORE)
     await set_clock(database, tenant.id, T0 + 30 * DAY)
     back = replace(STRICT, revenue_source="appointments")
     second = await change_to(database, tenant.id, back)
@@ -361,9 +365,9 @@ async def test_a_second_change_is_added_to_the_job_of_the_first(database, found_
 
 
 async def test_concurrent_changes_and_events_leave_every_customer_decided(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    tenant = await found_tenant()
+    tenant = await create_test_company()
     monkeypatch.setattr(policy_rollout, "CHUNK", 3)
     now = (await get_company_context(database, tenant.id)).now - timedelta(hours=1)
     await ingest(
@@ -400,12 +404,12 @@ async def test_concurrent_changes_and_events_leave_every_customer_decided(
 
 @pytest.mark.parametrize("order", [("map", "policy"), ("policy", "map")])
 async def test_pending_maps_and_policies_are_applied_in_their_order(
-    database, found_tenant, monkeypatch, order
+    database, create_test_company, monkeypatch, order
 ):
     easy = partial(edit_stage, key="vip", fields={"auto_rules": EASY})
     ended = []
     for number in range(3):  # inline; then both pending, with their jobs run in either order
-        company = await found_tenant(test_clock=T0)
+        company = await create_test_company(test_clock=T0)
         await OracleOperations().send(database, company, random.Random(4), 6, T0)
         jobs = {}
         with monkeypatch.context() as patched:
@@ -431,20 +435,22 @@ async def test_pending_maps_and_policies_are_applied_in_their_order(
     assert ended[0] == ended[1] == ended[2]
 
 
-async def test_a_map_job_that_ignores_pending_policies_is_detected(database, found_tenant, monkeypatch):
+async def test_a_map_job_that_ignores_pending_policies_is_detected(
+    database, create_test_company, monkeypatch
+):
     async def no_changes(uow):
         return []
 
     monkeypatch.setattr(stage_map_rollout, "load_pending_changes", no_changes)
     with pytest.raises(AssertionError):
         await test_pending_maps_and_policies_are_applied_in_their_order(
-            database, found_tenant, monkeypatch, ("map", "policy")
+            database, create_test_company, monkeypatch, ("map", "policy")
         )
     print("guard removed: detected")
 
 
-async def test_a_restarted_job_revokes_the_lease_of_its_runner(database, found_tenant, monkeypatch):
-    tenant, job = await interrupted(database, found_tenant, monkeypatch)
+async def test_a_restarted_job_revokes_the_lease_of_its_runner(database, create_test_company, monkeypatch):
+    tenant, job = await interrupted(database, create_test_company, monkeypatch)
     assert await database.run(tenant.id, lambda uow: uow.jobs.claim(job.id, "slow", 60.0))
     slow = JobRun(database, tenant.id, await get_job(database, tenant.id, job.id), "slow", 60.0, {}, {})
 
@@ -457,8 +463,10 @@ async def test_a_restarted_job_revokes_the_lease_of_its_runner(database, found_t
     assert await count_stages(database, tenant.id) == {"vip": 12}
 
 
-async def test_a_map_is_linted_again_if_the_policy_changes_meanwhile(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_map_is_linted_again_if_the_policy_changes_meanwhile(
+    database, create_test_company, monkeypatch
+):
+    tenant = await create_test_company(test_clock=T0)
     harmless = parse_policy(
         {"scoring": {f"{name}_weight": 0 for name in ("inactive", "very_inactive", "missed_rate", "trend")}}
     )
@@ -484,8 +492,8 @@ async def test_a_map_is_linted_again_if_the_policy_changes_meanwhile(database, f
     assert (await get_company_context(database, tenant.id)).company.map_version == 1
 
 
-async def test_unaffected_customers_are_not_written(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_unaffected_customers_are_not_written(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(
         database, tenant.id, [make_event(1, "a", T0, cents=0), make_event(2, "b", T0, "payment_received")]
     )

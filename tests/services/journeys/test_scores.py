@@ -111,8 +111,8 @@ async def _write(uow: UnitOfWork, facts: list[Facts], scored_at: datetime) -> No
 
 
 @pytest.mark.parametrize("name", POLICIES)
-async def test_the_database_computes_the_scores_of_the_domain(database, found_tenant, name):
-    tenant = await found_tenant(policy=POLICIES[name])
+async def test_the_database_computes_the_scores_of_the_domain(database, create_test_company, name):
+    tenant = await create_test_company(policy=POLICIES[name])
     policy = parse_policy(POLICIES[name])
     chance = random.Random(name)
     facts = [Facts(), *(_facts(chance, policy) for _ in range(CUSTOMERS - 1))]

@@ -113,9 +113,9 @@ async def everything(database, company_id: int) -> list[object]:
 
 
 @pytest.fixture
-async def busy(database, found_tenant):
+async def busy(database, create_test_company):
     """A company without issues."""
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     chance = random.Random(3)
     for day in range(4):
         await ingest(
@@ -229,8 +229,8 @@ async def test_broken_chains_are_reported_but_not_repaired(busy, database, serve
     assert "broken_chains" not in REPAIRABLE
 
 
-async def test_ten_examples_are_listed_and_all_rows_are_repaired(database, found_tenant, servers):
-    tenant = await found_tenant(test_clock=T0)
+async def test_ten_examples_are_listed_and_all_rows_are_repaired(database, create_test_company, servers):
+    tenant = await create_test_company(test_clock=T0)
     events = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 251)]
     await ingest(database, tenant.id, events)
     await corrupt(

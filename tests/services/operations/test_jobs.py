@@ -35,9 +35,9 @@ async def set_clock(database, company_id: int, at: datetime) -> None:
     await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
-async def company_of(database, found_tenant, customers: int, *, at: datetime = T0) -> int:
+async def company_of(database, create_test_company, customers: int, *, at: datetime = T0) -> int:
     """Creates a company whose customers all lapse 91 days later."""
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     events = [Event("t", str(each), each, "appointment_completed", T0) for each in range(1, customers + 1)]
     await ingest(database, tenant.id, events)
     await set_clock(database, tenant.id, at)
@@ -103,8 +103,8 @@ async def stages(database, company_id: int) -> dict[int, str]:
     return {row[0]: row[1] for row in found}
 
 
-async def test_a_job_runs_page_by_page_and_reports_its_progress(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_a_job_runs_page_by_page_and_reports_its_progress(database, create_test_company):
+    company_id = await company_of(database, create_test_company, 1)
     job_id = await queue(database, company_id)
     seen = []
     assert await run_job(database, company_id, job_id, {"counting": counting("a")}, on_progress=seen.append)
@@ -125,8 +125,8 @@ async def test_an_unknown_job_is_not_found(database, tenant):
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
 
-async def test_a_leased_job_is_not_run_by_another_runner(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_a_leased_job_is_not_run_by_another_runner(database, create_test_company):
+    company_id = await company_of(database, create_test_company, 1)
     job_id = await queue(database, company_id)
 
     async def meanwhile(run: JobRun) -> None:
@@ -166,24 +166,28 @@ async def _overtaken(database, company_id: int) -> bool:
     return is_done
 
 
-async def test_a_runner_that_lost_its_lease_rolls_back_its_page(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_a_runner_that_lost_its_lease_rolls_back_its_page(database, create_test_company):
+    company_id = await company_of(database, create_test_company, 1)
     assert await _overtaken(database, company_id) is False
 
 
-async def test_without_the_token_the_overtaken_runner_repeats_the_page(database, found_tenant, monkeypatch):
+async def test_without_the_token_the_overtaken_runner_repeats_the_page(
+    database, create_test_company, monkeypatch
+):
     fence = " AND lease_token = :token AND status = 'running'"
     unguarded = str(job_rows._SAVE_PROGRESS).replace(fence, "")
     assert unguarded != str(job_rows._SAVE_PROGRESS)
     monkeypatch.setattr(job_rows, "_SAVE_PROGRESS", text(unguarded))
-    company_id = await company_of(database, found_tenant, 1)
+    company_id = await company_of(database, create_test_company, 1)
     with pytest.raises(AssertionError):
         await _overtaken(database, company_id)
     print("guard removed: detected")
 
 
-async def test_an_overtaken_runner_neither_finishes_nor_fails_nor_releases_the_job(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_an_overtaken_runner_neither_finishes_nor_fails_nor_releases_the_job(
+    database, create_test_company
+):
+    company_id = await company_of(database, create_test_company, 1)
     for ending in (None, RuntimeError("too late"), UnavailableError()):
         job_id = await queue(database, company_id)
 
@@ -204,8 +208,8 @@ async def test_an_overtaken_runner_neither_finishes_nor_fails_nor_releases_the_j
         assert await database.run(company_id, lambda uow, job_id=job_id: uow.jobs.finish(job_id, "another"))
 
 
-async def test_a_failed_job_stores_its_error_and_is_logged(database, found_tenant, caplog):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_a_failed_job_stores_its_error_and_is_logged(database, create_test_company, caplog):
+    company_id = await company_of(database, create_test_company, 1)
     job_id = await queue(database, company_id)
 
     async def failing(run: JobRun) -> None:
@@ -243,23 +247,25 @@ async def _check_resumable(database, company_id: int) -> None:
     assert await read_notes(database, company_id) == "a0 a1 b2 " * 2
 
 
-async def test_a_job_whose_runner_stops_is_resumed_by_the_next_one(database, found_tenant):
-    await _check_resumable(database, await company_of(database, found_tenant, 1))
+async def test_a_job_whose_runner_stops_is_resumed_by_the_next_one(database, create_test_company):
+    await _check_resumable(database, await company_of(database, create_test_company, 1))
 
 
-async def test_without_releasing_the_lease_the_job_cannot_be_resumed(database, found_tenant, monkeypatch):
+async def test_without_releasing_the_lease_the_job_cannot_be_resumed(
+    database, create_test_company, monkeypatch
+):
     async def keep(*_) -> None:
         """Keeps the lease."""
 
     monkeypatch.setattr(Jobs, "release", keep)
-    company_id = await company_of(database, found_tenant, 1)
+    company_id = await company_of(database, create_test_company, 1)
     with pytest.raises(AssertionError):
         await _check_resumable(database, company_id)
     print("guard removed: detected")
 
 
-async def test_two_concurrent_runners_run_every_job_once(database, found_tenant):
-    companies = [await company_of(database, found_tenant, 1) for _ in range(3)]
+async def test_two_concurrent_runners_run_every_job_once(database, create_test_company):
+    companies = [await company_of(database, create_test_company, 1) for _ in range(3)]
     queued = [(each, await queue(database, each)) for each in companies for _ in range(3)]
     handlers = {**JOB_HANDLERS, "counting": counting("a", pages=1)}
     runners = [JobRunner(database, handlers), JobRunner(database, handlers)]
@@ -269,8 +275,8 @@ async def test_two_concurrent_runners_run_every_job_once(database, found_tenant)
     assert [await read_notes(database, each) for each in companies] == ["a0 " * 3] * 3
 
 
-async def test_a_closed_runner_releases_its_jobs(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 1)
+async def test_a_closed_runner_releases_its_jobs(database, create_test_company):
+    company_id = await company_of(database, create_test_company, 1)
     job_id = await queue(database, company_id)
     begun = asyncio.Event()
 
@@ -310,11 +316,13 @@ async def sweep_all(database, company_id: int) -> None:
         pass
 
 
-async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(database, found_tenant, monkeypatch):
+async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(
+    database, create_test_company, monkeypatch
+):
     await Sweeper(database).sweep()  # other tests leave due customers
     monkeypatch.setattr(sweep, "MAX_BATCH_SIZE", 10)
-    failing = await company_of(database, found_tenant, 40, at=LAPSED)
-    other = await company_of(database, found_tenant, 12, at=LAPSED)
+    failing = await company_of(database, create_test_company, 40, at=LAPSED)
+    other = await company_of(database, create_test_company, 12, at=LAPSED)
     with monkeypatch.context() as patched:
         tries = poison(patched, database, failing, 33)
         sweeper = Sweeper(database)
@@ -338,14 +346,16 @@ async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(databas
     assert await find_violations(database, failing) == []
 
 
-async def test_without_retrying_one_by_one_a_single_customer_affects_all(database, found_tenant, monkeypatch):
+async def test_without_retrying_one_by_one_a_single_customer_affects_all(
+    database, create_test_company, monkeypatch
+):
     async def give_up(*_) -> sweep.SweepResult:
         return sweep.SweepResult()
 
     monkeypatch.setattr(Sweeper, "_sweep_one_by_one", give_up)
     with pytest.raises(AssertionError):
         await test_a_customer_who_cannot_be_evaluated_does_not_affect_others(
-            database, found_tenant, monkeypatch
+            database, create_test_company, monkeypatch
         )
     print("guard removed: detected")
     monkeypatch.undo()
@@ -353,9 +363,9 @@ async def test_without_retrying_one_by_one_a_single_customer_affects_all(databas
 
 
 async def test_a_nightly_run_scores_all_customers_even_if_one_cannot_be_evaluated(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    company_id = await company_of(database, found_tenant, 5, at=LAPSED + DAY)
+    company_id = await company_of(database, create_test_company, 5, at=LAPSED + DAY)
     with monkeypatch.context() as patched:
         poison(patched, database, company_id, 3)
         job_id = await start_nightly_run(database, company_id)
@@ -366,9 +376,9 @@ async def test_a_nightly_run_scores_all_customers_even_if_one_cannot_be_evaluate
     assert set((await stages(database, company_id)).values()) == {"at_risk"}
 
 
-async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatch):
-    failing = await company_of(database, found_tenant, 3, at=LAPSED)
-    other = await company_of(database, found_tenant, 2, at=LAPSED)
+async def test_jobs_of_one_company_fail_alone(database, create_test_company, monkeypatch):
+    failing = await company_of(database, create_test_company, 3, at=LAPSED)
+    other = await company_of(database, create_test_company, 2, at=LAPSED)
     with monkeypatch.context() as patched:
         poison(patched, database, failing, 3)
         queued = [
@@ -384,8 +394,8 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
     await sweep_all(database, failing)
 
 
-async def test_evaluating_in_bulk_is_counted(database, found_tenant):
-    company_id = await company_of(database, found_tenant, 6, at=LAPSED)
+async def test_evaluating_in_bulk_is_counted(database, create_test_company):
+    company_id = await company_of(database, create_test_company, 6, at=LAPSED)
     named = await queue_evaluation(database, company_id, actor=Actor("tests"), customer_ids=[2, 4])
     assert await run_job(database, company_id, named, JOB_HANDLERS)
     all_customers = await queue_evaluation(database, company_id, actor=Actor("tests"))
@@ -405,9 +415,11 @@ async def test_evaluating_in_bulk_is_counted(database, found_tenant):
     assert await queue_rescore(database, company_id, actor=Actor("tests")) > all_customers
 
 
-async def test_a_customer_with_a_damaged_ledger_does_not_affect_other_companies(database, found_tenant):
-    failing = await company_of(database, found_tenant, 2, at=LAPSED + DAY)
-    other = await company_of(database, found_tenant, 2, at=LAPSED)
+async def test_a_customer_with_a_damaged_ledger_does_not_affect_other_companies(
+    database, create_test_company
+):
+    failing = await company_of(database, create_test_company, 2, at=LAPSED + DAY)
+    other = await company_of(database, create_test_company, 2, at=LAPSED)
     await rows(
         database,
         failing,
@@ -431,9 +443,9 @@ async def test_a_customer_with_a_damaged_ledger_does_not_affect_other_companies(
 
 
 async def test_advancing_a_clock_scores_all_customers_even_if_one_cannot_be_evaluated(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    company_id = await company_of(database, found_tenant, 3)
+    company_id = await company_of(database, create_test_company, 3)
     try:
         with monkeypatch.context() as patched:
             poison(patched, database, company_id, 3)
@@ -445,8 +457,8 @@ async def test_advancing_a_clock_scores_all_customers_even_if_one_cannot_be_eval
         await sweep_all(database, company_id)
 
 
-async def test_many_queued_jobs_of_one_company_do_not_hide_those_of_others(database, found_tenant):
-    greedy, modest = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+async def test_many_queued_jobs_of_one_company_do_not_hide_those_of_others(database, create_test_company):
+    greedy, modest = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     many = [await queue_rescore(database, greedy.id, actor=Actor("tests")) for _ in range(150)]
     one = await queue_rescore(database, modest.id, actor=Actor("tests"))
 
@@ -462,8 +474,8 @@ async def test_many_queued_jobs_of_one_company_do_not_hide_those_of_others(datab
         assert await run_job(database, greedy.id, job_id, JOB_HANDLERS)
 
 
-async def test_the_error_of_a_job_contains_no_sql(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_error_of_a_job_contains_no_sql(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
 
     async def refused(run: JobRun) -> None:

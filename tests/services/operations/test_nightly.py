@@ -99,14 +99,14 @@ async def wrong_scores(database, company_id: int, as_of: datetime) -> list[int]:
     return await database.run(company_id, unit)
 
 
-async def test_nightly_runs_are_due_at_two_in_the_companys_time_zone(database, found_tenant):
+async def test_nightly_runs_are_due_at_two_in_the_companys_time_zone(database, create_test_company):
     due = {
         "America/New_York": "2026-07-02T06:00",
         "Europe/Berlin": "2026-07-02T00:00",
         "Asia/Kolkata": "2026-07-01T20:30",
     }
     for zone, at in due.items():
-        tenant = await found_tenant(timezone=zone, test_clock=utc("2026-07-01T12:00"))
+        tenant = await create_test_company(timezone=zone, test_clock=utc("2026-07-01T12:00"))
         await set_clock(database, tenant.id, utc(at) - INSTANT)
         assert await start_nightly_run(database, tenant.id) is None
         await set_clock(database, tenant.id, utc(at))
@@ -137,10 +137,10 @@ async def test_nightly_runs_are_due_at_two_in_the_companys_time_zone(database, f
     ],
 )
 async def test_days_with_a_time_change_have_one_nightly_run_at_the_right_time(
-    zone, start, expected, database, found_tenant
+    zone, start, expected, database, create_test_company
 ):
     now, begun = utc(start), []
-    tenant = await found_tenant(timezone=zone, test_clock=now)
+    tenant = await create_test_company(timezone=zone, test_clock=now)
     while len(begun) < len(expected):
         now += timedelta(minutes=15)
         await set_clock(database, tenant.id, now)
@@ -150,8 +150,8 @@ async def test_days_with_a_time_change_have_one_nightly_run_at_the_right_time(
     assert [due_at for _, due_at in await nights_of(database, tenant.id)] == begun
 
 
-async def test_after_an_outage_of_days_only_the_latest_nightly_run_is_started(database, found_tenant):
-    tenant = await found_tenant(timezone="Europe/Berlin", test_clock=T0)
+async def test_after_an_outage_of_days_only_the_latest_nightly_run_is_started(database, create_test_company):
+    tenant = await create_test_company(timezone="Europe/Berlin", test_clock=T0)
     await populate(database, tenant.id)
     await set_clock(database, tenant.id, T0 + 9 * DAY)
     job_id = await start_nightly_run(database, tenant.id)
@@ -164,9 +164,9 @@ async def test_after_an_outage_of_days_only_the_latest_nightly_run_is_started(da
     assert [night for night, _ in await nights_of(database, tenant.id)] == ["01-10", "01-11"]
 
 
-async def _two_schedulers(servers, database, found_tenant, polls: int = 4) -> list[int]:
+async def _two_schedulers(servers, database, create_test_company, polls: int = 4) -> list[int]:
     """Returns the number of nightly jobs of each company after two workers have polled at the same time."""
-    found = [(await found_tenant(test_clock=T0)).id for _ in range(8)]
+    found = [(await create_test_company(test_clock=T0)).id for _ in range(8)]
     for company_id in found:
         await set_clock(database, company_id, T0 + DAY)
     other = Database(servers.database_url, pool_size=5, pool_timeout=30)
@@ -188,12 +188,12 @@ async def _two_schedulers(servers, database, found_tenant, polls: int = 4) -> li
     return [int(each[0][0]) for each in counted]
 
 
-async def test_two_concurrent_workers_start_a_nightly_run_once(servers, database, found_tenant):
-    assert await _two_schedulers(servers, database, found_tenant) == [1] * 8
+async def test_two_concurrent_workers_start_a_nightly_run_once(servers, database, create_test_company):
+    assert await _two_schedulers(servers, database, create_test_company) == [1] * 8
 
 
 async def test_without_the_lock_and_the_key_a_nightly_run_is_started_twice(
-    servers, database, found_tenant, monkeypatch
+    servers, database, create_test_company, monkeypatch
 ):
     both = asyncio.Barrier(2)
 
@@ -209,13 +209,13 @@ async def test_without_the_lock_and_the_key_a_nightly_run_is_started_twice(
     monkeypatch.setattr(companies.Companies, "set_next_nightly_run", forget)
     monkeypatch.setattr(Jobs, "has_nightly_run", meet)
     monkeypatch.setattr(Jobs, "insert_nightly_runs", forget)
-    assert await _two_schedulers(servers, database, found_tenant, polls=2) == [2] * 8
+    assert await _two_schedulers(servers, database, create_test_company, polls=2) == [2] * 8
     print("guard removed: detected")
 
 
-async def _company_before_a_nightly_run(database, found_tenant, *, customers: int = 25) -> int:
+async def _company_before_a_nightly_run(database, create_test_company, *, customers: int = 25) -> int:
     """Creates a company with customers in every stage and wrong old scores, just before a nightly run."""
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, customers)
     await set_clock(database, tenant.id, T0 + 130 * DAY)
     job_id = await start_nightly_run(database, tenant.id)
@@ -230,10 +230,10 @@ AS_OF = (T0 + 131 * DAY).replace(hour=2)
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
 async def test_every_customer_of_every_stage_is_scored_as_of_the_nightly_run(
-    chunk, database, found_tenant, monkeypatch
+    chunk, database, create_test_company, monkeypatch
 ):
     monkeypatch.setattr(nights, "CHUNK", chunk)
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     assert len(await wrong_scores(database, company_id, AS_OF)) == 25
     job_id = await start_nightly_run(database, company_id)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
@@ -252,9 +252,9 @@ async def test_every_customer_of_every_stage_is_scored_as_of_the_nightly_run(
 
 
 async def test_leaving_out_churned_customers_as_the_guide_does_is_detected(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     guided = text(
         str(scores._PAGE).replace("AND r.id > :after", "AND r.current_stage <> 'churned' AND r.id > :after")
     )
@@ -264,9 +264,11 @@ async def test_leaving_out_churned_customers_as_the_guide_does_is_detected(
     print("guard removed: detected")
 
 
-async def test_paging_by_offset_over_outdated_customers_leaves_some_out(database, found_tenant, monkeypatch):
+async def test_paging_by_offset_over_outdated_customers_leaves_some_out(
+    database, create_test_company, monkeypatch
+):
     monkeypatch.setattr(nights, "CHUNK", 3)
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     offset = 0
 
     async def by_offset(self, after: int, *, limit: int, as_of: datetime, policy) -> ScorePage:
@@ -289,8 +291,8 @@ async def test_paging_by_offset_over_outdated_customers_leaves_some_out(database
     print(f"guard removed: detected ({len(left_out)} of 25 left out)")
 
 
-async def test_only_rows_whose_scores_have_changed_are_written(database, found_tenant):
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+async def test_only_rows_whose_scores_have_changed_are_written(database, create_test_company):
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     written = (
         "SELECT customer_id, xmin::text, updated_at FROM customer_relationships WHERE company_id = :company"
@@ -354,10 +356,10 @@ async def corrupt_score(database, company_id: int, customer_id: int) -> None:
 @pytest.mark.parametrize("chunk", [1, 3])
 @pytest.mark.parametrize("releases_lease", [True, False])
 async def test_an_interrupted_nightly_run_is_resumed_and_scores_every_customer_once(
-    chunk, releases_lease, database, found_tenant, monkeypatch
+    chunk, releases_lease, database, create_test_company, monkeypatch
 ):
     monkeypatch.setattr(nights, "CHUNK", chunk)
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     job_id = await start_nightly_run(database, company_id)
     task, seen = None, 0
 
@@ -393,9 +395,11 @@ async def test_an_interrupted_nightly_run_is_resumed_and_scores_every_customer_o
     assert not await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
-async def test_resuming_without_the_cursor_is_detected_as_repeated_work(database, found_tenant, monkeypatch):
+async def test_resuming_without_the_cursor_is_detected_as_repeated_work(
+    database, create_test_company, monkeypatch
+):
     monkeypatch.setattr(nights, "CHUNK", 3)
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     job_id = await start_nightly_run(database, company_id)
     task = None
     task = asyncio.create_task(
@@ -421,8 +425,8 @@ async def test_resuming_without_the_cursor_is_detected_as_repeated_work(database
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 500])
-async def test_only_the_named_customers_are_scored(chunk, database, found_tenant):
-    company_id = await _company_before_a_nightly_run(database, found_tenant)
+async def test_only_the_named_customers_are_scored(chunk, database, create_test_company):
+    company_id = await _company_before_a_nightly_run(database, create_test_company)
     named = [3, 9, 14, 20, 3]
     job_id = await queue_rescore(database, company_id, actor=Actor("tests"), customer_ids=named, chunk=chunk)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
@@ -431,8 +435,8 @@ async def test_only_the_named_customers_are_scored(chunk, database, found_tenant
     assert set(await wrong_scores(database, company_id, T0 + 131 * DAY)) == set(range(1, 26)) - set(named)
 
 
-async def test_unknown_customers_are_rejected(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_unknown_customers_are_rejected(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, 3)
     with pytest.raises(CustomerNotFoundError):
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[99])
@@ -454,8 +458,10 @@ async def _scored_at(database, company_id: int) -> dict[int, datetime]:
     return {row[0]: row[1] for row in found}
 
 
-async def test_scores_hold_as_of_the_nightly_run_after_an_import_of_earlier_events(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_scores_hold_as_of_the_nightly_run_after_an_import_of_earlier_events(
+    database, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     await set_clock(database, tenant.id, T0 + 100 * DAY)
     await run_job(database, tenant.id, await start_nightly_run(database, tenant.id), JOB_HANDLERS)
@@ -475,8 +481,8 @@ async def test_scores_hold_as_of_the_nightly_run_after_an_import_of_earlier_even
     assert await wrong_scores(database, tenant.id, night) == []
 
 
-async def test_the_sweep_does_not_replace_scores_by_older_ones(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_sweep_does_not_replace_scores_by_older_ones(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     now = T0 + 150 * DAY
     await set_clock(database, tenant.id, now)

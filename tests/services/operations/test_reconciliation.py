@@ -187,9 +187,9 @@ def describe(found: Reconciliation) -> str:
 
 
 @pytest.mark.parametrize("seed", first_on_both(range(6)))
-async def test_metrics_agree_after_any_sequence_of_changes(seed, database, found_tenant):
+async def test_metrics_agree_after_any_sequence_of_changes(seed, database, create_test_company):
     zone = ("UTC", "America/New_York", "Pacific/Auckland")[seed % 3]
-    tenant = await found_tenant(test_clock=T0, timezone=zone)
+    tenant = await create_test_company(test_clock=T0, timezone=zone)
     random_company = RandomCompany(database, tenant.id, seed)
     for step in range(40):
         await random_company.step()
@@ -204,8 +204,8 @@ async def test_metrics_agree_after_any_sequence_of_changes(seed, database, found
     assert all(check.checked for check in found.checks)
 
 
-async def test_metrics_agree_during_concurrent_writes(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_metrics_agree_during_concurrent_writes(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     random_company = RandomCompany(database, tenant.id, 7)
     for _ in range(10):
         await random_company.ingest_late_events()
@@ -224,8 +224,8 @@ async def test_metrics_agree_during_concurrent_writes(database, found_tenant):
     assert [describe(one) for one in found if not one.agrees] == []
 
 
-async def test_an_empty_company_reconciles(database, found_tenant):
-    tenant = await found_tenant()
+async def test_an_empty_company_reconciles(database, create_test_company):
+    tenant = await create_test_company()
     found = await reconcile(database, tenant.id)
     assert (found.agrees, found.differences) == (True, [])
     assert [check.checked for check in found.checks] == [0] * len(CHECKS)
@@ -332,9 +332,9 @@ CORRUPTIONS = {
 
 
 @pytest.fixture
-async def settled(database, found_tenant):
+async def settled(database, create_test_company):
     """A company with snapshots of four days and moves of today; its rollups are merged."""
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     events = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 5)]
     await ingest(database, tenant.id, events)
     await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
@@ -372,8 +372,10 @@ async def corrupt(servers, company_id: int, sql: str) -> None:
         await connection.close()
 
 
-async def test_all_differences_are_counted_and_at_most_a_hundred_per_check_are_listed(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_all_differences_are_counted_and_at_most_a_hundred_per_check_are_listed(
+    database, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     events = [
         Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, MAX_DIFFERENCES + 31)
     ]

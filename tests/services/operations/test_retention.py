@@ -65,8 +65,8 @@ async def details(database, company_id: int) -> list[str]:
     return [row[0] for row in found]
 
 
-async def test_event_details_are_cleared_after_their_period_and_events_stay(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+async def test_event_details_are_cleared_after_their_period_and_events_stay(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
     ages = {"29 days": 29, "a microsecond less": 30, "a microsecond more": 30, "old": 300}
     offsets = {
         "a microsecond less": timedelta(microseconds=1),
@@ -110,8 +110,8 @@ async def test_event_details_are_cleared_after_their_period_and_events_stay(data
     assert await find_violations(database, tenant.id) == []
 
 
-async def test_advancing_a_test_clock_clears_data_that_expires_on_the_way(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+async def test_advancing_a_test_clock_clears_data_that_expires_on_the_way(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
     await ingest(database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0, metadata={"a": 1})])
 
     await advance(database, tenant.id, T0 + 29 * DAY, actor=BY, timeout_seconds=None)
@@ -122,9 +122,9 @@ async def test_advancing_a_test_clock_clears_data_that_expires_on_the_way(databa
 
 
 async def test_import_errors_job_details_and_audit_entries_are_cleared_after_their_periods(
-    database, servers, found_tenant
+    database, servers, create_test_company
 ):
-    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
     await put_customer(
         database, tenant.id, 1, {"name": "n", "email": None, "phone": None}, consents={}, by=BY
     )
@@ -161,11 +161,11 @@ async def test_import_errors_job_details_and_audit_entries_are_cleared_after_the
     assert (await get_job(database, tenant.id, job_id)).status == "done"
 
 
-async def test_several_pages_are_cleared_in_one_company_only(database, found_tenant, monkeypatch):
+async def test_several_pages_are_cleared_in_one_company_only(database, create_test_company, monkeypatch):
     monkeypatch.setattr(retention, "CLEAR_BATCH_SIZE", 7)
     mine, other = (
-        await found_tenant(test_clock=T0, policy=POLICY),
-        await found_tenant(test_clock=T0, policy=POLICY),
+        await create_test_company(test_clock=T0, policy=POLICY),
+        await create_test_company(test_clock=T0, policy=POLICY),
     )
     for tenant in (mine, other):
         events = [
@@ -182,13 +182,15 @@ async def test_several_pages_are_cleared_in_one_company_only(database, found_ten
 
 
 @pytest.mark.parametrize("name", ["_event_details", "_audit"])
-async def test_a_step_that_clears_nothing_is_detected(database, servers, found_tenant, monkeypatch, name):
+async def test_a_step_that_clears_nothing_is_detected(
+    database, servers, create_test_company, monkeypatch, name
+):
     async def nothing(uow):
         return 0
 
     steps = {step: nothing if clear.__name__ == name else clear for step, clear in retention._STEPS.items()}
     monkeypatch.setattr(retention, "_STEPS", steps)
-    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
     await ingest(
         database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0 - 100 * DAY, metadata={"a": 1})]
     )
@@ -199,7 +201,7 @@ async def test_a_step_that_clears_nothing_is_detected(database, servers, found_t
     left = await rows(
         database,
         tenant.id,
-        "SELECT 1 FROM audit_log WHERE company_id = :company AND action = 'company.found'",
+        "SELECT 1 FROM audit_log WHERE company_id = :company AND action = 'company.create'",
     )
     assert (
         (await details(database, tenant.id), len(left)) == (["e"], 0) if name == "_event_details" else ([], 1)
@@ -208,9 +210,9 @@ async def test_a_step_that_clears_nothing_is_detected(database, servers, found_t
 
 
 async def test_outbound_events_are_cleared_after_their_period_unless_they_can_be_retried(
-    database, servers, found_tenant
+    database, servers, create_test_company
 ):
-    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
     await add_endpoint(
         database,
         tenant.id,

@@ -68,8 +68,8 @@ async def advance_fully(database, company_id: int, to: datetime | None, **more):
     return await advance(database, company_id, to, actor=Actor("tests"), timeout_seconds=None, **more)
 
 
-async def test_a_clock_does_not_go_backwards(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_clock_does_not_go_backwards(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1)])
     before = await state(database, tenant.id)
     with pytest.raises(InvalidInputError) as refused:
@@ -79,8 +79,8 @@ async def test_a_clock_does_not_go_backwards(database, found_tenant):
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
 
-async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     with pytest.raises(InvalidInputError):
         await advance_fully(database, tenant.id, LATEST + INSTANT)
     assert (await get_company_context(database, tenant.id)).now == T0
@@ -98,8 +98,8 @@ async def test_an_unknown_company_has_no_clock(database):
         await advance_fully(database, 2**50, T0)
 
 
-async def test_advancing_to_the_same_time_changes_nothing(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_advancing_to_the_same_time_changes_nothing(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1)])
     await advance_fully(database, tenant.id, T0 + 100 * DAY)
     before = await state(database, tenant.id)
@@ -108,8 +108,8 @@ async def test_advancing_to_the_same_time_changes_nothing(database, found_tenant
     assert await state(database, tenant.id) == before
 
 
-async def test_advancing_processes_everything_due_on_the_way(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
+async def test_advancing_processes_everything_due_on_the_way(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, timezone="Europe/Berlin")
     await ingest(database, tenant.id, [visit(1)])
     seen = []
     done = await advance_fully(database, tenant.id, T0 + 200 * DAY, on_progress=seen.append)
@@ -132,9 +132,9 @@ async def test_advancing_processes_everything_due_on_the_way(database, found_ten
     assert company.next_nightly_run_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
 
 
-async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, found_tenant):
-    [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
-    tenant = await found_tenant(test_clock=real - 200 * DAY)
+async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, create_test_company):
+    [(real,)] = await rows(database, (await create_test_company()).id, "SELECT clock_timestamp()")
+    tenant = await create_test_company(test_clock=real - 200 * DAY)
     await ingest(database, tenant.id, [visit(1, real - 200 * DAY)])
     done = await advance_fully(database, tenant.id, None)
     assert done.company.clock_at is None
@@ -148,17 +148,17 @@ async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, f
         await advance_fully(database, tenant.id, None)
 
 
-async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant):
-    [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
-    tenant = await found_tenant(test_clock=real + DAY)
+async def test_a_clock_ahead_of_real_time_is_not_released(database, create_test_company):
+    [(real,)] = await rows(database, (await create_test_company()).id, "SELECT clock_timestamp()")
+    tenant = await create_test_company(test_clock=real + DAY)
     with pytest.raises(InvalidInputError) as refused:
         await advance_fully(database, tenant.id, None)
     assert [error.pointer for error in refused.value.errors] == ["/release"]
     assert (await get_company_context(database, tenant.id)).now == real + DAY
 
 
-async def _populated(database, found_tenant, customers: int = 30):
-    tenant = await found_tenant(test_clock=T0)
+async def _populated(database, create_test_company, customers: int = 30):
+    tenant = await create_test_company(test_clock=T0)
     events = [visit(customer, T0 - customer * DAY) for customer in range(1, customers + 1)]
     await ingest(database, tenant.id, events)
     return tenant
@@ -171,9 +171,12 @@ async def _until_done(runner: JobRunner, database, company_id: int, job_id: int)
 
 
 async def test_a_worker_finishes_a_timed_out_advance_with_the_same_result(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
+    whole, cut = (
+        await _populated(database, create_test_company),
+        await _populated(database, create_test_company),
+    )
     await advance_fully(database, whole.id, T0 + 200 * DAY)
     expected = await state(database, whole.id)
     with monkeypatch.context() as patched:
@@ -192,8 +195,13 @@ async def test_a_worker_finishes_a_timed_out_advance_with_the_same_result(
 
 
 @pytest.mark.parametrize("pages", [1, 2, 3])
-async def test_an_advance_can_be_interrupted_after_any_page(pages, database, found_tenant, monkeypatch):
-    whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
+async def test_an_advance_can_be_interrupted_after_any_page(
+    pages, database, create_test_company, monkeypatch
+):
+    whole, cut = (
+        await _populated(database, create_test_company),
+        await _populated(database, create_test_company),
+    )
     await advance_fully(database, whole.id, T0 + 200 * DAY)
     expected = await state(database, whole.id)
     caller = None
@@ -213,13 +221,13 @@ async def test_an_advance_can_be_interrupted_after_any_page(pages, database, fou
     assert await state(database, cut.id) == expected
 
 
-async def _ingest_during_an_advance(database, found_tenant, seed: int) -> str:
+async def _ingest_during_an_advance(database, create_test_company, seed: int) -> str:
     """Ingests an event during an advance past the day on which the customer lapses.
 
     Returns "before" if the appointment was applied at the old time, so that the customer did not lapse, and "after" if
     the customer lapsed at the due time and returned at the new one.
     """
-    tenant = await found_tenant(test_clock=T0 + 80 * DAY)
+    tenant = await create_test_company(test_clock=T0 + 80 * DAY)
     await ingest(database, tenant.id, [visit(1, T0)])
     chance = random.Random(seed)
     lead = chance.randint(-25, 25)  # yields to the event loop, so that neither side is always first
@@ -266,16 +274,18 @@ async def _order_of_the_event(database, company_id: int) -> str:
     return "before" if moves == before else "after"
 
 
-async def test_an_event_during_an_advance_is_applied_before_or_after_it(database, found_tenant):
-    ends = Counter([await _ingest_during_an_advance(database, found_tenant, seed) for seed in range(60)])
+async def test_an_event_during_an_advance_is_applied_before_or_after_it(database, create_test_company):
+    ends = Counter(
+        [await _ingest_during_an_advance(database, create_test_company, seed) for seed in range(60)]
+    )
     print(f"applied during an advance: {dict(ends)}")
     assert ends.keys() == {"before", "after"}
 
 
 async def test_without_the_lock_on_the_clock_an_event_is_applied_in_between(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    tenant = await found_tenant(test_clock=T0 + 80 * DAY)
+    tenant = await create_test_company(test_clock=T0 + 80 * DAY)
     await ingest(database, tenant.id, [visit(1, T0)])
     read = companies.Companies.lock_clock
 
@@ -293,8 +303,8 @@ async def test_without_the_lock_on_the_clock_an_event_is_applied_in_between(
     print("guard removed: detected")
 
 
-async def test_a_thousand_customers_advance_two_years_in_one_call(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0, timezone="America/New_York")
+async def test_a_thousand_customers_advance_two_years_in_one_call(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0, timezone="America/New_York")
     chance = random.Random(11)
     events = [
         visit(customer, T0 - chance.randint(0, 90) * DAY, number=number)

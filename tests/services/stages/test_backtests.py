@@ -54,9 +54,11 @@ HEADER = "customer_id,occurred_at,event_type,amount\n"
 JOB_HANDLERS = {BACKTEST: run_backtest}
 
 
-async def import_events(database, found_tenant, text: str, *, now: datetime = NOW, **properties) -> int:
+async def import_events(
+    database, create_test_company, text: str, *, now: datetime = NOW, **properties
+) -> int:
     """Creates a company with a test clock at `now`, and imports its events; returns its id."""
-    tenant = await found_tenant(test_clock=now, **properties)
+    tenant = await create_test_company(test_clock=now, **properties)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield (HEADER + text).encode()
@@ -103,19 +105,19 @@ async def result_of(database, company_id: int, **options):
 # ---- results
 
 
-async def test_a_draft_is_compared_with_the_map_in_force(database, found_tenant):
+async def test_a_draft_is_compared_with_the_map_in_force(database, create_test_company):
     text = (
         "1,2026-01-01,appointment_completed,50\n"
         "2,2026-01-01,appointment_completed,50\n2,2026-03-12,appointment_completed,50\n"
         "3,2026-01-01,appointment_completed,50\n3,2026-04-11,appointment_completed,50\n"
     )
-    company_id = await import_events(database, found_tenant, text)
-    await import_events(database, found_tenant, text)  # customers of another company do not count
+    company_id = await import_events(database, create_test_company, text)
+    await import_events(database, create_test_company, text)  # customers of another company do not count
     start = datetime(2026, 1, 1, tzinfo=UTC)
     result = await result_of(database, company_id, from_=start, to=start + 120 * DAY, customer_ids=[3, 2, 3])
     at = {number: (start + number * DAY).isoformat() for number in (0, 61, 70, 91, 100)}
     draft, present = result.pop("draft"), result.pop("present")
-    named, _ = result.pop("named"), result.pop("warnings")
+    named, _ = result.pop("listed_customers"), result.pop("warnings")
     assert result == {
         "from": at[0],
         "to": (start + 120 * DAY).isoformat(),
@@ -160,39 +162,39 @@ async def test_a_draft_is_compared_with_the_map_in_force(database, found_tenant)
         [opening],
         [opening, (*away, at[91], time_passed), (*back, at[100], visited)],
     ]
-    assert [each["left_off"] for each in named] == [{"draft": 0, "present": 0}] * 2
+    assert [each["omitted"] for each in named] == [{"draft": 0, "present": 0}] * 2
 
 
 def _moves(shown: list[dict]) -> list[tuple]:
     return [tuple(move[name] for name in ("from_stage", "to_stage", "at", "trigger_event")) for move in shown]
 
 
-async def test_the_newest_moves_of_a_named_customer_are_listed(database, found_tenant, monkeypatch):
+async def test_the_newest_moves_of_a_named_customer_are_listed(database, create_test_company, monkeypatch):
     monkeypatch.setattr(backtests, "MAX_MOVES_PER_CUSTOMER", 2)
-    company_id = await import_events(database, found_tenant, "1,2026-01-01,appointment_completed,50\n")
+    company_id = await import_events(database, create_test_company, "1,2026-01-01,appointment_completed,50\n")
     result = await result_of(database, company_id, customer_ids=[1])
-    [named] = result["named"]
-    assert [move["to_stage"] for move in named["moves"]["present"]] == ["at_risk", "churned"]
-    assert named["left_off"] == {"draft": 1, "present": 1}
+    [listed] = result["listed_customers"]
+    assert [move["to_stage"] for move in listed["moves"]["present"]] == ["at_risk", "churned"]
+    assert listed["omitted"] == {"draft": 1, "present": 1}
 
 
-async def test_a_customer_who_opens_a_journey_after_the_range_is_not_replayed(database, found_tenant):
+async def test_a_customer_who_opens_a_journey_after_the_range_is_not_replayed(database, create_test_company):
     text = "1,2026-01-01,appointment_completed,5\n2,2027-01-01,appointment_completed,5\n"
-    company_id = await import_events(database, found_tenant, text)
+    company_id = await import_events(database, create_test_company, text)
     result = await result_of(database, company_id, to=T0 + 100 * DAY, customer_ids=[2])
     assert result["customers"] == 1
-    assert result["named"] == [
+    assert result["customers"] == [
         {
             "customer_id": 2,
             "opened_at": None,
             "moves": {"draft": [], "present": []},
-            "left_off": {"draft": 0, "present": 0},
+            "omitted": {"draft": 0, "present": 0},
         }
     ]
 
 
-async def test_a_company_without_customers_has_an_empty_result(database, found_tenant):
-    tenant = await found_tenant(test_clock=NOW)
+async def test_a_company_without_customers_has_an_empty_result(database, create_test_company):
+    tenant = await create_test_company(test_clock=NOW)
     job_id = await queue(database, tenant.id)
     assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     job = await get_job(database, tenant.id, job_id)
@@ -200,15 +202,15 @@ async def test_a_company_without_customers_has_an_empty_result(database, found_t
     assert (job.result["customers"], job.result["present"]["precision"]) == (0, None)
 
 
-async def test_months_are_those_of_the_companys_time_zone(database, found_tenant):
+async def test_months_are_those_of_the_companys_time_zone(database, create_test_company):
     text = "1,2026-02-01T02:00:00Z,appointment_completed,5\n2,2026-02-01T03:00:00Z,appointment_completed,5\n"
-    company_id = await import_events(database, found_tenant, text, timezone="America/Sao_Paulo")
+    company_id = await import_events(database, create_test_company, text, timezone="America/Sao_Paulo")
     result = await result_of(database, company_id, to=T0 + 50 * DAY)
     assert result["present"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
 
 
-async def test_appointments_after_the_company_s_now_are_ignored(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_appointments_after_the_company_s_now_are_ignored(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 100 * DAY))
     early = Event("t", "2", 1, "appointment_completed", T0 + 100 * DAY + timedelta(minutes=4))
@@ -220,8 +222,8 @@ async def test_appointments_after_the_company_s_now_are_ignored(database, found_
     assert result["present"]["alarms"]["returned"] == 1
 
 
-async def test_rules_policy_and_now_are_those_of_the_request(database, found_tenant):
-    company_id = await import_events(database, found_tenant, random_lines(30))
+async def test_rules_policy_and_now_are_those_of_the_request(database, create_test_company):
+    company_id = await import_events(database, create_test_company, random_lines(30))
     expected = await result_of(database, company_id, to=T0 + 300 * DAY)
     job_id = await queue(database, company_id, to=T0 + 300 * DAY)
     await rows(
@@ -239,11 +241,11 @@ async def test_rules_policy_and_now_are_those_of_the_request(database, found_ten
 # ---- page by page
 
 
-async def test_the_sizes_of_pages_and_slices_make_no_difference(database, found_tenant, monkeypatch):
+async def test_the_sizes_of_pages_and_slices_make_no_difference(database, create_test_company, monkeypatch):
     text = random_lines(40, seed=2) + "".join(
         f"41,{T0 + number * 31 * DAY:%Y-%m-%d},appointment_completed,5\n" for number in range(12)
     )
-    company_id = await import_events(database, found_tenant, text)
+    company_id = await import_events(database, create_test_company, text)
     expected = await result_of(database, company_id, customer_ids=[40, 41])
     assert len(set(expected["draft"]["alarms"].values())) > 2
     for chunk, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
@@ -252,9 +254,9 @@ async def test_the_sizes_of_pages_and_slices_make_no_difference(database, found_
         assert await result_of(database, company_id, customer_ids=[40, 41]) == expected
 
 
-async def test_progress_counts_customers(database, found_tenant, monkeypatch):
+async def test_progress_counts_customers(database, create_test_company, monkeypatch):
     monkeypatch.setattr(backtests, "CHUNK", 10)
-    company_id = await import_events(database, found_tenant, random_lines(25))
+    company_id = await import_events(database, create_test_company, random_lines(25))
     job_id = await queue(database, company_id, customer_ids=[1, 2])
     progress = []
     assert await run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=progress.append)
@@ -267,11 +269,11 @@ async def test_progress_counts_customers(database, found_tenant, monkeypatch):
 @pytest.mark.parametrize("ending", [asyncio.CancelledError, UnavailableError])
 @pytest.mark.parametrize("pages", [1, 4, 9, 11])
 async def test_an_interrupted_job_is_resumed_to_the_same_result(
-    database, found_tenant, monkeypatch, pages, ending
+    database, create_test_company, monkeypatch, pages, ending
 ):
     monkeypatch.setattr(backtests, "CHUNK", 5)
     monkeypatch.setattr(history_replay, "SLICE", 20)
-    company_id = await import_events(database, found_tenant, random_lines(30, seed=3))
+    company_id = await import_events(database, create_test_company, random_lines(30, seed=3))
     expected = await result_of(database, company_id, customer_ids=[9])
     job_id = await queue(database, company_id, customer_ids=[9])
     await _stop(database, company_id, job_id, monkeypatch, pages, ending)
@@ -298,19 +300,21 @@ async def _stop(database, company_id, job_id, monkeypatch, pages: int, ending) -
 
 
 async def test_a_resumed_job_without_the_totals_in_the_cursor_is_detected(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
     monkeypatch.setattr(backtests.BacktestTotals, "restore", lambda *_: None)
     with pytest.raises(AssertionError):
         await test_an_interrupted_job_is_resumed_to_the_same_result(
-            database, found_tenant, monkeypatch, 4, asyncio.CancelledError
+            database, create_test_company, monkeypatch, 4, asyncio.CancelledError
         )
     print("guard removed: detected")
 
 
-async def test_a_runner_that_lost_its_lease_counts_no_customer_twice(database, found_tenant, monkeypatch):
+async def test_a_runner_that_lost_its_lease_counts_no_customer_twice(
+    database, create_test_company, monkeypatch
+):
     monkeypatch.setattr(backtests, "CHUNK", 5)
-    company_id = await import_events(database, found_tenant, random_lines(20, seed=4))
+    company_id = await import_events(database, create_test_company, random_lines(20, seed=4))
     expected = await result_of(database, company_id)
     job_id = await queue(database, company_id)
     page, pages = JobRun.page, iter(range(2))
@@ -334,8 +338,8 @@ async def test_a_runner_that_lost_its_lease_counts_no_customer_twice(database, f
     assert (job.status, job.done, job.result) == ("done", 20, expected)
 
 
-async def test_a_runner_that_lost_its_lease_at_the_end_stores_no_result(database, found_tenant):
-    company_id = await import_events(database, found_tenant, random_lines(3))
+async def test_a_runner_that_lost_its_lease_at_the_end_stores_no_result(database, create_test_company):
+    company_id = await import_events(database, create_test_company, random_lines(3))
     job_id = await queue(database, company_id)
 
     async def late(run: JobRun) -> None:
@@ -348,8 +352,8 @@ async def test_a_runner_that_lost_its_lease_at_the_end_stores_no_result(database
     assert (await get_job(database, company_id, job_id)).result is None
 
 
-async def test_only_the_job_and_an_audit_entry_are_written(database, found_tenant):
-    company_id = await import_events(database, found_tenant, random_lines(30, seed=5))
+async def test_only_the_job_and_an_audit_entry_are_written(database, create_test_company):
+    company_id = await import_events(database, create_test_company, random_lines(30, seed=5))
     before = await _digests(database, company_id)
     await result_of(database, company_id, customer_ids=[1])
     after = await _digests(database, company_id)
@@ -378,7 +382,9 @@ async def _digests(database, company_id: int) -> dict[str, str]:
     return digests
 
 
-async def test_the_size_of_the_cursor_does_not_depend_on_the_number_of_customers(database, found_tenant):
+async def test_the_size_of_the_cursor_does_not_depend_on_the_number_of_customers(
+    database, create_test_company
+):
     sizes = {}
     for times in (1, 20):
         text = "".join(
@@ -386,7 +392,7 @@ async def test_the_size_of_the_cursor_does_not_depend_on_the_number_of_customers
             for each in range(times)
             for line in random_lines(20, seed=6, most=6).splitlines(keepends=True)
         )
-        company_id = await import_events(database, found_tenant, text)
+        company_id = await import_events(database, create_test_company, text)
         job_id = await queue(database, company_id)
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
         job = await get_job(database, company_id, job_id)
@@ -407,8 +413,8 @@ def _parts(cursor):
                 yield f"{number} {name}", part
 
 
-async def test_a_customer_added_while_a_page_is_read_is_skipped(database, found_tenant, monkeypatch):
-    company_id = await import_events(database, found_tenant, random_lines(12, seed=7))
+async def test_a_customer_added_while_a_page_is_read_is_skipped(database, create_test_company, monkeypatch):
+    company_id = await import_events(database, create_test_company, random_lines(12, seed=7))
     expected = await result_of(database, company_id)
     page = EventHistories.page
 
@@ -420,12 +426,12 @@ async def test_a_customer_added_while_a_page_is_read_is_skipped(database, found_
     assert result["customers"] == expected["customers"] - 1 == 11
 
 
-async def test_the_replay_yields_to_other_tasks(database, found_tenant):
+async def test_the_replay_yields_to_other_tasks(database, create_test_company):
     text = "".join(
         f"1,{T0 + number * timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ},appointment_completed,1\n"
         for number in range(3_000)
     )
-    company_id = await import_events(database, found_tenant, text)
+    company_id = await import_events(database, create_test_company, text)
     job_id = await queue(database, company_id)
     turns = 0
 
@@ -466,9 +472,9 @@ async def test_the_replay_yields_to_other_tasks(database, found_tenant):
     ],
 )
 async def test_invalid_parameters_are_rejected_with_the_pointer_of_every_error(
-    database, found_tenant, options, pointers
+    database, create_test_company, options, pointers
 ):
-    company_id = await import_events(database, found_tenant, random_lines(3))
+    company_id = await import_events(database, create_test_company, random_lines(3))
     before = await _digests(database, company_id)
     if not pointers:
         assert await queue(database, company_id, **options)
@@ -611,12 +617,12 @@ def _metrics_of(result: dict, name: str) -> dict:
 @pytest.mark.big
 @pytest.mark.parametrize("name", list(ENDS))
 async def test_the_metrics_of_real_data_equal_those_computed_from_the_file(
-    name, data, database, found_tenant
+    name, data, database, create_test_company
 ):
     file = data / f"{name}.csv.gz"
     with gzip.open(file, "rt") as stream:
         company_id = await import_events(
-            database, found_tenant, stream.read().partition("\n")[2], now=ENDS[name]
+            database, create_test_company, stream.read().partition("\n")[2], now=ENDS[name]
         )
     for since, until in (tuple(map(utc, edges)) for edges in RANGES[name]):
         job_id = await queue(database, company_id, from_=since, to=until)
@@ -632,7 +638,7 @@ async def test_the_metrics_of_real_data_equal_those_computed_from_the_file(
             print(f"  at risk > {days}:", {key: metrics[key] for key in printed})
             assert _metrics_of(job.result, which) == _expected_metrics(file, days, since, until, ENDS[name])
             assert metrics["recall"] == 1.0
-            assert sum(metrics["stages"].values()) == job.result["customers"]
+            assert sum(metrics["stages"].values()) == job.result["listed_customers"]
             entered = Counter()
             for month in metrics["months"].values():
                 entered.update(month)

@@ -170,8 +170,8 @@ async def stages_now(database, company_id: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("name", DRAFTS)
-async def test_activation_has_the_result_of_its_preview(database, found_tenant, name, activation):
-    tenant = await found_tenant(test_clock=T0)
+async def test_activation_has_the_result_of_its_preview(database, create_test_company, name, activation):
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, random.Random(f"{name}/{activation}"))
 
     previewed = await preview(
@@ -198,8 +198,8 @@ async def test_activation_has_the_result_of_its_preview(database, found_tenant, 
     assert await find_violations(database, tenant.id) == []
 
 
-async def test_the_samples_of_a_preview_are_customers_that_activation_moves(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_samples_of_a_preview_are_customers_that_activation_moves(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, random.Random(5))
     previewed = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
@@ -218,8 +218,8 @@ async def test_the_samples_of_a_preview_are_customers_that_activation_moves(data
         assert (before, after, event) == (from_stage, to_stage, trigger)
 
 
-async def test_a_preview_counts_messages_by_consent_address_and_cap(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_preview_counts_messages_by_consent_address_and_cap(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     people = {
         1: ({"email": "a@example.org"}, {}),
         2: ({"email": "b@example.org"}, {"email": "withdrawn"}),
@@ -254,8 +254,8 @@ async def test_a_preview_counts_messages_by_consent_address_and_cap(database, fo
     assert all(sum(decisions.values()) == 0 for decisions in silent.values())
 
 
-async def test_a_preview_writes_nothing_but_its_job(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_preview_writes_nothing_but_its_job(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, random.Random(6), customers=5)
     before = await relationships_of(database, tenant.id), await journeys(database, tenant.id)
 
@@ -267,8 +267,8 @@ async def test_a_preview_writes_nothing_but_its_job(database, found_tenant):
     assert (await get_map(database, tenant.id)).version.version == 1
 
 
-async def test_an_interrupted_preview_is_resumed(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_interrupted_preview_is_resumed(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     await populate(database, tenant.id, random.Random(7))
     uninterrupted = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
@@ -301,9 +301,9 @@ async def test_an_interrupted_preview_is_resumed(database, found_tenant, monkeyp
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("name", first_on_both(["an earlier alarm", "two stages fewer"]))
 async def test_customers_changed_before_their_page_are_migrated_as_of_the_activation(
-    database, found_tenant, monkeypatch, name, activation
+    database, create_test_company, monkeypatch, name, activation
 ):
-    at_once, later = await _two_companies(database, found_tenant, monkeypatch, name, activation)
+    at_once, later = await _two_companies(database, create_test_company, monkeypatch, name, activation)
 
     assert await journeys(database, later.id) == await journeys(database, at_once.id)
     assert await relationships_of(database, later.id) == await relationships_of(database, at_once.id)
@@ -314,7 +314,7 @@ async def test_customers_changed_before_their_page_are_migrated_as_of_the_activa
     assert await find_violations(database, later.id) == []
 
 
-async def test_a_change_without_migrating_first_is_detected(database, found_tenant, monkeypatch):
+async def test_a_change_without_migrating_first_is_detected(database, create_test_company, monkeypatch):
     load_map_history, companies = map_history.load_map_history, []
 
     async def only_for_the_first(uow, context):
@@ -325,15 +325,17 @@ async def test_a_change_without_migrating_first_is_detected(database, found_tena
 
     with monkeypatch.context() as removed:
         removed.setattr(transaction, "load_map_history", only_for_the_first)
-        at_once, later = await _two_companies(database, found_tenant, monkeypatch, "two stages fewer", SILENT)
+        at_once, later = await _two_companies(
+            database, create_test_company, monkeypatch, "two stages fewer", SILENT
+        )
 
     assert await journeys(database, later.id) != await journeys(database, at_once.id)
     print("guard removed: detected")
 
 
-async def _two_companies(database, found_tenant, monkeypatch, name, activation):
+async def _two_companies(database, create_test_company, monkeypatch, name, activation):
     """Returns two equal companies: one migrated inline, the other page by page during events and decisions."""
-    at_once, later = [await found_tenant(test_clock=T0) for _ in range(2)]
+    at_once, later = [await create_test_company(test_clock=T0) for _ in range(2)]
     for company in (at_once, later):
         await populate(database, company.id, random.Random(f"{name}-{activation}"))
     await change_map(database, at_once.id, edit(name), change_request(activation))
@@ -363,8 +365,10 @@ async def _two_companies(database, found_tenant, monkeypatch, name, activation):
     return at_once, later
 
 
-async def test_a_customer_not_yet_migrated_is_explained_as_if_migrated(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_customer_not_yet_migrated_is_explained_as_if_migrated(
+    database, create_test_company, monkeypatch
+):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
@@ -376,8 +380,8 @@ async def test_a_customer_not_yet_migrated_is_explained_as_if_migrated(database,
     assert await stages_now(database, tenant.id) == {"customer": 1}, "an explanation writes nothing"
 
 
-async def test_pending_versions_are_applied_in_their_order(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_pending_versions_are_applied_in_their_order(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     first = await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
@@ -402,8 +406,8 @@ async def test_pending_versions_are_applied_in_their_order(database, found_tenan
     assert adopted[0] == 3
 
 
-async def test_an_interrupted_migration_is_resumed(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_interrupted_migration_is_resumed(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     events = [make_event(customer, f"e{customer}", T0, cents=20_000) for customer in range(1, 13)]
     await ingest(database, tenant.id, events)
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
@@ -424,8 +428,8 @@ async def test_an_interrupted_migration_is_resumed(database, found_tenant, monke
     assert job.counts == {"adopted": 12, "moved": 12, "remapped": 0}
 
 
-async def test_unaffected_customers_are_not_written(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_unaffected_customers_are_not_written(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(
         database, tenant.id, [make_event(1, "a", T0, cents=20_000), make_event(2, "b", T0, cents=1_000)]
     )
@@ -441,8 +445,8 @@ async def test_unaffected_customers_are_not_written(database, found_tenant):
 # ---- concurrency
 
 
-async def test_one_of_two_changes_based_on_the_same_version_is_rejected(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_one_of_two_changes_based_on_the_same_version_is_rejected(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     answers = await asyncio.gather(
         *(change_map(database, tenant.id, edit(name), change_request(SILENT)) for name in list(DRAFTS)[:2]),
         return_exceptions=True,
@@ -454,8 +458,8 @@ async def test_one_of_two_changes_based_on_the_same_version_is_rejected(database
     assert (await get_map(database, tenant.id)).version.version == 2
 
 
-async def test_no_change_of_any_current_version_is_lost(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_no_change_of_any_current_version_is_lost(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     colours = {"prospect": "#000001", "lead": "#000002", "vip": "#000003"}
     await asyncio.gather(
         *(
@@ -474,8 +478,8 @@ async def test_no_change_of_any_current_version_is_lost(database, found_tenant):
     assert {key: view.stage_map.by_key[key].color for key in colours} == colours
 
 
-async def test_a_change_waits_for_running_transactions(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_change_waits_for_running_transactions(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     proceed, has_begun = asyncio.Event(), asyncio.Event()
     versions: list[int] = []
 
@@ -499,8 +503,8 @@ async def test_a_change_waits_for_running_transactions(database, found_tenant):
     assert versions == [1, 1], "one transaction is decided by one version"
 
 
-async def test_the_check_detects_a_change_that_is_not_exclusive(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_check_detects_a_change_that_is_not_exclusive(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     monkeypatch.setattr(database_module, "_BIND_EXCLUSIVE", database_module._BIND)
     versions: list[int] = []
 
@@ -527,8 +531,10 @@ async def _wait_for_blocked_lock(database, company_id: int) -> None:
             pass
 
 
-async def test_events_during_a_change_are_decided_by_the_former_or_the_new_version(database, found_tenant):
-    tenant = await found_tenant()
+async def test_events_during_a_change_are_decided_by_the_former_or_the_new_version(
+    database, create_test_company
+):
+    tenant = await create_test_company()
     customers = range(1, 41)
     is_over = asyncio.Event()
 
@@ -568,8 +574,8 @@ async def test_events_during_a_change_are_decided_by_the_former_or_the_new_versi
 # ---- stages that are archived
 
 
-async def test_an_occupied_stage_is_archived_only_with_a_successor(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_occupied_stage_is_archived_only_with_a_successor(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0), make_event(2, "b", T0)])
     before = await journeys(database, tenant.id)
 
@@ -588,8 +594,8 @@ async def test_an_occupied_stage_is_archived_only_with_a_successor(database, fou
     assert (await journeys(database, tenant.id))[1][:2] == before[1], "past transitions are never changed"
 
 
-async def test_an_empty_stage_is_archived_without_a_job(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_an_empty_stage_is_archived_without_a_job(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
 
     changed = await change_map(
@@ -600,8 +606,8 @@ async def test_an_empty_stage_is_archived_without_a_job(database, found_tenant):
     assert "lead" not in [stage.key for stage in changed.view.stage_map.active]
 
 
-async def test_the_view_of_stages_shows_the_version_in_force(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_the_view_of_stages_shows_the_version_in_force(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await change_map(database, tenant.id, edit("two stages fewer"), change_request(FUTURE))
 
     result = await rows(
@@ -623,9 +629,9 @@ async def test_the_view_of_stages_shows_the_version_in_force(database, found_ten
 
 
 async def test_a_stage_cannot_be_archived_while_a_migration_can_move_customers_into_it(
-    database, found_tenant, monkeypatch
+    database, create_test_company, monkeypatch
 ):
-    tenant = await found_tenant(test_clock=T0)
+    tenant = await create_test_company(test_clock=T0)
     await ingest(
         database, tenant.id, [make_event(1, "a", T0, cents=20_000), make_event(2, "b", T0, cents=20_000)]
     )
@@ -641,9 +647,11 @@ async def test_a_stage_cannot_be_archived_while_a_migration_can_move_customers_i
     assert (await get_map(database, tenant.id)).version.version == 2
 
 
-async def test_customers_due_for_an_archived_stage_move_to_the_next_of_its_kind(database, found_tenant):
+async def test_customers_due_for_an_archived_stage_move_to_the_next_of_its_kind(
+    database, create_test_company
+):
     for activation in Activation:
-        tenant = await found_tenant(test_clock=T0)
+        tenant = await create_test_company(test_clock=T0)
         await ingest(database, tenant.id, [make_event(1, "a", T0)])
         # Due for at_risk, and not decided yet.
         await rows(
@@ -675,8 +683,8 @@ async def test_customers_due_for_an_archived_stage_move_to_the_next_of_its_kind(
         }
 
 
-async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
     await rows(
         database,
@@ -699,8 +707,8 @@ async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(d
     assert adopted[0] == 2
 
 
-async def test_a_preview_rejects_what_activation_rejects(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_preview_rejects_what_activation_rejects(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
     without_successor = partial(build_draft, raw=defaults(without=("customer",)), pointer="/stages")
 
@@ -712,8 +720,8 @@ async def test_a_preview_rejects_what_activation_rejects(database, found_tenant)
         await change_map(database, tenant.id, without_successor, change_request(SILENT))
 
 
-async def test_a_change_retries_between_long_transactions(database, found_tenant, monkeypatch):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_change_retries_between_long_transactions(database, create_test_company, monkeypatch):
+    tenant = await create_test_company(test_clock=T0)
     monkeypatch.setattr(jobs, "_EXCLUSIVE_PAUSE_SECONDS", 0.01)
     run, attempts = database.run, []
 
@@ -733,8 +741,8 @@ async def test_a_change_retries_between_long_transactions(database, found_tenant
 # ---- validation and metadata
 
 
-async def test_a_draft_with_a_lint_error_is_rejected_with_its_pointer(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_draft_with_a_lint_error_is_rejected_with_its_pointer(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
     unreachable = partial(
         build_draft, raw=defaults(lead=rule("appointment_count", count=">=10")), pointer="/stages"
     )
@@ -750,16 +758,20 @@ async def test_a_draft_with_a_lint_error_is_rejected_with_its_pointer(database, 
     assert list(await list_jobs(database, tenant.id, before=None, limit=10)) == []
 
 
-async def test_a_company_cannot_be_created_with_a_lint_error(found_tenant):
-    await found_tenant(stages=defaults(lead=rule("appointment_requested")), test_clock=T0)
+async def test_a_company_cannot_be_created_with_a_lint_error(create_test_company):
+    await create_test_company(stages=defaults(lead=rule("appointment_requested")), test_clock=T0)
     with pytest.raises(InvalidInputError) as error:
-        await found_tenant(stages=defaults(lead=rule("appointment_count", count=">=10")), test_clock=T0)
+        await create_test_company(
+            stages=defaults(lead=rule("appointment_count", count=">=10")), test_clock=T0
+        )
 
     assert [each.pointer for each in error.value.errors] == ["/stages/1"]
 
 
-async def test_a_version_has_the_author_time_activation_and_notes_of_its_change(database, found_tenant):
-    tenant = await found_tenant(test_clock=T0)
+async def test_a_version_has_the_author_time_activation_and_notes_of_its_change(
+    database, create_test_company
+):
+    tenant = await create_test_company(test_clock=T0)
     await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
 
     first, second = [await get_map(database, tenant.id, version) for version in (1, 2)]
@@ -771,9 +783,9 @@ async def test_a_version_has_the_author_time_activation_and_notes_of_its_change(
         await get_map(database, tenant.id, 3)
 
 
-async def test_transitions_of_a_change_record_whether_they_run_actions(database, found_tenant):
+async def test_transitions_of_a_change_record_whether_they_run_actions(database, create_test_company):
     for activation in (SILENT, ACTING):
-        tenant = await found_tenant(test_clock=T0)
+        tenant = await create_test_company(test_clock=T0)
         await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
         await change_map(database, tenant.id, edit("a lower threshold"), change_request(activation))
 

@@ -33,7 +33,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Read the action: it is pending, done or cancelled. Pending actions are retried automatically.",
         ),
         "action-not-found": ProblemGuide("The company has no action with this id.", _CHECK_ID),
-        "adoption-pending": ProblemGuide(
+        "rollout-pending": ProblemGuide(
             "Customers are still being moved to a newer version of the stage map, some of them perhaps into the stage"
             " to be archived.",
             "Wait until the job of the newer version has ended, or name in remap_to the stage that receives them.",
@@ -139,7 +139,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The operation requires the version that the change is based on.",
             "Read the resource and send its version as If-Match.",
         ),
-        "rotation-under-way": ProblemGuide(
+        "rotation-in-progress": ProblemGuide(
             "The API key is being replaced: two keys are valid already.",
             "Revoke one of the two keys, then rotate the other one.",
         ),

@@ -16,7 +16,7 @@ class KeyNotFoundError(NotFoundError):
 class RotationPendingError(ConflictError):
     """The key cannot be rotated: its previous rotation still has two valid keys."""
 
-    code = "rotation-under-way"
+    code = "rotation-in-progress"
     title = "A rotation of the key is in progress"
 
     def __init__(self, key_id: str) -> None:

@@ -36,7 +36,7 @@ class EndReason(StrEnum):
     CAMPAIGN_RUNNING = "campaign_running"
     CAMPAIGN_PAUSE = "campaign_pause"
     CAMPAIGN_ENDED = "campaign_ended"
-    BY_HAND = "by_hand"
+    MANUAL = "manual"
     NO_ENDPOINT = "no_endpoint"
     ENDPOINT_DISABLED = "endpoint_disabled"
     NO_MAIL_SERVER = "no_mail_server"

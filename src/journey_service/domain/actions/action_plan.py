@@ -120,7 +120,7 @@ class ActionPlan:
         for task in self.tasks:
             if task.campaign is campaign and task.ended_at is None:
                 task.ended_at, task.reason = at, EndReason.CAMPAIGN_ENDED
-        self._end_campaign(campaign, EndReason.BY_HAND, at)
+        self._end_campaign(campaign, EndReason.MANUAL, at)
 
     def request(self, action: Action) -> None:
         """Adds a manual action."""

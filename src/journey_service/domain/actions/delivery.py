@@ -54,7 +54,7 @@ class WebhookMessage:
 class DeliveryReceipt:
     """Response to an accepted delivery, at most 255 characters of it."""
 
-    answer: str
+    response: str
     status: int | None = None
 
 

@@ -69,11 +69,11 @@ class StoredAttempt:
     """Attempt to deliver an action. Times are the database's."""
 
     number: int
-    begun_at: datetime
+    started_at: datetime
     ended_at: datetime
     outcome: str
     status: int | None
-    answer: str | None
+    response: str | None
 
 
 @dataclass(frozen=True, slots=True)

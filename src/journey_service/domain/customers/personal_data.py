@@ -119,11 +119,11 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "action_attempts": _table(
             _FACT,
-            "number begun_at ended_at outcome status",
+            "number started_at ended_at outcome status",
             company_id=_NOT,
             action_id=_NOT,
             relationship_id=_NOT,
-            answer=ColumnKind.TEXT,
+            response=ColumnKind.TEXT,
         ),
         "journey_tasks": _table(
             _FACT,

@@ -26,7 +26,7 @@ class ConsentChange:
     """One change of one consent, as of `at` in the company's time; `source` is the origin of the change."""
 
     channel: str
-    was: str
+    previous_status: str
     status: str
     at: datetime
     source: str

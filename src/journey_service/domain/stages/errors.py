@@ -56,7 +56,7 @@ class StageOccupiedError(ConflictError):
 class AdoptionPendingError(ConflictError):
     """A stage cannot be archived while customers are being migrated to a map in which it is active."""
 
-    code = "adoption-pending"
+    code = "rollout-pending"
     title = "Customers are still being migrated"
 
     def __init__(self, version: int, stages: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ _LIST_BY_CAMPAIGN: Final = text(
     " AND a.campaign_id = ANY(CAST(:campaign_ids AS bigint[])) ORDER BY a.name, a.number"
 )
 _ATTEMPTS: Final = text(
-    "SELECT number, begun_at, ended_at, outcome, status, answer FROM action_attempts"
+    "SELECT number, started_at, ended_at, outcome, status, response FROM action_attempts"
     " WHERE company_id = :company_id AND action_id = CAST(:id AS uuid) ORDER BY number"
 )
 # The attempts are counted from zero again; those already made stay in the log.

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Channel
 
-MAX_ANSWER_LENGTH: Final = 255
+MAX_RESPONSE_LENGTH: Final = 255
 """In characters; longer answers are cut."""
 _MAX_CLAIMED_DELIVERIES: Final = 200
 
@@ -72,27 +72,28 @@ _FINISH: Final = text(
     " ready_at = CASE WHEN t.state = 'pending' THEN clock_timestamp() + make_interval(secs => t.pause) END,"
     " reserved_at = CASE WHEN t.state = 'dead' THEN NULL ELSE a.reserved_at END,"
     " finished_at = CASE WHEN t.state = 'pending' THEN NULL ELSE t.at END,"
-    " last_error = CASE WHEN t.state = 'done' THEN a.last_error ELSE t.answer END,"
+    " last_error = CASE WHEN t.state = 'done' THEN a.last_error ELSE t.response END,"
     " last_status = t.status, updated_at = clock_timestamp()"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:pause AS float8[]), CAST(:at AS timestamptz[]),"
-    " CAST(:answer AS text[]), CAST(:status AS int[])) AS t(id, state, pause, at, answer, status)"
+    " CAST(:response AS text[]), CAST(:status AS int[])) AS t(id, state, pause, at, response, status)"
     " WHERE a.company_id = :company_id AND a.id = t.id AND a.state = 'leased' AND a.lease_token = :token"
     " RETURNING a.id, a.relationship_id, a.campaign_id"
 )
 _ATTEMPT: Final = text(
-    "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, status, answer)"
+    "INSERT INTO action_attempts"
+    " (company_id, action_id, number, relationship_id, started_at, outcome, status, response)"
     " SELECT :company_id, t.id, 1 + (SELECT count(*) FROM action_attempts m WHERE m.company_id = :company_id"
     "   AND m.action_id = t.id), t.relationship_id, clock_timestamp() - make_interval(secs => t.seconds), t.outcome,"
-    " t.status, t.answer"
+    " t.status, t.response"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:seconds AS float8[]),"
-    " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:answer AS text[]))"
-    " AS t(id, relationship_id, seconds, outcome, status, answer)"
+    " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:response AS text[]))"
+    " AS t(id, relationship_id, seconds, outcome, status, response)"
 )
 # Runs after the row locks were acquired: the answer about a customer who was erased during the call is deleted.
 _CLEAR_ANSWERS: Final = text(
     "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id"
     "   AND id = ANY(CAST(:relationship_ids AS bigint[])) AND customer_id < 0),"
-    " attempts AS (UPDATE action_attempts t SET answer = NULL FROM erased WHERE t.company_id = :company_id"
+    " attempts AS (UPDATE action_attempts t SET response = NULL FROM erased WHERE t.company_id = :company_id"
     "   AND t.relationship_id = erased.id)"
     " UPDATE journey_actions a SET last_error = NULL FROM erased"
     " WHERE a.company_id = :company_id AND a.relationship_id = erased.id"
@@ -180,7 +181,7 @@ class AttemptOutcome:
     state: str
     at: datetime
     seconds: float
-    answer: str = ""
+    response: str = ""
     status: int | None = None
     pause: timedelta = timedelta(0)
     is_refused: bool = False
@@ -278,7 +279,7 @@ class Outbox:
                     "state": [outcome.state for outcome in values],
                     "pause": [outcome.pause.total_seconds() for outcome in values],
                     "at": [outcome.at for outcome in values],
-                    "answer": [outcome.answer[:MAX_ANSWER_LENGTH] for outcome in values],
+                    "response": [outcome.response[:MAX_RESPONSE_LENGTH] for outcome in values],
                     "status": [outcome.status for outcome in values],
                 },
             )
@@ -293,7 +294,7 @@ class Outbox:
             seconds=[outcome.seconds for _, _, outcome in finished],
             outcome=[outcome.label for _, _, outcome in finished],
             status=[outcome.status for _, _, outcome in finished],
-            answer=[outcome.answer[:MAX_ANSWER_LENGTH] for _, _, outcome in finished],
+            response=[outcome.response[:MAX_RESPONSE_LENGTH] for _, _, outcome in finished],
         )
         await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
         ended = {

@@ -23,7 +23,7 @@ class Consents:
                 "company_id": self._company_id,
                 "customer_id": customer_id,
                 "channel": change.channel,
-                "was": change.was,
+                "previous_status": change.previous_status,
                 "status": change.status,
                 "at": change.at,
                 "source": change.source,
@@ -39,7 +39,7 @@ class Consents:
         rows = await self._connection.execute(
             select(
                 consent_changes.c.channel,
-                consent_changes.c.was,
+                consent_changes.c.previous_status,
                 consent_changes.c.status,
                 consent_changes.c.at,
                 consent_changes.c.source,

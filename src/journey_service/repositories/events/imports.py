@@ -94,14 +94,14 @@ class Imports:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def find_unfinished(self, content: bytes, options: ImportOptions) -> ImportRecord | None:
+    async def find_unfinished(self, digest: bytes, options: ImportOptions) -> ImportRecord | None:
         """Finds the unfinished import of the same content with the same options."""
         row = (
             await self._connection.execute(
                 select(*_COLUMNS)
                 .where(
                     imports.c.company_id == self._company_id,
-                    imports.c.content_hash == content,
+                    imports.c.content_hash == digest,
                     imports.c.until.is_not_distinct_from(options.until),
                     imports.c.runs_actions == options.runs_actions,
                     imports.c.status.in_(("queued", "running")),
@@ -175,10 +175,10 @@ class Imports:
             )
         )
 
-    async def enqueue(self, import_id: int, content: bytes) -> None:
+    async def enqueue(self, import_id: int, digest: bytes) -> None:
         """Queues an import whose file is read completely."""
         await self._connection.execute(
-            update(imports).where(*self._is(import_id)).values(status="queued", content_hash=content)
+            update(imports).where(*self._is(import_id)).values(status="queued", content_hash=digest)
         )
 
     async def claim(self, import_id: int, token: str, seconds: int) -> bool:

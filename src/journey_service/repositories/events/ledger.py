@@ -15,7 +15,7 @@ class StoredEvent(NamedTuple):
     """A stored event: its relationship, content hash, and the transition it caused, if any."""
 
     relationship_id: int
-    content: bytes
+    digest: bytes
     transition_seq: int | None
 
 
@@ -24,7 +24,7 @@ class AppliedEvent(NamedTuple):
 
     relationship_id: int
     event: Event
-    content: bytes
+    digest: bytes
     stage: str
     transition_seq: int | None
 
@@ -123,7 +123,7 @@ class Events:
                 "relationship_id": [row.relationship_id for row in rows],
                 "type": [event.type for event in events],
                 "occurred_at": times,
-                "content_hash": [row.content for row in rows],
+                "content_hash": [row.digest for row in rows],
                 "amount_cents": [event.amount_cents for event in events],
                 "call_duration": [event.call_duration for event in events],
                 "booking_id": [event.booking_id for event in events],

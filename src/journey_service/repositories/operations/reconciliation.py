@@ -46,16 +46,16 @@ SELECT r.customer_id, problems.seq, problems.problem FROM problems
 LEFT JOIN customer_relationships r ON r.company_id = :company_id AND r.id = problems.id
 """
 _STAGES: Final = """
-SELECT stage, ledger, standing, open_visits FROM (
-  SELECT stage, sum(ledger) AS ledger, sum(standing) AS standing, sum(visits) AS open_visits FROM (
-    SELECT to_stage AS stage, 1 AS ledger, 0 AS standing, 0 AS visits FROM journey_transitions
+SELECT stage, ledger, stored, open_visits FROM (
+  SELECT stage, sum(ledger) AS ledger, sum(stored) AS stored, sum(visits) AS open_visits FROM (
+    SELECT to_stage AS stage, 1 AS ledger, 0 AS stored, 0 AS visits FROM journey_transitions
       WHERE company_id = :company_id
     UNION ALL SELECT from_stage, -1, 0, 0 FROM journey_transitions
       WHERE company_id = :company_id AND from_stage IS NOT NULL
     UNION ALL SELECT current_stage, 0, 1, 0 FROM customer_relationships WHERE company_id = :company_id
     UNION ALL SELECT to_stage, 0, 0, 1 FROM (SELECT DISTINCT ON (relationship_id) to_stage FROM journey_transitions
       WHERE company_id = :company_id ORDER BY relationship_id, seq DESC) last) counts GROUP BY stage) sums
-WHERE ledger <> standing OR standing <> open_visits
+WHERE ledger <> stored OR stored <> open_visits
 """
 # The transition that ends a visit stores when the visit began.
 _VISITS: Final = """

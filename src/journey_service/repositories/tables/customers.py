@@ -49,7 +49,7 @@ consent_changes = Table(
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("customer_id", BigInteger, nullable=False),
     Column("channel", String(8), nullable=False),
-    Column("was", String(9), nullable=False),
+    Column("previous_status", String(9), nullable=False),
     Column("status", String(9), nullable=False),
     instant("at", nullable=False),
     Column("source", String(255), nullable=False),

@@ -86,7 +86,7 @@ async def cancel_campaign(
 
 async def _ended(uow: UnitOfWork, campaign: StoredCampaign, by: Actor) -> CampaignView:
     """Returns an already cancelled campaign. Raises CampaignEndedError if it ended for another reason."""
-    if campaign.reason != "by_hand":
+    if campaign.reason != "manual":
         raise CampaignEndedError(campaign.id, str(campaign.reason))
     await uow.audit_log.record_operator_access(by, "cancel_campaign", campaign.customer_id)
     return await _view(uow, campaign)

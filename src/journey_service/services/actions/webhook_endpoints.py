@@ -56,7 +56,7 @@ class TestOutcome:
 
     is_delivered: bool
     status: int | None
-    answer: str
+    response: str
 
 
 async def list_endpoints(database: Database, company_id: int) -> Sequence[StoredEndpoint]:
@@ -209,8 +209,8 @@ async def test_endpoint(
     try:
         receipt = await messenger.send(message)
     except (DeliveryFailedError, DeliveryRefusedError) as error:
-        return TestOutcome(is_delivered=False, status=error.status, answer=error.reason)
-    return TestOutcome(is_delivered=True, status=receipt.status, answer=receipt.answer)
+        return TestOutcome(is_delivered=False, status=error.status, response=error.reason)
+    return TestOutcome(is_delivered=True, status=receipt.status, response=receipt.response)
 
 
 def check_events(events: Collection[object]) -> None:

@@ -69,7 +69,7 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
                 return None
             context = await uow.companies.get_context()
             await schedule_first_nightly_run(uow, context)
-            await uow.audit_log.record(author, AuditEntry("company.found", target=f"company:{company_id}"))
+            await uow.audit_log.record(author, AuditEntry("company.create", target=f"company:{company_id}"))
             return context
 
         return await database.run(company_id, unit)

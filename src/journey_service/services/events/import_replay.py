@@ -78,8 +78,8 @@ class ReplayPage:
         )
         await write(uow, transaction, runs_actions=self.import_.runs_actions, is_import=True)
         applied = [
-            AppliedEvent(transaction.relationships[event.customer_id].id, event, content, stage, seq)
-            for event, content, stage, seq in self._applied.values()
+            AppliedEvent(transaction.relationships[event.customer_id].id, event, digest, stage, seq)
+            for event, digest, stage, seq in self._applied.values()
         ]
         await uow.events.insert(applied)
         await count_money(uow, transaction.context, applied)
@@ -119,12 +119,12 @@ class ReplayPage:
         if event.customer_id in transaction.erased:
             self.counts["erased"] += 1
             return
-        content = content_hash(event)
+        digest = content_hash(event)
         earlier = self._applied.get(event.key)
         before = known.get(event.key)
         if earlier is not None or before is not None:
-            first = earlier[1] if earlier is not None else before.content if before is not None else b""
-            if first == content:
+            first = earlier[1] if earlier is not None else before.digest if before is not None else b""
+            if first == digest:
                 self.counts["duplicates"] += 1
             else:
                 self._add_error(line, "/id", "is already known with other content")
@@ -134,13 +134,13 @@ class ReplayPage:
             return
         rejection: JourneyServiceError | None = future_error(event, until)
         if rejection is None:
-            rejection = self._apply_event(transaction, event, content, until)
+            rejection = self._apply_event(transaction, event, digest, until)
         if isinstance(rejection, InvalidInputError):
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
 
     def _apply_event(
-        self, transaction: JourneyTransaction, event: Event, content: bytes, until: datetime
+        self, transaction: JourneyTransaction, event: Event, digest: bytes, until: datetime
     ) -> InvalidInputError | None:
         at = min(event.occurred_at, until)
         journey = transaction.open(event.customer_id, at)
@@ -152,7 +152,7 @@ class ReplayPage:
         self.counts["applied"] += 1
         self.counts["late"] += is_late
         stage = journey.relationship.current_stage
-        self._applied[event.key] = (event, content, stage, None if transition is None else transition.seq)
+        self._applied[event.key] = (event, digest, stage, None if transition is None else transition.seq)
         return None
 
     def _add_error(self, line: ImportLine, pointer: str, message: str) -> None:

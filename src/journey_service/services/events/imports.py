@@ -76,12 +76,12 @@ async def stage_import(
 
 
 async def find_unfinished(
-    database: Database, company_id: int, content: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
+    database: Database, company_id: int, digest: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
 ) -> ImportRecord | None:
     """Returns a staged, unfinished import of the same content (SHA-256) with the same options, if any."""
 
     async def unit(uow: UnitOfWork) -> ImportRecord | None:
-        return await uow.imports.find_unfinished(content, options)
+        return await uow.imports.find_unfinished(digest, options)
 
     return await database.run(company_id, unit)
 
@@ -196,13 +196,13 @@ class _Staging:
         if len(self._lines) + len(self._invalid) >= _STAGING_BATCH_SIZE:
             await self._flush(lines_read)
 
-    async def finish(self, content: bytes, lines_read: int) -> ImportRecord:
+    async def finish(self, digest: bytes, lines_read: int) -> ImportRecord:
         await self._flush(lines_read)
         import_id = self._import_id
         assert import_id is not None  # noqa: S101  # _flush sets it
 
         async def unit(uow: UnitOfWork) -> ImportRecord:
-            await uow.imports.enqueue(import_id, content)
+            await uow.imports.enqueue(import_id, digest)
             queued = await _get(uow, import_id)
             detail = {"lines": queued.lines}
             await uow.audit_log.record(

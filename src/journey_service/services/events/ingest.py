@@ -72,7 +72,7 @@ class _Step:
     status: IngestStatus
     transition: Transition | None = None
     stage: str = ""
-    content: bytes = b""
+    digest: bytes = b""
 
 
 class _Batch:
@@ -88,12 +88,12 @@ class _Batch:
         """Applies one event to its journey in memory, unless it is a duplicate or invalid."""
         if event.customer_id in self._transaction.erased:
             return _Step(event, IngestStatus.IGNORED_ERASED)
-        content = content_hash(event)
+        digest = content_hash(event)
         earlier = self._applied.get(event.key) or self._known.get(event.key)
         if earlier is not None:
-            if earlier.content != content:
+            if earlier.digest != digest:
                 return EventConflictError(event.source, event.event_id)
-            return _Step(event, IngestStatus.DUPLICATE, content=content)
+            return _Step(event, IngestStatus.DUPLICATE, digest=digest)
         transaction = self._transaction
         rejection = future_error(event, transaction.now)
         if rejection is not None:
@@ -103,7 +103,7 @@ class _Batch:
             transition = journey.apply_event(event, transaction.now)
         except InvalidInputError as error:
             return error
-        step = _Step(event, IngestStatus.APPLIED, transition, journey.relationship.current_stage, content)
+        step = _Step(event, IngestStatus.APPLIED, transition, journey.relationship.current_stage, digest)
         self._applied[event.key] = step
         return step
 
@@ -113,7 +113,7 @@ class _Batch:
             AppliedEvent(
                 transaction.relationships[step.event.customer_id].id,
                 step.event,
-                step.content,
+                step.digest,
                 step.stage,
                 None if step.transition is None else step.transition.seq,
             )

@@ -149,7 +149,7 @@ async def _stages(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
         if stage not in named and shown.get(stage, 0) != stored.get(stage, 0):
             row = {
                 "stage": stage,
-                "standing": stored.get(stage, 0),
+                "stored": stored.get(stage, 0),
                 "distribution": shown.get(stage, 0),
             }
             found.add("stage", Mismatches(1, [row]))

@@ -185,8 +185,8 @@ async def run_backtest(run: JobRun) -> None:
     for of_map, stored in zip(totals, run.cursor.get("tallies", ()), strict=False):
         of_map.restore(stored)
     await _replay_all(run, parameters, totals)
-    named = await _replay_named(run, parameters)
-    await run.set_result(_result(run.job.parameters, totals, named))
+    customers = await _replay_named(run, parameters)
+    await run.set_result(_result(run.job.parameters, totals, customers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ def _moves_of(customer_id: int, results: ReplayResults) -> dict[str, Any]:
             name: [_move_to_json(move) for move in made[-MAX_MOVES_PER_CUSTOMER:]]
             for name, made in zip(MAPS, moves, strict=True)
         },
-        "left_off": {
+        "omitted": {
             name: max(len(made) - MAX_MOVES_PER_CUSTOMER, 0) for name, made in zip(MAPS, moves, strict=True)
         },
     }
@@ -294,14 +294,14 @@ def _move_to_json(move: ReplayedMove) -> dict[str, Any]:
 
 
 def _result(
-    parameters: Mapping[str, Any], totals: Sequence[BacktestTotals], named: list[dict[str, Any]]
+    parameters: Mapping[str, Any], totals: Sequence[BacktestTotals], customers: list[dict[str, Any]]
 ) -> dict[str, Any]:
     copied = ("from", "to", "as_of", "timezone", "lapse_days", "map_version")
     return {
         **{name: parameters[name] for name in copied},
         "customers": totals[0].customers,
         **{name: of_map.metrics() for name, of_map in zip(MAPS, totals, strict=True)},
-        "named": named,
+        "listed_customers": customers,
         "warnings": parameters["findings"],
     }
 

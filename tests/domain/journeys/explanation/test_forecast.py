@@ -78,7 +78,7 @@ def test_upcoming_moves_have_their_instants_and_are_averted_by_an_appointment():
         ("at_risk", day(91), "days_since_last_appointment", True),
         ("churned", day(181), "days_since_last_appointment", True),
     ]
-    assert forecast.looked_until == day(5) + PROJECTION_HORIZON
+    assert forecast.searched_until == day(5) + PROJECTION_HORIZON
     assert forecast.due_move is None
 
 
@@ -140,7 +140,7 @@ def test_a_projection_with_too_many_evaluations_reports_where_it_ended(monkeypat
     monkeypatch.setattr(projection, "MAX_EVALUATIONS", 1)
     forecast = forecast_at(after(*appointments(0)), day(5))
     assert [move.to_stage for move in forecast.upcoming] == ["at_risk"]
-    assert forecast.looked_until == day(91)
+    assert forecast.searched_until == day(91)
     # The projection with an appointment ends at the same instant, before the move.
     assert forecast.upcoming[0].is_averted
 

@@ -68,7 +68,7 @@ def assert_upcoming(relationship, rulebook, forecast):
     """Checks that each move happens at its instant and not before, and that there is no other."""
     rows = [
         (row.to_stage, row.transitioned_at, row.trigger_event)
-        for row in copied(relationship, rulebook, forecast.looked_until).new_transitions
+        for row in copied(relationship, rulebook, forecast.searched_until).new_transitions
     ]
     assert [move[:3] for move in forecast.upcoming] == rows[:MAX_REPORTED_MOVES]
     for number, move in enumerate(forecast.upcoming):
@@ -97,7 +97,7 @@ def test_upcoming_moves_happen_by_the_passing_of_time(customer):
     relationship, rulebook, now = customer
     forecast = build_forecast(relationship, rulebook, now)
     assert forecast.as_of == now
-    assert forecast.looked_until <= now + PROJECTION_HORIZON
+    assert forecast.searched_until <= now + PROJECTION_HORIZON
     assert_upcoming(relationship, rulebook, forecast)
     assert_averted(relationship, rulebook, forecast)
 
@@ -209,7 +209,7 @@ def test_a_rule_holds_from_the_reported_instant_and_leads_to_the_reported_stage(
     for path in forecast.paths:
         if path.at is None:
             continue
-        assert path.at <= forecast.looked_until
+        assert path.at <= forecast.searched_until
         if path.state is PathState.OPEN:
             assert path.at > now or copied(relationship, rulebook, now).new_transitions
             assert path.leads_to == copied(relationship, rulebook, path.at).relationship.current_stage
@@ -252,7 +252,7 @@ def test_every_forecast_can_be_described(customer):
         *(sentences.suppressed_move(move, BERLIN) for move in forecast.suppressed),
         *(
             sentences.entry(row, BERLIN)
-            for row in copied(relationship, rulebook, forecast.looked_until).new_transitions
+            for row in copied(relationship, rulebook, forecast.searched_until).new_transitions
         ),
     ]
     assert all("None" not in sentence and "  " not in sentence for sentence in texts), texts

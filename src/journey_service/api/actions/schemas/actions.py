@@ -189,13 +189,13 @@ class DeliveryAttempt(ResponseModel):
     """A delivery attempt. Times are in real time."""
 
     number: int = Field(description="Number of the attempt, from 1", examples=[1])
-    begun_at: Timestamp = Field(description="Start of the attempt", examples=[_AT])
+    started_at: Timestamp = Field(description="Start of the attempt", examples=[_AT])
     ended_at: Timestamp = Field(description="End of the attempt", examples=["2026-03-01T12:00:01Z"])
     outcome: Literal["done", "failed", "refused"] = Field(
         description="`failed`: it may succeed later; `refused`: it never will", examples=["done"]
     )
     status: int | None = Field(description="Status of the response, HTTP or SMTP; null: none", examples=[200])
-    answer: str | None = Field(description="Start of the response; null: none", examples=["ok"])
+    response: str | None = Field(description="Start of the response; null: none", examples=["ok"])
 
     @classmethod
     def of(cls, attempt: StoredAttempt) -> "DeliveryAttempt":

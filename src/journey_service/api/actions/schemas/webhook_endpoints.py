@@ -153,7 +153,7 @@ class WebhookTest(ResponseModel):
 
     is_delivered: bool = Field(description="Whether the endpoint accepted the message", examples=[True])
     status: int | None = Field(description="HTTP status; null: there was no response", examples=[200])
-    answer: str = Field(description="Start of the response, or the error", examples=["ok"])
+    response: str = Field(description="Start of the response, or the error", examples=["ok"])
 
     @classmethod
     def of(cls, outcome: TestOutcome) -> "WebhookTest":

@@ -95,7 +95,7 @@ class ConsentChange(ResponseModel):
     """A change of a consent."""
 
     channel: ConsentChannel = Field(description="Channel of the consent", examples=["email"])
-    was: ConsentStatus = Field(description="Status before", examples=["unknown"])
+    previous_status: ConsentStatus = Field(description="Status before", examples=["unknown"])
     status: ConsentStatus = Field(description="Status after", examples=["granted"])
     at: Timestamp = Field(description="Time of the change, in the company's time", examples=[_CREATED_AT])
     source: str = Field(description="Who or what made the change", examples=["key:console"])

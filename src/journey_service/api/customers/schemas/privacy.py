@@ -23,7 +23,7 @@ class CustomerExport(ResponseModel):
     )
     consent_changes: list[dict[str, Any]] = Field(
         description="Changes of consents, oldest first",
-        examples=[[{"channel": "email", "was": "unknown", "status": "granted", "at": _AT}]],
+        examples=[[{"channel": "email", "previous_status": "unknown", "status": "granted", "at": _AT}]],
     )
     relationship: dict[str, Any] = Field(
         description="Current stage and facts", examples=[{"id": 12, "current_stage": "regular", "version": 4}]

@@ -195,7 +195,7 @@ class StagePath(ResponseModel):
     """A rule that could move the customer, and what is missing for it."""
 
     to_stage: str = Field(description="Key of the stage", examples=["vip"])
-    family: Literal["progress", "risk", "return"] = Field(
+    direction: Literal["progress", "risk", "return"] = Field(
         description="Direction of the move; `return`: out of a risk stage", examples=["progress"]
     )
     trigger: str = Field(description="Trigger of the rule", examples=["lifetime_value"])
@@ -231,7 +231,7 @@ class StagePath(ResponseModel):
         """Builds the response from a path of the forecast."""
         return cls(
             to_stage=path.to_stage,
-            family=path.step.value,
+            direction=path.step.value,
             trigger=path.trigger,
             condition=sentences.conditions_text(path),
             value=path.value,
@@ -261,13 +261,13 @@ class Explanation(ResponseModel):
     pin: PinExplanation | None = Field(
         description="The pin that keeps the customer in the stage; null: not pinned", examples=[None]
     )
-    wanted_now: DueMove | None = Field(
+    due_move: DueMove | None = Field(
         description="A move that the rules call for already; null: none", examples=[None]
     )
     upcoming: list[UpcomingMove] = Field(
-        description="Moves that will happen by the passing of time, in order; at most five, up to `looked_until`"
+        description="Moves that will happen by the passing of time, in order; at most five, up to `searched_until`"
     )
-    looked_until: Timestamp = Field(
+    searched_until: Timestamp = Field(
         description="End of the range that was searched for upcoming moves", examples=["2036-12-20T12:00:00Z"]
     )
     paths: list[StagePath] = Field(description="Every rule that could move the customer")
@@ -287,8 +287,8 @@ class Explanation(ResponseModel):
             days_in_stage=days_since(relationship.stage_entered_at, outlook.as_of),
             why=EntryExplanation.of(explanation.last, zone),
             pin=PinExplanation.of(outlook, zone),
-            wanted_now=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
+            due_move=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
             upcoming=[UpcomingMove.of(move, outlook, zone) for move in outlook.upcoming],
-            looked_until=outlook.looked_until,
+            searched_until=outlook.searched_until,
             paths=[StagePath.of(path, outlook, zone, context.company.currency) for path in outlook.paths],
         )

@@ -32,7 +32,7 @@ class ReconciliationDifference(ResponseModel):
     subject: str = Field(description="Kind of value", examples=["stage"])
     details: dict[str, Any] = Field(
         description="What the value belongs to, and the value by source",
-        examples=[{"stage": "regular", "ledger": 3, "standing": 4, "open_visits": 3, "distribution": 4}],
+        examples=[{"stage": "regular", "ledger": 3, "stored": 4, "open_visits": 3, "distribution": 4}],
     )
 
 

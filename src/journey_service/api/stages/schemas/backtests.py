@@ -42,7 +42,7 @@ class BacktestRequest(StageMapDraft):
     customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] = Field(
         default_factory=list,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="Customers whose moves are listed one by one in `named`",
+        description="Customers whose moves are listed one by one in `listed_customers`",
         examples=[[4711]],
     )
 
@@ -166,7 +166,7 @@ class BacktestCustomer(ResponseModel):
         description="When the journey began; null: after the range", examples=["2025-02-01T09:00:00Z"]
     )
     moves: BacktestMoveLists = Field(description="Moves up to the end of the range, oldest first")
-    left_off: BacktestOmittedMoves = Field(description="Earlier moves that are not listed")
+    omitted: BacktestOmittedMoves = Field(description="Earlier moves that are not listed")
 
 
 class BacktestResult(ResponseModel):
@@ -192,7 +192,9 @@ class BacktestResult(ResponseModel):
     customers: int = Field(description="Customers replayed", examples=[340])
     draft: BacktestDraftMetrics = Field(description="Metrics of the draft")
     present: BacktestMetrics = Field(description="Metrics of the current map")
-    named: list[BacktestCustomer] = Field(description="Moves of the customers in `customer_ids`, by id")
+    listed_customers: list[BacktestCustomer] = Field(
+        description="Moves of the customers in `customer_ids`, by id"
+    )
     warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft")
 
     @classmethod

@@ -83,7 +83,7 @@ class DueMove(NamedTuple):
 class Forecast:
     """The forecast for a customer as of an instant.
 
-    `upcoming` are the first MAX_REPORTED_MOVES moves up to `looked_until`, including due moves that are not recorded
+    `upcoming` are the first MAX_REPORTED_MOVES moves up to `searched_until`, including due moves that are not recorded
     yet. `pin_until` is None without a pin; `suppressed` are the moves that the pin has suppressed.
     """
 
@@ -94,7 +94,7 @@ class Forecast:
     suppressed: tuple[SuppressedMove, ...]
     due_move: DueMove | None
     upcoming: tuple[UpcomingMove, ...]
-    looked_until: datetime
+    searched_until: datetime
     paths: tuple[RulePath, ...]
 
 
@@ -137,7 +137,7 @@ class _ForecastBuilder:
                 UpcomingMove(to_stage, at, trigger_event, self._is_averted(to_stage, at))
                 for to_stage, at, trigger_event in self._projection.first_moves()
             ),
-            looked_until=self._projection.until,
+            searched_until=self._projection.until,
             paths=tuple(paths),
         )
 

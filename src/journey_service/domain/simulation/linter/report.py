@@ -144,7 +144,7 @@ class _Linter:
                     f"Stage {stage.key!r} has no rules, so customers only enter it by manual moves. "
                     "Add a rule if this is not intended."
                 )
-                yield self._warning("by_hand_only", self._pointers[stage.key], (stage.key,), text)
+                yield self._warning("manual_only", self._pointers[stage.key], (stage.key,), text)
 
     # ---- entries
 

@@ -243,7 +243,7 @@ def failed_outcome(
 def _outcome(sent: SentMessage, now: datetime) -> AttemptOutcome:
     result = sent.result
     if isinstance(result, DeliveryReceipt):
-        return AttemptOutcome("done", now, sent.seconds, result.answer, result.status)
+        return AttemptOutcome("done", now, sent.seconds, result.response, result.status)
     if isinstance(result, DeliveryRefusedError):
         return AttemptOutcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
     return failed_outcome(sent.outbound_message.attempts, now, result, sent.seconds)
