@@ -24,7 +24,7 @@ import httpx
 from results import record
 
 from journey_service.domain.access.actors import Actor
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
@@ -203,7 +203,7 @@ def main() -> None:
         print(f"{customers:,} customers")
         with (
             tempfile.TemporaryDirectory() as folder,
-            Embedded(Path(folder) / "data", with_valkey=False) as servers,
+            EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
         ):
             migrating.upgrade(servers.database_url)
             found.append(asyncio.run(_measure(servers.database_url, customers, Path(folder))))

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 from journey_service.domain.access.actors import Actor
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.events.imports import get_import, run_import, stage_import
@@ -135,7 +135,7 @@ def main() -> None:
     """Measure once and print."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+        EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
         environment = {

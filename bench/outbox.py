@@ -18,7 +18,7 @@ from crowd import make_crowd
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.delivery import DeliveryReceipt, WebhookMessage
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("actions", type=int, nargs="?", default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder), with_valkey=False) as servers:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedServers(Path(folder), with_valkey=False) as servers:
         migrating.upgrade(servers.database_url)
         asyncio.run(run(servers.database_url, asked.actions))
 

@@ -23,7 +23,7 @@ from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.customers import customer_list
 from journey_service.repositories.database import Database
@@ -141,7 +141,7 @@ def main() -> None:
     values = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+        EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
         asyncio.run(measure(servers.database_url, values.customers, values.turns))

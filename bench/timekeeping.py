@@ -19,7 +19,7 @@ from crowd import make_crowd
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
@@ -215,7 +215,7 @@ def main() -> None:
     customers = parser.parse_args().customers
     with (
         tempfile.TemporaryDirectory() as folder,
-        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+        EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
         asyncio.run(_measure(servers.database_url, customers))

@@ -19,7 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from journey_service.domain.access.actors import Actor
-from journey_service.embedded import Embedded, Servers
+from journey_service.embedded import EmbeddedServers, Servers
 from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
@@ -91,7 +91,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     with (
         # Not in a folder of pytest: another run would close it to the user that PostgreSQL runs as.
         TemporaryDirectory(prefix="journey-tests-", ignore_cleanup_errors=True) as folder,
-        Embedded(
+        EmbeddedServers(
             Path(folder), postgres_bin=Path(named) if named else None, postgres_settings=_FAST
         ) as running,
     ):

@@ -550,7 +550,7 @@ async def test_statistics_are_refreshed_and_a_sound_database_is_reported_as_soun
     await _found(alone, 5)
     await alone.tell(5, 1, START)
     result = await alone.json("optimize-queries")
-    assert (result["is_sound"], result["invalid_indexes"], result["missing_indexes"], result["left_out"]) == (
+    assert (result["is_valid"], result["invalid_indexes"], result["missing_indexes"], result["left_out"]) == (
         True,
         [],
         [],

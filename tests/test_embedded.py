@@ -21,8 +21,8 @@ import redis
 
 from journey_service.embedded import (
     AlreadyRunningError,
-    Embedded,
     EmbeddedError,
+    EmbeddedServers,
     Servers,
     connect_or_start,
 )
@@ -42,15 +42,15 @@ QUICK = {"fsync": "off", "full_page_writes": "off"}
 UNPRIVILEGED = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.geteuid() == 0 else {}
 OWNER = f"""
 import pathlib, sys
-from journey_service.embedded import Embedded
-servers = Embedded(pathlib.Path(sys.argv[1]), postgres_settings={QUICK!r}).start()
+from journey_service.embedded import EmbeddedServers
+servers = EmbeddedServers(pathlib.Path(sys.argv[1]), postgres_settings={QUICK!r}).start()
 print(servers.database_url, flush=True)
 sys.stdin.read()
 """
 
 
-def quick(folder: Path, **arguments) -> Embedded:
-    return Embedded(folder, postgres_settings=QUICK, **arguments)
+def quick(folder: Path, **arguments) -> EmbeddedServers:
+    return EmbeddedServers(folder, postgres_settings=QUICK, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def folder(made, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(made, tmp_path_factory) -> Iterator[tuple[Embedded, Servers]]:
+def running(made, tmp_path_factory) -> Iterator[tuple[EmbeddedServers, Servers]]:
     """Servers that every test leaves running."""
     folder = tmp_path_factory.mktemp("running") / "folder"
     shutil.copytree(made, folder)
@@ -195,7 +195,7 @@ async def test_a_second_start_finds_the_data_of_the_first(folder):
 async def test_the_first_start_makes_a_database_that_is_durable_private_and_knows_unicode(tmp_path):
     # What an interrupted start leaves behind disturbs no later start.
     (tmp_path / "first/postgres.abc.new/base").mkdir(parents=True)
-    with Embedded(tmp_path / "first", with_valkey=False) as servers:
+    with EmbeddedServers(tmp_path / "first", with_valkey=False) as servers:
         assert servers.redis_url is None
         assert await query(servers, "SHOW fsync") == "on"
         assert await query(servers, "SHOW listen_addresses") == "127.0.0.1"
@@ -208,7 +208,7 @@ async def test_the_first_start_makes_a_database_that_is_durable_private_and_know
 
 
 async def test_settings_are_those_that_were_asked_for_except_where_the_server_listens(folder):
-    with Embedded(folder, postgres_settings={"work_mem": "5MB", "listen_addresses": "*"}) as servers:
+    with EmbeddedServers(folder, postgres_settings={"work_mem": "5MB", "listen_addresses": "*"}) as servers:
         assert await query(servers, "SHOW work_mem") == "5MB"
         assert await query(servers, "SHOW listen_addresses") == "127.0.0.1"
 
@@ -428,7 +428,7 @@ def test_data_without_its_secrets_is_refused(made, tmp_path):
 
 def test_a_server_that_does_not_start_reports_why_and_leaves_nothing_running(folder):
     with pytest.raises(EmbeddedError, match='invalid value for parameter "work_mem"'):
-        Embedded(folder, postgres_settings={"work_mem": "plenty"}).start()
+        EmbeddedServers(folder, postgres_settings={"work_mem": "plenty"}).start()
     assert not valkeys(folder)
     assert not is_owned(folder)
 

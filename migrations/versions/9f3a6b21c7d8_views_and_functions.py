@@ -101,7 +101,7 @@ def _signature(declared: str) -> str:
     return f"{name}({', '.join(argument.split()[1] for argument in arguments.split(', '))})"
 
 
-def _hand_over(function: str, role: str) -> None:
+def _send_message(function: str, role: str) -> None:
     """Makes a role the owner of a function that only the service may call."""
     op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO journey_app")
@@ -121,7 +121,7 @@ def upgrade() -> None:
         AS $$ SELECT * FROM public.api_keys WHERE key_id = wanted AND revoked_at IS NULL $$
         """
     )
-    _hand_over(KEY_LOOKUP, "journey_keyring")
+    _send_message(KEY_LOOKUP, "journey_keyring")
     for table, rights in ERASER_RIGHTS.items():
         op.execute(f"GRANT {rights} ON {table} TO journey_eraser")
     for declared, (result, body) in FUNCTIONS.items():
@@ -129,7 +129,7 @@ def upgrade() -> None:
             f"CREATE FUNCTION {declared} RETURNS {result} LANGUAGE sql SECURITY DEFINER"
             f" SET search_path = pg_catalog, public AS $$ {body} $$"
         )
-        _hand_over(_signature(declared), "journey_eraser")
+        _send_message(_signature(declared), "journey_eraser")
     # The guide's summary view. It runs with the rights of the caller, so that row-level security applies.
     op.execute(
         "CREATE VIEW journey_analytics_summary WITH (security_invoker = true) AS"

@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("next_nightly_run_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("map_version", sa.Integer(), nullable=False),
-        sa.Column("adopted_version", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("migrated_version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("policy", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column(
             "stage_actions",
@@ -435,8 +435,8 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("events", sa.ARRAY(sa.Text()), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
-        sa.Column("former_secret", sa.LargeBinary(), nullable=True),
-        sa.Column("former_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("previous_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("previous_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("is_enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("disabled_reason", sa.String(length=20), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
@@ -659,7 +659,7 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
-        "scoring_runs",
+        "nightly_runs",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("local_date", sa.Date(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -1125,7 +1125,7 @@ def downgrade() -> None:
     )
     op.drop_index("idx_relationship_events", table_name="journey_events")
     op.drop_table("journey_events")
-    op.drop_table("scoring_runs")
+    op.drop_table("nightly_runs")
     op.drop_table("import_lines")
     op.drop_table("import_errors")
     op.drop_index(

@@ -118,7 +118,7 @@ def config(*, is_json: bool) -> dict[str, Any]:
     return {**CONFIG, "handlers": {"stderr": {**_HANDLER, "formatter": "json" if is_json else "redacting"}}}
 
 
-class OnceOnly(logging.Filter):
+class DuplicateErrorFilter(logging.Filter):
     """Drops the server's own record of a failed request, which was logged with the request's id before."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -137,7 +137,7 @@ CONFIG: Final[dict[str, Any]] = {
         },
         "json": {"()": "journey_service.logs.JsonFormatter"},
     },
-    "filters": {"once": {"()": "journey_service.logs.OnceOnly"}},
+    "filters": {"once": {"()": "journey_service.logs.DuplicateErrorFilter"}},
     "handlers": {"stderr": _HANDLER},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # arq logs every wake-up; failures are logged by the client itself.

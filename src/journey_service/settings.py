@@ -15,11 +15,11 @@ from journey_service.services.access.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
 
-_GUESSES: Final = 19.0
+_MIN_SECRET_GUESSES_LOG10: Final = 19.0
 """Guesses that a secret must withstand, as a power of ten: about twenty random characters."""
-_GUESSES_OF_A_PASSWORD: Final = 8.0
+_MIN_PASSWORD_GUESSES_LOG10: Final = 8.0
 """The same for the password of a store, which can only be guessed online."""
-_JUDGED: Final = 72
+_MAX_CHECKED_LENGTH: Final = 72
 """Characters of a secret that are estimated: the time grows with the length."""
 _WORDS: Final = re.compile(r"change.?(me|this)|placeholder|example|insecure|default|password", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
 
     @field_validator("cors_origins", "trusted_proxies", "trusted_origins", "oidc_algorithms", mode="before")
     @classmethod
-    def _listed(cls, given: Any) -> Any:  # noqa: ANN401  # any value of the environment
+    def _split_commas(cls, given: Any) -> Any:  # noqa: ANN401  # any value of the environment
         """Splits text at commas."""
         return (
             tuple(part.strip() for part in given.split(",") if part.strip())
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
 
     @field_validator("links_url")
     @classmethod
-    def _public_otherwise(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _default_to_public_url(cls, given: str | None, info: ValidationInfo) -> str | None:
         return info.data.get("public_url") if given is None else given
 
     @field_validator("cors_origins")
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
 
     @field_validator("metrics_token", "key_pepper", "erasure_key", "vault_key", "bootstrap_key")
     @classmethod
-    def _hard_to_guess(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_strength(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is None or not _is_in_production(info):
             return given
         secret = given.get_secret_value()
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
 
     @field_validator("erasure_key", "vault_key", "bootstrap_key", "oidc_client_secret")
     @classmethod
-    def _another_one(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_distinct_secrets(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         others = {
             "key_pepper": "JOURNEY_KEY_PEPPER",
             "erasure_key": "JOURNEY_ERASURE_KEY",
@@ -216,8 +216,8 @@ class Settings(BaseSettings):
 
     @field_validator("database_url", "redis_url")
     @classmethod
-    def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
+    def _check_password(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is not None and _is_in_production(info) and _has_weak_password(given.get_secret_value()):
             raise ValueError("has a well-known password")
         return given
 
@@ -244,8 +244,10 @@ class Settings(BaseSettings):
             raise ValueError("needs JOURNEY_MAIL_FROM, the sender of emails")
         # Some servers take one long token as user and password: then the user is a secret too.
         user = server.user or ""
-        known = (user,) if _guesses(user) < _GUESSES else ()
-        is_known = server.password is not None and _guesses(server.password, known) < _GUESSES_OF_A_PASSWORD
+        known = (user,) if _guesses(user) < _MIN_SECRET_GUESSES_LOG10 else ()
+        is_known = (
+            server.password is not None and _guesses(server.password, known) < _MIN_PASSWORD_GUESSES_LOG10
+        )
         if is_known and _is_in_production(info):
             raise ValueError("has a well-known password")
         return given
@@ -261,7 +263,7 @@ class Settings(BaseSettings):
 
     @field_validator("mail_url", "mail_folder")
     @classmethod
-    def _lets_unsubscribe(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # a secret, or a path
+    def _check_unsubscribe_url(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # a secret, or a path
         is_nowhere = "public_url" in info.data and info.data.get("links_url", "") is None
         if given is not None and is_nowhere:
             raise ValueError("needs JOURNEY_PUBLIC_URL: every email contains an unsubscribe link to it")
@@ -269,14 +271,14 @@ class Settings(BaseSettings):
 
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod
-    def _over_tls(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _require_https(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is not None and not given.startswith("https:") and _is_in_production(info):
             raise ValueError("must begin with https:// in production")
         return given
 
     @field_validator("oidc_audience", "oidc_operator_audience", "oidc_jwks_url", "oidc_client_id")
     @classmethod
-    def _beside_an_issuer(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _require_issuer(cls, given: str | None, info: ValidationInfo) -> str | None:
         issuer = info.data.get("oidc_issuer")
         if given is None and issuer is not None and info.field_name == "oidc_audience":
             raise ValueError("must be set together with OIDC_ISSUER")
@@ -286,7 +288,7 @@ class Settings(BaseSettings):
 
     @field_validator("oidc_client_id")
     @classmethod
-    def _no_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _check_client_id(cls, given: str | None, info: ValidationInfo) -> str | None:
         # An id token of the browser would otherwise be accepted by the API.
         if given is not None and given in (
             info.data.get("oidc_audience"),
@@ -297,7 +299,7 @@ class Settings(BaseSettings):
 
     @field_validator("oidc_operator_audience")
     @classmethod
-    def _another_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _check_distinct_audiences(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is not None and given == info.data.get("oidc_audience"):
             raise ValueError("must differ from OIDC_AUDIENCE")
         return given
@@ -312,14 +314,14 @@ class Settings(BaseSettings):
 
     @field_validator("oidc_client_id")
     @classmethod
-    def _leads_back(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _require_public_url(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is not None and info.data.get("public_url", "") is None:
             raise ValueError("needs JOURNEY_PUBLIC_URL, to which browsers return")
         return given
 
     @field_validator("oidc_client_secret")
     @classmethod
-    def _of_a_client(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _require_client_id(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is not None and info.data.get("oidc_client_id", "") is None:
             raise ValueError("has no effect without OIDC_CLIENT_ID")
         return given
@@ -338,8 +340,8 @@ class MigrationSettings(BaseSettings):
 
     @field_validator("database_url", "migration_database_url")
     @classmethod
-    def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
+    def _check_password(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is not None and _is_in_production(info) and _has_weak_password(given.get_secret_value()):
             raise ValueError("has a well-known password")
         return given
 
@@ -351,7 +353,7 @@ class MigrationSettings(BaseSettings):
 
 def is_guessable(secret: str) -> bool:
     """Whether a secret is a placeholder or can be guessed."""
-    return _WORDS.search(secret) is not None or _guesses(secret) < _GUESSES
+    return _WORDS.search(secret) is not None or _guesses(secret) < _MIN_SECRET_GUESSES_LOG10
 
 
 def _is_same(one: SecretStr, other: SecretStr) -> bool:
@@ -362,11 +364,11 @@ def _is_same(one: SecretStr, other: SecretStr) -> bool:
 
 def _guesses(secret: str, known: tuple[str, ...] = ()) -> float:
     """Returns the guesses that a secret withstands, as a power of ten; 0 for a `known` one."""
-    told = secret[:_JUDGED]
+    told = secret[:_MAX_CHECKED_LENGTH]
     return float(zxcvbn(told, user_inputs=[*known])["guesses_log10"]) if told and told not in known else 0.0
 
 
-def _knows_everybody(url: str) -> bool:
+def _has_weak_password(url: str) -> bool:
     """Whether the URL of a store has a weak password."""
     try:
         parts = urlsplit(url)
@@ -377,7 +379,7 @@ def _knows_everybody(url: str) -> bool:
     except ValueError:
         return False
     known = (unquote(parts.username or ""), parts.path.strip("/"))
-    return any(_guesses(password, known) < _GUESSES_OF_A_PASSWORD for password in told)
+    return any(_guesses(password, known) < _MIN_PASSWORD_GUESSES_LOG10 for password in told)
 
 
 def _is_in_production(info: ValidationInfo) -> bool:

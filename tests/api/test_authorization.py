@@ -12,9 +12,9 @@ from journey_service.api import authorization
 from journey_service.api.authentication import (
     AUTHORIZERS,
     Caller,
-    audited_caller,
+    audited_principal,
     authenticated,
-    clock_caller,
+    company_path_caller,
     principal,
     requires_scope,
     requires_scope_audited,
@@ -80,7 +80,9 @@ def through_the_onlooker(_: requires_scope_audited(SCOPE)):
     """As reading routes have it."""
 
 
-def through_the_clock_keeper(_: Annotated[Caller, Security(clock_caller, scopes=["admin"])], company_id: int):
+def through_the_clock_keeper(
+    _: Annotated[Caller, Security(company_path_caller, scopes=["admin"])], company_id: int
+):
     """As the clock has it."""
 
 
@@ -153,7 +155,7 @@ def test_a_route_that_asks_for_a_scope_does_not(app, endpoint):
 
 
 def test_a_scope_can_be_asked_for_by_the_router(app):
-    router = APIRouter(dependencies=[Security(audited_caller, scopes=[SCOPE])])
+    router = APIRouter(dependencies=[Security(audited_principal, scopes=[SCOPE])])
     router.get("/api/v1/declared")(not_at_all)
     app.include_router(router)
 

@@ -21,7 +21,7 @@ from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
 from journey_service.domain.events.event import Event
-from journey_service.embedded.processes import dying_with_us
+from journey_service.embedded.processes import parent_death_preexec
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
@@ -91,7 +91,7 @@ class _Faulty(Process):
                 stdout=heard,
                 stderr=heard,
                 start_new_session=True,
-                preexec_fn=dying_with_us(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
+                preexec_fn=parent_death_preexec(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
             )
 
     def signal(self, signal_: signal.Signals) -> None:

@@ -249,7 +249,7 @@ def test_an_address_of_the_internet_is_public(address):
 
 
 async def test_a_socket_file_is_refused():
-    guard = outgoing._Guard(resolve, Recorder(), is_trusted=True)
+    guard = outgoing._PublicAddressBackend(resolve, Recorder(), is_trusted=True)
     with pytest.raises(OutgoingRefusedError):
         await guard.connect_unix_socket("/var/run/docker.sock")
 

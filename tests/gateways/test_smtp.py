@@ -275,7 +275,7 @@ async def test_no_line_break_begins_a_header_of_its_own(mailer, inbox, tmp_path,
 
 
 async def test_without_the_check_a_line_break_would_begin_one(mailer, inbox, monkeypatch):
-    monkeypatch.setattr(mail, "_BREAKING", mail.re.compile("(?!)"))
+    monkeypatch.setattr(mail, "_HEADER_BREAKING_CHARACTERS", mail.re.compile("(?!)"))
     await mailer.send(changed(subject="A word\r\nBcc: all@reader.example"))
 
     assert inbox.emails[0]["Bcc"] == "all@reader.example"
@@ -502,7 +502,7 @@ async def test_a_server_that_is_not_there_may_be_later():
 
 
 async def test_a_letter_that_was_accepted_stays_accepted_if_the_server_then_falls_silent(monkeypatch):
-    monkeypatch.setattr(mail, "_FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(mail, "_QUIT_SECONDS", 0.05)
 
     async def handle(reader, writer):
         for line in ACCEPTING:

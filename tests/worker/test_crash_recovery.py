@@ -207,7 +207,7 @@ async def test_a_nightly_run_survives_kills_and_an_emptied_redis_and_scores_ever
 
     night = latest_nightly_run_date(now, zone)
     runs = await worker_database.owner.fetch(
-        "SELECT local_date, due_at FROM scoring_runs WHERE company_id = $1", company_id
+        "SELECT local_date, due_at FROM nightly_runs WHERE company_id = $1", company_id
     )
     jobs = await worker_database.owner.fetch(
         "SELECT counts::text, done, total FROM jobs WHERE company_id = $1", company_id

@@ -30,7 +30,7 @@ SIGN_IN_OPERATION: Final = "create_session"
 """The operation that exchanges a credential for a session; a refused credential is logged."""
 _LOGGER: Final = logging.getLogger(__name__)
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_UNRECORDED: Final = "unrecorded_operator"
+_PENDING_AUDIT: Final = "unrecorded_operator"
 _ID: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
 _bearer = HTTPBearer(
@@ -176,7 +176,7 @@ async def principal(
     return _authorized(request, Caller(caller, x_company_id, actor))
 
 
-async def audited_caller(
+async def audited_principal(
     request: Request,
     app_state: AppStateDep,
     scopes: SecurityScopes,  # noqa: ARG001  # the scopes of the route, which FastAPI passes on
@@ -189,7 +189,7 @@ async def audited_caller(
 
 async def record_operator(request: Request, app_state: AppState, caller: Caller) -> None:
     """Records in the audit log which route an operator called for a company, and for which customer."""
-    request.scope.pop(_UNRECORDED, None)
+    request.scope.pop(_PENDING_AUDIT, None)
     customer = request.path_params.get("customer_id", "")
     customer_id = int(customer) if _ID.fullmatch(customer) else None
     await audit.record_operator_access(
@@ -203,7 +203,7 @@ async def record_operator(request: Request, app_state: AppState, caller: Caller)
 
 async def record_refused(request: Request) -> None:
     """Records an operator's access that ended in an error: an error reveals something too."""
-    caller: Caller | None = request.scope.get(_UNRECORDED)
+    caller: Caller | None = request.scope.get(_PENDING_AUDIT)
     if caller is not None:
         # An unknown company has no audit log; without a database nothing can be written.
         with contextlib.suppress(CompanyNotFoundError, UnavailableError):
@@ -213,7 +213,7 @@ async def record_refused(request: Request) -> None:
 CompanyId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the company", examples=[42])]
 
 
-async def clock_caller(
+async def company_path_caller(
     request: Request,
     scopes: SecurityScopes,
     company_id: CompanyId,
@@ -238,7 +238,7 @@ def _authorized(request: Request, caller: Caller) -> Caller:
     """Returns a caller. An operator's access is recorded by the operation, or else by its refusal."""
     request.scope["company_id"] = caller.company_id
     if caller.actor.is_operator:
-        request.scope[_UNRECORDED] = caller
+        request.scope[_PENDING_AUDIT] = caller
     return caller
 
 
@@ -248,7 +248,7 @@ def _check_scopes(caller: Principal, scopes: SecurityScopes) -> None:
             raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
 
 
-AUTHORIZERS: Final = (principal, audited_caller, clock_caller)
+AUTHORIZERS: Final = (principal, audited_principal, company_path_caller)
 """Dependencies that check the scopes which a route declares."""
 
 
@@ -259,7 +259,7 @@ def requires_scope(scope: str) -> Any:  # noqa: ANN401  # an annotation
 
 def requires_scope_audited(scope: str) -> Any:  # noqa: ANN401  # an annotation
     """Returns the annotation of a caller with a scope, for routes without an audit entry of their own."""
-    return Annotated[Caller, Security(audited_caller, scopes=[scope])]
+    return Annotated[Caller, Security(audited_principal, scopes=[scope])]
 
 
 EventWriter = requires_scope_audited("events:write")
@@ -277,6 +277,6 @@ ActionWriter = requires_scope("actions:write")
 AnalyticsReader = requires_scope_audited("analytics:read")
 AdminReader = requires_scope_audited("admin")
 Admin = requires_scope("admin")
-TestClockAdmin = Annotated[Caller, Security(clock_caller, scopes=["admin"])]
+TestClockAdmin = Annotated[Caller, Security(company_path_caller, scopes=["admin"])]
 Operator = requires_scope(OPERATE)
 AnyCaller = requires_scope(SELF)

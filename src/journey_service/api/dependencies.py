@@ -159,7 +159,7 @@ async def version(
     return _read_version(if_match)
 
 
-async def seen_version(
+async def if_match_version(
     if_match: IfMatchVersion = None,
 ) -> int | None:
     """Returns the version that a change is based on, or None. Raises InvalidInputError."""
@@ -173,7 +173,7 @@ def _read_version(if_match: str) -> int:
     return int(match[1] or match[2])
 
 
-async def seen_tags(
+async def if_match_etags(
     if_match: IfMatchTag = None,
 ) -> frozenset[str] | None:
     """Returns the ETags that permit the change; None, also for `*`, permits it always. Raises InvalidInputError."""
@@ -186,8 +186,8 @@ async def seen_tags(
 
 
 Version = Annotated[int, Depends(version)]
-SeenVersion = Annotated[int | None, Depends(seen_version)]
-SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
+SeenVersion = Annotated[int | None, Depends(if_match_version)]
+IfMatchETags = Annotated[frozenset[str] | None, Depends(if_match_etags)]
 
 
 def to_cursor(name: str, *key: object) -> str:

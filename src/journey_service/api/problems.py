@@ -19,14 +19,14 @@ from journey_service.api.middleware.response_headers import added_headers
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
 from journey_service.domain.actions.errors import StaleActionsError
-from journey_service.domain.companies.errors import CompanyNotFoundError, StalePolicyError
+from journey_service.domain.companies.errors import CompanyNotFoundError, StaleSettingsError
 from journey_service.domain.journeys.errors import StaleVersionError
 from journey_service.domain.stages.errors import StaleMapError
 
 CONTENT_TYPE = "application/problem+json"
 
 
-class TooLargeAsProblem:
+class BodyLimitMiddleware:
     """Middleware that turns the server's plain 413 into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -112,7 +112,7 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     StaleMapError: HTTPStatus.PRECONDITION_FAILED,
-    StalePolicyError: HTTPStatus.PRECONDITION_FAILED,
+    StaleSettingsError: HTTPStatus.PRECONDITION_FAILED,
     StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -312,7 +312,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
-    app.add_middleware(TooLargeAsProblem)
+    app.add_middleware(BodyLimitMiddleware)
 
 
 async def _on_expected(request: Request, error: Exception) -> Response:

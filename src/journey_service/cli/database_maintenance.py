@@ -39,13 +39,13 @@ def optimize_queries(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json(_shown(report))
     else:
         _print_result(report)
-    if not report.is_sound:
+    if not report.is_valid:
         raise typer.Exit(EXIT_FINDINGS)
 
 
 def _shown(report: Report) -> Mapping[str, object]:
     return {
-        "is_sound": report.is_sound,
+        "is_valid": report.is_valid,
         "tables": [_without_quoted(asdict(table)) for table in report.tables],
         "needing_vacuum": [table.name for table in report.bloated],
         "left_out": [{"table": table, "reason": reason} for table, reason in report.left_out],

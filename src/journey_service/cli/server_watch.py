@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from journey_service.embedded import Embedded
+from journey_service.embedded import EmbeddedServers
 
 _POLL_SECONDS = 1.0
 
@@ -18,7 +18,7 @@ class ServerWatch:
     they start some seconds later, until the next start.
     """
 
-    def __init__(self, embedded: Embedded, print_error: Callable[[str], None]) -> None:
+    def __init__(self, embedded: EmbeddedServers, print_error: Callable[[str], None]) -> None:
         self._embedded = embedded
         self._print_error = print_error
         self._is_broken = False

@@ -21,8 +21,8 @@ from journey_service.cli.server_watch import ServerWatch
 from journey_service.cli.terminal import DEFAULT_DATA_DIR, bar, expected_errors, print_error, print_note
 from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
-from journey_service.embedded import Embedded, Servers, write_address
-from journey_service.embedded.processes import die_with_parent
+from journey_service.embedded import EmbeddedServers, Servers, write_address
+from journey_service.embedded.processes import set_parent_death_signal
 from journey_service.logs import config
 from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
@@ -53,7 +53,7 @@ def up(
             credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
     with expected_errors():
         _check_port(host, port)
-    embedded = Embedded(data_dir)
+    embedded = EmbeddedServers(data_dir)
     address = _own_address(host, port)
     with expected_errors(), embedded as servers:
         write_address(data_dir, address)
@@ -79,7 +79,7 @@ def api(
 
 def create_child() -> FastAPI:
     """Creates the API in a child process of `up`, which ends when `up` ends, even if that is killed."""
-    die_with_parent(signal.SIGTERM)
+    set_parent_death_signal(signal.SIGTERM)
     return create_app()
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from journey_service.embedded.processes import dying_with_us
+from journey_service.embedded.processes import parent_death_preexec
 
 _COMMAND = (sys.executable, "-m", "journey_service.cli", "worker")
 _POLL_SECONDS = 0.1
@@ -62,7 +62,7 @@ def _start() -> subprocess.Popen[bytes]:
         # Ctrl-C in the terminal goes to the owner only, which ends the worker after the API.
         start_new_session=True,
         # Killed at once: the database ends at the same moment, and leases recover what was under way.
-        preexec_fn=dying_with_us(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
+        preexec_fn=parent_death_preexec(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
     )
 
 

@@ -36,7 +36,7 @@ _SEASON: Final = SeasonalDemand((0.6, 0.85, 1, 1, 1, 0.95, 0.6, 0.6, 1, 1.05, 1.
 _CAMPAIGNS: Final = ((2, 1), (9, 8))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.04, calls=0.75, becomes_customer=0.72)
 _USUAL: Final = CustomerHabits(misses=0.07, cancels=0.14, repeats=0.2)
-_FORGETFUL: Final = CustomerHabits(misses=0.35, cancels=0.15, repeats=0.65)
+_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.35, cancels=0.15, repeats=0.65)
 _HORIZON: Final = timedelta(days=190)  # the next check-up is booked at the last one
 
 
@@ -48,7 +48,7 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     if contact is None:
         return
     preference = random.random()
-    habits = draw_habits(random, _USUAL, _FORGETFUL, share=0.14)
+    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.14)
     last, day = contact, contact.date() + timedelta(days=random.randint(0 if is_existing else 2, 20))
     while day <= timeline.today + _HORIZON:
         at = timeline.hours.draw_slot(random, day, _CHECK_UP.minutes, preference)
@@ -58,7 +58,7 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
             day = at.date() + timedelta(days=random.randint(6, 35))
             continue
         if result.came and timeline.chance(0.4):
-            last = _treat(timeline, result.end, preference, habits)
+            last = _attend(timeline, result.end, preference, habits)
         if timeline.chance(0.09):
             return
         if timeline.chance(0.12):
@@ -70,7 +70,7 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
         day = max(last.date() + timedelta(days=30), _SEASON.shift(random, at.date(), planned))
 
 
-def _treat(
+def _attend(
     timeline: CustomerTimeline, finding: datetime, preference: float, habits: CustomerHabits
 ) -> datetime:
     """Simulates a treatment in series; intervals are shorter at the end of the insurance year."""

@@ -35,7 +35,7 @@ _SEASON: Final = SeasonalDemand((0.6, 0.7, 0.95, 1, 1.05, 1.4, 0.7, 0.75, 1, 1, 
 _CAMPAIGNS: Final = ((3, 10), (9, 12), (11, 20))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.12, calls=0.6, becomes_customer=0.74)
 _USUAL: Final = CustomerHabits(misses=0.03, cancels=0.07, repeats=0.12)
-_FORGETFUL: Final = CustomerHabits(misses=0.25, cancels=0.1, repeats=0.65)
+_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.25, cancels=0.1, repeats=0.65)
 _HORIZON: Final = timedelta(days=35)
 
 
@@ -47,7 +47,7 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     if contact is None:
         return
     usual, preference, rhythm = draw_service(random, _SERVICES), random.random(), random.choice(_RHYTHMS)
-    habits = draw_habits(random, _USUAL, _FORGETFUL, share=0.1)
+    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.1)
     appointments_left = 1 + random.expovariate(1 / (34 if is_existing else 15))
     last, day = contact, contact.date() + timedelta(days=random.randint(0 if is_existing else 1, 12))
     while day <= timeline.today + _HORIZON:

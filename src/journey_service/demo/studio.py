@@ -36,7 +36,7 @@ _ARRIVALS: Final = SeasonalDemand((4.5, 1, 0.7, 1.6, 0.8, 0.8, 0.7, 0.4, 1.4, 1,
 _CAMPAIGNS: Final = ((1, 5), (4, 3), (6, 15), (9, 2), (11, 4))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.1, calls=0.4, becomes_customer=0.78)
 _USUAL: Final = CustomerHabits(misses=0.03, cancels=0.08, repeats=0.1)
-_FORGETFUL: Final = CustomerHabits(misses=0.2, cancels=0.12, repeats=0.6)
+_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.2, cancels=0.12, repeats=0.6)
 _PASS_DAYS: Final = timedelta(days=30)
 _HORIZON: Final = timedelta(days=3)
 
@@ -48,7 +48,7 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     )
     if contact is None:
         return
-    habits = draw_habits(random, _USUAL, _FORGETFUL, share=0.08)
+    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.08)
     last, day = contact, contact.date()
     if not is_existing:
         at = _next_class(random, timeline.hours, day + timedelta(days=random.randint(1, 9)))

@@ -1,4 +1,4 @@
-"""Embedded servers: PostgreSQL and Valkey from wheels, without root and without an installation.
+"""EmbeddedServers servers: PostgreSQL and Valkey from wheels, without root and without an installation.
 
 The servers are direct children of the process that starts them and end with it. One data directory holds their state:
 
@@ -15,7 +15,7 @@ owner are stopped by the next owner before it starts its own.
 """
 
 from journey_service.embedded.data_directory import (
-    Embedded,
+    EmbeddedServers,
     Servers,
     connect_or_start,
     read_address,
@@ -25,8 +25,8 @@ from journey_service.embedded.processes import AlreadyRunningError, EmbeddedErro
 
 __all__ = [
     "AlreadyRunningError",
-    "Embedded",
     "EmbeddedError",
+    "EmbeddedServers",
     "Servers",
     "connect_or_start",
     "read_address",

@@ -20,11 +20,11 @@ from journey_service.embedded.processes import (
     AlreadyRunningError,
     EmbeddedError,
     Server,
-    account_for,
     exists,
-    let_through,
+    make_traversable,
+    server_account,
 )
-from journey_service.embedded.valkey import Valkey, end_leftover_valkey, valkey_binary
+from journey_service.embedded.valkey import Valkey, stop_orphaned_valkey, valkey_binary
 
 _ADDRESS = "address"
 _RUNNING = "running.json"
@@ -47,7 +47,7 @@ class Servers:
     secrets: Mapping[str, str]
 
 
-class Embedded:
+class EmbeddedServers:
     """The servers of one data directory: a context manager over `start()` and `stop()` that yields Servers.
 
     PostgreSQL listens on 127.0.0.1 only, at a port that changes with each start, with the superuser and the database
@@ -155,16 +155,16 @@ class Embedded:
     def _start(self) -> Servers:
         # Left by an owner that was killed.
         (self.data_dir / _RUNNING).unlink(missing_ok=True)
-        account = account_for(self.data_dir / "postgres")
+        account = server_account(self.data_dir / "postgres")
         binaries = postgres_binaries() if self._postgres_bin is None else self._postgres_bin.resolve()
         postgres = Postgres(self.data_dir, account, binaries, self._postgres_settings)
         valkey = Valkey(self.data_dir, account, valkey_binary()) if self._with_valkey else None
         if account is not None:
-            let_through([self.data_dir, binaries, *([valkey.binary.parent] if valkey else [])])
-        postgres.refuse_other_version()
+            make_traversable([self.data_dir, binaries, *([valkey.binary.parent] if valkey else [])])
+        postgres.check_major_version()
         values = _read_secrets(self.data_dir, may_make=not postgres.is_made)
-        postgres.end_leftover()
-        end_leftover_valkey(self.data_dir)
+        postgres.stop_orphan()
+        stop_orphaned_valkey(self.data_dir)
 
         # Valkey starts while PostgreSQL initializes its data.
         if valkey is not None:
@@ -213,12 +213,12 @@ def connect_or_start(
     """Yields the servers of a data directory: those of a running owner, or its own for the length of the block.
 
     Another owner's servers are used as they are, with their own settings, and are left running. An owner that is
-    starting or stopping is waited for, up to `timeout_seconds`. Own servers are started like those of Embedded and
-    stopped at the end.
+    starting or stopping is waited for, up to `timeout_seconds`. Own servers are started like those of
+    EmbeddedServers and stopped at the end.
 
-    Raises AlreadyRunningError if the owner neither starts nor ends in time, and what `Embedded.start()` raises.
+    Raises AlreadyRunningError if the owner neither starts nor ends in time, and what `EmbeddedServers.start()` raises.
     """
-    embedded = Embedded(
+    embedded = EmbeddedServers(
         data_dir, postgres_bin=postgres_bin, with_valkey=with_valkey, postgres_settings=postgres_settings
     )
     try:
@@ -227,7 +227,7 @@ def connect_or_start(
         embedded.stop()
 
 
-def _join_or_start(embedded: Embedded, deadline: float) -> Servers:
+def _join_or_start(embedded: EmbeddedServers, deadline: float) -> Servers:
     while True:
         try:
             return embedded.start()

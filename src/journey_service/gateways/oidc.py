@@ -42,7 +42,7 @@ _COOL_DOWN_SECONDS: Final = 30.0
 _FETCH_SECONDS: Final = 5.0
 _LONGEST_TOKEN: Final = 16 * 1024
 _LONGEST_SUBJECT: Final = 255
-_DEEPEST: Final = 20
+_MAX_NESTING: Final = 20
 _OK: Final = 200
 
 _Keys = Mapping[tuple[str, str], jwt.PyJWK]
@@ -72,7 +72,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedToken:
     """A person's identity as the provider's token states it."""
 
     subject: str
@@ -80,7 +80,7 @@ class Verified:
     is_for_operators: bool
 
 
-class _Kept(Generic[T]):
+class _CachedDocument(Generic[T]):
     """A cached document of the provider: fetched on demand, refreshed by age, and kept while a refresh fails.
 
     It is requested at most once per cool-down, successful or not, and by one caller on behalf of all that wait.
@@ -93,25 +93,25 @@ class _Kept(Generic[T]):
         self._fetched_at = self._tried_at = float("-inf")
         self._asking = asyncio.Lock()
 
-    async def get(self, suffices: Callable[[T], bool] = lambda _: True) -> T:
+    async def get(self, is_sufficient: Callable[[T], bool] = lambda _: True) -> T:
         """Returns the document, refreshed if it is old or insufficient. Raises UnavailableError if there is none."""
-        if self._lacks(suffices) or self._is_due():
+        if self._is_insufficient(is_sufficient) or self._is_due():
             async with self._asking:
                 # Another caller may have fetched it while this one waited.
-                if self._is_due() or (self._lacks(suffices) and self._is_cool()):
+                if self._is_due() or (self._is_insufficient(is_sufficient) and self._may_retry()):
                     await self._renew()
         if self._value is None:
             raise UnavailableError("The identity provider cannot be reached.")
         return self._value
 
-    def _lacks(self, suffices: Callable[[T], bool]) -> bool:
-        return self._value is None or not suffices(self._value)
+    def _is_insufficient(self, is_sufficient: Callable[[T], bool]) -> bool:
+        return self._value is None or not is_sufficient(self._value)
 
-    def _is_cool(self) -> bool:
+    def _may_retry(self) -> bool:
         return self._clock() - self._tried_at >= _COOL_DOWN_SECONDS
 
     def _is_due(self) -> bool:
-        return self._is_cool() and self._clock() - self._fetched_at >= _REFRESH_SECONDS
+        return self._may_retry() and self._clock() - self._fetched_at >= _REFRESH_SECONDS
 
     async def _renew(self) -> None:
         before, self._tried_at = self._tried_at, self._clock()
@@ -133,10 +133,10 @@ class IdentityProvider:
     ) -> None:
         self._provider = provider
         self._outgoing = outgoing
-        self._keys = _Kept(self._fetch_keys, clock)
-        self._description = _Kept(self._fetch_description, clock)
+        self._keys = _CachedDocument(self._fetch_keys, clock)
+        self._description = _CachedDocument(self._fetch_description, clock)
 
-    async def verify(self, token: str) -> Verified:
+    async def verify(self, token: str) -> VerifiedToken:
         """Verifies a token and returns the identity in it.
 
         Raises UnauthenticatedError, the same for every reason, and UnavailableError while no key set was ever fetched.
@@ -147,7 +147,7 @@ class IdentityProvider:
         is_for_operators = ordinary not in told
         if is_for_operators and time.time() - claims["iat"] > _OPERATOR_SECONDS + _LEEWAY_SECONDS:
             raise _not_valid()
-        return Verified(claims["sub"], claims, is_for_operators)
+        return VerifiedToken(claims["sub"], claims, is_for_operators)
 
     async def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str
@@ -159,7 +159,7 @@ class IdentityProvider:
         query |= {"code_challenge": code_challenge, "code_challenge_method": "S256"}
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    async def redeem(self, *, code: str, redirect_uri: str, code_verifier: str, nonce: str) -> Verified:
+    async def redeem(self, *, code: str, redirect_uri: str, code_verifier: str, nonce: str) -> VerifiedToken:
         """Exchanges an authorization code for an identity. Raises UnauthenticatedError, UnavailableError."""
         endpoint = await self._place("token_endpoint")
         form = {
@@ -178,7 +178,7 @@ class IdentityProvider:
         is_for_us = claims["aud"] in (us, [us]) and claims.get("azp", us) == us
         if not (is_for_us and nonce and _is_same(claims.get("nonce"), nonce)):
             raise _not_valid()
-        return Verified(claims["sub"], claims, is_for_operators=False)
+        return VerifiedToken(claims["sub"], claims, is_for_operators=False)
 
     @property
     def _client_id(self) -> str:
@@ -283,7 +283,7 @@ def _is_sound(claims: Mapping[str, Any]) -> bool:
     are_instants = all(type(claims[name]) in (int, float) for name in ("exp", "iat", "nbf") if name in claims)
     subject = claims["sub"]
     is_subject = 0 < len(subject) <= _LONGEST_SUBJECT and subject.isprintable()
-    return are_instants and is_subject and not _is_deep(claims, _DEEPEST)
+    return are_instants and is_subject and not _is_deep(claims, _MAX_NESTING)
 
 
 def _is_same(told: object, expected: str) -> bool:

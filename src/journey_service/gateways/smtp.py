@@ -36,8 +36,8 @@ from journey_service.gateways.response_text import sanitize_response_text
 
 _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
 _AUTHENTICATION_REQUIRED: Final = 530
-_REFUSALS: Final = range(500, 600)
-_FAREWELL_SECONDS: Final = 2.0
+_PERMANENT_ERRORS: Final = range(500, 600)
+_QUIT_SECONDS: Final = 2.0
 
 _LONGEST_ADDRESS: Final = 254
 _LONGEST_LOCAL: Final = 64
@@ -51,7 +51,7 @@ _HOST: Final = re.compile(
 _SENDER: Final = re.compile(r'(?:"(?P<quoted>[^"\\<>]*)"|(?P<name>[^"\\<>]*?)) *<(?P<address>[^<>]+)>')
 _KEY: Final = re.compile(r"[A-Za-z0-9-]{1,128}")
 _URL: Final = re.compile(r"https?://[!-;=?-~]{1,900}")
-_BREAKING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_HEADER_BREAKING_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # Relays may support ASCII only; quoted-printable works with all of them.
 _POLICY: Final = SMTP_POLICY.clone(cte_type="7bit")
@@ -106,7 +106,7 @@ def read_server(url: str) -> SmtpServer:
         or has_login != ("@" in parts.netloc)
         or parts.path not in ("", "/")
         or "#" in url
-        or not _is_known_wish(parts)
+        or not _is_supported_query(parts)
     ):
         raise _no_server()
     return SmtpServer(
@@ -124,7 +124,7 @@ def read_sender(text: str) -> Sender:
     found = _SENDER.fullmatch(text.strip())
     name = (found["quoted"] or found["name"] or "").strip() if found else ""
     address = _address(found["address"] if found else text.strip())
-    if address is None or not address.isascii() or _BREAKING.search(name):
+    if address is None or not address.isascii() or _HEADER_BREAKING_CHARACTERS.search(name):
         raise InvalidInputError.at(
             "JOURNEY_MAIL_FROM",
             "must be an email address, such as `Salon <hello@salon.com>` or hello@salon.com",
@@ -161,8 +161,8 @@ class SmtpMailer:
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 await line.connect()
-                answer = await self._hand_over(line, to, written)
-            await _take_leave(line)
+                answer = await self._send_message(line, to, written)
+            await _quit(line)
         except TimeoutError:
             raise DeliveryFailedError("The mail server did not respond in time.") from None
         except aiosmtplib.SMTPResponseException as error:
@@ -172,7 +172,7 @@ class SmtpMailer:
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise _failed(str(error), to) from None
         finally:
-            _hang_up(line)
+            _abort(line)
         return DeliveryReceipt(_without(to, answer.message), answer.code)
 
     def _line(self) -> aiosmtplib.SMTP:
@@ -189,7 +189,7 @@ class SmtpMailer:
             tls_context=self._ssl_context,
         )
 
-    async def _hand_over(self, line: aiosmtplib.SMTP, to: str, written: bytes) -> aiosmtplib.SMTPResponse:
+    async def _send_message(self, line: aiosmtplib.SMTP, to: str, written: bytes) -> aiosmtplib.SMTPResponse:
         if line.is_ehlo_or_helo_needed:
             await line.ehlo()
         options, encoding = [], "ascii"
@@ -243,7 +243,7 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
     url = email.unsubscribe_url
     if not _KEY.fullmatch(email.key):
         raise DeliveryRefusedError("The key of the email must consist of letters, digits, and hyphens.")
-    if _BREAKING.search(email.subject):
+    if _HEADER_BREAKING_CHARACTERS.search(email.subject):
         raise DeliveryRefusedError("The subject contains a line break or a control character.")
     if url is not None and not _URL.fullmatch(url):
         raise DeliveryRefusedError("The unsubscribe URL is not valid.")
@@ -282,7 +282,7 @@ def _from(sender: Sender) -> str:
 
 def _name(told: str | None) -> str:
     """Returns a display name that fits a header: one line of limited length."""
-    return " ".join(_BREAKING.sub(" ", told or "").split())[:_LONGEST_NAME]
+    return " ".join(_HEADER_BREAKING_CHARACTERS.sub(" ", told or "").split())[:_LONGEST_NAME]
 
 
 def _subject(subject: str) -> str:
@@ -319,8 +319,8 @@ def _judged(error: aiosmtplib.SMTPResponseException, to: str) -> DeliveryFailedE
         # The response may repeat the rejected login.
         return DeliveryFailedError("The mail server rejects the login.", status=error.code)
     reason = _without(to, f"The mail server responded {error.code}: {error.message}")
-    is_of_the_letter = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
-    if is_of_the_letter and error.code in _REFUSALS and error.code != _AUTHENTICATION_REQUIRED:
+    is_about_message = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
+    if is_about_message and error.code in _PERMANENT_ERRORS and error.code != _AUTHENTICATION_REQUIRED:
         return DeliveryRefusedError(reason, status=error.code)
     return DeliveryFailedError(reason, status=error.code)
 
@@ -334,14 +334,14 @@ def _without(to: str, said: str) -> str:
     return sanitize_response_text(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
 
 
-async def _take_leave(line: aiosmtplib.SMTP) -> None:
+async def _quit(line: aiosmtplib.SMTP) -> None:
     """Ends the session. The email has been accepted, even if this fails."""
     with suppress(aiosmtplib.SMTPException, OSError):
-        async with asyncio.timeout(_FAREWELL_SECONDS):
+        async with asyncio.timeout(_QUIT_SECONDS):
             await line.quit()
 
 
-def _hang_up(line: aiosmtplib.SMTP) -> None:
+def _abort(line: aiosmtplib.SMTP) -> None:
     """Closes the connection at once, without waiting for an unresponsive peer."""
     transport = line.transport
     line.close()
@@ -357,7 +357,7 @@ def _no_server() -> InvalidInputError:
     )
 
 
-def _is_known_wish(parts: SplitResult) -> bool:
+def _is_supported_query(parts: SplitResult) -> bool:
     return parts.query == "" or (parts.scheme == "smtp" and parts.query == "starttls=always")
 
 

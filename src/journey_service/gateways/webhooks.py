@@ -30,7 +30,7 @@ from journey_service.gateways.http_client import (
 from journey_service.gateways.response_text import sanitize_response_text
 
 _OK: Final = range(200, 300)
-_GONE: Final = 410
+_STATUS_GONE: Final = 410
 _USER_AGENT: Final = f"journey-service/{version('journey-service')}"
 _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -84,14 +84,14 @@ def _judged(answer: HttpResponse) -> DeliveryReceipt:
     if answer.status in _OK:
         return DeliveryReceipt(sanitize_response_text(said), answer.status)
     reason = sanitize_response_text(
-        f"The receiver responded {answer.status}: {said}" if said else _unsaid(answer.status)
+        f"The receiver responded {answer.status}: {said}" if said else _status_only_reason(answer.status)
     )
-    if answer.status == _GONE:
+    if answer.status == _STATUS_GONE:
         raise DeliveryRefusedError(reason, status=answer.status, is_gone=True)
     raise DeliveryFailedError(reason, retry_after=_retry_after(answer), status=answer.status)
 
 
-def _unsaid(status: int) -> str:
+def _status_only_reason(status: int) -> str:
     return f"The receiver responded {status}."
 
 

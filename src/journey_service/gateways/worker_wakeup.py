@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 QUEUE: Final = "journey:wakeup"
 WAKE: Final = "wake"
 _TIMEOUT_SECONDS: Final = 0.5
-_FORGET_MS: Final = 60_000
+_DEDUPLICATION_MS: Final = 60_000
 
 
 def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
@@ -29,7 +29,7 @@ def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
         job_serializer=to_json,
         job_deserializer=orjson.loads,
         default_queue_name=QUEUE,
-        expires_extra_ms=_FORGET_MS,
+        expires_extra_ms=_DEDUPLICATION_MS,
     )
 
 

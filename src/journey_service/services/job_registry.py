@@ -9,7 +9,7 @@ from journey_service.services.jobs import JobHandler
 from journey_service.services.journeys.evaluation import EVALUATE, evaluate_all
 from journey_service.services.journeys.policy_rollout import APPLY, apply_to_all
 from journey_service.services.journeys.rescoring import RESCORE
-from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
+from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP, migrate_all
 from journey_service.services.operations.data_quality import REPAIR, repair
 from journey_service.services.operations.nightly import rescore
 from journey_service.services.operations.test_clock import ADVANCE, run_advance
@@ -20,7 +20,7 @@ JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     RESCORE: rescore,
     EVALUATE: evaluate_all,
     ADVANCE: run_advance,
-    ADOPT: adopt_all,
+    ROLL_OUT_STAGE_MAP: migrate_all,
     APPLY: apply_to_all,
     PREVIEW: preview_all,
     BACKTEST: run_backtest,

@@ -209,7 +209,7 @@ async def test_forged_links_get_the_same_response_and_change_nothing(
     for token in forged_links.values():
         for method in ("GET", "POST"):
             answer = await http.request(method, f"{UNSUBSCRIBE}/{token}")
-            problem(answer, 404, "link-not-valid")
+            problem(answer, 404, "invalid-link")
             seen.add(answer.content)
             page = await browser.request(method, f"{UNSUBSCRIBE}/{token}")
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")

@@ -30,7 +30,7 @@ from services.local_servers import always, dispatcher_for, run_local_servers
 ENDPOINTS = f"{API}/webhook-endpoints"
 ENDPOINT = {
     *("id", "url", "description", "events", "is_enabled", "disabled_reason", "failing_since"),
-    *("former_secret_until", "created_at", "updated_at"),
+    *("previous_secret_expires_at", "created_at", "updated_at"),
 }
 HOOK = {"url": "https://hooks.company.com/journey", "events": ["stage.changed"]}
 
@@ -200,7 +200,7 @@ async def test_an_action_type_has_one_endpoint(http, shop, database_owner, type_
         await add(http, shop, events=[type_]),
         await patch(http, shop, other["id"], events=["stage.changed", type_]),
     ):
-        payload = problem(answer, 409, "endpoint-taken")
+        payload = problem(answer, 409, "event-type-conflict")
         assert payload["detail"].startswith(f"Endpoint {first['id']} already receives {type_}")
     assert await database_owner.rows(shop.id) == before
 
@@ -215,7 +215,7 @@ async def test_a_disabled_endpoint_releases_its_action_types(http, shop):
     assert (await patch(http, shop, first["id"], is_enabled=False)).status_code == 200
     second = (await add(http, shop, events=["action.sms"])).json()
 
-    problem(await patch(http, shop, first["id"], is_enabled=True), 409, "endpoint-taken")
+    problem(await patch(http, shop, first["id"], is_enabled=True), 409, "event-type-conflict")
 
     assert (await patch(http, shop, second["id"], events=["stage.changed"])).status_code == 200
     assert (await patch(http, shop, first["id"], is_enabled=True)).json()["is_enabled"] is True
@@ -388,7 +388,7 @@ async def test_during_the_overlap_both_secrets_sign_and_then_only_the_new_one(
     payload = answer.json()
     assert payload.keys() == {*ENDPOINT, "secret"}
     assert payload["secret"] != made["secret"]
-    assert payload["former_secret_until"] is not None
+    assert payload["previous_secret_expires_at"] is not None
 
     async def is_taken(*secrets):
         system.secrets = [*secrets]
@@ -413,7 +413,7 @@ async def test_the_default_overlap_is_one_day(http, shop, endpoint, database_own
     payload = (await rotate(http, shop, endpoint["id"])).json()
 
     seconds = await database_owner.connection.fetchval(
-        "SELECT extract(epoch FROM former_until - updated_at)::int FROM webhook_endpoints WHERE id = $1",
+        "SELECT extract(epoch FROM previous_expires_at - updated_at)::int FROM webhook_endpoints WHERE id = $1",
         endpoint["id"],
     )
     assert seconds == 86_400

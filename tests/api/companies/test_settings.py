@@ -96,7 +96,7 @@ async def test_a_change_evaluates_all_customers_again_silently(
     assert body["settings"] == {**DEFAULTS, **PAYMENTS}
     assert (body["changed"], body["warnings"]) == (["revenue_source"], [])
     assert (body["job"]["kind"], body["job"]["status"], body["job"]["counts"]["moved"]) == (
-        "apply_policy",
+        "apply_settings",
         "done",
         1,
     )
@@ -192,8 +192,8 @@ async def test_of_two_changes_at_once_of_what_was_seen_one_is_refused(http, paye
 FAULTS = {
     ("/colour", "/scoring/zeal"): {"colour": "red", "scoring": {"zeal": 1}},
     ("/scoring",): {"scoring": None},
-    ("/scoring/inactive_days", "/scoring/trend", "/scoring/new_risk"): {
-        "scoring": {"inactive_days": 0, "trend": 0.1, "new_risk": 0.00001}
+    ("/scoring/inactive_days", "/scoring/trend", "/scoring/initial_risk"): {
+        "scoring": {"inactive_days": 0, "trend": 0.1, "initial_risk": 0.00001}
     },
     ("/revenue_source", "/consent", "/frequency_cap"): {
         "revenue_source": "both", "consent": True, "frequency_cap": "3"

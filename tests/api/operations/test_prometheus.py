@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.calls import fetch, ingest
 from journey_service.api.middleware.telemetry import Telemetry
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.logs import JsonFormatter, OnceOnly, bound_to
+from journey_service.logs import DuplicateErrorFilter, JsonFormatter, bound_to
 from journey_service.main import create_app
 from journey_service.services.operations.monitoring import CompanyMetricsCache, compute_company_metrics
 
@@ -57,7 +57,7 @@ async def test_an_unknown_path_is_no_label(http):
 async def test_queues_their_ages_and_the_pool_are_exported(http):
     metrics = await scraped(http)
 
-    assert metrics["journey_up", ()] == 1
+    assert metrics["journey_database_up", ()] == 1
     assert metrics["journey_pool_connections", (("state", "free"),)] >= 0
     for name in ("due_customers", "nightly_runs", "jobs", "imports", "actions"):
         assert metrics[f"journey_{name}_lag_seconds", ()] >= 0
@@ -97,13 +97,15 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
 async def test_metrics_of_as_many_companies_as_configured_are_exported(settings, salon):
     text = samples((await _asked(settings, metrics_companies=1)).text)
 
-    companies = {labels for name, labels in text if name == "journey_risk_customers"}
+    companies = {labels for name, labels in text if name == "journey_risk_band_customers"}
     assert {dict(labels)["band"] for labels in companies} == {"low", "medium", "high", "critical"}
     assert len({dict(labels)["company_id"] for labels in companies}) == 1
     stages = [name for name, _ in text if name == "journey_stage_customers"]
     assert len(stages) >= 1
     none = samples((await _asked(settings, metrics_companies=0)).text)
-    assert not [name for name, _ in none if name in ("journey_risk_customers", "journey_stage_customers")]
+    assert not [
+        name for name, _ in none if name in ("journey_risk_band_customers", "journey_stage_customers")
+    ]
 
 
 async def test_company_metrics_are_not_recomputed_with_every_scrape(database, salon, http):
@@ -156,7 +158,7 @@ async def test_an_unreachable_database_is_exported_and_the_rest_is_answered(sett
     ):
         response = samples((await client.get("/metrics")).text)
 
-    assert response["journey_up", ()] == 0
+    assert response["journey_database_up", ()] == 0
     assert ("journey_jobs", ()) not in response
 
 
@@ -209,8 +211,8 @@ async def test_a_failed_request_is_logged_with_its_id():
     assert '"request_id": "r-9"' in line
     assert "out of order" in line
     twice = _record("Exception in ASGI application\n")
-    assert not OnceOnly().filter(twice)
-    assert OnceOnly().filter(_record("started"))
+    assert not DuplicateErrorFilter().filter(twice)
+    assert DuplicateErrorFilter().filter(_record("started"))
 
 
 def test_a_json_line_names_its_request_and_reveals_nothing():

@@ -86,7 +86,7 @@ async def test_a_new_map_moves_customers_if_the_activation_requests_it(http, reg
         "Q2",
     )
     assert payload["activated_at"] == NOON
-    assert (payload["job"]["kind"], payload["job"]["status"]) == ("adopt_stage_map", "done")
+    assert (payload["job"]["kind"], payload["job"]["status"]) == ("roll_out_stage_map", "done")
     assert payload["job"]["counts"]["moved"] == 1
     [move, *_] = (await fetch(http, regular, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["map_version"], move["trigger_type"]) == ("vip", 2, "automatic")
@@ -159,12 +159,12 @@ async def test_a_draft_is_linted_without_being_stored(http, salon):
     answer = await ask(http, salon, "POST", "/stages/lint", json={"stages": draft})
 
     payload = answer.json()
-    assert payload["is_sound"] is False
+    assert payload["is_valid"] is False
     found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in payload["findings"]}
     assert {("error", "unreachable_stage", "/stages/6"), ("warning", "manual_only", "/stages/4")} <= found
     assert (await fetch(http, salon, "/stages"))["version"] == 1
     sound = await ask(http, salon, "POST", "/stages/lint", json={"stages": stages()})
-    assert sound.json()["is_sound"] is True
+    assert sound.json()["is_valid"] is True
 
 
 async def test_warnings_are_stored_with_the_version(http, salon):
@@ -235,7 +235,7 @@ async def test_an_update_of_one_stage_respects_if_match(http, salon):
 
 
 async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regular):
-    payload = problem(await ask(http, regular, "DELETE", "/stages/regular"), 409, "stage-occupied")
+    payload = problem(await ask(http, regular, "DELETE", "/stages/regular"), 409, "stage-in-use")
     assert payload["customers"] == {"regular": 1}
     for target in ("nowhere", "regular", "churned"):
         problem(
@@ -421,7 +421,7 @@ async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, 
 
     assert answer.status_code == 200, answer.text
     payload = answer.json()
-    draft, present = payload["result"]["draft"], payload["result"]["present"]
+    draft, present = payload["result"]["draft"], payload["result"]["current"]
     assert (payload["status"], payload["result"]["listed_customers"], payload["result"]["lapse_days"]) == (
         "done",
         2,
@@ -507,7 +507,7 @@ async def test_a_time_before_the_journey_or_in_the_future_is_refused(http, salon
     await ingest(http, salon, "v-1")
 
     before = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T11:59:59Z")
-    problem(before, 404, "no-journey-yet")
+    problem(before, 404, "journey-not-started")
     to_come = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T12:00:01Z")
     problem(to_come, 422, "invalid-input", "query/as_of")
     nonsense = await ask(http, salon, "GET", "/customers/1/journey?as_of=yesterday")

@@ -20,7 +20,7 @@ from journey_service.domain.journeys.facts import (
     count_since,
     days_since,
     fold,
-    keep_newest,
+    insert_limited,
 )
 from oracle import literal
 
@@ -162,7 +162,7 @@ def test_the_newest_64_are_kept_and_all_are_counted(type_, window, order):
 def test_a_window_holds_the_newest_instants_in_ascending_order(drawn):
     kept = ()
     for at in drawn:
-        kept = keep_newest(kept, at)
+        kept = insert_limited(kept, at)
     assert list(kept) == sorted(drawn)[-MAX_KEPT_TIMES:]
 
 

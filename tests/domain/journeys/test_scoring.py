@@ -78,7 +78,7 @@ def test_a_new_relationship_has_the_scores_of_the_guide(known):
 
 
 def test_the_scores_of_a_new_relationship_are_settings():
-    policy = parse_policy({"scoring": {"new_engagement": 0.305, "new_risk": 0.1}})
+    policy = parse_policy({"scoring": {"initial_engagement": 0.305, "initial_risk": 0.1}})
     assert (engagement(NO_FACTS, policy, NOW), risk(NO_FACTS, policy, NOW)) == (31, 10)
 
 

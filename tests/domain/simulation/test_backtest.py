@@ -308,7 +308,7 @@ def test_the_metrics_of_a_few_customers():
             "churned": 1,
         },
         "alarms": {"raised": 5, "confirmed": 3, "late": 0, "returned": 2, "open": 0},
-        "lapses": {"total": 1, "alarmed": 1, "at_risk_already": 0},
+        "lapses": {"total": 1, "alarmed": 1, "already_at_risk": 0},
         "precision": 0.6,
         "recall": 1.0,
         "lead_time_days": {"median": 89.0, "p90": 89.0, "mean": 89.0},

@@ -147,7 +147,7 @@ def metrics_by_brute_force(case: ReplayCase) -> dict[str, object]:
     pairs = [(each.move.from_stage, each.move.to_stage) for each in moves]
     order = {stage.key: stage.order for stage in active}
     outcomes: Counter[str] = Counter()
-    lapses = alarmed = at_risk_already = 0
+    lapses = alarmed = already_at_risk = 0
     leads: list[timedelta] = []
     returns: list[timedelta] = []
     for number, events in enumerate(case.customers):
@@ -189,7 +189,7 @@ def metrics_by_brute_force(case: ReplayCase) -> dict[str, object]:
                         for e in moves_by_customer[number]
                         if e.appointments <= index + 1 and e.move.at <= lapse
                     ]
-                    at_risk_already += is_risk[before[-1].move.to_stage]
+                    already_at_risk += is_risk[before[-1].move.to_stage]
     confirmed = outcomes["confirmed"] + outcomes["late"]
     width = Fraction(max(1, math.ceil(Fraction(backtest.lapse // DAY, 200))), 10)
     return {
@@ -221,7 +221,7 @@ def metrics_by_brute_force(case: ReplayCase) -> dict[str, object]:
             "returned": outcomes["returned"],
             "open": outcomes["open"],
         },
-        "lapses": {"total": lapses, "alarmed": alarmed, "at_risk_already": at_risk_already},
+        "lapses": {"total": lapses, "alarmed": alarmed, "already_at_risk": already_at_risk},
         "precision": _rounded(confirmed, confirmed + outcomes["returned"], 10_000),
         "recall": _rounded(alarmed, lapses, 10_000),
         "lead_time_days": {

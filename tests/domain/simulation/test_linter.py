@@ -327,33 +327,33 @@ def test_a_move_back_at_the_same_time_is_a_flip_flop():
     def lapsing_by(condition):
         return lapsing(at_risk=any_of(AWAY_90_DAYS, rule("days_in_stage", days=condition)))
 
-    [(severity, pointer, stages, message)] = findings_of(lapsing_by("<5"), "flip_flop")[:1]
+    [(severity, pointer, stages, message)] = findings_of(lapsing_by("<5"), "oscillation")[:1]
     assert (severity, pointer, stages) == ("error", "/2/auto_rules/any/1", ("at_risk", "customer"))
     assert message == (
         "A customer who leaves 'at_risk' for 'customer' is moved back to 'at_risk' at the same time by "
         "`days_in_stage <5`, without an event in between. "
         "Change one of the two rules so that they do not hold at the same time."
     )
-    assert findings_of(lapsing_by(">45"), "flip_flop") == []
+    assert findings_of(lapsing_by(">45"), "oscillation") == []
 
 
 def test_a_return_that_lasts_only_days_is_a_warning():
     def lapsing_by(condition):
         return lapsing(at_risk=any_of(AWAY_90_DAYS, rule("days_in_stage", days=condition)))
 
-    [(severity, pointer, stages, message)] = findings_of(lapsing_by(">=3"), "flip_flop")
+    [(severity, pointer, stages, message)] = findings_of(lapsing_by(">=3"), "oscillation")
     assert (severity, pointer, stages) == ("warning", "/2/auto_rules/any/1", ("at_risk", "customer"))
     assert "can be in 'at_risk' 3 days later by `days_in_stage >=3`" in message
-    assert findings_of(lapsing_by(">=8"), "flip_flop") == []
+    assert findings_of(lapsing_by(">=8"), "oscillation") == []
 
 
 def test_a_relapse_into_a_milder_risk_stage_is_a_warning():
     defective = lapsing(at_risk=rule("appointment_count", count=">=1"), churned=rule(DAYS, days=">90"))
     assert ("warning", ("at_risk", "customer")) in [
-        (about[0], about[2]) for about in findings_of(defective, "flip_flop")
+        (about[0], about[2]) for about in findings_of(defective, "oscillation")
     ]
     valid = lapsing(at_risk=rule(DAYS, days=">60"), churned=rule(DAYS, days=">90"))
-    assert findings_of(valid, "flip_flop") == []
+    assert findings_of(valid, "oscillation") == []
 
 
 def test_a_flip_flop_caused_by_a_late_report_is_a_warning():
@@ -362,10 +362,10 @@ def test_a_flip_flop_caused_by_a_late_report_is_a_warning():
     def with_vip(days):
         return company(*defaults_with(customer={"retention_days": 120}, vip={"retention_days": days}))
 
-    [(severity, _, stages, message)] = findings_of(with_vip(20), "flip_flop")
+    [(severity, _, stages, message)] = findings_of(with_vip(20), "oscillation")
     assert (severity, stages) == ("warning", ("at_risk", "vip"))
     assert "This was seen only when an appointment was reported late." in message
-    assert findings_of(with_vip(120), "flip_flop") == []
+    assert findings_of(with_vip(120), "oscillation") == []
 
 
 # ---- no way back
@@ -393,7 +393,7 @@ NO_WAY_BACK = [
 
 @pytest.mark.parametrize(("defective", "valid"), NO_WAY_BACK)
 def test_a_risk_stage_that_no_appointment_leaves_has_no_way_back(defective, valid):
-    [(severity, pointer, stages, message)] = findings_of(lapsing(stuck=defective), "no_way_back")
+    [(severity, pointer, stages, message)] = findings_of(lapsing(stuck=defective), "no_return_path")
     assert (severity, pointer, stages) == ("error", "/2", ("stuck",))
     conditions = "".join(f" with {k} {v}" for k, v in defective["conditions"].items() if k == "total_amount")
     rest = "".join(f" {v}" for k, v in defective["conditions"].items() if k != "total_amount")
@@ -401,12 +401,12 @@ def test_a_risk_stage_that_no_appointment_leaves_has_no_way_back(defective, vali
         f"After every appointment that was tried, `{defective['trigger']}{conditions}{rest}` still held"
         in message
     )
-    assert findings_of(lapsing(stuck=valid), "no_way_back") == []
+    assert findings_of(lapsing(stuck=valid), "no_return_path") == []
 
 
 def test_a_more_severe_risk_stage_can_prevent_a_return():
     kept = lapsing(at_risk=rule(DAYS, days=">90"), gone=rule("days_in_stage", days=">=0"))
-    stuck = {about[2]: about[3] for about in findings_of(kept, "no_way_back")}
+    stuck = {about[2]: about[3] for about in findings_of(kept, "no_return_path")}
     assert ("gone",) in stuck
 
 
@@ -600,7 +600,7 @@ def test_first_match_wins_makes_churned_unreachable_and_regulars_flip_flop():
     errors = {(finding.code, finding.stages): finding.message for finding in report.errors}
     assert {stages for code, stages in errors if code == "unreachable_stage"} == {("churned",)}
     assert "'at_risk' and stayed there" in errors["unreachable_stage", ("churned",)]
-    assert ("flip_flop", ("regular", "customer")) in errors
+    assert ("oscillation", ("regular", "customer")) in errors
     assert lint(company(*STAGES)).errors == ()
 
 
@@ -632,7 +632,7 @@ def test_a_decision_function_that_never_settles_is_detected():
 
     customer = rule("appointment_completed")
     rulebook = company(stage("here", 1, customer), stage("there", 2, customer))
-    assert {finding.code for finding in lint(rulebook, journey_type=EndlessJourney).errors} == {"flip_flop"}
+    assert {finding.code for finding in lint(rulebook, journey_type=EndlessJourney).errors} == {"oscillation"}
     assert lint(rulebook).errors == ()
 
 

@@ -98,7 +98,7 @@ def assert_never_contradicted(rulebook, histories, report):
         for row in automatic_moves(journey):
             assert ("unreachable_stage", row.to_stage) not in errors
             if row.from_stage in risks and row.to_stage not in risks:
-                assert ("no_way_back", row.from_stage) not in errors
+                assert ("no_return_path", row.from_stage) not in errors
                 continue
             index = deciding_rule(row)
             dead_rule = None if index is None else precedence.find_dead_rule(stages[row.to_stage], index)

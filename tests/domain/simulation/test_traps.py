@@ -18,11 +18,11 @@ def rulebook(*rules, policy=None):
 
 
 def traps(*rules, policy=None):
-    return [f.pointer for f in lint(rulebook(*rules, policy=policy)).errors if f.code == "trap"]
+    return [f.pointer for f in lint(rulebook(*rules, policy=policy)).errors if f.code == "permanent_rule"]
 
 
 @pytest.mark.parametrize(
-    "trap",
+    "permanent_rule",
     [
         rule("days_in_stage", days=">30"),
         rule("days_in_stage", days=">=30"),

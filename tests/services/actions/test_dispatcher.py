@@ -279,7 +279,7 @@ async def test_during_a_rotation_both_secrets_verify_and_afterwards_only_the_new
     await salon.put_customer(2)
     await salon.deliver()
     await salon.update_rows(
-        "UPDATE webhook_endpoints SET former_until = clock_timestamp() - interval '1 second'"
+        "UPDATE webhook_endpoints SET previous_expires_at = clock_timestamp() - interval '1 second'"
         " WHERE company_id = :company"
     )
     salon.receiver.secrets = [new]

@@ -427,7 +427,7 @@ async def test_pending_maps_and_policies_are_applied_in_their_order(
             await run_job(database, company.id, jobs[what].id, JOB_HANDLERS)
             assert (await get_job(database, company.id, jobs[what].id)).status == "done"
         await advance(database, company.id, T0 + 93 * DAY, actor=ME)
-        sql = "SELECT map_version, adopted_version FROM companies WHERE id = :company"
+        sql = "SELECT map_version, migrated_version FROM companies WHERE id = :company"
         assert [tuple(row) for row in await rows(database, company.id, sql)] == [(2, 2)]
         assert await outdated(database, company.id) == []
         ended.append(await journeys(database, company.id))

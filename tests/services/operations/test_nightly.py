@@ -46,7 +46,7 @@ async def nights_of(database, company_id: int) -> list[tuple[str, datetime]]:
     found = await rows(
         database,
         company_id,
-        "SELECT local_date, due_at FROM scoring_runs WHERE company_id = :company ORDER BY local_date",
+        "SELECT local_date, due_at FROM nightly_runs WHERE company_id = :company ORDER BY local_date",
     )
     return [(f"{row[0]:%m-%d}", row[1]) for row in found]
 

@@ -37,7 +37,7 @@ async def nights_of(database, company_id: int) -> list[str]:
     found = await rows(
         database,
         company_id,
-        "SELECT local_date FROM scoring_runs WHERE company_id = :company ORDER BY local_date",
+        "SELECT local_date FROM nightly_runs WHERE company_id = :company ORDER BY local_date",
     )
     return [f"{row[0]:%m-%d}" for row in found]
 

@@ -116,7 +116,7 @@ async def test_a_draft_is_compared_with_the_map_in_force(database, create_test_c
     start = datetime(2026, 1, 1, tzinfo=UTC)
     result = await result_of(database, company_id, from_=start, to=start + 120 * DAY, customer_ids=[3, 2, 3])
     at = {number: (start + number * DAY).isoformat() for number in (0, 61, 70, 91, 100)}
-    draft, present = result.pop("draft"), result.pop("present")
+    draft, present = result.pop("draft"), result.pop("current")
     named, _ = result.pop("listed_customers"), result.pop("warnings")
     assert result == {
         "from": at[0],
@@ -158,11 +158,11 @@ async def test_a_draft_is_compared_with_the_map_in_force(database, create_test_c
         [opening, (*away, at[61], time_passed), (*back, at[70], visited)],
         [opening, (*away, at[61], time_passed), (*back, at[100], visited)],
     ]
-    assert [_moves(each["moves"]["present"]) for each in named] == [
+    assert [_moves(each["moves"]["current"]) for each in named] == [
         [opening],
         [opening, (*away, at[91], time_passed), (*back, at[100], visited)],
     ]
-    assert [each["omitted"] for each in named] == [{"draft": 0, "present": 0}] * 2
+    assert [each["omitted"] for each in named] == [{"draft": 0, "current": 0}] * 2
 
 
 def _moves(shown: list[dict]) -> list[tuple]:
@@ -174,8 +174,8 @@ async def test_the_newest_moves_of_a_named_customer_are_listed(database, create_
     company_id = await import_events(database, create_test_company, "1,2026-01-01,appointment_completed,50\n")
     result = await result_of(database, company_id, customer_ids=[1])
     [listed] = result["listed_customers"]
-    assert [move["to_stage"] for move in listed["moves"]["present"]] == ["at_risk", "churned"]
-    assert listed["omitted"] == {"draft": 1, "present": 1}
+    assert [move["to_stage"] for move in listed["moves"]["current"]] == ["at_risk", "churned"]
+    assert listed["omitted"] == {"draft": 1, "current": 1}
 
 
 async def test_a_customer_who_opens_a_journey_after_the_range_is_not_replayed(database, create_test_company):
@@ -187,8 +187,8 @@ async def test_a_customer_who_opens_a_journey_after_the_range_is_not_replayed(da
         {
             "customer_id": 2,
             "opened_at": None,
-            "moves": {"draft": [], "present": []},
-            "omitted": {"draft": 0, "present": 0},
+            "moves": {"draft": [], "current": []},
+            "omitted": {"draft": 0, "current": 0},
         }
     ]
 
@@ -199,14 +199,14 @@ async def test_a_company_without_customers_has_an_empty_result(database, create_
     assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     job = await get_job(database, tenant.id, job_id)
     assert (job.status, job.done, job.total) == ("done", 0, 0)
-    assert (job.result["customers"], job.result["present"]["precision"]) == (0, None)
+    assert (job.result["customers"], job.result["current"]["precision"]) == (0, None)
 
 
 async def test_months_are_those_of_the_companys_time_zone(database, create_test_company):
     text = "1,2026-02-01T02:00:00Z,appointment_completed,5\n2,2026-02-01T03:00:00Z,appointment_completed,5\n"
     company_id = await import_events(database, create_test_company, text, timezone="America/Sao_Paulo")
     result = await result_of(database, company_id, to=T0 + 50 * DAY)
-    assert result["present"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
+    assert result["current"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
 
 
 async def test_appointments_after_the_company_s_now_are_ignored(database, create_test_company):
@@ -216,10 +216,10 @@ async def test_appointments_after_the_company_s_now_are_ignored(database, create
     early = Event("t", "2", 1, "appointment_completed", T0 + 100 * DAY + timedelta(minutes=4))
     await ingest(database, tenant.id, [early])
     result = await result_of(database, tenant.id, to=T0 + 95 * DAY)
-    assert result["present"]["alarms"]["open"] == 1
+    assert result["current"]["alarms"]["open"] == 1
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 101 * DAY))
     result = await result_of(database, tenant.id, to=T0 + 95 * DAY)
-    assert result["present"]["alarms"]["returned"] == 1
+    assert result["current"]["alarms"]["returned"] == 1
 
 
 async def test_rules_policy_and_now_are_those_of_the_request(database, create_test_company):
@@ -632,7 +632,7 @@ async def test_the_metrics_of_real_data_equal_those_computed_from_the_file(
         job = await get_job(database, company_id, job_id)
         print(f"\n{name} {since:%Y-%m-%d}..{until:%Y-%m-%d}: {job.done / took:,.0f} customers/s", end=" ")
         print(f"under both maps; cursor {len(json.dumps(job.cursor)):,} bytes")
-        for which, days in (("draft", 60), ("present", 90)):
+        for which, days in (("draft", 60), ("current", 90)):
             metrics = job.result[which]
             printed = ("alarms", "lapses", "precision", "recall", "lead_time_days", "return_days")
             print(f"  at risk > {days}:", {key: metrics[key] for key in printed})

@@ -19,9 +19,9 @@ from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import archive, build_draft, edit_stage
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.errors import (
-    AdoptionPendingError,
     MapVersionNotFoundError,
-    StageOccupiedError,
+    RolloutPendingError,
+    StageInUseError,
     StaleMapError,
 )
 from journey_service.repositories import database as database_module
@@ -308,7 +308,7 @@ async def test_customers_changed_before_their_page_are_migrated_as_of_the_activa
     assert await journeys(database, later.id) == await journeys(database, at_once.id)
     assert await relationships_of(database, later.id) == await relationships_of(database, at_once.id)
     adopted = await rows(
-        database, later.id, "SELECT map_version, adopted_version FROM companies WHERE id = :company"
+        database, later.id, "SELECT map_version, migrated_version FROM companies WHERE id = :company"
     )
     assert tuple(adopted[0]) == (2, 2)
     assert await find_violations(database, later.id) == []
@@ -402,7 +402,7 @@ async def test_pending_versions_are_applied_in_their_order(database, create_test
     assert [(to, at) for _, _, to, at, _, _ in moves[2:]] == [("vip", T0), ("regular", T0 + DAY)]
     await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
     assert (await journeys(database, tenant.id))[1] == moves
-    [adopted] = await rows(database, tenant.id, "SELECT adopted_version FROM companies WHERE id = :company")
+    [adopted] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
     assert adopted[0] == 3
 
 
@@ -579,7 +579,7 @@ async def test_an_occupied_stage_is_archived_only_with_a_successor(database, cre
     await ingest(database, tenant.id, [make_event(1, "a", T0), make_event(2, "b", T0)])
     before = await journeys(database, tenant.id)
 
-    with pytest.raises(StageOccupiedError) as error:
+    with pytest.raises(StageInUseError) as error:
         await change_map(
             database, tenant.id, partial(archive, key="customer", remap_to=None), change_request(FUTURE)
         )
@@ -639,10 +639,10 @@ async def test_a_stage_cannot_be_archived_while_a_migration_can_move_customers_i
     first = await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
     archive_vip = partial(archive, key="vip", remap_to=None)
 
-    with pytest.raises(AdoptionPendingError):
+    with pytest.raises(RolloutPendingError):
         await change_map(database, tenant.id, archive_vip, change_request(FUTURE, based_on=2))
     await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
-    with pytest.raises(StageOccupiedError):
+    with pytest.raises(StageInUseError):
         await change_map(database, tenant.id, archive_vip, change_request(FUTURE, based_on=2))
     assert (await get_map(database, tenant.id)).version.version == 2
 
@@ -703,7 +703,7 @@ async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(d
         " ORDER BY seq",
     )
     assert tuple(result[-1]) == ("at_risk", T0 + 91 * DAY, 1)
-    [adopted] = await rows(database, tenant.id, "SELECT adopted_version FROM companies WHERE id = :company")
+    [adopted] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
     assert adopted[0] == 2
 
 
@@ -712,11 +712,11 @@ async def test_a_preview_rejects_what_activation_rejects(database, create_test_c
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
     without_successor = partial(build_draft, raw=defaults(without=("customer",)), pointer="/stages")
 
-    with pytest.raises(StageOccupiedError):
+    with pytest.raises(StageInUseError):
         await preview(
             database, tenant.id, without_successor, based_on=1, activation=SILENT, actor=Actor("tests")
         )
-    with pytest.raises(StageOccupiedError):
+    with pytest.raises(StageInUseError):
         await change_map(database, tenant.id, without_successor, change_request(SILENT))
 
 

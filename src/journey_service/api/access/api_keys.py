@@ -26,7 +26,7 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import KEY_ID_PATTERN
-from journey_service.domain.access.errors import KeyNotFoundError, RotationPendingError
+from journey_service.domain.access.errors import KeyNotFoundError, RotationInProgressError
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.services.access import audit, credentials
@@ -82,7 +82,7 @@ async def list_company_api_keys(
     summary="Rotate a company's API key",
     tags=_OPERATORS,
     status_code=201,
-    responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationPendingError, *JSON_BODY),
+    responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationInProgressError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rotate_company_api_key(
@@ -139,7 +139,7 @@ async def list_api_keys(
     summary="Rotate an API key",
     tags=_API_KEYS,
     status_code=201,
-    responses=problems(KeyNotFoundError, RotationPendingError, *JSON_BODY),
+    responses=problems(KeyNotFoundError, RotationInProgressError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rotate_api_key(

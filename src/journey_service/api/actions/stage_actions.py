@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.actions.schemas.stage_actions import StageActions, StageActionsUpdate
 from journey_service.api.authentication import Caller, StageReader, StageWriter
-from journey_service.api.dependencies import AppState, AppStateDep, SeenTags
+from journey_service.api.dependencies import AppState, AppStateDep, IfMatchETags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.stage_maps import StageKeyPath
@@ -45,7 +45,7 @@ async def replace_stage_actions(
     response: Response,
     caller: StageWriter,
     app_state: AppStateDep,
-    seen: SeenTags,
+    seen: IfMatchETags,
 ) -> StageActions:
     """Sets the actions that entering the stage triggers from now on. Actions that are already planned stay planned.
 
@@ -63,7 +63,7 @@ async def replace_stage_actions(
     response_model_exclude_unset=True,
 )
 async def reset_stage_actions(
-    key: StageKeyPath, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenTags
+    key: StageKeyPath, response: Response, caller: StageWriter, app_state: AppStateDep, seen: IfMatchETags
 ) -> StageActions:
     """Restores the default actions: those of the default map for a stage with one of its keys, none for any other."""
     return _to_response(await _set_actions(app_state, caller, key, None, seen), response)

@@ -10,7 +10,7 @@ from journey_service.api.authentication import actor_of
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import error_paragraph, page
 from journey_service.api.problems import problems
-from journey_service.domain.actions.errors import LinkNotValidError
+from journey_service.domain.actions.errors import InvalidLinkError
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.unsubscribe import Unsubscription
 
@@ -37,7 +37,7 @@ def _responses(example: str) -> dict[int | str, dict[str, Any]]:
 
     `example` is the text of the page.
     """
-    responses = problems(LinkNotValidError, of_company=False)
+    responses = problems(InvalidLinkError, of_company=False)
     examples = {"example": {"summary": "The page, shortened", "value": f"<h1>Salon Aurora</h1>{example}"}}
     content = {"text/html": {"schema": {"type": "string", "description": "A page"}, "examples": examples}}
     responses[_OK] = {"description": "A page", "content": content}
@@ -74,7 +74,7 @@ async def _respond(request: Request, app_state: AppState, token: str) -> Respons
             unsubscription = await unsubscribing.withdraw(app_state.database, token, address=by.address)
         else:
             unsubscription = await unsubscribing.look_at(app_state.database, token)
-    except LinkNotValidError as error:
+    except InvalidLinkError as error:
         if "text/html" not in request.headers.get("accept", ""):
             raise
         return page(_TITLE, _TITLE, error_paragraph(str(error)), status=_NOT_FOUND)

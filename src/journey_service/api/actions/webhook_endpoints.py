@@ -29,7 +29,7 @@ from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
-    EndpointTakenError,
+    EventTypeConflictError,
 )
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import MAX_ID
@@ -59,7 +59,7 @@ async def list_webhook_endpoints(
     "",
     summary="Create a webhook endpoint",
     status_code=201,
-    responses=problems(EndpointTakenError, *JSON_BODY),
+    responses=problems(EventTypeConflictError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_webhook_endpoint(
@@ -90,7 +90,7 @@ async def get_webhook_endpoint(
 @router.patch(
     "/{endpoint_id}",
     summary="Update a webhook endpoint",
-    responses=problems(EndpointNotFoundError, EndpointTakenError, *JSON_BODY),
+    responses=problems(EndpointNotFoundError, EventTypeConflictError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def update_webhook_endpoint(

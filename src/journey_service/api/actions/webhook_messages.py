@@ -152,7 +152,9 @@ class TextMessageData(ActionData):
         description="Name of the customer; null: unknown", examples=["Ada Lovelace"]
     )
     phone: str | None = Field(description="Phone number; null: unknown", examples=["+49 30 1234567"])
-    text: str = Field(description="Rendered text", examples=["Hello Ada, we would like to see you again."])
+    text: str = Field(
+        description="RenderedTemplate text", examples=["Hello Ada, we would like to see you again."]
+    )
     language: str | None = Field(description="Language of the template; null: none", examples=["en"])
 
 

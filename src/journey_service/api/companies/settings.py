@@ -6,10 +6,10 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.companies.schemas.settings import Settings, SettingsChange, SettingsInput
-from journey_service.api.dependencies import AppStateDep, SeenTags
+from journey_service.api.dependencies import AppStateDep, IfMatchETags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.domain.companies.errors import StalePolicyError
+from journey_service.domain.companies.errors import StaleSettingsError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy
 from journey_service.services.companies import settings
 from journey_service.services.companies.settings import PolicyUpdate
@@ -35,11 +35,11 @@ async def get_settings(response: Response, caller: AdminReader, app_state: AppSt
 @router.put(
     "/settings",
     summary="Replace the settings",
-    responses={**_ACCEPTED, **problems(StalePolicyError, *JSON_BODY)},
+    responses={**_ACCEPTED, **problems(StaleSettingsError, *JSON_BODY)},
     max_body_size=MAX_BODY_BYTES,
 )
 async def replace_settings(
-    body: SettingsInput, response: Response, caller: Admin, app_state: AppStateDep, seen: SeenTags
+    body: SettingsInput, response: Response, caller: Admin, app_state: AppStateDep, seen: IfMatchETags
 ) -> SettingsChange:
     """Replaces all settings: **an omitted setting takes its default**, not its present value.
 

@@ -40,7 +40,7 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.journeys.errors import (
     InactiveStageError,
-    NoJourneyYetError,
+    JourneyNotStartedError,
     NotPinnedError,
     StageConflictError,
     StaleVersionError,
@@ -61,7 +61,7 @@ def _to_response(view: JourneyView, response: Response) -> Journey:
 @router.get(
     "/customers/{customer_id}/journey",
     summary="Get a journey",
-    responses=problems(CustomerNotFoundError, NoJourneyYetError),
+    responses=problems(CustomerNotFoundError, JourneyNotStartedError),
 )
 async def get_journey(
     customer_id: AnyCustomerId,

@@ -78,7 +78,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Disable the endpoint instead.",
         ),
         "endpoint-not-found": ProblemGuide("The company has no webhook endpoint with this id.", _CHECK_ID),
-        "endpoint-taken": ProblemGuide(
+        "event-type-conflict": ProblemGuide(
             "Another endpoint already receives these action events; with two, customers would get everything twice.",
             "Remove the action events from the other endpoint first.",
         ),
@@ -108,7 +108,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The company has no job with this id, or it is older than the retention period.", _CHECK_ID
         ),
         "key-not-found": ProblemGuide("The company has no API key with this id.", _CHECK_ID),
-        "link-not-valid": ProblemGuide(
+        "invalid-link": ProblemGuide(
             "The link is incomplete, or this service did not create it.",
             "Open the link from the email again, complete and unchanged.",
         ),
@@ -123,7 +123,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "method-not-allowed": ProblemGuide(
             "The path exists but does not support this method.", "Use a method from the Allow header."
         ),
-        "no-journey-yet": ProblemGuide(
+        "journey-not-started": ProblemGuide(
             "The journey of the customer began after the time that was requested.",
             "Request a later time. The first transition shows when the journey began.",
         ),
@@ -153,7 +153,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "stage-not-found": ProblemGuide(
             "The stage map has no stage with this key.", "Read the stage map to see the keys of its stages."
         ),
-        "stage-occupied": ProblemGuide(
+        "stage-in-use": ProblemGuide(
             "Customers are in the stage to be archived; `customers` counts them.",
             "Name in remap_to the stage that receives them.",
         ),

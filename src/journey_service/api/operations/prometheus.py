@@ -54,9 +54,9 @@ class _StateCollector(Collector):
         self._companies = companies
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yields the gauges. Without a database, `journey_up` is 0 and the backlog is missing."""
+        """Yields the gauges. Without a database, `journey_database_up` is 0 and the backlog is missing."""
         yield GaugeMetricFamily(
-            "journey_up", "Whether the database answers", value=float(self._backlog is not None)
+            "journey_database_up", "Whether the database answers", value=float(self._backlog is not None)
         )
         pool = GaugeMetricFamily("journey_pool_connections", "Database connections", labels=["state"])
         in_use, size = self._app_state.database.pool_in_use, self._app_state.settings.pool_size
@@ -77,7 +77,7 @@ class _StateCollector(Collector):
             for name, text in _STAGE_GAUGES.items()
         }
         risk = GaugeMetricFamily(
-            "journey_risk_customers", "Customers by risk band", labels=["company_id", "band"]
+            "journey_risk_band_customers", "Customers by risk band", labels=["company_id", "band"]
         )
         succeeded = GaugeMetricFamily(
             "journey_actions_success_ratio",

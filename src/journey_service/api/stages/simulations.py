@@ -15,7 +15,7 @@ from journey_service.api.stages.stage_maps import to_base_version, to_map_edit
 from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.errors import AdoptionPendingError, StageOccupiedError, StaleMapError
+from journey_service.domain.stages.errors import RolloutPendingError, StageInUseError, StaleMapError
 from journey_service.services.jobs import get_job
 from journey_service.services.stages import backtests, previews
 from journey_service.services.stages.backtests import BACKTEST
@@ -31,7 +31,7 @@ JobIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job", ex
     summary="Preview a draft of the stage map",
     responses={
         202: {"model": StageMapPreview, "description": "More than 5,000 customers: the job continues"},
-        **problems(StaleMapError, StageOccupiedError, AdoptionPendingError, *JSON_BODY),
+        **problems(StaleMapError, StageInUseError, RolloutPendingError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )

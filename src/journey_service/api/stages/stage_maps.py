@@ -32,11 +32,11 @@ from journey_service.domain.errors import InvalidInputError, PreconditionMissing
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import archive, build_draft, edit_stage
 from journey_service.domain.stages.errors import (
-    AdoptionPendingError,
     MapVersionNotFoundError,
+    RolloutPendingError,
     StageArchivedError,
+    StageInUseError,
     StageNotFoundError,
-    StageOccupiedError,
     StaleMapError,
 )
 from journey_service.services.stages import stage_maps
@@ -94,9 +94,7 @@ async def get_stage_map(response: Response, caller: StageReader, app_state: AppS
     summary="Replace the stage map",
     responses={
         **_MIGRATING,
-        **problems(
-            StaleMapError, PreconditionMissingError, StageOccupiedError, AdoptionPendingError, *JSON_BODY
-        ),
+        **problems(StaleMapError, PreconditionMissingError, StageInUseError, RolloutPendingError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
@@ -188,7 +186,7 @@ async def update_stage(
     responses={
         **_MIGRATING,
         **problems(
-            StageNotFoundError, StageArchivedError, StageOccupiedError, AdoptionPendingError, StaleMapError
+            StageNotFoundError, StageArchivedError, StageInUseError, RolloutPendingError, StaleMapError
         ),
     },
 )

@@ -13,7 +13,7 @@ class KeyNotFoundError(NotFoundError):
         super().__init__(f"There is no API key {key_id}.")
 
 
-class RotationPendingError(ConflictError):
+class RotationInProgressError(ConflictError):
     """The key cannot be rotated: its previous rotation still has two valid keys."""
 
     code = "rotation-in-progress"

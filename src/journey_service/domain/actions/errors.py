@@ -55,10 +55,10 @@ class TemplateNotFoundError(NotFoundError):
         super().__init__(f"There is no template {template_id}.")
 
 
-class LinkNotValidError(NotFoundError):
+class InvalidLinkError(NotFoundError):
     """The link was not created by this service, or is incomplete."""
 
-    code = "link-not-valid"
+    code = "invalid-link"
     title = "The link is not valid"
 
     def __init__(self) -> None:
@@ -95,10 +95,10 @@ class ActionNotDeadError(ConflictError):
         super().__init__(f"Action {action_id} is {state}; only a dead action can be retried.")
 
 
-class EndpointTakenError(ConflictError):
+class EventTypeConflictError(ConflictError):
     """Another endpoint already receives these actions; with two, each would be carried out twice."""
 
-    code = "endpoint-taken"
+    code = "event-type-conflict"
     title = "Another endpoint already receives these events"
 
     def __init__(self, endpoint_id: int, events: Sequence[str]) -> None:

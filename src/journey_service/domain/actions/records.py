@@ -167,6 +167,6 @@ class StoredEndpoint:
     is_enabled: bool
     disabled_reason: str | None
     failing_since: datetime | None
-    former_until: datetime | None
+    previous_expires_at: datetime | None
     created_at: datetime
     updated_at: datetime

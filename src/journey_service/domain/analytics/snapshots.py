@@ -11,7 +11,7 @@ from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.journeys.relationship import Motion
 
-_MICROS_A_DAY: Final = 86_400_000_000
+_MICROS_PER_DAY: Final = 86_400_000_000
 _CENTS: Final = Decimal("0.01")
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -92,7 +92,7 @@ def _ended(flows: Sequence[DailyFlow]) -> tuple[Decimal | None, Decimal | None]:
     number = sum(flow.number for flow in flows)
     if not number:
         return None, None
-    average = Decimal(sum(flow.micros for flow in flows)) / (number * _MICROS_A_DAY)
+    average = Decimal(sum(flow.micros for flow in flows)) / (number * _MICROS_PER_DAY)
     converted = (
         Decimal(100 * sum(flow.number for flow in flows if flow.motion in CONVERSION_MOTIONS)) / number
     )

@@ -33,7 +33,7 @@ class CompanyExistsError(ConflictError):
         super().__init__(f"Company {company_id} already exists.")
 
 
-class StalePolicyError(JourneyServiceError):
+class StaleSettingsError(JourneyServiceError):
     """The settings were changed after the caller read them."""
 
     code = "stale-settings"

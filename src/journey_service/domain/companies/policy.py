@@ -45,8 +45,8 @@ class ScoringNumbers(NamedTuple):
     trend_below: tuple[int, int]
     tickets: int
     tickets_window: timedelta
-    new_engagement: int
-    new_risk: int
+    initial_engagement: int
+    initial_risk: int
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class ScoringPolicy:
     monetary_target: Decimal = Decimal(1000)
     quality_window_days: int = 180
     long_call_seconds: int = 60
-    new_engagement: Decimal = Decimal("0.5")
-    new_risk: Decimal = Decimal(0)
+    initial_engagement: Decimal = Decimal("0.5")
+    initial_risk: Decimal = Decimal(0)
     inactive_days: int = 60
     inactive_weight: Decimal = Decimal("0.3")
     very_inactive_days: int = 90
@@ -103,8 +103,8 @@ class ScoringPolicy:
             trend_below=self.trend.as_integer_ratio(),
             tickets=_units(self.tickets_weight),
             tickets_window=timedelta(days=self.tickets_window_days),
-            new_engagement=half_up(_units(self.new_engagement), UNITS // FULL),
-            new_risk=half_up(_units(self.new_risk), UNITS // FULL),
+            initial_engagement=half_up(_units(self.initial_engagement), UNITS // FULL),
+            initial_risk=half_up(_units(self.initial_risk), UNITS // FULL),
         )
 
 

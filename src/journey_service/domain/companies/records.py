@@ -8,7 +8,7 @@ from datetime import datetime
 class Company:
     """A tenant. `clock_at` is the time of its test clock; None: the company runs in real time.
 
-    `map_version` is the stage map in force, `adopted_version` the version that all customers have been migrated to.
+    `map_version` is the stage map in force, `migrated_version` the version that all customers have been migrated to.
     `next_nightly_run_at` is when the next nightly run is due. `scored_at` is the instant as of which all stored
     scores were last verified or recomputed; a score written later has its own `scored_at`.
     """
@@ -20,7 +20,7 @@ class Company:
     clock_at: datetime | None
     map_version: int
     created_at: datetime
-    adopted_version: int = 1
+    migrated_version: int = 1
     next_nightly_run_at: datetime | None = None
     scored_at: datetime | None = None
     delivers: bool = False

@@ -153,7 +153,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "webhook_endpoints": _table(
             _NOT,
-            "company_id id url description events secret former_secret former_until is_enabled disabled_reason"
+            "company_id id url description events secret previous_secret previous_expires_at is_enabled disabled_reason"
             " failing_since created_at updated_at",
         ),
         "import_lines": _table(
@@ -207,10 +207,10 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             " computed_at",
         ),
         "stage_visit_durations": _table(_NOT, "company_id stage_key day tenths numbers"),
-        "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
+        "nightly_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at delivers next_nightly_run_at scored_at map_version adopted_version"
+            "id name timezone currency clock_at delivers next_nightly_run_at scored_at map_version migrated_version"
             " rollup_version policy stage_actions created_at updated_at",
         ),
         "stage_map_versions": _table(

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError
 
 
-class NoJourneyYetError(NotFoundError):
+class JourneyNotStartedError(NotFoundError):
     """The customer's journey began after the requested instant."""
 
-    code = "no-journey-yet"
+    code = "journey-not-started"
     title = "The journey had not begun yet"
 
     def __init__(self, customer_id: int) -> None:

@@ -65,7 +65,7 @@ def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
                 at if first is None else min(at, first),
                 at if latest is None else max(at, latest),
                 last_event_at,
-                keep_newest(facts.completed, at),
+                insert_limited(facts.completed, at),
                 facts.missed,
                 facts.long_calls,
                 facts.tickets,
@@ -74,10 +74,12 @@ def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
             return facts._replace(
                 total_missed=facts.total_missed + 1,
                 last_event_at=last_event_at,
-                missed=keep_newest(facts.missed, at),
+                missed=insert_limited(facts.missed, at),
             )
         case EventType.CALL_RECEIVED if (event.call_duration or 0) > policy.scoring.long_call_seconds:
-            return facts._replace(last_event_at=last_event_at, long_calls=keep_newest(facts.long_calls, at))
+            return facts._replace(
+                last_event_at=last_event_at, long_calls=insert_limited(facts.long_calls, at)
+            )
         case EventType.PAYMENT_RECEIVED:
             return facts._replace(
                 payments_cents=facts.payments_cents + event.amount_cents, last_event_at=last_event_at
@@ -87,12 +89,12 @@ def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
                 refunds_cents=facts.refunds_cents + event.amount_cents, last_event_at=last_event_at
             )
         case EventType.TICKET_OPENED:
-            return facts._replace(last_event_at=last_event_at, tickets=keep_newest(facts.tickets, at))
+            return facts._replace(last_event_at=last_event_at, tickets=insert_limited(facts.tickets, at))
         case _:
             return facts._replace(last_event_at=last_event_at)
 
 
-def keep_newest(times: Times, at: datetime) -> Times:
+def insert_limited(times: Times, at: datetime) -> Times:
     """Inserts an instant into an ascending tuple of at most MAX_KEPT_TIMES, dropping the oldest."""
     if not times or at >= times[-1]:
         longer = (*times, at)

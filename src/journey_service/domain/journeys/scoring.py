@@ -39,7 +39,7 @@ class ScoreExplanation:
 def engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
     """Returns the engagement score at `now`, in hundredths."""
     if facts.is_new:
-        return policy.scoring.numbers.new_engagement
+        return policy.scoring.numbers.initial_engagement
     numerator, denominator = _sum_of_parts(_engagement_parts(facts, policy, now))
     return min(FULL, half_up(numerator * FULL, denominator * UNITS))
 
@@ -49,7 +49,7 @@ def risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
     scoring = policy.scoring
     numbers = scoring.numbers
     if facts.is_new:
-        return numbers.new_risk
+        return numbers.initial_risk
     units = 0
     last = facts.last_appointment_at
     if last is not None:
@@ -80,7 +80,7 @@ def risk_upper_bound(facts: Facts, policy: CompanyPolicy, days_inactive: int | N
             units += numbers.inactive
         if days_inactive > scoring.very_inactive_days:
             units += numbers.very_inactive
-    return min(FULL, max(numbers.new_risk, half_up(units, UNITS // FULL)))
+    return min(FULL, max(numbers.initial_risk, half_up(units, UNITS // FULL)))
 
 
 def missed_ratio(facts: Facts, policy: CompanyPolicy, now: datetime) -> tuple[int, int]:
@@ -111,7 +111,7 @@ def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> Sc
         for (name, threshold, weight), (_, part, whole), share in zip(weights, parts, shares, strict=True)
     ]
     if facts.is_new:
-        factors.append(ScoreFactor("new_relationship", scoring.new_engagement, None, Decimal(1), score))
+        factors.append(ScoreFactor("new_relationship", scoring.initial_engagement, None, Decimal(1), score))
     return ScoreExplanation(score, tuple(factors))
 
 
@@ -168,7 +168,7 @@ def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExp
         for (name, value, threshold, weight, _), share in zip(evaluated, shares, strict=True)
     ]
     if facts.is_new:
-        factors.append(ScoreFactor("new_relationship", scoring.new_risk, None, Decimal(1), score))
+        factors.append(ScoreFactor("new_relationship", scoring.initial_risk, None, Decimal(1), score))
     return ScoreExplanation(score, tuple(factors))
 
 

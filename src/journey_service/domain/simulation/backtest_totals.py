@@ -183,7 +183,7 @@ class BacktestTotals:
             "lapses": {
                 "total": counts["lapses"],
                 "alarmed": alarmed,
-                "at_risk_already": counts["lapses_at_risk"],
+                "already_at_risk": counts["lapses_at_risk"],
             },
             "precision": _rate(confirmed, confirmed + returned),
             "recall": _rate(alarmed, counts["lapses"]),

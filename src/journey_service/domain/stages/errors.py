@@ -35,10 +35,10 @@ class StageArchivedError(ConflictError):
         super().__init__(f"Stage {key!r} is archived and cannot be changed.")
 
 
-class StageOccupiedError(ConflictError):
+class StageInUseError(ConflictError):
     """The stage has customers and cannot be archived without a stage that they move to."""
 
-    code = "stage-occupied"
+    code = "stage-in-use"
     title = "The stage has customers"
 
     def __init__(self, customers: Mapping[str, int]) -> None:
@@ -53,7 +53,7 @@ class StageOccupiedError(ConflictError):
         return {"customers": self.customers}
 
 
-class AdoptionPendingError(ConflictError):
+class RolloutPendingError(ConflictError):
     """A stage cannot be archived while customers are being migrated to a map in which it is active."""
 
     code = "rollout-pending"

@@ -34,7 +34,7 @@ _COLUMNS: Final = [
     table.c[name]
     for name in (
         *("id", "url", "description", "events", "is_enabled", "disabled_reason", "failing_since"),
-        *("former_until", "created_at", "updated_at"),
+        *("previous_expires_at", "created_at", "updated_at"),
     )
 ]
 
@@ -67,8 +67,8 @@ class WebhookEndpoints:
         """Replaces the secret; the former one also signs messages for the time of `overlap`."""
         await self._update(
             id_,
-            former_secret=table.c.secret,
-            former_until=func.clock_timestamp() + overlap,
+            previous_secret=table.c.secret,
+            previous_expires_at=func.clock_timestamp() + overlap,
             secret=self._encrypt(id_, secret),
             updated_at=func.clock_timestamp(),
         )
@@ -108,12 +108,12 @@ class WebhookEndpoints:
             await self._connection.execute(
                 select(
                     table.c.secret,
-                    table.c.former_secret,
-                    (table.c.former_until > func.clock_timestamp()).label("is_former_valid"),
+                    table.c.previous_secret,
+                    (table.c.previous_expires_at > func.clock_timestamp()).label("is_former_valid"),
                 ).where(*self._is(id_))
             )
         ).one()
-        encrypted = [row.secret, *([row.former_secret] if row.is_former_valid else [])]
+        encrypted = [row.secret, *([row.previous_secret] if row.is_former_valid else [])]
         return [self._vault.open(self._company_id, f"endpoint:{id_}", each) for each in encrypted]
 
     async def record_success(self, id_: int) -> None:

@@ -21,7 +21,7 @@ from journey_service.domain.analytics.records import (
 from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import offset_parameters, range_parameters, within
-from journey_service.repositories.analytics.ledger_queries import COHORT, VISITS_BY_MONTH
+from journey_service.repositories.analytics.ledger_queries import APPOINTMENTS_BY_MONTH, COHORT
 
 _CUSTOMER: Final = (
     "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
@@ -78,7 +78,7 @@ _WITH_ACTIONS: Final = _of(
     " GROUP BY relationship_id"
 )
 _RETAINED: Final = _of(
-    f"SELECT relationship_id, 1 AS moves FROM ({VISITS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
+    f"SELECT relationship_id, 1 AS moves FROM ({APPOINTMENTS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
 )
 _ENDED_VISITS: Final = text(
     "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"

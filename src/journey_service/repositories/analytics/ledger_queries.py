@@ -26,7 +26,7 @@ COHORT: Final = (
     " WHERE o.company_id = :company_id AND o.motion = 'opening'"
     f" AND {within('o.transitioned_at')} GROUP BY o.relationship_id, o.transitioned_at"
 )
-VISITS_BY_MONTH: Final = (
+APPOINTMENTS_BY_MONTH: Final = (
     "SELECT DISTINCT f.id AS relationship_id, f.cohort, CAST(extract(year FROM e.at) * 12 + extract(month FROM e.at)"
     " AS int) - 1 - f.cohort AS month FROM (SELECT id, CAST(extract(year FROM at) * 12 + extract(month FROM at) AS int)"
     f" - 1 AS cohort FROM (SELECT id, {local_time('first_appointment_at')} AS at"
@@ -54,7 +54,7 @@ _COUNT_BY_RISK: Final = text(
     " WHERE company_id = :company_id GROUP BY 1"
 )
 _COUNT_RETENTION: Final = text(
-    f"SELECT cohort, month, count(*) AS number FROM ({VISITS_BY_MONTH}) v GROUP BY cohort, month"
+    f"SELECT cohort, month, count(*) AS number FROM ({APPOINTMENTS_BY_MONTH}) v GROUP BY cohort, month"
 )
 _COUNT_ACTIONS: Final = text(
     "SELECT name, state, count(*) AS number FROM journey_actions"

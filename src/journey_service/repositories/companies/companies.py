@@ -21,7 +21,7 @@ from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
-    "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_nightly_run_at,"
+    "SELECT id, name, timezone, currency, clock_at, map_version, migrated_version, created_at, next_nightly_run_at,"
     " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy,"
     " CAST(stage_actions AS text) AS stage_actions, coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
@@ -147,7 +147,7 @@ class CompanyDirectory:
                 companies.c.currency,
                 companies.c.clock_at,
                 companies.c.map_version,
-                companies.c.adopted_version,
+                companies.c.migrated_version,
                 companies.c.created_at,
                 companies.c.next_nightly_run_at,
                 companies.c.scored_at,
@@ -177,7 +177,7 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         clock_at=row["clock_at"],
         map_version=row["map_version"],
         created_at=row["created_at"],
-        adopted_version=row["adopted_version"],
+        migrated_version=row["migrated_version"],
         next_nightly_run_at=row["next_nightly_run_at"],
         scored_at=row["scored_at"],
         delivers=row["delivers"],

@@ -35,7 +35,7 @@ _READ: Final = (
 # search; t lies in the last n days when t > now - n days.
 _SCORED: Final = """
 SELECT rows.id,
-  CASE WHEN is_new THEN CAST(:new_engagement AS int) ELSE least(100, CAST(div(
+  CASE WHEN is_new THEN CAST(:initial_engagement AS int) ELSE least(100, CAST(div(
     200 * ((CAST(:frequency AS numeric) * least(c_frequency, CAST(:frequency_target AS int))
         + CAST(:recency AS numeric) * CASE WHEN days IS NULL THEN 0
             ELSE greatest(0, CAST(:horizon AS int) - days) END
@@ -43,7 +43,7 @@ SELECT rows.id,
       * (good + bad + 2) + CAST(:quality AS numeric) * (good + 1))
     + CAST(:whole AS numeric) * 10000 * (good + bad + 2),
     CAST(:whole AS numeric) * 20000 * (good + bad + 2)) AS int)) END AS engagement,
-  CASE WHEN is_new THEN CAST(:new_risk AS int) ELSE least(100, (2 * (
+  CASE WHEN is_new THEN CAST(:initial_risk AS int) ELSE least(100, (2 * (
       CASE WHEN days > CAST(:inactive_days AS int) THEN CAST(:inactive AS int) ELSE 0 END
     + CASE WHEN days > CAST(:very_inactive_days AS int) THEN CAST(:very_inactive AS int) ELSE 0 END
     + CASE WHEN c_before > 0 AND (c_recent - c_before) * CAST(:trend_whole AS bigint)
@@ -149,8 +149,8 @@ class Scores:
             "company_id": self._company_id,
             "now": now,
             "from_payments": policy.revenue_source == "payments",
-            "new_engagement": numbers.new_engagement,
-            "new_risk": numbers.new_risk,
+            "initial_engagement": numbers.initial_engagement,
+            "initial_risk": numbers.initial_risk,
             "frequency": Decimal(numbers.frequency * horizon * cents),
             "recency": Decimal(numbers.recency * target * cents),
             "monetary": Decimal(numbers.monetary * target * horizon),

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.operations.records import Job, NightlyRun
-from journey_service.repositories.tables import jobs, scoring_runs
+from journey_service.repositories.tables import jobs, nightly_runs
 
 _COLUMNS: Final = [
     jobs.c[name]
@@ -42,7 +42,7 @@ _SAVE_PROGRESS: Final = text(
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
 )
 _INSERT_NIGHTLY_RUNS: Final = text(
-    "INSERT INTO scoring_runs (company_id, local_date, due_at, job_id)"
+    "INSERT INTO nightly_runs (company_id, local_date, due_at, job_id)"
     " SELECT :company_id, local_date, due_at, :job_id"
     " FROM unnest(CAST(:dates AS date[]), CAST(:instants AS timestamptz[])) AS t(local_date, due_at)"
 )
@@ -205,17 +205,17 @@ class Jobs:
         """Lists the latest nightly runs, newest first."""
         rows = await self._connection.execute(
             select(
-                scoring_runs.c.local_date,
-                scoring_runs.c.due_at,
-                scoring_runs.c.job_id,
+                nightly_runs.c.local_date,
+                nightly_runs.c.due_at,
+                nightly_runs.c.job_id,
                 jobs.c.status,
                 jobs.c.finished_at,
             )
             .join(
-                jobs, (jobs.c.company_id == scoring_runs.c.company_id) & (jobs.c.id == scoring_runs.c.job_id)
+                jobs, (jobs.c.company_id == nightly_runs.c.company_id) & (jobs.c.id == nightly_runs.c.job_id)
             )
-            .where(scoring_runs.c.company_id == self._company_id)
-            .order_by(scoring_runs.c.local_date.desc())
+            .where(nightly_runs.c.company_id == self._company_id)
+            .order_by(nightly_runs.c.local_date.desc())
             .limit(limit)
         )
         return [NightlyRun(*row) for row in rows]
@@ -223,8 +223,8 @@ class Jobs:
     async def has_nightly_run(self, day: date) -> bool:
         """Returns whether the nightly run of a local day exists."""
         local_date = await self._connection.scalar(
-            select(scoring_runs.c.local_date).where(
-                scoring_runs.c.company_id == self._company_id, scoring_runs.c.local_date == day
+            select(nightly_runs.c.local_date).where(
+                nightly_runs.c.company_id == self._company_id, nightly_runs.c.local_date == day
             )
         )
         return local_date is not None

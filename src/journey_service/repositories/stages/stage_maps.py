@@ -171,12 +171,12 @@ class StageMaps:
             update(companies).where(companies.c.id == self._company_id).values(map_version=version)
         )
 
-    async def set_adopted_version(self, version: int) -> None:
+    async def set_migrated_version(self, version: int) -> None:
         """Records that every customer has adopted a version or a later one."""
         await self._connection.execute(
             update(companies)
             .where(companies.c.id == self._company_id)
-            .values(adopted_version=func.greatest(companies.c.adopted_version, version))
+            .values(migrated_version=func.greatest(companies.c.migrated_version, version))
         )
 
     async def count_by_stage(self, stages: Sequence[str]) -> dict[str, int]:

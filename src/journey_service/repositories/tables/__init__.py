@@ -34,7 +34,7 @@ from journey_service.repositories.tables.operations import (
     import_lines,
     imports,
     jobs,
-    scoring_runs,
+    nightly_runs,
 )
 
 __all__ = [
@@ -62,9 +62,9 @@ __all__ = [
     "journey_transitions",
     "message_templates",
     "metadata",
+    "nightly_runs",
     "outbound_events",
     "retention_campaigns",
-    "scoring_runs",
     "sign_in_links",
     "stage_map_versions",
     "stage_visit_durations",

@@ -82,8 +82,8 @@ webhook_endpoints = Table(
     Column("events", ARRAY(Text), nullable=False),
     # Encrypted: see vault.py.
     Column("secret", LargeBinary, nullable=False),
-    Column("former_secret", LargeBinary),
-    instant("former_until"),
+    Column("previous_secret", LargeBinary),
+    instant("previous_expires_at"),
     Column("is_enabled", Boolean, nullable=False, server_default=text("true")),
     Column("disabled_reason", String(20)),
     instant("failing_since"),

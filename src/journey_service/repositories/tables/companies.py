@@ -32,7 +32,7 @@ companies = Table(
     instant("next_nightly_run_at"),
     instant("scored_at"),
     Column("map_version", Integer, nullable=False),
-    Column("adopted_version", Integer, nullable=False, server_default=text("1")),
+    Column("migrated_version", Integer, nullable=False, server_default=text("1")),
     Column("policy", JSONB, nullable=False),
     # Actions on entering a stage, by its key, where the company has set them.
     Column("stage_actions", JSONB, nullable=False, server_default=text("'{}'")),

@@ -124,8 +124,8 @@ jobs = Table(
     ),
 )
 
-scoring_runs = Table(
-    "scoring_runs",
+nightly_runs = Table(
+    "nightly_runs",
     metadata,
     company(),
     Column("local_date", Date, nullable=False),

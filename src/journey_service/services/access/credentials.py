@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
-from journey_service.domain.access.errors import KeyNotFoundError, RotationPendingError
+from journey_service.domain.access.errors import KeyNotFoundError, RotationInProgressError
 from journey_service.domain.access.records import AuditEntry, StoredKey
 from journey_service.domain.errors import (
     FieldError,
@@ -193,7 +193,7 @@ async def rotate_key(
 ) -> NewKey:
     """Creates the successor of a key, with its name and scopes. The old key expires after the overlap.
 
-    Raises KeyNotFoundError, RotationPendingError while a predecessor or successor is valid, ForbiddenError.
+    Raises KeyNotFoundError, RotationInProgressError while a predecessor or successor is valid, ForbiddenError.
     """
 
     async def unit(uow: UnitOfWork) -> NewKey:
@@ -207,7 +207,7 @@ async def rotate_key(
         if await uow.api_keys.find_successor(key_id) is not None or (
             old.rotated_from is not None and await uow.api_keys.lock(old.rotated_from)
         ):
-            raise RotationPendingError(key_id)
+            raise RotationInProgressError(key_id)
         # The successor of a key that expires has the same lifetime.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else await uow.api_keys.get_database_time() + lifetime

@@ -65,7 +65,7 @@ _OPENING: Final = re.compile(r"\{\{|\{%")
 _NAME: Final = re.compile(r"-?\s*(#|\w*)")
 _BLANKS: Final = re.compile(rf"\s{{{MAX_TAG_BLANKS + 1}}}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+_UNSUPPORTED: Final = re.compile("[\x00\ud800-\udfff]")
 _RENDER_ERRORS: Final = (LiquidError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 """Errors of the library, and Python errors that it lets through for invalid templates."""
 _LIMIT_ERRORS: Final[Mapping[type[LiquidError], str]] = {
@@ -82,7 +82,7 @@ _SAMPLE_URL: Final = "https://example.com/unsubscribe"
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedTemplate:
     """A rendered message. Only emails have a subject and HTML."""
 
     subject: str | None
@@ -90,7 +90,7 @@ class Rendered:
     html: str | None
 
 
-def render(template: Template, values: Mapping[str, object]) -> Rendered:
+def render(template: Template, values: Mapping[str, object]) -> RenderedTemplate:
     """Renders a template; unknown and blank values render as nothing.
 
     Values are nested as in `VARIABLES`: `{"customer": {"name": ...}, "note": ...}`. Raises InvalidInputError if a
@@ -107,7 +107,7 @@ def render(template: Template, values: Mapping[str, object]) -> Rendered:
     if errors:
         raise InvalidInputError(errors)
     subject = filled.get("subject")
-    return Rendered(None if subject is None else _line(subject), filled["text"], filled.get("html"))
+    return RenderedTemplate(None if subject is None else _line(subject), filled["text"], filled.get("html"))
 
 
 def check(template: Template) -> None:
@@ -169,7 +169,7 @@ def sample_values() -> dict[str, object]:
     }
 
 
-def preview(template: Template, overrides: Mapping[str, object] | None = None) -> Rendered:
+def preview(template: Template, overrides: Mapping[str, object] | None = None) -> RenderedTemplate:
     """Renders a template with sample values; `overrides` replace those they name.
 
     Raises InvalidInputError.
@@ -211,7 +211,7 @@ def _plain(value: object) -> object:
         return value
     # The plain text of str subclasses: some are marked as safe and would not be escaped.
     text = str.__str__(value) if isinstance(value, str) else str(value)
-    return _UNFIT.sub("\ufffd", text) if text.strip() else None
+    return _UNSUPPORTED.sub("\ufffd", text) if text.strip() else None
 
 
 def _line(text: str) -> str:
@@ -221,7 +221,7 @@ def _line(text: str) -> str:
 # ---- the language and its limits
 
 
-class _Metered(RenderContext):
+class _LimitedContext(RenderContext):
     """Render context that limits the total work of a rendering, across all its loops and filters.
 
     The library's limits cover nested loops, but neither consecutive loops nor intermediate results of filters.
@@ -263,7 +263,7 @@ class _Metered(RenderContext):
 
 
 class _Template(BoundTemplate):
-    context_class = _Metered
+    context_class = _LimitedContext
 
 
 class _Language(Environment):

@@ -17,7 +17,7 @@ from journey_service.domain.actions.templates import BUILT_IN, Template
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions import template_rendering
-from journey_service.services.actions.template_rendering import Rendered
+from journey_service.services.actions.template_rendering import RenderedTemplate
 
 
 async def list_templates(
@@ -105,7 +105,7 @@ async def remove_template(database: Database, company_id: int, template_id: int,
 
 async def preview_template(
     database: Database, company_id: int, template_id: int, values: Mapping[str, Any]
-) -> Rendered:
+) -> RenderedTemplate:
     """Renders a template with sample values; `values` replace those they name.
 
     Raises TemplateNotFoundError, InvalidInputError.

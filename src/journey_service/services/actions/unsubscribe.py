@@ -10,7 +10,7 @@ from typing import Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.errors import LinkNotValidError
+from journey_service.domain.actions.errors import InvalidLinkError
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -31,7 +31,7 @@ class Unsubscription:
 
 
 async def look_at(database: Database, token: str) -> Unsubscription:
-    """Returns what a link unsubscribes from. Raises LinkNotValidError."""
+    """Returns what a link unsubscribes from. Raises InvalidLinkError."""
     company_id, relationship_id, channel = _read(token)
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
@@ -46,7 +46,7 @@ async def look_at(database: Database, token: str) -> Unsubscription:
 
 
 async def withdraw(database: Database, token: str, *, address: str | None) -> Unsubscription:
-    """Withdraws the consent of a link. Idempotent. Raises LinkNotValidError."""
+    """Withdraws the consent of a link. Idempotent. Raises InvalidLinkError."""
     company_id, relationship_id, channel = _read(token)
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
@@ -78,11 +78,11 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
 def _read(token: str) -> tuple[int, int, Channel]:
     match = _TOKEN.fullmatch(token)
     if match is None:
-        raise LinkNotValidError
+        raise InvalidLinkError
     return int(match[2]), int(match[3]), Channel(match[4])
 
 
 def _check(uow: UnitOfWork, token: str) -> None:
     match = _TOKEN.fullmatch(token)
     if match is None or not uow.vault.is_signed(uow.company_id, f"unsubscribe:{match[1]}", match[5]):
-        raise LinkNotValidError
+        raise InvalidLinkError

@@ -21,7 +21,7 @@ from journey_service.domain.actions.delivery import (
 from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
-    EndpointTakenError,
+    EventTypeConflictError,
 )
 from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.domain.errors import FieldError, InvalidInputError
@@ -87,7 +87,7 @@ async def add_endpoint(
     description: str | None,
     by: Actor,
 ) -> NewEndpoint:
-    """Adds an endpoint. Raises InvalidInputError, EndpointTakenError."""
+    """Adds an endpoint. Raises InvalidInputError, EventTypeConflictError."""
     check_events(events)
     secret = secrets.token_bytes(_SECRET_BYTES)
 
@@ -115,7 +115,7 @@ async def change_endpoint(
 ) -> StoredEndpoint:
     """Changes an endpoint's URL, types, description or `is_enabled`.
 
-    Raises EndpointNotFoundError, InvalidInputError, EndpointTakenError.
+    Raises EndpointNotFoundError, InvalidInputError, EventTypeConflictError.
     """
     events = values.get("events")
     if isinstance(events, Sequence):
@@ -239,7 +239,7 @@ def _check_free(present: Sequence[StoredEndpoint], events: Collection[object], *
             continue
         taken = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
         if taken:
-            raise EndpointTakenError(endpoint.id, taken)
+            raise EventTypeConflictError(endpoint.id, taken)
 
 
 async def _find(uow: UnitOfWork, endpoint_id: int) -> StoredEndpoint:

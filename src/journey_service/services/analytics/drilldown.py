@@ -124,7 +124,7 @@ async def list_reached(
         stages = [key for key, rank in funnels.ranks(query.stage_map).items() if rank >= step]
         return await uow.drilldown.list_entered(stages, query.days, query.zone, page)
 
-    return await _listed(database, company_id, requested, list_)
+    return await _load_page(database, company_id, requested, list_)
 
 
 async def list_cohort_step(
@@ -152,7 +152,7 @@ async def list_cohort_step(
         }
         return await uow.drilldown.list_cohort(parameters, query.days, query.zone, page)
 
-    return await _listed(database, company_id, requested, list_)
+    return await _load_page(database, company_id, requested, list_)
 
 
 async def list_flow(
@@ -170,7 +170,7 @@ async def list_flow(
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_flow(flow, query.days, query.zone, page)
 
-    return await _listed(database, company_id, requested, list_)
+    return await _load_page(database, company_id, requested, list_)
 
 
 async def list_moved(
@@ -192,7 +192,7 @@ async def list_moved(
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_moved(motions, to_stages, query.days, query.zone, page)
 
-    return await _listed(database, company_id, requested, list_)
+    return await _load_page(database, company_id, requested, list_)
 
 
 async def list_with_action(
@@ -212,7 +212,7 @@ async def list_with_action(
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_with_actions(name, states, query.days, query.zone, page)
 
-    return await _listed(database, company_id, requested, list_)
+    return await _load_page(database, company_id, requested, list_)
 
 
 async def list_in_band(
@@ -311,7 +311,7 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPageReques
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def _listed(
+async def _load_page(
     database: Database,
     company_id: int,
     requested: RequestedRange,

@@ -15,7 +15,7 @@ import orjson
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.companies.errors import StalePolicyError
+from journey_service.domain.companies.errors import StaleSettingsError
 from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, policy_to_json
 from journey_service.domain.errors import FieldError, InvalidInputError, RetriesExhaustedError
 from journey_service.domain.journeys.relationship import Rulebook
@@ -90,7 +90,7 @@ async def change_policy(
 
     Few customers are migrated before this returns; for many, a job is enqueued for the worker.
 
-    Raises StalePolicyError, and InvalidInputError if the stage map has linter errors with the policy.
+    Raises StaleSettingsError, and InvalidInputError if the stage map has linter errors with the policy.
     """
     for _ in range(_ATTEMPTS):
         context = await get_company_context(database, company_id)
@@ -132,7 +132,7 @@ async def _lint(context: CompanyContext, policy: CompanyPolicy) -> Sequence[Lint
 
 def _check_seen(context: CompanyContext, update: PolicyUpdate) -> None:
     if update.seen is not None and tag_of(context.rulebook.policy) not in update.seen:
-        raise StalePolicyError
+        raise StaleSettingsError
 
 
 def _differences(former: CompanyPolicy, policy: CompanyPolicy) -> list[str]:

@@ -26,7 +26,7 @@ class MapVersionHistory:
     `former` holds the rulebooks by which customers may still be decided, by version.
     """
 
-    adopted_version: int
+    migrated_version: int
     former: Mapping[int, Rulebook] = field(default_factory=dict)
     pending: Sequence[PendingMapVersion] = ()
 
@@ -34,7 +34,7 @@ class MapVersionHistory:
         self, relationship: Relationship, rulebook: Rulebook, kind: type[Journey] = Journey
     ) -> Journey:
         """Returns a customer's journey migrated to the current version, as of the instants of the activations."""
-        version = max(relationship.map_version, self.adopted_version)
+        version = max(relationship.map_version, self.migrated_version)
         if version >= rulebook.stage_map.version:
             return kind(relationship, rulebook)
         journey = kind(relationship, self.former[version])
@@ -46,7 +46,7 @@ class MapVersionHistory:
 
 async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
     """Loads the versions to which customers of the company have yet to be migrated; usually none."""
-    adopted, policy = context.company.adopted_version, context.rulebook.policy
+    adopted, policy = context.company.migrated_version, context.rulebook.policy
     if adopted >= context.company.map_version:
         return MapVersionHistory(adopted)
     former = {adopted: Rulebook(await uow.stage_maps.get(adopted), policy)}

@@ -25,7 +25,7 @@ from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.map_history import PendingMapVersion
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
-APPLY: Final = "apply_policy"
+APPLY: Final = "apply_settings"
 CHUNK: Final = 200
 """Customers in one page of the job."""
 CAUSE: Final = "policy"
@@ -147,7 +147,7 @@ async def migrate_journey(
 ) -> Journey:
     """Returns a customer's journey migrated to every newer map version and policy, in chronological order."""
     relationship, present = stored.relationship, transaction.context.rulebook
-    version = max(relationship.map_version, transaction.map_history.adopted_version)
+    version = max(relationship.map_version, transaction.map_history.migrated_version)
     maps = deque(
         pending for pending in transaction.map_history.pending if pending.rulebook.stage_map.version > version
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.errors import NoJourneyYetError
+from journey_service.domain.journeys.errors import JourneyNotStartedError
 from journey_service.domain.journeys.facts import NO_FACTS, fold
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
@@ -42,7 +42,7 @@ async def get_past_journey(
     The stage comes from the ledger. Facts and scores come from the events that had occurred by then, including those
     received later. Pins and notes have no history and are omitted.
 
-    Raises CustomerNotFoundError, NoJourneyYetError, and InvalidInputError for a future instant.
+    Raises CustomerNotFoundError, JourneyNotStartedError, and InvalidInputError for a future instant.
     """
 
     async def unit(uow: UnitOfWork) -> JourneyView:
@@ -51,7 +51,7 @@ async def get_past_journey(
         stored, present = present_view.stored, present_view.context
         entry = await uow.transitions.find_at(stored.id, as_of)
         if entry is None:
-            raise NoJourneyYetError(customer_id)
+            raise JourneyNotStartedError(customer_id)
         transition = entry.transition
         facts = NO_FACTS
         for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):

@@ -15,13 +15,13 @@ from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.policy_rollout import load_pending_changes, migrate_journey
 from journey_service.services.journeys.transaction import load, write
 
-ADOPT: Final = "adopt_stage_map"
+ROLL_OUT_STAGE_MAP: Final = "roll_out_stage_map"
 CHUNK: Final = 200
 """Customers in one page of the job."""
 _LOWEST: Final = -(2**63)
 
 
-async def adopt_all(run: JobRun) -> None:
+async def migrate_all(run: JobRun) -> None:
     """Job handler: migrates every customer that the version affects.
 
     The parameter `stages` holds the stages whose customers are affected, in addition to overdue customers; None: all
@@ -43,7 +43,7 @@ async def adopt_all(run: JobRun) -> None:
             if not run.cursor:
                 total = await uow.stage_maps.count_affected(stages, due)
         if not customer_ids:
-            await uow.stage_maps.set_adopted_version(version)
+            await uow.stage_maps.set_migrated_version(version)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
             return JobPage({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
         counts = await _migrate_page(uow, customer_ids)
@@ -63,7 +63,7 @@ async def _migrate_page(uow: UnitOfWork, customer_ids: Sequence[int]) -> dict[st
         # A policy change before or after the version applies from its own instant.
         journey = await migrate_journey(uow, transaction, stored, changes)
         before.map_version = journey.relationship.map_version
-        # Unchanged customers keep their version: `set_adopted` marks all as migrated at the end of the job.
+        # Unchanged customers keep their version: `set_migrated` marks all as migrated at the end of the job.
         if journey.new_transitions or journey.relationship != before:
             transaction.journeys[customer_id] = journey
         moved += any(row.cause.kind == "map" for row in journey.new_transitions)

@@ -37,7 +37,7 @@ _EXCLUSIVE_TIMEOUT_MS: Final = 600_000
 
 
 _Found: TypeAlias = tuple[int, Sequence[Mapping[str, Any]]]
-_Repaired: TypeAlias = tuple[int, int | None]
+_RepairResult: TypeAlias = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class _IssueKind:
     find: Callable[[UnitOfWork, CompanyContext], Awaitable[_Found]]
     """Returns how often the issue occurs, and examples."""
     repair: str | None = None
-    repair_page: Callable[[UnitOfWork, int], Awaitable[_Repaired]] | None = None
+    repair_page: Callable[[UnitOfWork, int], Awaitable[_RepairResult]] | None = None
     """Repairs a page after a key; returns how many, and the last key, None after the last page."""
     is_exclusive: bool = False
 
@@ -125,7 +125,7 @@ async def repair(run: JobRun) -> None:
         async def page(
             uow: UnitOfWork,
             name: str = name,
-            repair_page: Callable[[UnitOfWork, int], Awaitable[_Repaired]] = repair_page,
+            repair_page: Callable[[UnitOfWork, int], Awaitable[_RepairResult]] = repair_page,
         ) -> JobPage:
             after = run.cursor.get("after", BEFORE_FIRST_ID)
             repaired, last = await repair_page(uow, after)
@@ -149,7 +149,7 @@ async def _orphans(uow: UnitOfWork, _: CompanyContext) -> _Found:
     return found.number + sum(one["rows"] for one in dangling_rows), [*dangling_rows, *found.first]
 
 
-async def _adopt_orphans(uow: UnitOfWork, after: int) -> _Repaired:
+async def _migrate_orphans(uow: UnitOfWork, after: int) -> _RepairResult:
     found = await uow.data_quality.list_orphans(limit=REPAIR_BATCH_SIZE, after=after)
     ids = [row["customer_id"] for row in found.first]
     if ids:
@@ -168,8 +168,8 @@ async def _unknown_stages(uow: UnitOfWork, context: CompanyContext) -> _Found:
 def _known_stages(context: CompanyContext) -> Sequence[str]:
     stage_map = context.rulebook.stage_map
     # While customers are being migrated to a map, some may still be in stages that it archives.
-    is_adopted = context.company.adopted_version >= context.company.map_version
-    return [stage.key for stage in (stage_map.active if is_adopted else stage_map.stages)]
+    is_migrated = context.company.migrated_version >= context.company.map_version
+    return [stage.key for stage in (stage_map.active if is_migrated else stage_map.stages)]
 
 
 def _replacement(context: CompanyContext, stage: str) -> str:
@@ -177,7 +177,7 @@ def _replacement(context: CompanyContext, stage: str) -> str:
     return (stage_map.successor(stage) or stage_map.start).key
 
 
-async def _resettle(uow: UnitOfWork, after: int) -> _Repaired:
+async def _resettle(uow: UnitOfWork, after: int) -> _RepairResult:
     known = _known_stages(await uow.companies.get_context())
     found = await uow.data_quality.list_unknown_stages(known, limit=REPAIR_BATCH_SIZE, after=after)
     ids = [row["customer_id"] for row in found.first]
@@ -227,7 +227,7 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Found:
     return found.number, found.first
 
 
-async def _refold(uow: UnitOfWork, after: int) -> _Repaired:
+async def _recompute_facts(uow: UnitOfWork, after: int) -> _RepairResult:
     context = await uow.companies.get_context()
     if await load_pending_changes(uow):
         # Facts are about to be recomputed by a new policy; a later repair finds what is still wrong.
@@ -249,7 +249,7 @@ async def _refold(uow: UnitOfWork, after: int) -> _Repaired:
 # ---- scores
 
 
-def _last_night(context: CompanyContext) -> datetime:
+def _last_nightly_run(context: CompanyContext) -> datetime:
     zone = ZoneInfo(context.company.timezone)
     return nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
 
@@ -258,7 +258,7 @@ async def _scores(uow: UnitOfWork, context: CompanyContext) -> _Found:
     after, wrong = BEFORE_FIRST_ID, list[int]()
     while True:
         page = await uow.scores.compare_page(
-            after, limit=_SCORE_BATCH_SIZE, as_of=_last_night(context), policy=context.rulebook.policy
+            after, limit=_SCORE_BATCH_SIZE, as_of=_last_nightly_run(context), policy=context.rulebook.policy
         )
         wrong += page.changed
         if page.last_id is None:
@@ -266,9 +266,9 @@ async def _scores(uow: UnitOfWork, context: CompanyContext) -> _Found:
         after = page.last_id
 
 
-async def _rescore(uow: UnitOfWork, after: int) -> _Repaired:
+async def _rescore(uow: UnitOfWork, after: int) -> _RepairResult:
     context = await uow.companies.get_context()
-    as_of, policy = _last_night(context), context.rulebook.policy
+    as_of, policy = _last_nightly_run(context), context.rulebook.policy
     page = await uow.scores.compare_page(after, limit=_SCORE_BATCH_SIZE, as_of=as_of, policy=policy)
     return await uow.scores.update(page.changed, as_of=as_of, policy=policy), page.last_id
 
@@ -294,7 +294,7 @@ async def _wrong_rollups(uow: UnitOfWork, context: CompanyContext) -> _Found:
     return sum(found.number for found in checks.values()), examples
 
 
-async def _rebuild_rollups(uow: UnitOfWork, _after: int) -> _Repaired:
+async def _rebuild_rollups(uow: UnitOfWork, _after: int) -> _RepairResult:
     context = await uow.companies.get_context()
     number, _examples = await _wrong_rollups(uow, context)
     if number:
@@ -314,7 +314,7 @@ async def _stuck(uow: UnitOfWork, _: CompanyContext) -> _Found:
     return found.number, found.first
 
 
-async def _release(uow: UnitOfWork, after: int) -> _Repaired:
+async def _release(uow: UnitOfWork, after: int) -> _RepairResult:
     released = await uow.data_quality.release_stuck(limit=REPAIR_BATCH_SIZE)
     return released, after if released == REPAIR_BATCH_SIZE else None
 
@@ -324,7 +324,7 @@ ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
         "Journeys without a customer record, and rows that refer to a journey that does not exist",
         _orphans,
         "creates the missing customer records, with empty profiles",
-        _adopt_orphans,
+        _migrate_orphans,
     ),
     "unknown_stages": _IssueKind(
         "Customers in a stage that the stage map does not contain or has archived",
@@ -342,7 +342,7 @@ ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
         "Stored facts that differ from those of the event ledger",
         _facts,
         "computes the facts from the event ledger and evaluates the customers as of now, without actions",
-        _refold,
+        _recompute_facts,
     ),
     "stale_scores": _IssueKind(
         "Stored scores that differ from scores recomputed as of the last nightly run",

@@ -65,7 +65,7 @@ class Report:
         )
 
     @property
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether every needed index exists and every existing index is valid."""
         return not self.missing and not self.invalid
 

@@ -53,7 +53,7 @@ from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import MapEdit, build_draft
 
 BACKTEST: Final = "backtest"
-MAPS: Final = ("draft", "present")
+MAPS: Final = ("draft", "current")
 CHUNK: Final = 200
 """Customers in one page."""
 MAX_INLINE_CUSTOMERS: Final = 500

@@ -1,4 +1,4 @@
-"""Previews: simulates the activation of a draft on the present customers; reports moves and actions.
+"""Previews: simulates the activation of a draft on existing customers; reports moves and actions.
 
 Only the job and its result are stored.
 """
@@ -51,7 +51,7 @@ async def preview(
 ) -> Job:
     """Previews the activation of a draft now; returns the job: ended for few customers, else queued.
 
-    Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and the errors of the edit.
+    Raises StaleMapError, StageInUseError, RolloutPendingError, InvalidInputError, and the errors of the edit.
     """
     draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 

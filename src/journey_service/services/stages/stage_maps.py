@@ -8,7 +8,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
-from journey_service.domain.companies.errors import StalePolicyError
+from journey_service.domain.companies.errors import StaleSettingsError
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.errors import RetriesExhaustedError
 from journey_service.domain.journeys.records import MapVersion
@@ -17,9 +17,9 @@ from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.linter import LinterFinding
 from journey_service.domain.stages.changes import MapDiff, MapDraft, diff
 from journey_service.domain.stages.errors import (
-    AdoptionPendingError,
     MapVersionNotFoundError,
-    StageOccupiedError,
+    RolloutPendingError,
+    StageInUseError,
     StaleMapError,
 )
 from journey_service.domain.stages.stage_map import StageMap, stage_map_to_json
@@ -35,7 +35,7 @@ from journey_service.services.jobs import (
     run_exclusive,
     run_inline,
 )
-from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
+from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP, migrate_all
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise, lint_rulebook
 
 MapEdit = Callable[[StageMap], MapDraft]
@@ -118,8 +118,8 @@ async def change_map(
     The activation is one short exclusive transaction. Few customers are migrated before this returns; for many, a job
     is enqueued for the worker.
 
-    Raises StaleMapError if the current version is not the one the change is based on, StageOccupiedError,
-    AdoptionPendingError, InvalidInputError with every error of the map and of the linter, and the errors of the edit.
+    Raises StaleMapError if the current version is not the one the change is based on, StageInUseError,
+    RolloutPendingError, InvalidInputError with every error of the map and of the linter, and the errors of the edit.
     """
     for _ in range(_ATTEMPTS):
         draft, rulebook = await _build(database, company_id, edit, request.based_on)
@@ -134,12 +134,12 @@ async def change_map(
             context = await uow.companies.get_context()
             _check_version(context, draft.stage_map.version - 1)
             if context.rulebook.policy != policy:
-                raise StalePolicyError
+                raise StaleSettingsError
             return await _put_in_force(uow, context, draft, findings, request, lease_seconds)
 
         try:
             inline_job = await run_exclusive(database, company_id, switch)
-        except StalePolicyError:
+        except StaleSettingsError:
             continue  # linted with a policy that is no longer in force: lint again
         except StaleMapError:
             if request.based_on is not None:
@@ -151,7 +151,7 @@ async def change_map(
                 database,
                 company_id,
                 inline_job,
-                adopt_all,
+                migrate_all,
                 lease_seconds=lease_seconds,
                 timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
@@ -191,7 +191,7 @@ async def _build(
 async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft: MapDraft) -> dict[str, int]:
     """Returns the numbers of customers in the archived stages of a draft, by stage.
 
-    Raises StageOccupiedError if such a stage has no successor, and AdoptionPendingError if an earlier migration can
+    Raises StageInUseError if such a stage has no successor, and RolloutPendingError if an earlier migration can
     still move customers into an archived stage without a successor.
     """
     draft_map = draft.stage_map
@@ -199,10 +199,10 @@ async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft:
     occupied = await uow.stage_maps.count_by_stage(archived) if archived else {}
     without_successor = {key: number for key, number in occupied.items() if draft_map.find(key) is None}
     if without_successor:
-        raise StageOccupiedError(without_successor)
+        raise StageInUseError(without_successor)
     newly_archived = [key for key in draft.archived if draft_map.find(key) is None]
-    if newly_archived and context.company.adopted_version < context.company.map_version:
-        raise AdoptionPendingError(context.company.map_version, newly_archived)
+    if newly_archived and context.company.migrated_version < context.company.map_version:
+        raise RolloutPendingError(context.company.map_version, newly_archived)
     return occupied
 
 
@@ -252,20 +252,20 @@ async def _put_in_force(
     affected_stages = None
     if (
         request.activation is Activation.FUTURE_ONLY
-        and context.company.adopted_version >= draft_map.version - 1
+        and context.company.migrated_version >= draft_map.version - 1
     ):
         # Affected are customers in archived stages, and overdue customers, who are decided by the former rules.
         affected_stages = sorted(occupied)
         affected = await uow.stage_maps.count_affected(affected_stages, context.now)
         if not affected:
-            await uow.stage_maps.set_adopted_version(draft_map.version)
+            await uow.stage_maps.set_migrated_version(draft_map.version)
             return None
     else:
         affected = await uow.relationships.count()
     parameters = {"version": draft_map.version, "stages": affected_stages, "due": context.now.isoformat()}
     return await enqueue_job(
         uow,
-        ADOPT,
+        ROLL_OUT_STAGE_MAP,
         parameters,
         actor=request.author.name,
         is_inline=affected <= MAX_INLINE_CUSTOMERS,

@@ -24,7 +24,7 @@ from journey_service.domain.actions.templates import (
     MAX_SUBJECT_LENGTH,
     MAX_TEXT_LENGTH,
 )
-from journey_service.services.actions.template_rendering import VARIABLES, Rendered
+from journey_service.services.actions.template_rendering import VARIABLES, RenderedTemplate
 
 _LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in VARIABLES)}"
 _Channel = Annotated[
@@ -155,6 +155,6 @@ class RenderedMessage(ResponseModel):
     html: str | None = Field(description="HTML version; null: none", examples=[None])
 
     @classmethod
-    def of(cls, rendered: Rendered) -> "RenderedMessage":
+    def of(cls, rendered: RenderedTemplate) -> "RenderedMessage":
         """Builds the response from a rendered message."""
         return cls(**asdict(rendered))

@@ -114,7 +114,7 @@ class WebhookEndpoint(ResponseModel):
         description="Since when no message was accepted, in real time; null: the last one was",
         examples=[None],
     )
-    former_secret_until: Timestamp | None = Field(
+    previous_secret_expires_at: Timestamp | None = Field(
         description="Until when the former secret signs too, in real time; null: there is none",
         examples=[None],
     )
@@ -162,5 +162,8 @@ class WebhookTest(ResponseModel):
 
 
 def _to_values(endpoint: StoredEndpoint) -> dict[str, object]:
-    same = (name for name in WebhookEndpoint.model_fields if name != "former_secret_until")
-    return {**{name: getattr(endpoint, name) for name in same}, "former_secret_until": endpoint.former_until}
+    same = (name for name in WebhookEndpoint.model_fields if name != "previous_secret_expires_at")
+    return {
+        **{name: getattr(endpoint, name) for name in same},
+        "previous_secret_expires_at": endpoint.previous_expires_at,
+    }

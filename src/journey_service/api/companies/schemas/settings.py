@@ -15,7 +15,7 @@ _DEFAULTS: Final[dict[str, Any]] = policy_to_json(DEFAULT_POLICY)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=3650)]
-WallTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None
+LocalTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None
 RetentionDays = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -36,8 +36,8 @@ class ScoringSettings(ResponseModel):
     )
     quality_window_days: Days = Field(description="Days within which good and bad contacts count")
     long_call_seconds: Days = Field(description="Seconds that a call must exceed to be a good contact")
-    new_engagement: Share = Field(description="Engagement score of a customer without any events")
-    new_risk: Share = Field(description="Risk score of a customer without any events")
+    initial_engagement: Share = Field(description="Engagement score of a customer without any events")
+    initial_risk: Share = Field(description="Risk score of a customer without any events")
     inactive_days: Days = Field(
         description="Days without an appointment after which `inactive_weight` is added"
     )
@@ -83,10 +83,10 @@ class Settings(ResponseModel):
         description="Messages that a customer receives at most per channel in `frequency_cap_days`",
     )
     frequency_cap_days: int = Field(ge=1, le=365, description="Days of the frequency cap")
-    quiet_from: WallTime = Field(
+    quiet_from: LocalTime = Field(
         description="Local time, HH:MM, from which no messages are sent; null: no quiet hours"
     )
-    quiet_until: WallTime = Field(
+    quiet_until: LocalTime = Field(
         description="Local time at which quiet hours end, of the next day if before `quiet_from`; null: no quiet hours"
     )
     messages_paused: bool = Field(

@@ -18,9 +18,9 @@ from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, M
 
 JobStatus = Literal["queued", "running", "done", "failed"]
 JobKind = Literal[
-    "adopt_stage_map",
+    "roll_out_stage_map",
     "advance_clock",
-    "apply_policy",
+    "apply_settings",
     "backtest",
     "check_metrics",
     "count_rollups",

@@ -94,7 +94,7 @@ class BacktestLapses(ResponseModel):
 
     total: int = Field(description="All lapses", examples=[25])
     alarmed: int = Field(description="An alarm had been raised before", examples=[19])
-    at_risk_already: int = Field(
+    already_at_risk: int = Field(
         description="No alarm was possible, because the customer had never left a risk stage", examples=[2]
     )
 
@@ -148,14 +148,14 @@ class BacktestMoveLists(ResponseModel):
     """Moves of one customer under both maps, the newest 200 of each."""
 
     draft: list[BacktestMove] = Field(description="Under the draft")
-    present: list[BacktestMove] = Field(description="Under the current map")
+    current: list[BacktestMove] = Field(description="Under the current map")
 
 
 class BacktestOmittedMoves(ResponseModel):
     """Number of earlier moves that are not listed."""
 
     draft: int = Field(description="Under the draft", examples=[0])
-    present: int = Field(description="Under the current map", examples=[0])
+    current: int = Field(description="Under the current map", examples=[0])
 
 
 class BacktestCustomer(ResponseModel):
@@ -191,7 +191,7 @@ class BacktestResult(ResponseModel):
     map_version: int = Field(description="Version of the current map", examples=[3])
     customers: int = Field(description="Customers replayed", examples=[340])
     draft: BacktestDraftMetrics = Field(description="Metrics of the draft")
-    present: BacktestMetrics = Field(description="Metrics of the current map")
+    current: BacktestMetrics = Field(description="Metrics of the current map")
     listed_customers: list[BacktestCustomer] = Field(
         description="Moves of the customers in `customer_ids`, by id"
     )

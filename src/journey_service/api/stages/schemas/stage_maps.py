@@ -111,7 +111,7 @@ class LintFinding(ResponseModel):
 class LintReport(ResponseModel):
     """All findings of the linter about a draft."""
 
-    is_sound: bool = Field(
+    is_valid: bool = Field(
         description="Whether the draft has no errors and could be put in force", examples=[True]
     )
     findings: list[LintFinding] = Field(description="Errors and warnings")
@@ -120,7 +120,7 @@ class LintReport(ResponseModel):
     def of(cls, findings: Sequence[LinterFinding]) -> "LintReport":
         """Builds the response from the linter's findings."""
         return cls(
-            is_sound=all(finding.severity is not FindingSeverity.ERROR for finding in findings),
+            is_valid=all(finding.severity is not FindingSeverity.ERROR for finding in findings),
             findings=[LintFinding.of(finding) for finding in findings],
         )
 

@@ -134,7 +134,7 @@ class _ForecastBuilder:
             suppressed=present.pin_state.suppressed if is_pinned else (),
             due_move=self._due_move(),
             upcoming=tuple(
-                UpcomingMove(to_stage, at, trigger_event, self._is_averted(to_stage, at))
+                UpcomingMove(to_stage, at, trigger_event, self._is_prevented(to_stage, at))
                 for to_stage, at, trigger_event in self._projection.first_moves()
             ),
             searched_until=self._projection.until,
@@ -189,7 +189,7 @@ class _ForecastBuilder:
         journey.apply_event(appointment, self._now)
         return project(journey, self._now)
 
-    def _is_averted(self, to_stage: str, at: datetime) -> bool:
+    def _is_prevented(self, to_stage: str, at: datetime) -> bool:
         """Returns whether an appointment completed now would prevent a future move."""
         other = self._projection_after_appointment
         return at <= other.until and not other.makes(to_stage, at)
@@ -375,7 +375,8 @@ class _ForecastBuilder:
                 path,
                 at=at,
                 leads_to=before[-1] if before else self._relationship.current_stage,
-                is_averted=self._projection.makes(path.to_stage, at) and self._is_averted(path.to_stage, at),
+                is_averted=self._projection.makes(path.to_stage, at)
+                and self._is_prevented(path.to_stage, at),
             )
         if path.unit != "days":
             return path

@@ -112,8 +112,8 @@ class _Linter:
                 yield from self._shadowed_rules(stage)
             else:
                 yield self._unreachable_stage(stage)
-        for flip_flop in self._search.flip_flops.values():
-            yield self._flip_flop(flip_flop)
+        for oscillation in self._search.flip_flops.values():
+            yield self._flip_flop(oscillation)
         for relapse in self._search.relapses.values():
             if (relapse.risk, relapse.to_stage) not in self._search.flip_flops:
                 yield self._relapse(relapse)
@@ -156,9 +156,7 @@ class _Linter:
             text = f"No sequence of events was found that leads into {stage.key!r} by {_all_rules(stage)}."
             keys = stages_where_held(self._rulebook, stage, self._search.customers)
             if keys:
-                text = (
-                    f"{text} Whenever that held, the customer was in {_listed(keys, 'or')} and stayed there."
-                )
+                text = f"{text} Whenever that held, the customer was in {_join_names(keys, 'or')} and stayed there."
             text = self._with_limit(text)
         text = f"{text} Change its rules, or those of the stages that take precedence."
         return self._error("unreachable_stage", self._pointers[stage.key], (stage.key,), text)
@@ -173,21 +171,21 @@ class _Linter:
 
     # ---- flip-flops
 
-    def _flip_flop(self, flip_flop: FlipFlop) -> LinterFinding:
-        pointer, rule = self._deciding_rule(flip_flop.back)
-        stages = (flip_flop.stage, flip_flop.through)
+    def _flip_flop(self, oscillation: FlipFlop) -> LinterFinding:
+        pointer, rule = self._deciding_rule(oscillation.back)
+        stages = (oscillation.stage, oscillation.through)
         text = (
-            f"A customer who leaves {flip_flop.stage!r} for {flip_flop.through!r} is moved back to {flip_flop.stage!r} "
-            f"at the same time{rule}, without an event in between. "
+            f"A customer who leaves {oscillation.stage!r} for {oscillation.through!r} is moved back to"
+            f" {oscillation.stage!r} at the same time{rule}, without an event in between. "
         )
-        if flip_flop.is_late:
+        if oscillation.is_late:
             text = (
                 f"{text}This was seen only when an appointment was reported late. Change one of the two rules if late "
                 "reports are common."
             )
-            return self._warning("flip_flop", pointer, stages, text)
+            return self._warning("oscillation", pointer, stages, text)
         text = f"{text}Change one of the two rules so that they do not hold at the same time."
-        return self._error("flip_flop", pointer, stages, text)
+        return self._error("oscillation", pointer, stages, text)
 
     def _relapse(self, relapse: Relapse) -> LinterFinding:
         pointer, rule = self._deciding_rule(relapse.back)
@@ -196,7 +194,7 @@ class _Linter:
             f"A customer who returns to {relapse.to_stage!r} by an appointment can be in {relapse.risk!r} {when}{rule}"
             ", without an event in between. Change this rule so that a return lasts longer."
         )
-        return self._warning("flip_flop", pointer, (relapse.risk, relapse.to_stage), text)
+        return self._warning("oscillation", pointer, (relapse.risk, relapse.to_stage), text)
 
     # ---- risk stages without a return
 
@@ -204,9 +202,9 @@ class _Linter:
         text = f"No completed appointment returns a customer from {stage.key!r}."
         rules = rules_preventing_return(self._rulebook, stage, self._search.customers)
         if rules:
-            text = f"{text} After every appointment that was tried, {_listed(rules, 'or', quote=False)} still held."
+            text = f"{text} After every appointment that was tried, {_join_names(rules, 'or', quote=False)} still held."
         text = f"{self._with_limit(text)} Change the rules so that an appointment ends them."
-        return self._error("no_way_back", self._pointers[stage.key], (stage.key,), text)
+        return self._error("no_return_path", self._pointers[stage.key], (stage.key,), text)
 
     def _traps(self, stage: Stage) -> Iterator[LinterFinding]:
         for index, rule in enumerate(stage.rules):
@@ -215,7 +213,7 @@ class _Linter:
                     f"A customer in {stage.key!r} for whom {rule_text(rule)} holds can never leave the stage, because "
                     "no appointment ends this rule. Change or remove it."
                 )
-                yield self._error("trap", self._rule_pointer(stage, index), (stage.key,), text)
+                yield self._error("permanent_rule", self._rule_pointer(stage, index), (stage.key,), text)
 
     # ---- messages
 
@@ -251,9 +249,9 @@ class _Linter:
 
 
 def _all_rules(stage: Stage) -> str:
-    return _listed([rule_text(rule) for rule in stage.rules], "or", quote=False)
+    return _join_names([rule_text(rule) for rule in stage.rules], "or", quote=False)
 
 
-def _listed(names: Sequence[str], word: str, *, quote: bool = True) -> str:
+def _join_names(names: Sequence[str], word: str, *, quote: bool = True) -> str:
     texts = [repr(name) if quote else name for name in names]
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {word} {texts[-1]}"

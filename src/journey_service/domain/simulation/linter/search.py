@@ -28,7 +28,7 @@ from journey_service.domain.simulation.linter.simulated_customer import MoveSequ
 MAX_DECISIONS: Final = 8_000
 """Decisions of one search on a small map; a large map has fewer, because each decision costs more."""
 
-_MAX_FRUITLESS_DECISIONS: Final = 5_000
+_MAX_DECISIONS_WITHOUT_PROGRESS: Final = 5_000
 """Decisions without a new result after which a search ends early."""
 
 RELAPSE_WINDOW: Final = timedelta(days=7)
@@ -141,7 +141,7 @@ class _Search:
         for sequence in simulated.run(step):
             self._record(sequence)
             if sequence.event is not None:
-                self._watch_return(simulated, sequence)
+                self._check_relapse(simulated, sequence)
         self._result.decisions += simulated.decisions
         if simulated.history is not None and start not in self._result.examples:
             self._result.examples[start] = simulated.history.to_example(simulated.now)
@@ -158,9 +158,9 @@ class _Search:
             self._result.customers.append(customer)
             key = customer.relationship.current_stage
             if key in self._risks and (is_new or not self._is_complete):
-                self._try_to_return(customer)
+                self._search_return(customer)
 
-    def _try_to_return(self, customer: ReachedCustomer) -> None:
+    def _search_return(self, customer: ReachedCustomer) -> None:
         """Simulates appointments of a lapsed customer at once: the chance to return may pass soon."""
         key = customer.relationship.current_stage
         for number, step in enumerate(self._next_steps.appointments(customer)):
@@ -169,7 +169,7 @@ class _Search:
             simulated = self._simulate(customer)
             for sequence in simulated.run(step):
                 self._record(sequence)
-                self._watch_return(simulated, sequence)
+                self._check_relapse(simulated, sequence)
             self._result.decisions += simulated.decisions
 
     # ---- results
@@ -183,12 +183,12 @@ class _Search:
         is_late = sequence.event is not None and bool(sequence.event.late)
         for index, (stage, back) in enumerate(zip(sequence.stages[1:], sequence.moves, strict=True), 1):
             if stage in sequence.stages[:index]:
-                flip_flop = FlipFlop(stage, sequence.stages[index - 1], back, is_late)
-                earlier = result.flip_flops.get((flip_flop.stage, flip_flop.through))
+                oscillation = FlipFlop(stage, sequence.stages[index - 1], back, is_late)
+                earlier = result.flip_flops.get((oscillation.stage, oscillation.through))
                 if earlier is None or (earlier.is_late and not is_late):
-                    result.flip_flops[flip_flop.stage, flip_flop.through] = flip_flop
+                    result.flip_flops[oscillation.stage, oscillation.through] = oscillation
 
-    def _watch_return(self, simulated: SimulatedCustomer, sequence: MoveSequence) -> None:
+    def _check_relapse(self, simulated: SimulatedCustomer, sequence: MoveSequence) -> None:
         """Records a return by a completed appointment, and whether a relapse follows it."""
         event = sequence.event
         if event is None or event.event.type != EventType.APPOINTMENT_COMPLETED:
@@ -234,7 +234,7 @@ class _Search:
 
     def _extend_limit(self) -> None:
         """Moves the limit of decisions after a new result."""
-        extra = self._extra_decisions if self._is_complete else _MAX_FRUITLESS_DECISIONS
+        extra = self._extra_decisions if self._is_complete else _MAX_DECISIONS_WITHOUT_PROGRESS
         self._limit = min(self._max_decisions, self._result.decisions + extra)
 
     @property

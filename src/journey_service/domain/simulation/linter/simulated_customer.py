@@ -20,7 +20,7 @@ from journey_service.domain.simulation.linter.next_steps import NextSteps
 
 _MAX_EVALUATIONS_PER_WAIT: Final = 400
 """Evaluations within one wait; the step ends at the limit."""
-_MAX_EVALUATIONS_AT_ONCE: Final = 48
+_EVALUATION_BATCH_SIZE: Final = 48
 """Evaluations at one time; at the limit, the moves are taken to be endless."""
 _MAX_DECISIONS_PER_STEP: Final = 1_200
 """Repeated events applied one by one in a step; the largest sum that a rule can require takes 1,000."""
@@ -124,7 +124,7 @@ class SimulatedCustomer:
         """Evaluates until nothing is due any more; returns the moves."""
         journey = self.journey
         count_before = len(journey.new_transitions)
-        for _ in range(_MAX_EVALUATIONS_AT_ONCE):
+        for _ in range(_EVALUATION_BATCH_SIZE):
             due = journey.relationship.next_evaluation_at
             if due is None or due > self.now:
                 return journey.new_transitions[count_before:]

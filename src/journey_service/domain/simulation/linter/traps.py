@@ -5,7 +5,7 @@ from journey_service.domain.stages.rules import Rule
 
 _GROWING_TRIGGERS = frozenset(("days_in_stage", "appointment_count"))
 """Triggers whose values neither appointments nor time decrease while the customer stays in the stage."""
-_BEYOND_ALL_VALUES = 10**18
+_ABOVE_ALL_THRESHOLDS = 10**18
 """Number above every threshold, and above every value that a customer can have."""
 
 
@@ -17,4 +17,4 @@ def is_trap(rule: Rule, policy: CompanyPolicy) -> bool:
     grows = rule.trigger.name in _GROWING_TRIGGERS or (
         rule.trigger.name == "lifetime_value" and policy.revenue_source == "appointments"
     )
-    return grows and all(condition.accepts(_BEYOND_ALL_VALUES) for condition in rule.conditions)
+    return grows and all(condition.accepts(_ABOVE_ALL_THRESHOLDS) for condition in rule.conditions)

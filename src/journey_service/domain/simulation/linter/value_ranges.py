@@ -76,7 +76,7 @@ def possible_values(
         case ConditionField.SCORE:
             numbers = policy.scoring.numbers
             units = numbers.frequency + numbers.recency + numbers.monetary + numbers.quality
-            return ((0, min(FULL, max(half_up(units, UNITS // FULL), numbers.new_engagement))),)
+            return ((0, min(FULL, max(half_up(units, UNITS // FULL), numbers.initial_engagement))),)
         case ConditionField.VALUE if policy.revenue_source == "payments":
             return ((-MAX_SUM_CENTS, MAX_SUM_CENTS),)
         case ConditionField.COUNT if kind is StageKind.RISK:
@@ -89,7 +89,7 @@ def possible_values(
 def _risks(policy: CompanyPolicy) -> Intervals:
     """Returns the risk scores that the weights of the risk factors can add up to."""
     scoring, numbers = policy.scoring, policy.scoring.numbers
-    scores = {numbers.new_risk}
+    scores = {numbers.initial_risk}
     for short, long, *others in product((False, True), repeat=5):
         if scoring.inactive_days <= scoring.very_inactive_days and long and not short:
             continue

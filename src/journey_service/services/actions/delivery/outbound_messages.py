@@ -24,7 +24,7 @@ from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.template_rendering import Rendered, render
+from journey_service.services.actions.template_rendering import RenderedTemplate, render
 from journey_service.services.actions.templates import load_templates
 from journey_service.services.journeys.transaction import JourneyTransaction
 
@@ -125,7 +125,7 @@ class OutboundMessage:
             data |= {"email": profile.email, "offer": self.values["offer"]}
         return {"type": MESSAGE_TYPES[self.channel], "timestamp": action.planned_at, "data": data}
 
-    def _rendered(self) -> Rendered:
+    def _rendered(self) -> RenderedTemplate:
         if self.template is None:
             key = None if self.action is None else self.action.step.template
             raise TemplateRenderError(f"There is no template {key!r}.")
