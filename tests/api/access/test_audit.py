@@ -34,7 +34,7 @@ CANARY = "canary7f3a"
 CUSTOMER = 9_876_543_210_123
 HOST = "203.0.113.9"
 REASON = "ticket 4711"
-PRESENT = "operator.present"
+PRESENT = "operator.access"
 LATER = "2026-04-01T12:00:00Z"
 HERE = "http://journey.test"
 
@@ -265,7 +265,7 @@ UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 ACTS = {
     "update_task": Ask(
-        "task.change",
+        "task.update",
         {"status": "done", "outcome": f"She said {CANARY}", "assignee": CANARY},
         before=a_task,
         target=r"task:\d+",
@@ -273,41 +273,41 @@ ACTS = {
     ),
     "cancel_campaign": Ask("campaign.cancel", before=a_campaign, target=r"campaign:\d+", of_customer=True),
     "request_action": Ask(
-        "action.ask",
+        "action.request",
         {"type": "offer", "note": CANARY, "offer": {"title": CANARY, "valid_days": 7}},
         target=f"action:{UUID}",
         of_customer=True,
         detail={"channel": "offer", "state": "done"},
     ),
     "retry_action": Ask("action.retry", before=a_dead_action, target=f"action:{UUID}", of_customer=True),
-    "replace_stage_actions": Ask("stage.actions", ACTIONS, target="stage:vip"),
-    "reset_stage_actions": Ask("stage.actions", before=actions_of_a_stage, target="stage:vip"),
-    "create_template": Ask("template.add", TEMPLATE, target=r"template:\d+"),
+    "replace_stage_actions": Ask("stage_actions.update", ACTIONS, target="stage:vip"),
+    "reset_stage_actions": Ask("stage_actions.update", before=actions_of_a_stage, target="stage:vip"),
+    "create_template": Ask("template.create", TEMPLATE, target=r"template:\d+"),
     "replace_template": Ask(
-        "template.change", {**TEMPLATE, "text": f"{CANARY}!"}, before=a_template, target=r"template:\d+"
+        "template.update", {**TEMPLATE, "text": f"{CANARY}!"}, before=a_template, target=r"template:\d+"
     ),
-    "delete_template": Ask("template.remove", before=a_template, target=r"template:\d+"),
+    "delete_template": Ask("template.delete", before=a_template, target=r"template:\d+"),
     "preview_template": Ask(body={"values": {"note": CANARY}}, before=a_template),
-    "create_webhook_endpoint": Ask("endpoint.add", ENDPOINT, target=r"endpoint:\d+"),
+    "create_webhook_endpoint": Ask("endpoint.create", ENDPOINT, target=r"endpoint:\d+"),
     "update_webhook_endpoint": Ask(
-        "endpoint.change",
+        "endpoint.update",
         {"url": f"https://localhost/{CANARY}/2", "is_enabled": False},
         before=an_endpoint,
         target=r"endpoint:\d+",
         detail={"fields": ["is_enabled", "url"]},
     ),
-    "delete_webhook_endpoint": Ask("endpoint.remove", before=an_endpoint, target=r"endpoint:\d+"),
+    "delete_webhook_endpoint": Ask("endpoint.delete", before=an_endpoint, target=r"endpoint:\d+"),
     "rotate_webhook_secret": Ask("endpoint.rotate", before=an_endpoint, target=r"endpoint:\d+"),
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
-    "create_session": Ask("session.open"),
-    "delete_session": Ask("session.end", before=a_session),
+    "create_session": Ask("session.create"),
+    "delete_session": Ask("session.delete", before=a_session),
     "ingest_event": Ask(before=an_event),
     "ingest_events": Ask(before=events),
-    "create_import": Ask("import.read", before=a_history, target=r"import:\d+"),
-    "upsert_customer": Ask("customer.write", {**PROFILE, "name": f"Eve {CANARY}"}, of_customer=True),
+    "create_import": Ask("import.create", before=a_history, target=r"import:\d+"),
+    "upsert_customer": Ask("customer.update", {**PROFILE, "name": f"Eve {CANARY}"}, of_customer=True),
     "anonymize_customer": Ask("customer.anonymize"),
     "update_journey": Ask(
-        "customer.annotate",
+        "journey.update",
         {"notes": f"Likes {CANARY}", "metadata": {"colour": CANARY}},
         before=the_version,
         of_customer=True,
@@ -322,18 +322,18 @@ ACTS = {
     "pin_customer": Ask("customer.pin", {"pin_until": LATER}, before=the_version, of_customer=True),
     "unpin_customer": Ask("customer.unpin", before=a_pin, of_customer=True),
     "evaluate_customer": Ask("customer.evaluate", of_customer=True),
-    "replace_stage_map": Ask("stages.change", before=a_map_to_be_put, target=r"stage-map:\d+"),
-    "update_stage": Ask("stages.change", {"name": f"Very {CANARY}"}, target=r"stage-map:\d+"),
-    "archive_stage": Ask("stages.change", target=r"stage-map:\d+"),
+    "replace_stage_map": Ask("stage_map.update", before=a_map_to_be_put, target=r"stage-map:\d+"),
+    "update_stage": Ask("stage_map.update", {"name": f"Very {CANARY}"}, target=r"stage-map:\d+"),
+    "archive_stage": Ask("stage_map.update", target=r"stage-map:\d+"),
     "lint_stage_map": Ask(before=the_map),
-    "preview_stage_map": Ask("stages.preview", before=the_map, target=JOB),
-    "start_backtest": Ask("stages.backtest", before=a_past, target=JOB),
-    "replace_settings": Ask("settings.write", {"frequency_cap": 2, "manual_pin_days": 9}),
+    "preview_stage_map": Ask("stage_map.preview", before=the_map, target=JOB),
+    "start_backtest": Ask("stage_map.backtest", before=a_past, target=JOB),
+    "replace_settings": Ask("settings.update", {"frequency_cap": 2, "manual_pin_days": 9}),
     "rescore_customers": Ask("company.rescore", {"customer_ids": [CUSTOMER]}, target=JOB),
     "rebuild_daily_metrics": Ask("metrics.rebuild", {"from": "2026-02-01", "to": "2026-02-28"}, target=JOB),
     "repair_data": Ask("data.repair", {"issues": ["wrong_sums"]}, target=JOB),
     "evaluate_customers": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
-    "advance_test_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
+    "advance_test_clock": Ask("test_clock.advance", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
     "create_company": Ask("company.create", before=a_company, target=r"company:\d+"),
     "create_company_api_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
     "rotate_company_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),

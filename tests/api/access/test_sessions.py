@@ -1237,7 +1237,7 @@ async def test_an_act_is_written_down_under_the_account_s_name(portal, ada, prov
     row = await database_owner.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
-    assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", False, "customer.write")
+    assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", False, "customer.update")
 
 
 async def test_a_token_opens_a_session_like_a_key(portal, ada, provider, salon):
@@ -1264,7 +1264,7 @@ async def test_operators_come_with_a_token_for_operators_and_name_the_company(
     row = await database_owner.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
-    assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", True, "operator.present")
+    assert (row["actor"], row["is_operator"], row["action"]) == ("user:ada", True, "operator.access")
 
 
 async def test_a_company_that_an_operator_s_token_claims_is_none_of_theirs(portal, ada, provider, salon):

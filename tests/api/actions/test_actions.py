@@ -309,7 +309,7 @@ async def test_a_call_is_a_task_at_once(http, shop):
     task = await fetch(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["note"]) == ("Call her", "ada", "Soon.")
     assert task["due_at"] == "2026-03-03T12:00:00Z"
-    [row] = await audit_entries(http, shop, "action.ask")
+    [row] = await audit_entries(http, shop, "action.request")
     assert (row["target"], row["customer_id"]) == (f"action:{payload['id']}", 1)
     assert row["detail"] == {"channel": "call", "state": "done"}
 

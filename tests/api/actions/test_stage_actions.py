@@ -101,7 +101,7 @@ async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, d
     again = await put(http, shop, payload["actions"], **{"If-Match": answer.headers["etag"]})
     assert (again.status_code, again.json()) == (200, payload)
     assert await database_owner.rows(shop.id) == before
-    [row] = await audit_entries(http, shop, "stage.actions")
+    [row] = await audit_entries(http, shop, "stage_actions.update")
     assert (row["target"], row["actor"]) == ("stage:vip", key_of(shop))
     assert row["detail"] == {"actions": ["call_back", "win_back", "assign"]}
     assert row["before_hash"] != row["after_hash"]
@@ -225,7 +225,7 @@ async def test_a_stage_is_reset_to_its_default_actions(http, shop, database_owne
     before = await database_owner.rows(shop.id)
     assert (await delete(http, shop)).json() == first[0]
     assert await database_owner.rows(shop.id) == before
-    assert len(await audit_entries(http, shop, "stage.actions")) == 2
+    assert len(await audit_entries(http, shop, "stage_actions.update")) == 2
 
 
 async def test_setting_the_default_actions_differs_from_resetting(http, shop):

@@ -202,7 +202,7 @@ async def test_a_task_is_completed_with_its_outcome(http, shop, task):
     assert (payload["closed_by"], payload["closed_at"]) == (key_of(shop), "2026-03-01T15:00:00Z")
     assert await fetch(http, shop, f"/tasks/{task}") == payload
     assert await all_tasks(http, shop) == []
-    [row] = await audit_entries(http, shop, "task.change")
+    [row] = await audit_entries(http, shop, "task.update")
     assert (row["target"], row["customer_id"], row["actor"]) == (f"task:{task}", 1, key_of(shop))
     assert row["detail"]["status"] == "done"
     assert "Monday" not in str(row)

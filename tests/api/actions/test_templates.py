@@ -77,7 +77,7 @@ async def test_a_template_is_created_and_returned_unchanged(http, shop):
     assert payload["author"] == key_of(shop)
     assert await fetch(http, shop, f"/templates/{payload['id']}") == payload
     assert await list_all(http, shop) == [payload]
-    [row] = await audit_entries(http, shop, "template.add")
+    [row] = await audit_entries(http, shop, "template.create")
     assert (row["target"], row["detail"]) == (
         f"template:{payload['id']}",
         {"key": "spring", "language": "en"},
@@ -198,8 +198,8 @@ async def test_a_template_is_replaced_as_a_whole(http, shop, email):
     assert payload["created_at"] == email["created_at"] < payload["updated_at"]
     assert await fetch(http, shop, f"/templates/{email['id']}") == payload
     [changed], [added] = (
-        await audit_entries(http, shop, "template.change"),
-        await audit_entries(http, shop, "template.add"),
+        await audit_entries(http, shop, "template.update"),
+        await audit_entries(http, shop, "template.create"),
     )
     assert changed["before_hash"] == added["after_hash"] != changed["after_hash"]
 
@@ -219,7 +219,7 @@ async def test_a_template_is_deleted(http, shop, email):
     assert (answer.status_code, answer.content) == (204, b"")
     assert await list_all(http, shop) == []
     problem(await remove(http, shop, email["id"]), 404, "template-not-found")
-    [row] = await audit_entries(http, shop, "template.remove")
+    [row] = await audit_entries(http, shop, "template.delete")
     assert (row["target"], row["after_hash"]) == (f"template:{email['id']}", None)
 
 

@@ -97,7 +97,7 @@ async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
     assert (await consent(http, shop, 2))["status"] == "unknown"
     [row] = [
         row
-        for row in await audit_entries(http, shop, "customer.write")
+        for row in await audit_entries(http, shop, "customer.update")
         if row["actor"] == unsubscribing.SOURCE
     ]
     assert (row["customer_id"], row["address"], row["is_operator"]) == (1, "203.0.113.9", False)

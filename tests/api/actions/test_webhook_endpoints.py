@@ -88,7 +88,7 @@ async def test_an_endpoint_is_created_and_its_secret_is_shown_once(http, shop):
     assert (payload["is_enabled"], payload["disabled_reason"], payload["failing_since"]) == (True, None, None)
     assert await fetch(http, shop, f"/webhook-endpoints/{payload['id']}") == payload
     assert await list_all(http, shop) == [payload]
-    [row] = await audit_entries(http, shop, "endpoint.add")
+    [row] = await audit_entries(http, shop, "endpoint.create")
     assert (row["target"], row["actor"]) == (f"endpoint:{payload['id']}", key_of(shop))
     assert secret not in str(row)
 
@@ -240,7 +240,7 @@ async def test_given_fields_of_an_endpoint_are_updated(http, shop, endpoint):
         "https://new.company.com/",
     )
     assert await fetch(http, shop, f"/webhook-endpoints/{endpoint['id']}") == payload
-    rows = await audit_entries(http, shop, "endpoint.change")
+    rows = await audit_entries(http, shop, "endpoint.update")
     assert [row["detail"] for row in rows] == [
         {"fields": ["description", "events"]},
         {"fields": ["description", "url"]},
@@ -294,7 +294,7 @@ async def test_an_unused_endpoint_is_deleted(http, shop, endpoint):
     problem(
         await http.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=shop.headers), 404, "endpoint-not-found"
     )
-    [row] = await audit_entries(http, shop, "endpoint.remove")
+    [row] = await audit_entries(http, shop, "endpoint.delete")
     assert row["target"] == f"endpoint:{endpoint['id']}"
 
 

@@ -45,7 +45,7 @@ async def get(http, tenant):
 
 
 async def audit_entries(http, tenant):
-    return (await fetch(http, tenant, "/admin/audit", action="settings.write"))["items"]
+    return (await fetch(http, tenant, "/admin/audit", action="settings.update"))["items"]
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_a_change_is_written_down_once_with_names_and_hashes_and_no_conten
 
     [row] = await audit_entries(http, payer)
     assert row["detail"] == {"changed": ["scoring.inactive_days", "revenue_source"]}
-    sql = "SELECT before_hash, after_hash FROM audit_log WHERE company_id = $1 AND action = 'settings.write'"
+    sql = "SELECT before_hash, after_hash FROM audit_log WHERE company_id = $1 AND action = 'settings.update'"
     [hashes] = await database_owner.connection.fetch(sql, payer.id)
     after = policy_to_json(parse_policy({**PAYMENTS, "scoring": {"inactive_days": 45}}))
     assert list(hashes) == [

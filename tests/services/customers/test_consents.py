@@ -51,7 +51,7 @@ async def test_repeated_consents_are_neither_stored_nor_audited(database, create
     audited = await rows(
         database,
         tenant.id,
-        "SELECT detail FROM audit_log WHERE company_id = :company AND action = 'customer.write'",
+        "SELECT detail FROM audit_log WHERE company_id = :company AND action = 'customer.update'",
     )
     assert [row[0]["consents"] for row in audited] == [["email"]]
 

@@ -592,7 +592,7 @@ async def test_audit_entries_about_other_customers_stay(database, create_test_co
     stored = await rows(
         database,
         tenant.id,
-        "SELECT request_id, reason FROM audit_log WHERE company_id = :company AND action = 'operator.present'"
+        "SELECT request_id, reason FROM audit_log WHERE company_id = :company AND action = 'operator.access'"
         " AND reason IS NOT NULL",
     )
     assert {tuple(row) for row in stored} == {

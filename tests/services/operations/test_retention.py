@@ -143,7 +143,7 @@ async def test_import_errors_job_details_and_audit_entries_are_cleared_after_the
         audited = await rows(
             database,
             tenant.id,
-            "SELECT action FROM audit_log WHERE company_id = :company AND action = 'customer.write'",
+            "SELECT action FROM audit_log WHERE company_id = :company AND action = 'customer.update'",
         )
         return len(line_errors), bool(job.parameters), len(audited)
 

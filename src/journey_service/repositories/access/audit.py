@@ -45,7 +45,7 @@ class AuditLog:
         """Records the access of an operator, for operations without an entry of their own."""
         if by.is_operator:
             await self.record(
-                by, AuditEntry("operator.present", customer_id, detail={"operation": operation})
+                by, AuditEntry("operator.access", customer_id, detail={"operation": operation})
             )
 
     async def page(self, filter_: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:

@@ -345,7 +345,7 @@ async def _install(
     await uow.api_keys.upsert(
         key_id, name=request.name, role=request.role, secret_hash=secret_hash, scopes=request.scopes
     )
-    await uow.audit_log.record(by, AuditEntry("key.install", target=f"key:{key_id}"))
+    await uow.audit_log.record(by, AuditEntry("key.bootstrap", target=f"key:{key_id}"))
 
 
 async def _check_free(database: Database, company_id: int, key_id: str) -> None:

@@ -75,7 +75,7 @@ async def end_session(database: Database, token: str, *, by: Actor) -> None:
 
     async def unit(uow: UnitOfWork) -> None:
         if await uow.sessions.end(_hash(token)):
-            await uow.audit_log.record(by, AuditEntry("session.end"))
+            await uow.audit_log.record(by, AuditEntry("session.delete"))
 
     await database.run(_company(token), unit)
 
@@ -90,7 +90,7 @@ async def create_link(
         if company_id != OPERATORS:
             await uow.companies.get_context()
         await uow.sessions.insert_link(_hash(token), actor=by.name, role=role, seconds=seconds)
-        await uow.audit_log.record(by, AuditEntry("link.create", detail={"role": role}))
+        await uow.audit_log.record(by, AuditEntry("sign_in_link.create", detail={"role": role}))
 
     await database.run(company_id, unit)
     return token
@@ -133,7 +133,7 @@ async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> OpenedSessi
         seconds=OPERATOR_SECONDS if principal.is_operator else MAX_SESSION_SECONDS,
     )
     await uow.audit_log.record(
-        replace(by, name=principal.name), AuditEntry("session.open", detail={"role": principal.role})
+        replace(by, name=principal.name), AuditEntry("session.create", detail={"role": principal.role})
     )
     return OpenedSession(token, principal)
 

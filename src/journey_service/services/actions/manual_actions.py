@@ -54,7 +54,7 @@ async def request_action(
         await action_plans.save(uow)
         detail = {"channel": request.channel.value, "state": action.state.value}
         await uow.audit_log.record(
-            by, AuditEntry("action.ask", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
+            by, AuditEntry("action.request", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
         )
         return await find_action(uow, str(action.id))
 

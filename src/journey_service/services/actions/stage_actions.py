@@ -66,7 +66,7 @@ async def set_actions(
         await uow.audit_log.record(
             by,
             AuditEntry(
-                "stage.actions",
+                "stage_actions.update",
                 target=f"stage:{stage_key}",
                 detail={"actions": [action.name for action in new]},
                 before=actions_to_json(before.actions),

@@ -62,7 +62,7 @@ async def change_task(
         detail = {"fields": sorted(values), "status": change.status or task.status}
         await uow.audit_log.record(
             by,
-            AuditEntry("task.change", customer_id=task.customer_id, target=f"task:{task_id}", detail=detail),
+            AuditEntry("task.update", customer_id=task.customer_id, target=f"task:{task_id}", detail=detail),
         )
         return await _find(uow, task_id)
 

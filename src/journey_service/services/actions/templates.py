@@ -56,7 +56,7 @@ async def add_template(
         await uow.companies.lock()
         await _check_key(uow, template, but=None)
         id_ = await uow.templates.insert(template, author=by.name)
-        await _record(uow, by, "template.add", id_, after=template)
+        await _record(uow, by, "template.create", id_, after=template)
         return await _find(uow, id_)
 
     return await database.run(company_id, unit)
@@ -81,7 +81,7 @@ async def change_template(
         if (stored.template.key, stored.template.channel) != (template.key, template.channel):
             await _check_unused(uow, context, stored)
         await uow.templates.update(template_id, template, author=by.name)
-        await _record(uow, by, "template.change", template_id, before=stored.template, after=template)
+        await _record(uow, by, "template.update", template_id, before=stored.template, after=template)
         return await _find(uow, template_id)
 
     return await database.run(company_id, unit)
@@ -98,7 +98,7 @@ async def remove_template(database: Database, company_id: int, template_id: int,
         stored = await _find(uow, template_id)
         await _check_unused(uow, context, stored)
         await uow.templates.delete(template_id)
-        await _record(uow, by, "template.remove", template_id, before=stored.template)
+        await _record(uow, by, "template.delete", template_id, before=stored.template)
 
     await database.run(company_id, unit)
 

@@ -68,7 +68,7 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
             detail = {"fields": [], "consents": [channel.value]}
             by = Actor(SOURCE, address=address)
             await uow.audit_log.record(
-                by, AuditEntry("customer.write", customer_id=customer_id, detail=detail)
+                by, AuditEntry("customer.update", customer_id=customer_id, detail=detail)
             )
         return done
 

@@ -103,7 +103,7 @@ async def add_endpoint(
         values = {"url": url, "events": sorted(set(events)), "description": description}
         id_ = await uow.webhook_endpoints.insert(values, secret)
         await uow.audit_log.record(
-            by, AuditEntry("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
+            by, AuditEntry("endpoint.create", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
         )
         return NewEndpoint(await _find(uow, id_), format_secret(secret))
 
@@ -139,7 +139,7 @@ async def change_endpoint(
         await uow.audit_log.record(
             by,
             AuditEntry(
-                "endpoint.change", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}
+                "endpoint.update", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}
             ),
         )
         return await _find(uow, endpoint_id)
@@ -178,7 +178,7 @@ async def remove_endpoint(database: Database, company_id: int, endpoint_id: int,
         if await uow.webhook_endpoints.is_in_use(endpoint_id):
             raise EndpointInUseError(endpoint_id)
         await uow.webhook_endpoints.delete(endpoint_id)
-        await uow.audit_log.record(by, AuditEntry("endpoint.remove", target=f"endpoint:{endpoint_id}"))
+        await uow.audit_log.record(by, AuditEntry("endpoint.delete", target=f"endpoint:{endpoint_id}"))
 
     await database.run(company_id, unit)
 

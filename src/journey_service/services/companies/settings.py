@@ -177,7 +177,7 @@ async def _switch(
     await uow.audit_log.record(
         update.author,
         AuditEntry(
-            "settings.write",
+            "settings.update",
             detail={"changed": names},
             before=policy_to_json(former),
             after=policy_to_json(policy),

@@ -58,7 +58,7 @@ async def put_customer(
         if fields or changes or is_new:
             detail = {"fields": fields, "consents": [change.channel for change in changes]}
             await uow.audit_log.record(
-                by, AuditEntry("customer.write", customer_id=customer_id, detail=detail)
+                by, AuditEntry("customer.update", customer_id=customer_id, detail=detail)
             )
         else:
             await uow.audit_log.record_operator_access(by, "upsert_customer", customer_id)

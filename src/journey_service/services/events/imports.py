@@ -206,7 +206,7 @@ class _Staging:
             queued = await _get(uow, import_id)
             detail = {"lines": queued.lines}
             await uow.audit_log.record(
-                self._actor, AuditEntry("import.read", target=f"import:{import_id}", detail=detail)
+                self._actor, AuditEntry("import.create", target=f"import:{import_id}", detail=detail)
             )
             return queued
 

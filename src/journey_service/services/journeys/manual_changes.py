@@ -228,7 +228,7 @@ async def annotate(
         await uow.relationships.update_notes(transaction.relationships[customer_id].id, values)
         detail = {"fields": sorted(values)}
         await uow.audit_log.record(
-            by, AuditEntry("customer.annotate", customer_id=customer_id, detail=detail)
+            by, AuditEntry("journey.update", customer_id=customer_id, detail=detail)
         )
         return await load_view(uow, customer_id)
 

@@ -164,6 +164,6 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     await uow.jobs.insert_nightly_runs(nights, inline_job.job.id)
     moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
     await uow.audit_log.record(
-        actor, AuditEntry("company.clock", target=f"job:{inline_job.job.id}", detail=moved)
+        actor, AuditEntry("test_clock.advance", target=f"job:{inline_job.job.id}", detail=moved)
     )
     return inline_job

@@ -162,7 +162,7 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
             is_inline=await uow.relationships.count() <= max_inline,
             lease_seconds=lease_seconds,
         )
-        await uow.audit_log.record(actor, AuditEntry("stages.backtest", target=f"job:{inline_job.job.id}"))
+        await uow.audit_log.record(actor, AuditEntry("stage_map.backtest", target=f"job:{inline_job.job.id}"))
         return inline_job
 
     return await database.run(company_id, unit)

@@ -73,7 +73,7 @@ async def preview(
             is_inline=await uow.relationships.count() <= MAX_INLINE_CUSTOMERS,
             lease_seconds=lease_seconds,
         )
-        await uow.audit_log.record(actor, AuditEntry("stages.preview", target=f"job:{inline_job.job.id}"))
+        await uow.audit_log.record(actor, AuditEntry("stage_map.preview", target=f"job:{inline_job.job.id}"))
         return inline_job
 
     return await run_inline(

@@ -242,7 +242,7 @@ async def _put_in_force(
     await uow.audit_log.record(
         request.author,
         AuditEntry(
-            "stages.change",
+            "stage_map.update",
             target=f"stage-map:{draft_map.version}",
             detail={"activation": request.activation},
             before=stage_map_to_json(context.rulebook.stage_map),
