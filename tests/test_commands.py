@@ -38,7 +38,14 @@ from journey_service.services.operations.health import HealthStatus, check_backl
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEEPS_UP = WorkerBacklog(
-    sweep=5, night=5, jobs=1, imports=1, job_age=5, import_age=5, silent=5, failed_jobs=0
+    due_customers_age=5,
+    nightly_runs_age=5,
+    jobs=1,
+    imports=1,
+    job_age=5,
+    import_age=5,
+    expired_leases_age=5,
+    failed_jobs=0,
 )
 
 
@@ -481,11 +488,11 @@ async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
 def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
     assert {check.status for check in check_backlog(KEEPS_UP)} == {HealthStatus.OK}
     bounds = {
-        "sweep": ("due_customers", 60),
-        "night": ("nightly_runs", 300),
+        "due_customers_age": ("due_customers", 60),
+        "nightly_runs_age": ("nightly_runs", 300),
         "job_age": ("jobs", 60),
         "import_age": ("imports", 60),
-        "silent": ("abandoned_jobs", 60),
+        "expired_leases_age": ("abandoned_jobs", 60),
         "action_age": ("actions", 60),
     }
     for part, (name, bound) in bounds.items():

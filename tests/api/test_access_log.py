@@ -32,7 +32,7 @@ async def test_a_request_is_logged_with_its_route_its_company_and_its_id(http, s
     assert line.getMessage().endswith(f" ms company_id={salon.id} request_id=request-17")
     assert (line.method, line.route) == ("GET", f"{API}/customers/{{customer_id}}/journey")
     assert (line.status, line.company_id, line.request_id) == (422, salon.id, "request-17")
-    assert line.milliseconds > 0
+    assert line.duration_ms > 0
 
 
 async def test_a_line_has_nothing_of_the_path_the_query_and_the_body(http, salon, lines):
@@ -80,7 +80,7 @@ async def test_a_line_in_json_has_numbers(http, salon, lines):
 
     values = json.loads(JsonFormatter().format(lines()[0]))
     assert (values["status"], values["company_id"]) == (200, salon.id)
-    assert isinstance(values["milliseconds"], float)
+    assert isinstance(values["duration_ms"], float)
 
 
 def test_a_line_in_json_has_no_terminal_colours():

@@ -50,7 +50,7 @@ class JobRunner:
         try:
             await run_job(self.database, company_id, job_id, self.handlers, lease_seconds=self.lease_seconds)
         except UnavailableError as error:
-            _LOGGER.warning("job %d of company %d waits: %s", job_id, company_id, error)
+            _LOGGER.warning("job %d of company %d is delayed: %s", job_id, company_id, error)
             return False
         except Exception:
             _LOGGER.exception("job %d of company %d failed", job_id, company_id)

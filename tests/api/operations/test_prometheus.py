@@ -43,7 +43,7 @@ async def test_requests_are_counted_and_timed_by_the_pattern_of_their_route(http
 
     after = await scraped(http)
     assert after["journey_http_requests_total", labels] == before + 3
-    timed = after["journey_http_request_seconds_count", (("method", "GET"), ("route", path))]
+    timed = after["journey_http_request_duration_seconds_count", (("method", "GET"), ("route", path))]
     assert timed >= before + 3
     assert not [name for name in after if "customers/1/" in str(name)], "an id became a label"
 
@@ -58,10 +58,10 @@ async def test_queues_their_ages_and_the_pool_are_exported(http):
     metrics = await scraped(http)
 
     assert metrics["journey_database_up", ()] == 1
-    assert metrics["journey_pool_connections", (("state", "free"),)] >= 0
+    assert metrics["journey_database_pool_connections", (("state", "idle"),)] >= 0
     for name in ("due_customers", "nightly_runs", "jobs", "imports", "actions"):
         assert metrics[f"journey_{name}_lag_seconds", ()] >= 0
-    for name in ("jobs", "imports", "failed_jobs", "dead_actions", "actions"):
+    for name in ("jobs", "imports", "jobs_failed_24h", "actions_dead_24h", "actions"):
         assert metrics[f"journey_{name}", ()] >= 0
 
 

@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.logs import bound_to, redact, safe_fields
 
-REQUESTS: Final = Counter(
+REQUEST_COUNT: Final = Counter(
     "journey_http_requests_total",
-    "Requests answered by method, route and status",
+    "Number of HTTP requests by method, route template and status code",
     ["method", "route", "status"],
 )
-SECONDS: Final = Histogram(
-    "journey_http_request_seconds",
-    "Seconds from the request to the end of its response",
+REQUEST_DURATION: Final = Histogram(
+    "journey_http_request_duration_seconds",
+    "Seconds from the start of an HTTP request to the end of its response, by method and route template",
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
@@ -37,9 +37,9 @@ _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"
 
 
 class Telemetry:
-    """Middleware that counts, times, traces and logs every request by its route.
+    """Middleware that records metrics, a trace span and an access log line for every request.
 
-    A route is named by its template, so that no id of a customer becomes a label or part of a log line.
+    Routes are recorded as templates, so that no customer id becomes a label or part of a log line.
     """
 
     def __init__(self, app: ASGIApp, *, logs_access: bool = True) -> None:
@@ -47,7 +47,7 @@ class Telemetry:
         self._logs_access = logs_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Records the request when its response has ended."""
+        """Handles the request and records it when its response has ended."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -72,13 +72,13 @@ class Telemetry:
                     try:
                         await self._app(scope, receive, send_and_record)
                     except Exception:
-                        # The handlers further out do not know the route and the request id.
+                        # Logged here because outer handlers know neither the route nor the request id.
                         _LOGGER.exception("%s %s failed", method, _route(scope))
                         raise
             finally:
                 route, seconds = _route(scope), time.perf_counter() - started
-                REQUESTS.labels(method, route, str(status)).inc()
-                SECONDS.labels(method, route).observe(seconds)
+                REQUEST_COUNT.labels(method, route, str(status)).inc()
+                REQUEST_DURATION.labels(method, route).observe(seconds)
                 if self._logs_access:
                     _log_access(scope, method, route, status, seconds)
                 span.update_name(f"{method} {route}")
@@ -90,18 +90,18 @@ class Telemetry:
 
 
 def _log_access(scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
-    milliseconds = round(seconds * 1_000, 1)
+    duration_ms = round(seconds * 1_000, 1)
     company_id, request_id = scope.get("company_id"), scope.get("request_id", "-")
-    if _GENERATED_ID.fullmatch(request_id) is None:  # the caller chose it
+    if _GENERATED_ID.fullmatch(request_id) is None:  # chosen by the caller
         request_id = redact(request_id)
     _ACCESS_LOGGER.info(
         "%s %s %d %.1f ms company_id=%s request_id=%s",
-        *(method, route, status, milliseconds, "-" if company_id is None else company_id, request_id),
+        *(method, route, status, duration_ms, "-" if company_id is None else company_id, request_id),
         extra=safe_fields(
             method=method,
             route=route,
             status=status,
-            milliseconds=milliseconds,
+            duration_ms=duration_ms,
             company_id=company_id,
             request_id=request_id,
         ),
@@ -113,13 +113,13 @@ def _route(scope: Scope) -> str:
     pattern = getattr(scope.get("route"), "path", None)
     if pattern is None:
         return "none"
-    # An included route does not know the prefix under which it was included.
+    # The path of an included route lacks the prefix under which it was included.
     is_under_base = scope["path"].startswith(f"{_BASE}/") and not pattern.startswith(_BASE)
     return f"{_BASE}{pattern}" if is_under_base else str(pattern)
 
 
 def send_traces() -> None:
-    """Sends spans to the address in OpenTelemetry's environment variables."""
+    """Exports spans to the collector that OpenTelemetry's environment variables name."""
     provider = TracerProvider(resource=Resource.create({"service.name": "journey-service"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)

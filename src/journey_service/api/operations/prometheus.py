@@ -22,29 +22,43 @@ router = APIRouter(tags=["health"])
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="metrics", description="JOURNEY_METRICS_TOKEN")
 _LAGS: Final = {
-    "due_customers": ("sweep", "Seconds since the oldest due evaluation of a customer was due"),
-    "nightly_runs": ("night", "Seconds since the oldest due nightly run was due"),
-    "jobs": ("job_age", "Seconds since the oldest queued job was queued"),
-    "imports": ("import_age", "Seconds since the oldest queued import was queued"),
-    "actions": ("action_age", "Seconds since the oldest ready action became ready"),
+    "due_customers": (
+        "due_customers_age",
+        "Age in seconds of the oldest due evaluation of a customer; 0 if none is due",
+    ),
+    "nightly_runs": ("nightly_runs_age", "Age in seconds of the oldest due nightly run; 0 if none is due"),
+    "jobs": ("job_age", "Age in seconds of the oldest queued job; 0 if none is queued"),
+    "imports": ("import_age", "Age in seconds of the oldest queued import; 0 if none is queued"),
+    "actions": (
+        "action_age",
+        "Age in seconds of the oldest action that is ready to be sent; 0 if none is ready",
+    ),
 }
-"""Gauges of delays, named after the polling task: the field of the backlog, and the description."""
+"""Lag gauges by polling task: the field of WorkerBacklog, and the help text."""
 _COUNTS: Final = {
-    "jobs": "Jobs queued or running",
-    "imports": "Imports queued or running",
-    "failed_jobs": "Jobs that failed within 24 hours",
-    "dead_actions": "Actions that failed permanently within 24 hours",
-    "actions": "Actions ready to be sent",
+    "jobs": ("jobs", "Number of jobs that are queued or running"),
+    "imports": ("imports", "Number of imports that are queued or running"),
+    "jobs_failed_24h": ("failed_jobs", "Number of jobs that failed within the last 24 hours"),
+    "actions_dead_24h": (
+        "dead_actions",
+        "Number of actions that failed permanently within the last 24 hours",
+    ),
+    "actions": ("actions", "Number of actions that are ready to be sent"),
 }
+"""Count gauges by name: the field of WorkerBacklog, and the help text."""
 _STAGE_GAUGES: Final = {
-    "customers": "Customers in a stage",
-    "mean_days": "Mean days of the stage visits that ended within 30 days",
-    "conversion_ratio": "Share of these that ended with a conversion (in a risk stage: with a return)",
+    "customers": "Number of customers in the stage",
+    "visit_mean_days": "Mean duration in days of the stage visits that ended within the last 30 days",
+    "conversion_ratio": (
+        "Share, from 0 to 1, of the stage visits that ended within the last 30 days with a conversion"
+        " (risk stages: with a return)"
+    ),
 }
+"""Gauges of a company's stages by name: the help text."""
 
 
 class _StateCollector(Collector):
-    """Gauges of the state at the time of the scrape."""
+    """Gauges that are computed at each scrape."""
 
     def __init__(
         self, app_state: AppState, backlog: WorkerBacklog | None, companies: Sequence[CompanyMetrics]
@@ -56,19 +70,25 @@ class _StateCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yields the gauges. Without a database, `journey_database_up` is 0 and the backlog is missing."""
         yield GaugeMetricFamily(
-            "journey_database_up", "Whether the database answers", value=float(self._backlog is not None)
+            "journey_database_up",
+            "1 if the database responds, else 0",
+            value=float(self._backlog is not None),
         )
-        pool = GaugeMetricFamily("journey_pool_connections", "Database connections", labels=["state"])
+        pool = GaugeMetricFamily(
+            "journey_database_pool_connections",
+            "Number of database connections of the pool by state: in_use or idle",
+            labels=["state"],
+        )
         in_use, size = self._app_state.database.pool_in_use, self._app_state.settings.pool_size
         pool.add_metric(["in_use"], in_use)
-        pool.add_metric(["free"], size - in_use)
+        pool.add_metric(["idle"], size - in_use)
         yield pool
         if self._backlog is None:
             return
         for name, (field, text) in _LAGS.items():
             yield GaugeMetricFamily(f"journey_{name}_lag_seconds", text, value=getattr(self._backlog, field))
-        for name, text in _COUNTS.items():
-            yield GaugeMetricFamily(f"journey_{name}", text, value=getattr(self._backlog, name))
+        for name, (field, text) in _COUNTS.items():
+            yield GaugeMetricFamily(f"journey_{name}", text, value=getattr(self._backlog, field))
         yield from self._company_gauges()
 
     def _company_gauges(self) -> Iterator[GaugeMetricFamily]:
@@ -77,11 +97,13 @@ class _StateCollector(Collector):
             for name, text in _STAGE_GAUGES.items()
         }
         risk = GaugeMetricFamily(
-            "journey_risk_band_customers", "Customers by risk band", labels=["company_id", "band"]
+            "journey_risk_band_customers",
+            "Number of customers in the risk band",
+            labels=["company_id", "band"],
         )
         succeeded = GaugeMetricFamily(
             "journey_actions_success_ratio",
-            "Share of the finished actions planned within 30 days that succeeded",
+            "Share, from 0 to 1, of successful actions among the finished actions of the last 30 days",
             labels=["company_id"],
         )
         for company in self._companies:
@@ -103,9 +125,9 @@ async def get_prometheus(
     app_state: AppStateDep,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Response:
-    """Exports metrics of this process, the backlog of the workers, and metrics of companies.
+    """Returns the metrics of this process, the backlog of the workers, and metrics of companies.
 
-    Requires JOURNEY_METRICS_TOKEN as a bearer token; without the setting, only in development.
+    Requires JOURNEY_METRICS_TOKEN as the bearer token. Without the setting, it works in development only.
     """
     _authorize(app_state, credential)
     backlog = await health.get_backlog(app_state.database)
@@ -120,10 +142,10 @@ def _authorize(app_state: AppState, credential: HTTPAuthorizationCredentials | N
     token = app_state.settings.metrics_token
     if token is None:
         if app_state.settings.is_production:
-            raise UnauthenticatedError("Set JOURNEY_METRICS_TOKEN to enable this path.")
+            raise UnauthenticatedError("Metrics are disabled: set JOURNEY_METRICS_TOKEN to enable them.")
         return
-    given = "" if credential is None else credential.credentials
-    if not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
+    presented = "" if credential is None else credential.credentials
+    if not hmac.compare_digest(presented.encode(), token.get_secret_value().encode()):
         raise UnauthenticatedError("The credential is not valid.")
 
 

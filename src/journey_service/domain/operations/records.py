@@ -8,27 +8,28 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkerBacklog:
-    """The worker's backlog over all companies. Ages are in seconds, 0 if nothing waits.
+    """The workers' backlog over all companies. Ages are in seconds, and 0 if nothing waits.
 
-    `sweep`, `night`, `job_age`, `import_age` and `action_age` are the delays of the oldest due customer, nightly run,
-    queued job, queued import and ready action; companies with a test clock do not count for the first two. `silent` is
-    the time since the lease of a running job expired. `actions` is the number of ready actions,
-    `dead_actions` the number that failed permanently within the last 24 hours, `broken_metrics` the number of
-    companies whose snapshots do not reconcile.
+    `due_customers_age`, `nightly_runs_age`, `job_age`, `import_age` and `action_age` are the ages of the oldest due
+    customer, due nightly run, queued job, queued import and ready action. The first two exclude companies with a test
+    clock. `expired_leases_age` is the time since the oldest expired lease of a running job expired. `actions` is the
+    number of ready actions. `failed_jobs` and `dead_actions` are the numbers of jobs and actions that failed
+    permanently within the last 24 hours. `companies_with_gaps` is the number of companies whose snapshots do not
+    reconcile.
     """
 
-    sweep: float
-    night: float
+    due_customers_age: float
+    nightly_runs_age: float
     jobs: int
     imports: int
     job_age: float
     import_age: float
-    silent: float
+    expired_leases_age: float
     failed_jobs: int
     action_age: float = 0.0
     dead_actions: int = 0
     actions: int = 0
-    broken_metrics: int = 0
+    companies_with_gaps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _NIGHTLY_RUNS: Final = text(
     " ORDER BY next_nightly_run_at NULLS LAST, id"
 )
 # A later successful check or rebuild of the company's snapshots resolves an earlier failure.
-_BROKEN_METRICS: Final = text(
+_COMPANIES_WITH_GAPS: Final = text(
     "SELECT count(DISTINCT company_id) FROM jobs broken WHERE kind IN ('check_metrics', 'rebuild_metrics')"
     " AND status = 'failed' AND NOT EXISTS (SELECT 1 FROM jobs later WHERE later.company_id = broken.company_id"
     " AND later.kind IN ('check_metrics', 'rebuild_metrics') AND later.status = 'done'"
@@ -48,7 +48,8 @@ _BROKEN_METRICS: Final = text(
 )
 _LAG: Final = text(
     "SELECT max(extract(epoch FROM coalesce(c.clock_at, now()) - first.due_at)) FILTER (WHERE c.clock_at IS NULL)"
-    " AS sweep, max(extract(epoch FROM now() - c.next_nightly_run_at)) FILTER (WHERE c.clock_at IS NULL) AS night"
+    " AS due_customers_age,"
+    " max(extract(epoch FROM now() - c.next_nightly_run_at)) FILTER (WHERE c.clock_at IS NULL) AS nightly_runs_age"
     " FROM companies c LEFT JOIN LATERAL (SELECT r.next_evaluation_at AS due_at"
     " FROM customer_relationships r WHERE r.company_id = c.id AND r.next_evaluation_at <= coalesce(c.clock_at, now())"
     " ORDER BY r.next_evaluation_at LIMIT 1) first ON true WHERE c.id > 0"
@@ -60,7 +61,7 @@ _WAITING: Final = text(
     " WHERE status = 'queued') AS job_age,"
     " (SELECT max(extract(epoch FROM now() - created_at)) FROM imports WHERE status = 'queued') AS import_age,"
     " (SELECT max(extract(epoch FROM now() - lease_until)) FROM jobs WHERE status = 'running'"
-    "   AND lease_until < now()) AS silent,"
+    "   AND lease_until < now()) AS expired_leases_age,"
     " (SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at > now() - interval '24 hours') AS failed,"
     " (SELECT count(*) FROM journey_actions WHERE state = 'dead'"
     "   AND finished_at > now() - interval '24 hours') AS dead,"
@@ -110,18 +111,18 @@ class DueWork:
         lag = (await self._connection.execute(_LAG)).one()
         waiting = (await self._connection.execute(_WAITING)).one()
         return WorkerBacklog(
-            sweep=_seconds(lag.sweep),
-            night=_seconds(lag.night),
+            due_customers_age=_seconds(lag.due_customers_age),
+            nightly_runs_age=_seconds(lag.nightly_runs_age),
             jobs=waiting.jobs,
             imports=waiting.imports,
             job_age=_seconds(waiting.job_age),
             import_age=_seconds(waiting.import_age),
-            silent=_seconds(waiting.silent),
+            expired_leases_age=_seconds(waiting.expired_leases_age),
             failed_jobs=waiting.failed,
             action_age=_seconds(waiting.action_age),
             dead_actions=waiting.dead,
             actions=waiting.actions,
-            broken_metrics=int(await self._connection.scalar(_BROKEN_METRICS) or 0),
+            companies_with_gaps=int(await self._connection.scalar(_COMPANIES_WITH_GAPS) or 0),
         )
 
 

@@ -104,17 +104,24 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
 def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
     """Compares every part of the backlog with its limit."""
     return (
-        _check_delay("due_customers", backlog.sweep, MAX_DUE_CUSTOMER_SECONDS, "oldest due customer"),
-        _check_delay("nightly_runs", backlog.night, MAX_NIGHTLY_RUN_SECONDS, "oldest due nightly run"),
+        _check_delay(
+            "due_customers", backlog.due_customers_age, MAX_DUE_CUSTOMER_SECONDS, "oldest due customer"
+        ),
+        _check_delay(
+            "nightly_runs", backlog.nightly_runs_age, MAX_NIGHTLY_RUN_SECONDS, "oldest due nightly run"
+        ),
         _check_delay("jobs", backlog.job_age, MAX_QUEUE_SECONDS, "oldest queued job"),
         _check_delay("imports", backlog.import_age, MAX_QUEUE_SECONDS, "oldest queued import"),
         _check_delay(
-            "abandoned_jobs", backlog.silent, MAX_EXPIRED_LEASE_SECONDS, "oldest running job without a lease"
+            "abandoned_jobs",
+            backlog.expired_leases_age,
+            MAX_EXPIRED_LEASE_SECONDS,
+            "oldest running job without a lease",
         ),
         _check_failed_jobs(backlog.failed_jobs),
         _check_delay("actions", backlog.action_age, MAX_QUEUE_SECONDS, "oldest ready action"),
         _check_dead_actions(backlog.dead_actions),
-        _check_snapshots(backlog.broken_metrics),
+        _check_snapshots(backlog.companies_with_gaps),
     )
 
 
