@@ -36,9 +36,20 @@ async def database(copied):
 
 
 @pytest.fixture(scope="module")
-async def seeded_at(database):
+def progress():
+    """The steps that seeding without an interruption has reported, by the name of the company."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+async def seeded_at(database, progress):
     now = await _now(database)
-    assert await seed_demo(database, now=now, ids=UNINTERRUPTED)
+    assert await seed_demo(
+        database,
+        now=now,
+        ids=UNINTERRUPTED,
+        on_progress=lambda name, done, total: progress.setdefault(name, []).append((done, total)),
+    )
     return now
 
 
@@ -291,15 +302,7 @@ async def test_interrupted_seeding_has_the_same_result(database, seeded_at):
     assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
 
 
-async def test_progress_increases_to_the_total(database):
-    progress = {}
-    ids = (921, 922, 923)
-    await seed_demo(
-        database,
-        now=await _now(database),
-        ids=ids,
-        on_progress=lambda name, done, total: progress.setdefault(name, []).append((done, total)),
-    )
+def test_progress_increases_to_the_total(seeded_at, progress):
     assert list(progress) == [business.name for business in BUSINESSES]
     for steps in progress.values():
         assert steps == sorted(steps)

@@ -42,6 +42,7 @@ from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
 from oracle.metrics import MetricsOracle, percentile, share, tenths
+from profiles import examples
 from server_versions import first_on_both, newest_only
 from services.oracle_rows import literal
 
@@ -480,11 +481,11 @@ async def check_retention(database, company_id, oracle, requested, first, last):
     ("seed", "zone", "source"),
     first_on_both(
         [
-            (1, "UTC", "appointments"),
             (2, "America/New_York", "appointments"),
             (3, "Pacific/Kiritimati", "payments"),
             (4, "America/St_Johns", "appointments"),
-        ]
+            (1, "UTC", "appointments"),
+        ][: examples(2)]
     ),
 )
 async def test_metrics_equal_a_literal_computation_from_the_ledgers(
@@ -588,7 +589,7 @@ async def test_a_slightly_different_ledger_gives_other_metrics(database, busy, c
 
 
 @newest_only
-@pytest.mark.parametrize("kind", ["flow", "last_flow", "reach", "revenue"])
+@pytest.mark.parametrize("kind", ["flow", "last_flow", "stage_reached", "revenue"])
 async def test_rollups_that_are_off_by_one_are_detected(database, create_test_company, kind):
     tenant = await create_test_company(test_clock=T0)
     random_company = RandomCompany(database, tenant.id, 12)
@@ -597,7 +598,7 @@ async def test_rollups_that_are_off_by_one_are_detected(database, create_test_co
     changed = await rows(
         database,
         tenant.id,
-        "UPDATE journey_rollups SET number = number + 1, appointments = appointments + 1"
+        "UPDATE journey_rollups SET total = total + 1, appointments = appointments + 1"
         " WHERE company_id = :company AND id IN (SELECT max(id) FROM journey_rollups"
         " WHERE company_id = :company AND kind = :kind) RETURNING id",
         kind=kind,
@@ -628,6 +629,7 @@ async def all_reports(database, company_id):
     ]
 
 
+@newest_only
 async def test_metrics_stay_the_same_when_all_customers_are_erased(database, create_test_company):
     tenant = await create_test_company(test_clock=T0)
     random_company = RandomCompany(database, tenant.id, 21, customers=8)
@@ -668,7 +670,7 @@ async def rebuild(database, company_id):
 
 @pytest.mark.parametrize(
     ("change", "is_detected"),
-    [("numbers[1] = numbers[1] + 1", True), ("tenths[1] = tenths[1] + 30", False)],
+    [("cumulative_counts[1] = cumulative_counts[1] + 1", True), ("duration_tenths[1] = duration_tenths[1] + 30", False)],
     ids=["another number", "another duration"],
 )
 async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ended(
@@ -766,7 +768,7 @@ async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_
     )
     before = await all_reports(database, tenant.id)
     corruption = (
-        "UPDATE journey_rollups SET number = 7 WHERE company_id = :company AND kind = 'reach' RETURNING id"
+        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
     )
     assert await rows(database, tenant.id, corruption)
     assert await all_reports(database, tenant.id) != before
@@ -783,7 +785,7 @@ async def test_a_map_with_the_same_order_as_one_whose_rollups_are_pending_is_pen
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
     await database.run(tenant.id, lambda uow: uow.rollups.set_version(7))
     corruption = (
-        "UPDATE journey_rollups SET number = 7 WHERE company_id = :company AND kind = 'reach' RETURNING id"
+        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
     )
     assert await rows(database, tenant.id, corruption)
 
