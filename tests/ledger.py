@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
-from journey_service.domain.journeys.facts import NO_FACTS, Facts, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -49,7 +49,7 @@ async def find_violations(database: Database, company_id: int) -> list[str]:
                 row.source, row.event_id, 0, row.type, row.occurred_at, row.cents, row.call_duration
             )
             known = folded.get(row.relationship_id, NO_FACTS)
-            folded[row.relationship_id] = fold(known, event, DEFAULT_POLICY)
+            folded[row.relationship_id] = apply_event_to_facts(known, event, DEFAULT_POLICY)
         rows = await connection.execute(
             text(f"SELECT {COLUMNS} FROM customer_relationships r WHERE r.company_id = :company"), company
         )

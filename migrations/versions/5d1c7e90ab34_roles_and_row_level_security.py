@@ -50,7 +50,7 @@ RIGHTS = {
 }
 # Columns that the dispatcher reads in every company to find due work. It reads nothing else.
 DISPATCHER_COLUMNS = {
-    "companies": "id, name, timezone, currency, clock_at, delivers, map_version, migrated_version, rollup_version,"
+    "companies": "id, name, timezone, currency, clock_at, delivers_messages, map_version, migrated_version, rollup_version,"
     " next_nightly_run_at, scored_at, created_at",
     "imports": "company_id, id, status, created_at, lease_until",
     "jobs": "company_id, id, kind, status, created_at, lease_until, finished_at",

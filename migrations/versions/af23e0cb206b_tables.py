@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("timezone", sa.String(length=64), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("clock_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("delivers", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("delivers_messages", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("next_nightly_run_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("map_version", sa.Integer(), nullable=False),
@@ -278,14 +278,14 @@ def upgrade() -> None:
         "journey_rollups",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("kind", sa.String(length=9), nullable=False),
+        sa.Column("kind", sa.String(length=13), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("key", sa.String(length=101), nullable=False),
         sa.Column("motion", sa.String(length=7), server_default=sa.text("''"), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("micros", sa.Numeric(precision=30, scale=0), server_default=sa.text("0"), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("duration_micros", sa.Numeric(precision=30, scale=0), server_default=sa.text("0"), nullable=False),
         sa.Column(
-            "at_micros", sa.Numeric(precision=30, scale=0), server_default=sa.text("0"), nullable=False
+            "moved_at_micros_sum", sa.Numeric(precision=30, scale=0), server_default=sa.text("0"), nullable=False
         ),
         sa.Column(
             "appointments", sa.Numeric(precision=21, scale=3), server_default=sa.text("0"), nullable=False
@@ -417,10 +417,11 @@ def upgrade() -> None:
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stage_key", sa.String(length=50), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("tenths", sa.ARRAY(sa.Integer()), nullable=False),
-        sa.Column("numbers", sa.ARRAY(sa.BigInteger()), nullable=False),
+        sa.Column("duration_tenths", sa.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("cumulative_counts", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.CheckConstraint(
-            "cardinality(tenths) = cardinality(numbers)", name=op.f("ck_stage_visit_durations_numbers")
+            "cardinality(duration_tenths) = cardinality(cumulative_counts)",
+            name=op.f("ck_stage_visit_durations_counts"),
         ),
         sa.ForeignKeyConstraint(
             ["company_id"], ["companies.id"], name=op.f("fk_stage_visit_durations_companies")
@@ -472,7 +473,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+            "last_used_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),

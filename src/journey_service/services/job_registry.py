@@ -3,29 +3,34 @@
 from collections.abc import Mapping
 from typing import Final
 
-from journey_service.services.analytics.rollups import COUNT, rebuild_rollups
-from journey_service.services.analytics.snapshots import CHECK, REBUILD, check, rebuild
+from journey_service.services.analytics.rollups import REBUILD_ROLLUPS_JOB, rebuild_rollups
+from journey_service.services.analytics.snapshots import (
+    CHECK_SNAPSHOTS_JOB,
+    REBUILD_SNAPSHOTS_JOB,
+    check_snapshots,
+    rebuild_snapshots,
+)
 from journey_service.services.jobs import JobHandler
-from journey_service.services.journeys.evaluation import EVALUATE, evaluate_all
-from journey_service.services.journeys.policy_rollout import APPLY, apply_to_all
-from journey_service.services.journeys.rescoring import RESCORE
-from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP, migrate_all
-from journey_service.services.operations.data_quality import REPAIR, repair
-from journey_service.services.operations.nightly import rescore
-from journey_service.services.operations.test_clock import ADVANCE, run_advance
-from journey_service.services.stages.backtests import BACKTEST, run_backtest
-from journey_service.services.stages.previews import PREVIEW, preview_all
+from journey_service.services.journeys.evaluation import EVALUATE_JOB, evaluate_all
+from journey_service.services.journeys.policy_rollout import APPLY_SETTINGS_JOB, apply_to_all
+from journey_service.services.journeys.rescoring import RESCORE_JOB
+from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP_JOB, migrate_all
+from journey_service.services.operations.data_quality import REPAIR_DATA_JOB, run_repair
+from journey_service.services.operations.nightly import run_rescoring
+from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, run_advance
+from journey_service.services.stages.backtests import BACKTEST_JOB, run_backtest
+from journey_service.services.stages.previews import PREVIEW_JOB, preview_all
 
 JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
-    RESCORE: rescore,
-    EVALUATE: evaluate_all,
-    ADVANCE: run_advance,
-    ROLL_OUT_STAGE_MAP: migrate_all,
-    APPLY: apply_to_all,
-    PREVIEW: preview_all,
-    BACKTEST: run_backtest,
-    COUNT: rebuild_rollups,
-    REBUILD: rebuild,
-    CHECK: check,
-    REPAIR: repair,
+    RESCORE_JOB: run_rescoring,
+    EVALUATE_JOB: evaluate_all,
+    ADVANCE_CLOCK_JOB: run_advance,
+    ROLL_OUT_STAGE_MAP_JOB: migrate_all,
+    APPLY_SETTINGS_JOB: apply_to_all,
+    PREVIEW_JOB: preview_all,
+    BACKTEST_JOB: run_backtest,
+    REBUILD_ROLLUPS_JOB: rebuild_rollups,
+    REBUILD_SNAPSHOTS_JOB: rebuild_snapshots,
+    CHECK_SNAPSHOTS_JOB: check_snapshots,
+    REPAIR_DATA_JOB: run_repair,
 }

@@ -299,19 +299,17 @@ async def _release(run: JobRun) -> None:
         return  # another worker resumes after the lease has expired
 
 
-async def run_exclusive(
-    database: Database, company_id: int, switch: Callable[[UnitOfWork], Awaitable[T]]
-) -> T:
-    """Runs `switch` in a transaction while no other transaction of the company runs.
+async def run_exclusive(database: Database, company_id: int, unit: Callable[[UnitOfWork], Awaitable[T]]) -> T:
+    """Runs `unit` in an exclusive transaction: no other transaction of the company runs at the same time.
 
     Other transactions of the company wait while it waits for its lock. It therefore waits in several short attempts
     with pauses between them. Raises UnavailableError after the last attempt.
     """
     for _ in range(_EXCLUSIVE_ATTEMPTS - 1):
         try:
-            return await database.run(company_id, switch, is_exclusive=True)
+            return await database.run(company_id, unit, is_exclusive=True)
         except RetriesExhaustedError:
             raise
         except UnavailableError:
             await asyncio.sleep(_EXCLUSIVE_PAUSE_SECONDS)
-    return await database.run(company_id, switch, is_exclusive=True)
+    return await database.run(company_id, unit, is_exclusive=True)

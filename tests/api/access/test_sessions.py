@@ -475,12 +475,12 @@ def move(database_owner, forget):
 
 
 async def test_an_unused_session_expires_after_two_hours(client, token, move):
-    await move(token, "seen_at", sessions.IDLE_SECONDS - 300)
+    await move(token, "last_used_at", sessions.IDLE_SECONDS - 300)
     assert await is_alive(client, token)
-    await move(token, "seen_at", sessions.IDLE_SECONDS - 300)
+    await move(token, "last_used_at", sessions.IDLE_SECONDS - 300)
     assert await is_alive(client, token), "that it was used was noted"
 
-    await move(token, "seen_at", sessions.IDLE_SECONDS)
+    await move(token, "last_used_at", sessions.IDLE_SECONDS)
 
     assert not await is_alive(client, token)
     assert not await is_alive(client, token), "nor does asking bring it back"
@@ -497,13 +497,13 @@ async def test_a_session_is_over_after_twelve_hours_however_busy_it_was(client, 
 
 
 async def test_that_a_session_was_seen_is_noted_once_a_minute(client, token, move, database_owner):
-    seen = "SELECT seen_at FROM browser_sessions WHERE token_hash = $1"
+    seen = "SELECT last_used_at FROM browser_sessions WHERE token_hash = $1"
     digest = hashlib.sha256(token.encode()).digest()
     first = await database_owner.connection.fetchval(seen, digest)
-    await move(token, "seen_at", 0)
+    await move(token, "last_used_at", 0)
     assert await is_alive(client, token)
     assert await database_owner.connection.fetchval(seen, digest) == first
-    await move(token, "seen_at", 61)
+    await move(token, "last_used_at", 61)
 
     assert await is_alive(client, token)
 
@@ -564,7 +564,7 @@ async def test_sessions_that_have_been_over_for_a_day_are_cleared_by_the_next(
 NEVER_OVER = {
     "its key": " AND (s.key_id IS NULL OR (k.revoked_at IS NULL AND"
     " (k.expires_at IS NULL OR k.expires_at > clock_timestamp())))",
-    "idling": " AND s.seen_at > clock_timestamp() - make_interval(secs => :idle_seconds)",
+    "idling": " AND s.last_used_at > clock_timestamp() - make_interval(secs => :idle_seconds)",
     "its time": " AND s.expires_at > clock_timestamp()",
     "signing out": " AND s.ended_at IS NULL",
 }

@@ -26,7 +26,7 @@ QUIET = "must be a time such as '21:00', or null"
 LANGUAGE = "must be a language tag such as 'en' or 'pt-br'"
 BOTH = "must be null if and only if quiet_from is null"
 DIFFERS = "must differ from quiet_from"
-SOURCE = "must be 'appointments' or 'payments'"
+SOURCE = "must be one of appointments, payments"
 
 
 def errors_of(raw, pointer=""):
@@ -106,10 +106,10 @@ def test_given_settings_are_read_exactly():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("consent", "opt_maybe", "must be 'opt_out' or 'opt_in'"),
+        ("consent", "opt_maybe", "must be one of opt_out, opt_in"),
         ("frequency_cap", 0, "must be a whole number from 1 to 1000"),
         ("frequency_cap_days", 366, "must be a whole number of days from 1 to 365"),
-        ("consent", None, "must be 'opt_out' or 'opt_in'"),
+        ("consent", None, "must be one of opt_out, opt_in"),
         ("max_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
         ("max_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
         ("campaign_pause_days", -1, "must be a whole number of days from 0 to 3650"),

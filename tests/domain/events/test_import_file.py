@@ -51,8 +51,8 @@ def read(data, *, sizes=(), zone=UTC_ZONE, is_gzip=None):
     reader = ImportFileReader(zone, is_gzip=is_gzip)
     found = []
     for piece in chunks(data, sizes):
-        found += reader.feed(piece)
-    return found + list(reader.close())
+        found += reader.parse_chunk(piece)
+    return found + list(reader.parse_rest())
 
 
 def summary(found):
@@ -144,9 +144,9 @@ def test_columns_may_have_any_order_and_number():
 
 def test_the_reader_counts_the_lines_it_has_read():
     reader = ImportFileReader(UTC_ZONE)
-    assert len(list(reader.feed(CSV + row(4)[:5]))) == 3
+    assert len(list(reader.parse_chunk(CSV + row(4)[:5]))) == 3
     assert reader.lines_read == 4
-    list(reader.close())
+    list(reader.parse_rest())
     assert reader.lines_read == 5
 
 
@@ -501,7 +501,7 @@ def test_a_gzip_bomb_is_read_in_constant_memory():
 def test_a_gzip_bomb_without_a_first_line_is_rejected_early():
     reader = ImportFileReader(UTC_ZONE)
     with pytest.raises(MalformedError, match="The first line is longer than 64 KiB"):
-        list(reader.feed(packed_zeros(2)))
+        list(reader.parse_chunk(packed_zeros(2)))
 
 
 @settings(max_examples=examples(30))

@@ -16,10 +16,10 @@ from journey_service.domain.journeys.facts import (
     MAX_KEPT_TIMES,
     NO_FACTS,
     Facts,
+    apply_event_to_facts,
     count_before,
     count_since,
     days_since,
-    fold,
     insert_limited,
 )
 from oracle import literal
@@ -34,7 +34,7 @@ def fold_all(events, policy: CompanyPolicy = DEFAULT_POLICY) -> Facts:
     for each in events:
         if each.key not in keys:
             keys.add(each.key)
-            facts = fold(facts, each, policy)
+            facts = apply_event_to_facts(facts, each, policy)
     return facts
 
 
@@ -109,20 +109,22 @@ def test_each_type_of_event_adds_to_its_own_facts_only(type_, changed):
     if type_ == "appointment_completed":
         changed = {**changed, "first_appointment_at": T0, "last_appointment_at": T0, "completed": (T0,)}
     single = event(type_, amount="25.50", call=61)
-    assert fold(NO_FACTS, single, DEFAULT_POLICY) == NO_FACTS._replace(last_event_at=T0, **changed)
+    assert apply_event_to_facts(NO_FACTS, single, DEFAULT_POLICY) == NO_FACTS._replace(
+        last_event_at=T0, **changed
+    )
 
 
 @pytest.mark.parametrize(("call", "is_long"), [(None, False), (0, False), (60, False), (61, True)])
 def test_a_call_is_long_above_60_seconds(call, is_long):
-    facts = fold(NO_FACTS, event("call_received", call=call), DEFAULT_POLICY)
+    facts = apply_event_to_facts(NO_FACTS, event("call_received", call=call), DEFAULT_POLICY)
     assert facts.long_calls == ((T0,) if is_long else ())
     assert facts.is_new is not is_long
 
 
 def test_the_length_of_a_long_call_is_a_setting():
     policy = parse_policy({"scoring": {"long_call_seconds": 30}})
-    assert fold(NO_FACTS, event("call_received", call=31), policy).long_calls == (T0,)
-    assert fold(NO_FACTS, event("call_received", call=30), policy).long_calls == ()
+    assert apply_event_to_facts(NO_FACTS, event("call_received", call=31), policy).long_calls == (T0,)
+    assert apply_event_to_facts(NO_FACTS, event("call_received", call=30), policy).long_calls == ()
 
 
 def test_lifetime_value_comes_from_one_source_and_both_are_always_folded():
@@ -235,4 +237,6 @@ def test_windows_are_counted_as_they_are_defined(times, now):
     ],
 )
 def test_a_relationship_is_new_until_an_event_affects_a_score(type_, call, is_new):
-    assert fold(NO_FACTS, event(type_, call=call, amount="10"), DEFAULT_POLICY).is_new is is_new
+    assert (
+        apply_event_to_facts(NO_FACTS, event(type_, call=call, amount="10"), DEFAULT_POLICY).is_new is is_new
+    )

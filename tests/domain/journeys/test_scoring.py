@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.builders import DAY, INSTANT, day, event, payments
 from domain.generators import policies
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
-from journey_service.domain.journeys.facts import NO_FACTS, Facts, days_since, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts, days_since
 from journey_service.domain.journeys.scoring import (
     engagement,
     explain_engagement,
@@ -40,7 +40,7 @@ def facts(*, completed=(), missed=(), calls=(), tickets=(), spent="0", paid="0",
     ]
     folded = NO_FACTS
     for each in events:
-        folded = fold(folded, each, DEFAULT_POLICY)
+        folded = apply_event_to_facts(folded, each, DEFAULT_POLICY)
     return folded._replace(appointments_cents=int(Decimal(spent) * 100))
 
 

@@ -309,7 +309,7 @@ def test_the_triggers_are_a_closed_list():
         pytest.param(
             {"any": [rule("call_received")], "trigger": "call_received"},
             "/trigger",
-            'is not allowed next to "any"',
+            'cannot be combined with "any"',
             id="a trigger next to any",
         ),
         pytest.param({"any": []}, "/any", "must be a list of 1 to 20 rules", id="an empty any"),

@@ -145,27 +145,27 @@ def test_a_given_kind_is_kept(kind):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("key", None, "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
-        ("key", "", "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
-        ("key", "VIP", "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
+        ("key", None, "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
+        ("key", "", "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
+        ("key", "VIP", "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
         (
             "key",
             "at-risk",
-            "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter",
+            "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter",
         ),
-        ("key", "1st", "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
+        ("key", "1st", "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
         (
             "key",
             "a" * 51,
-            "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter",
+            "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter",
         ),
         (
             "key",
             "vip\n",
-            "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter",
+            "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter",
         ),
-        ("key", "café", "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
-        ("key", 7, "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter"),
+        ("key", "café", "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
+        ("key", 7, "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"),
         ("name", None, "must be text of 1 to 255 characters"),
         ("name", "", "must be text of 1 to 255 characters"),
         ("name", "n" * 256, "must be text of 1 to 255 characters"),
@@ -189,10 +189,10 @@ def test_a_given_kind_is_kept(kind):
         ("icon", "<svg>", "must be the name of a known icon, such as user-plus"),
         ("icon", "no-such-icon", "must be the name of a known icon, such as user-plus"),
         ("icon", ["user-plus"], "must be the name of a known icon, such as user-plus"),
-        ("kind", "danger", "must be 'progress' or 'risk'"),
-        ("kind", "", "must be 'progress' or 'risk'"),
-        ("kind", True, "must be 'progress' or 'risk'"),
-        ("kind", ["risk"], "must be 'progress' or 'risk'"),
+        ("kind", "danger", "must be one of progress, risk"),
+        ("kind", "", "must be one of progress, risk"),
+        ("kind", True, "must be one of progress, risk"),
+        ("kind", ["risk"], "must be one of progress, risk"),
         ("retention_days", 0, "must be a whole number of days from 1 to 3650"),
         ("retention_days", 3651, "must be a whole number of days from 1 to 3650"),
         ("retention_days", 30.0, "must be a whole number of days from 1 to 3650"),
@@ -303,7 +303,9 @@ def test_outside_5_to_8_stages_there_is_a_warning(count, warnings):
 
 
 def test_keys_are_unique_including_archived_stages():
-    assert errors_of([*TWO_STAGES, stage("here", 3, is_active=False)]) == [("/2/key", "'here' is used twice")]
+    assert errors_of([*TWO_STAGES, stage("here", 3, is_active=False)]) == [
+        ("/2/key", "'here' is already used by another stage")
+    ]
 
 
 def test_names_of_active_stages_are_unique():

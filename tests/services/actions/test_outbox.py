@@ -655,7 +655,7 @@ async def test_an_action_that_cannot_be_claimed_fails_alone(open_salon):
     salon = await open_salon()
     await _with_undecodable_action(salon)
     errors = await salon.log("last_error", where="state = 'dead'")
-    assert errors == [("It cannot be claimed: ActionDecodeError",)]
+    assert errors == [("The action could not be claimed: ActionDecodeError",)]
 
 
 async def test_without_claiming_one_by_one_no_action_of_the_company_is_run(open_salon, monkeypatch):

@@ -670,7 +670,10 @@ async def rebuild(database, company_id):
 
 @pytest.mark.parametrize(
     ("change", "is_detected"),
-    [("cumulative_counts[1] = cumulative_counts[1] + 1", True), ("duration_tenths[1] = duration_tenths[1] + 30", False)],
+    [
+        ("cumulative_counts[1] = cumulative_counts[1] + 1", True),
+        ("duration_tenths[1] = duration_tenths[1] + 30", False),
+    ],
     ids=["another number", "another duration"],
 )
 async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ended(
@@ -767,9 +770,7 @@ async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_
         database, tenant.id, [Event("t", str(n), n, "appointment_completed", T0, 100) for n in (1, 2)]
     )
     before = await all_reports(database, tenant.id)
-    corruption = (
-        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
-    )
+    corruption = "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
     assert await rows(database, tenant.id, corruption)
     assert await all_reports(database, tenant.id) != before
 
@@ -784,9 +785,7 @@ async def test_a_map_with_the_same_order_as_one_whose_rollups_are_pending_is_pen
     tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
     await database.run(tenant.id, lambda uow: uow.rollups.set_version(7))
-    corruption = (
-        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
-    )
+    corruption = "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
     assert await rows(database, tenant.id, corruption)
 
     edit = partial(build_draft, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")

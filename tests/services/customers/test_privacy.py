@@ -43,7 +43,7 @@ from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
-from journey_service.services.stages.backtests import BACKTEST, BacktestParameters, backtest
+from journey_service.services.stages.backtests import BACKTEST_JOB, BacktestParameters, backtest
 from journey_service.services.stages.backtests import queue as queue_backtest
 from journey_service.services.stages.previews import preview
 from ledger import find_violations, journeys, rows
@@ -484,10 +484,10 @@ async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(
     handlers = dict(JOB_HANDLERS)
 
     async def interrupted(run):
-        await JOB_HANDLERS[BACKTEST](run)
+        await JOB_HANDLERS[BACKTEST_JOB](run)
         await anonymize_customer(database, tenant.id, WHO, by=BY)
 
-    handlers[BACKTEST] = interrupted
+    handlers[BACKTEST_JOB] = interrupted
     assert await run_job(database, tenant.id, inline_job.job.id, handlers)
 
     assert str(WHO) not in await dump(servers, tenant.id)

@@ -57,9 +57,9 @@ CORRUPTIONS = {
     ),
     "wrong_sums": (
         (
-            "UPDATE journey_rollups SET number = number + 1 WHERE company_id = $1 AND kind = 'reach'"
+            "UPDATE journey_rollups SET total = total + 1 WHERE company_id = $1 AND kind = 'stage_reached'"
             " AND key = 'lead' AND day = '2026-01-01' AND id = (SELECT min(id) FROM journey_rollups"
-            " WHERE company_id = $1 AND kind = 'reach' AND key = 'lead' AND day = '2026-01-01')"
+            " WHERE company_id = $1 AND kind = 'stage_reached' AND key = 'lead' AND day = '2026-01-01')"
         ),
         1,
         {"check": "reached", "key": "lead"},

@@ -274,30 +274,33 @@ CORRUPTIONS = {
         {"visits": 1, "flows": 1},
     ),
     "one more who reached a stage": (
-        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'reach' AND key = 'lead' AND day = '2026-01-01'",
+        (
+            "UPDATE journey_rollups SET total = total + 1 WHERE kind = 'stage_reached' AND key = 'lead'"
+            " AND day = '2026-01-01'"
+        ),
         {"reached": 1},
     ),
     "one move more": (
         (
-            "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'flow' AND motion = 'entry'"
+            "UPDATE journey_rollups SET total = total + 1 WHERE kind = 'flow' AND motion = 'entry'"
             " AND day = '2026-01-05'"
         ),
         {"flows": 3},  # the day, the totals, and all flows
     ),
     "an additional move in the total": (
-        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'moved' AND motion = 'entry'",
+        "UPDATE journey_rollups SET total = total + 1 WHERE kind = 'flow_total' AND motion = 'entry'",
         {"flows": 1, "stages": 2},
     ),
     "additional revenue in the total": (
-        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'paid'",
+        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'revenue_total'",
         {"flows": 1},
     ),
     "an additional ended visit": (
-        "UPDATE stage_visit_durations SET numbers[1] = numbers[1] + 1 WHERE stage_key = 'prospect'",
+        "UPDATE stage_visit_durations SET cumulative_counts[1] = cumulative_counts[1] + 1 WHERE stage_key = 'prospect'",
         {"snapshots": 2},  # its day and its histogram cell
     ),
     "a longer visit": (
-        "UPDATE stage_visit_durations SET tenths[1] = tenths[1] + 1 WHERE stage_key = 'prospect'",
+        "UPDATE stage_visit_durations SET duration_tenths[1] = duration_tenths[1] + 1 WHERE stage_key = 'prospect'",
         {"snapshots": 2},  # the cell that it is in and the one that it should be in
     ),
     "missing visit durations": (
@@ -305,7 +308,7 @@ CORRUPTIONS = {
         {"snapshots": 1},
     ),
     "an additional customer of a flow": (
-        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'last_flow' AND day = '2026-01-01'",
+        "UPDATE journey_rollups SET total = total + 1 WHERE kind = 'last_flow' AND day = '2026-01-01'",
         {"flows": 1},
     ),
     "an appointment without an event": (

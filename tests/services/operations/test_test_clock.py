@@ -21,7 +21,7 @@ from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.operations import test_clock as clock
-from journey_service.services.operations.test_clock import ADVANCE, advance
+from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, advance
 from ledger import find_violations, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -185,9 +185,9 @@ async def test_a_worker_finishes_a_timed_out_advance_with_the_same_result(
         async def slow(run, **_) -> None:
             await never.wait()
 
-        patched.setattr(clock, "sweep_company", slow)
+        patched.setattr(clock, "evaluate_due_customers", slow)
         left = await advance(database, cut.id, T0 + 200 * DAY, actor=Actor("tests"), timeout_seconds=0.01)
-    assert (left.now, left.job.status, left.job.kind) == (T0 + 200 * DAY, "queued", ADVANCE)
+    assert (left.now, left.job.status, left.job.kind) == (T0 + 200 * DAY, "queued", ADVANCE_CLOCK_JOB)
     assert await state(database, cut.id) != expected
     await _until_done(JobRunner(database, JOB_HANDLERS), database, cut.id, left.job.id)
     assert (await get_job(database, cut.id, left.job.id)).status == "done"

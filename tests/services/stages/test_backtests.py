@@ -32,7 +32,7 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
 from journey_service.services.stages import backtests, history_replay
 from journey_service.services.stages.backtests import (
-    BACKTEST,
+    BACKTEST_JOB,
     BacktestParameters,
     default_lapse_days,
     run_backtest,
@@ -51,7 +51,7 @@ EARLIER = defaults_with(
     }
 )
 HEADER = "customer_id,occurred_at,event_type,amount\n"
-JOB_HANDLERS = {BACKTEST: run_backtest}
+JOB_HANDLERS = {BACKTEST_JOB: run_backtest}
 
 
 async def import_events(
@@ -348,7 +348,7 @@ async def test_a_runner_that_lost_its_lease_at_the_end_stores_no_result(database
             await run.set_result({"a": "result"})
         raise LeaseLostError
 
-    assert not await run_job(database, company_id, job_id, {BACKTEST: late})
+    assert not await run_job(database, company_id, job_id, {BACKTEST_JOB: late})
     assert (await get_job(database, company_id, job_id)).result is None
 
 

@@ -18,8 +18,8 @@ from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.errors import RolloutPendingError, StageInUseError, StaleMapError
 from journey_service.services.jobs import get_job
 from journey_service.services.stages import backtests, previews
-from journey_service.services.stages.backtests import BACKTEST
-from journey_service.services.stages.previews import PREVIEW
+from journey_service.services.stages.backtests import BACKTEST_JOB
+from journey_service.services.stages.previews import PREVIEW_JOB
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
@@ -60,7 +60,7 @@ async def get_stage_map_preview(
     job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep
 ) -> StageMapPreview:
     """Returns the progress of a preview, and its result once it is done."""
-    job = await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW)
+    job = await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW_JOB)
     return StageMapPreview.of(job)
 
 
@@ -97,4 +97,4 @@ async def start_backtest(
 @router.get("/stage-backtests/{job_id}", summary="Get a back-test", responses=problems(JobNotFoundError))
 async def get_backtest(job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep) -> Backtest:
     """Returns the progress of a back-test, and its result once it is done."""
-    return Backtest.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST))
+    return Backtest.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST_JOB))

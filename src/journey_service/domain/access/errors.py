@@ -21,5 +21,5 @@ class RotationInProgressError(ConflictError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
-            f"API key {key_id} is being rotated and two keys are valid; revoke one of them first."
+            f"API key {key_id} was rotated and both keys are still valid; revoke one of them first."
         )

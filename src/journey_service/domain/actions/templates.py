@@ -79,7 +79,7 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
     ]
     channel = raw.get("channel")
     if channel not in TEMPLATED_CHANNELS:
-        errors.append(FieldError(f"{pointer}/channel", "must be 'email', 'sms' or 'offer'"))
+        errors.append(FieldError(f"{pointer}/channel", "must be one of email, sms, offer"))
     for name, check in (("key", check_key), ("language", check_language)):
         try:
             check(raw.get(name), f"{pointer}/{name}")

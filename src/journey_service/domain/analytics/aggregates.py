@@ -34,11 +34,11 @@ class MoveTotals(Protocol):
         """The number of moves."""
 
     @property
-    def micros(self) -> int:
+    def duration_micros(self) -> int:
         """The total duration of the visits that ended, in microseconds."""
 
     @property
-    def at_micros(self) -> int:
+    def moved_at_micros_sum(self) -> int:
         """The sum of the instants of the moves, in microseconds since 1970."""
 
 
@@ -69,10 +69,10 @@ def ages_by_stage(moves: Sequence[MoveTotals], now: datetime) -> dict[str, int]:
     """
     entered_micros: dict[str, int] = {}
     for move in moves:
-        entered_micros[move.to_stage] = entered_micros.get(move.to_stage, 0) + move.at_micros
+        entered_micros[move.to_stage] = entered_micros.get(move.to_stage, 0) + move.moved_at_micros_sum
         if move.from_stage is not None:
             entered_micros[move.from_stage] = entered_micros.get(move.from_stage, 0) - (
-                move.at_micros - move.micros
+                move.moved_at_micros_sum - move.duration_micros
             )
     now_micros = (now - _EPOCH) // _MICROSECOND
     customers = customers_by_stage(moves)
@@ -85,7 +85,7 @@ def ended_by_stage(moves: Iterable[MoveTotals]) -> dict[str, tuple[int, int]]:
     for move in moves:
         if move.from_stage is not None:
             number, micros = totals.get(move.from_stage, (0, 0))
-            totals[move.from_stage] = number + move.number, micros + move.micros
+            totals[move.from_stage] = number + move.number, micros + move.duration_micros
     return {stage: ended for stage, ended in totals.items() if ended[0]}
 
 

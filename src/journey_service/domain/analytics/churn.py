@@ -40,7 +40,7 @@ class ChurnSample(NamedTuple):
     """Number of visits of a stage that ended in the last risk stage, and their total microseconds."""
 
     number: int
-    micros: int
+    duration_micros: int
 
 
 def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str, ChurnSample]:
@@ -51,7 +51,9 @@ def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str,
     for move in moves:
         if move.from_stage is not None and move.to_stage == stage_map.risk_descending[0].key:
             known = samples.get(move.from_stage, ChurnSample(0, 0))
-            samples[move.from_stage] = ChurnSample(known.number + move.number, known.micros + move.micros)
+            samples[move.from_stage] = ChurnSample(
+                known.number + move.number, known.duration_micros + move.duration_micros
+            )
     return {stage: sample for stage, sample in samples.items() if sample.number > 0}
 
 
@@ -61,5 +63,5 @@ def predicted_churn_date(
     """Returns the local day on which a visit of mean length ends, never a past day; None without a sample."""
     if sample is None:
         return None
-    at = entered + timedelta(microseconds=sample.micros // sample.number)
+    at = entered + timedelta(microseconds=sample.duration_micros // sample.number)
     return local_day(max(at, now), zone)

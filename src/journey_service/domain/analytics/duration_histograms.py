@@ -1,8 +1,8 @@
 """Histograms of visit durations: percentiles of any range of days without reading the visits.
 
-A cell is a tenth of a day, rounded half up like the durations in reports. Histograms are cumulative: they hold all
-visits that ended up to a day, so the histogram of a range is a difference of two. A quantile between two visits in one
-cell is the value of the cell; only if they lie in different cells do these two visits have to be read.
+A bucket is a tenth of a day, rounded half up like the durations in reports. Histograms are cumulative: each contains
+all visits that ended up to a day, so the histogram of a range is the difference of two. A quantile lies between two
+visits. If both are in one bucket, the quantile is the bucket; otherwise these two visits are read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from journey_service.domain.analytics.aggregates import in_days
 
-Cells: TypeAlias = Mapping[int, int]
+Histogram: TypeAlias = Mapping[int, int]
 """Number of visits by duration in tenths of a day."""
 
 MEDIAN: Final = (1, 2)
@@ -39,26 +39,28 @@ def interpolate(below: int, above: int, rest: int, whole: int) -> tuple[int, int
     return below * whole + (above - below) * rest, whole
 
 
-def add_visits(cells: Cells, more: Iterable[tuple[int, int]]) -> dict[int, int]:
+def add_visits(histogram: Histogram, more: Iterable[tuple[int, int]]) -> dict[int, int]:
     """Returns a histogram with additional visits, given as tenths of a day and their number."""
-    total = dict(cells)
+    total = dict(histogram)
     for tenths, number in more:
         total[tenths] = total.get(tenths, 0) + number
     return total
 
 
-def subtract(cells: Cells, earlier: Cells) -> dict[int, int]:
+def subtract(histogram: Histogram, earlier: Histogram) -> dict[int, int]:
     """Returns the difference of a cumulative histogram and an earlier one."""
     return {
-        tenths: left for tenths, number in cells.items() if (left := number - earlier.get(tenths, 0)) != 0
+        tenths: difference
+        for tenths, number in histogram.items()
+        if (difference := number - earlier.get(tenths, 0)) != 0
     }
 
 
 def accumulate(
-    before: Mapping[str, Cells], ended: Iterable[EndedVisits]
-) -> tuple[dict[tuple[date, str], Cells], dict[str, Cells]]:
+    before: Mapping[str, Histogram], ended: Iterable[EndedVisits]
+) -> tuple[dict[tuple[date, str], Histogram], dict[str, Histogram]]:
     """Returns cumulative histograms by day and stage, and the latest by stage; `ended` is ordered by day."""
-    histograms: dict[tuple[date, str], Cells] = {}
+    histograms: dict[tuple[date, str], Histogram] = {}
     last = dict(before)
     by_day_and_stage: dict[tuple[date, str], list[tuple[int, int]]] = {}
     for each in ended:
@@ -81,18 +83,18 @@ class QuantileBracket(NamedTuple):
         return in_days(*interpolate(below, above, self.rest, self.whole))
 
 
-def quantile_of(cells: Cells, quantile: tuple[int, int]) -> Decimal | QuantileBracket:
-    """Returns a quantile of a non-empty histogram in days, or the cells that it lies between."""
-    rank, rest = rank_of(sum(cells.values()), quantile)
-    low = _cell_of(cells, rank)
-    high = _cell_of(cells, rank + 1) if rest else low
+def quantile_of(histogram: Histogram, quantile: tuple[int, int]) -> Decimal | QuantileBracket:
+    """Returns a quantile of a non-empty histogram in days, or the buckets that it lies between."""
+    rank, rest = rank_of(sum(histogram.values()), quantile)
+    low = _bucket_of(histogram, rank)
+    high = _bucket_of(histogram, rank + 1) if rest else low
     return Decimal(low) / 10 if low == high else QuantileBracket(low, high, rest, quantile[1])
 
 
-def _cell_of(cells: Cells, rank: int) -> int:
+def _bucket_of(histogram: Histogram, rank: int) -> int:
     counted = 0
-    for tenths in sorted(cells):
-        counted += cells[tenths]
+    for tenths in sorted(histogram):
+        counted += histogram[tenths]
         if counted > rank:
             return tenths
     raise ValueError("the histogram has fewer visits")

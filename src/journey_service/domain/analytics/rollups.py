@@ -39,13 +39,13 @@ class FlowTotals(NamedTuple):
     """Transitions, duration of the visits they ended, and sum of their times since 1970 (microseconds)."""
 
     moves: int
-    micros: int
-    at_micros: int
+    duration_micros: int
+    moved_at_micros_sum: int
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-REACH: Final = "reach"
+STAGE_REACHED: Final = "stage_reached"
 FLOW: Final = "flow"
 
 
@@ -70,7 +70,9 @@ class Rollup:
             duration = 0 if move.since is None else (move.transitioned_at - move.since) // _MICROSECOND
             known = self.flows.get(flow, FlowTotals(0, 0, 0))
             at = (move.transitioned_at - _EPOCH) // _MICROSECOND
-            self.flows[flow] = FlowTotals(known.moves + 1, known.micros + duration, known.at_micros + at)
+            self.flows[flow] = FlowTotals(
+                known.moves + 1, known.duration_micros + duration, known.moved_at_micros_sum + at
+            )
             for occurrence in self.occurrences(move):
                 if occurrence in last:
                     self._add(LastOccurrence(*occurrence, local_day(last[occurrence], self._zone)), -1)
@@ -91,7 +93,7 @@ class Rollup:
         """Returns the occurrences of a transition, given its motion and stages."""
         occurrences = []
         if motion in ENTRIES:
-            occurrences += [(REACH, key) for key in self._below.get(to_stage, ())]
+            occurrences += [(STAGE_REACHED, key) for key in self._below.get(to_stage, ())]
         if from_stage is not None:
             occurrences.append((FLOW, flow_key(from_stage, to_stage)))
         return occurrences

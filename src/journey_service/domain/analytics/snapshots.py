@@ -17,14 +17,14 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 class DailyFlow(NamedTuple):
-    """Transitions of one local day; `micros`: total duration of the visits they ended, in microseconds."""
+    """Transitions of one local day; `duration_micros`: total duration of the visits they ended, in microseconds."""
 
     day: date
     from_stage: str | None
     to_stage: str
     motion: Motion
     number: int
-    micros: int
+    duration_micros: int
 
 
 class SnapshotMetrics(NamedTuple):
@@ -46,7 +46,7 @@ SnapshotPosition: TypeAlias = tuple[date, str]
 EMPTY_METRICS: Final = SnapshotMetrics(0, None, None, Decimal(0))
 
 
-def fold_snapshots(
+def build_snapshots(
     days: Sequence[date],
     opening: Mapping[str, int],
     flows: Iterable[DailyFlow],
@@ -92,7 +92,7 @@ def _ended(flows: Sequence[DailyFlow]) -> tuple[Decimal | None, Decimal | None]:
     number = sum(flow.number for flow in flows)
     if not number:
         return None, None
-    average = Decimal(sum(flow.micros for flow in flows)) / (number * _MICROS_PER_DAY)
+    average = Decimal(sum(flow.duration_micros for flow in flows)) / (number * _MICROS_PER_DAY)
     converted = (
         Decimal(100 * sum(flow.number for flow in flows if flow.motion in CONVERSION_MOTIONS)) / number
     )

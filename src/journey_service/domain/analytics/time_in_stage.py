@@ -12,7 +12,7 @@ class VisitDurations(NamedTuple):
     """Durations of ended visits: their number, their total in microseconds, and percentiles in days."""
 
     visits: int
-    micros: int
+    duration_micros: int
     median: Decimal
     p90: Decimal
 
@@ -43,7 +43,7 @@ def stage_times(
             StageTime(
                 stage,
                 0 if duration is None else duration.visits,
-                None if duration is None else in_days(duration.micros, duration.visits),
+                None if duration is None else in_days(duration.duration_micros, duration.visits),
                 None if duration is None else duration.median,
                 None if duration is None else duration.p90,
                 open_count,

@@ -185,10 +185,10 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     ]
     revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
     if revenue_source not in ("appointments", "payments"):
-        errors.append(FieldError(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
+        errors.append(FieldError(f"{pointer}/revenue_source", "must be one of appointments, payments"))
     consent = raw.get("consent", DEFAULT_POLICY.consent)
     if consent not in ("opt_out", "opt_in"):
-        errors.append(FieldError(f"{pointer}/consent", "must be 'opt_out' or 'opt_in'"))
+        errors.append(FieldError(f"{pointer}/consent", "must be one of opt_out, opt_in"))
     numbers: dict[str, int] = {}
     for name, unit, low, high in _NUMBERS:
         number = raw.get(name, getattr(DEFAULT_POLICY, name))

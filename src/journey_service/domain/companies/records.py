@@ -23,7 +23,7 @@ class Company:
     migrated_version: int = 1
     next_nightly_run_at: datetime | None = None
     scored_at: datetime | None = None
-    delivers: bool = False
+    delivers_messages: bool = False
     """Whether actions that fall due by the test clock are really delivered."""
     rollup_version: int = 0
     """Version of the map whose stages the rollups count; 0: the rollups must be rebuilt."""
@@ -37,4 +37,4 @@ class CompanyRecord:
     timezone: str
     currency: str
     clock_at: datetime | None = None
-    delivers: bool = False
+    delivers_messages: bool = False

@@ -199,19 +199,20 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "erasure_tombstones": _table(_NOT, "company_id customer_hmac key_id erased_at"),
         "journey_rollups": _table(
             _NOT,
-            "company_id id kind day key motion number micros at_micros appointments payments is_unmerged",
+            "company_id id kind day key motion total duration_micros moved_at_micros_sum appointments payments"
+            " is_unmerged",
         ),
         "journey_stage_metrics": _table(
             _NOT,
             "company_id id stage_key metric_date customer_count avg_time_in_stage conversion_rate revenue revision"
             " computed_at",
         ),
-        "stage_visit_durations": _table(_NOT, "company_id stage_key day tenths numbers"),
+        "stage_visit_durations": _table(_NOT, "company_id stage_key day duration_tenths cumulative_counts"),
         "nightly_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at delivers next_nightly_run_at scored_at map_version migrated_version"
-            " rollup_version policy stage_actions created_at updated_at",
+            "id name timezone currency clock_at delivers_messages next_nightly_run_at scored_at map_version"
+            " migrated_version rollup_version policy stage_actions created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"
@@ -227,7 +228,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "browser_sessions": _table(
             _NOT,
-            "company_id token_hash actor role scopes key_id created_at seen_at expires_at ended_at",
+            "company_id token_hash actor role scopes key_id created_at last_used_at expires_at ended_at",
         ),
         "sign_in_links": _table(_NOT, "company_id token_hash actor role created_at expires_at used_at"),
     }

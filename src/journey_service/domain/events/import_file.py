@@ -53,8 +53,8 @@ class ImportFileReader:
         self._is_json = False
         self.lines_read = 0
 
-    def feed(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
-        """Parses the next bytes."""
+    def parse_chunk(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
+        """Parses the next bytes of the file."""
         if not self._has_format:
             self._head += data
             if len(self._head) < len(_GZIP):
@@ -64,8 +64,8 @@ class ImportFileReader:
         for piece in self._inflate(data):
             yield from self._split(piece)
 
-    def close(self) -> Iterator[ImportLine | InvalidLineError]:
-        """Parses the last line at the end of the file. Raises MalformedError for an empty file."""
+    def parse_rest(self) -> Iterator[ImportLine | InvalidLineError]:
+        """Parses what is left at the end of the file. Raises MalformedError for an empty file."""
         if not self._has_format and self._head:
             self._has_format = True
             self._detect_gzip(self._head)

@@ -380,7 +380,7 @@ def _instant(value: object, zone: ZoneInfo | None) -> datetime | str:
     except (ValueError, OverflowError):
         return "is not a valid date and time"
     if not EARLIEST <= instant < LATEST:
-        return f"must lie from {EARLIEST.year} to {LATEST.year}"
+        return f"must be from {EARLIEST.year} to {LATEST.year}"
     return instant
 
 

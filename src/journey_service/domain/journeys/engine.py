@@ -214,7 +214,7 @@ class Decision:
         """Returns when the result of a rule on a score changes, if that is before `before`."""
         condition = rule.conditions[0]
         result = condition.passes(self)
-        if not result and rule.trigger == "risk_score" and self._is_out_of_reach(condition, before):
+        if not result and rule.trigger == "risk_score" and self._is_unreachable(condition, before):
             return None
         at = self.now
         for _ in range(_MAX_SCORE_STEPS):
@@ -230,7 +230,7 @@ class Decision:
         """Returns the decision about the same customer at a later instant, without events in between."""
         return Decision(self._relationship, Rulebook(self._stage_map, self._policy), at)
 
-    def _is_out_of_reach(self, condition: CompiledCondition, before: datetime | None) -> bool:
+    def _is_unreachable(self, condition: CompiledCondition, before: datetime | None) -> bool:
         """Returns whether the risk cannot reach the threshold before an instant: a shortcut."""
         if condition.condition.operator not in (">", ">="):
             return False

@@ -49,7 +49,7 @@ class Facts(NamedTuple):
 NO_FACTS: Final = Facts()
 
 
-def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
+def apply_event_to_facts(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
     """Folds one event into the facts; the result does not depend on the order of events."""
     at = event.occurred_at
     last_event_at = at if facts.last_event_at is None else max(at, facts.last_event_at)

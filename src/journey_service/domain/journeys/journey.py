@@ -8,7 +8,7 @@ from journey_service.domain.errors import InvalidInputError, quote_value
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
-from journey_service.domain.journeys.facts import Facts, fold
+from journey_service.domain.journeys.facts import Facts, apply_event_to_facts
 from journey_service.domain.journeys.relationship import (
     NO_PIN_STATE,
     Activation,
@@ -114,7 +114,7 @@ class Journey:
         now = max(now, self.relationship.stage_entered_at)
         self.advance_to(now)
         policy = self.rulebook.policy
-        facts = fold(self.relationship.facts, event, policy)
+        facts = apply_event_to_facts(self.relationship.facts, event, policy)
         if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
             raise InvalidInputError.at(
                 "/data/total_amount", "would exceed the largest possible total of the customer"

@@ -40,7 +40,7 @@ def engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
     """Returns the engagement score at `now`, in hundredths."""
     if facts.is_new:
         return policy.scoring.numbers.initial_engagement
-    numerator, denominator = _sum_of_parts(_engagement_parts(facts, policy, now))
+    numerator, denominator = _add_weighted_ratios(_engagement_parts(facts, policy, now))
     return min(FULL, half_up(numerator * FULL, denominator * UNITS))
 
 
@@ -192,7 +192,7 @@ def _engagement_parts(facts: Facts, policy: CompanyPolicy, now: datetime) -> lis
     ]
 
 
-def _sum_of_parts(parts: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+def _add_weighted_ratios(parts: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
     numerator, denominator = 0, 1
     for weight, part, whole in parts:
         numerator = numerator * whole + weight * part * denominator

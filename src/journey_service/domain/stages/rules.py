@@ -186,7 +186,7 @@ def parse_rules(raw: object, pointer: str, errors: list[FieldError]) -> tuple[Ru
         rule = _parse_rule(raw, pointer, errors)
         return () if rule is None else (rule,)
     errors += [
-        FieldError(f"{pointer}/{pointer_token(name)}", 'is not allowed next to "any"')
+        FieldError(f"{pointer}/{pointer_token(name)}", 'cannot be combined with "any"')
         for name in raw
         if name != "any"
     ]

@@ -152,7 +152,7 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
         if stage is None:
             continue
         if stage.key in pointers:
-            errors.append(FieldError(f"{position}/key", f"{stage.key!r} is used twice"))
+            errors.append(FieldError(f"{position}/key", f"{stage.key!r} is already used by another stage"))
             continue
         pointers[stage.key] = position
         stages.append(stage)
@@ -203,7 +203,7 @@ def _parse_stage(raw: object, pointer: str, errors: list[FieldError]) -> Stage |
     rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", errors)
     kind = raw.get("kind")
     if kind not in (None, *StageKind):
-        errors.append(FieldError(f"{pointer}/kind", "must be 'progress' or 'risk'"))
+        errors.append(FieldError(f"{pointer}/kind", "must be one of progress, risk"))
     if len(errors) > before:
         return None
     derived = StageKind.RISK if any(rule.trigger.indicates_risk for rule in rules) else StageKind.PROGRESS
@@ -323,7 +323,7 @@ _FIELDS: Final = frozenset(
 _FIELD_CHECKS: Final[Sequence[tuple[str, str, Callable[[object], bool]]]] = (
     (
         "key",
-        "must be 1 to 50 lower-case letters, digits or underscores, beginning with a letter",
+        "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter",
         lambda value: _matches(_KEY, value),
     ),
     (

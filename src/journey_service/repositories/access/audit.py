@@ -44,9 +44,7 @@ class AuditLog:
     async def record_operator_access(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
         """Records the access of an operator, for operations without an entry of their own."""
         if by.is_operator:
-            await self.record(
-                by, AuditEntry("operator.access", customer_id, detail={"operation": operation})
-            )
+            await self.record(by, AuditEntry("operator.access", customer_id, detail={"operation": operation}))
 
     async def page(self, filter_: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
         """Returns the entries that match, newest first, with ids below `before`."""

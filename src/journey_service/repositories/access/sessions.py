@@ -25,15 +25,15 @@ class BrowserSession:
 # A session that was opened with a key ends with the key. A session that is not used for `idle_seconds` ends.
 _FIND_LIVE: Final = text(
     "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at,"
-    " s.seen_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due"
+    " s.last_used_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due"
     " FROM browser_sessions s LEFT JOIN api_keys k ON k.company_id = s.company_id AND k.key_id = s.key_id"
     " WHERE s.company_id = :company_id AND s.token_hash = :token_hash AND s.ended_at IS NULL"
     " AND s.expires_at > clock_timestamp()"
-    " AND s.seen_at > clock_timestamp() - make_interval(secs => :idle_seconds)"
+    " AND s.last_used_at > clock_timestamp() - make_interval(secs => :idle_seconds)"
     " AND (s.key_id IS NULL OR (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())))"
 )
 _RECORD_USE: Final = text(
-    "UPDATE browser_sessions SET seen_at = clock_timestamp()"
+    "UPDATE browser_sessions SET last_used_at = clock_timestamp()"
     " WHERE company_id = :company_id AND token_hash = :token_hash"
 )
 _END: Final = text(

@@ -33,8 +33,9 @@ _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
     " is_stage_bound, endpoint_id, outbound_event_id, planned_at, due_at, ready_at, state, finished_at)"
     " SELECT n.company_id, n.relationship_id, NULL, r.current_stage, n.type, 0, 'webhook', '{}', false, e.id, n.id,"
-    " :now, :now, CASE WHEN :delivers THEN clock_timestamp() END, CASE WHEN :delivers THEN 'pending' ELSE 'done' END,"
-    " CASE WHEN :delivers THEN NULL ELSE CAST(:now AS timestamptz) END"
+    " :now, :now, CASE WHEN :delivers_messages THEN clock_timestamp() END,"
+    " CASE WHEN :delivers_messages THEN 'pending' ELSE 'done' END,"
+    " CASE WHEN :delivers_messages THEN NULL ELSE CAST(:now AS timestamptz) END"
     " FROM outbound_events n JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.is_enabled"
     "   AND n.type = ANY(e.events)"
     " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id AND r.customer_id >= 0"
@@ -84,10 +85,10 @@ class OutboundEvents:
         self._connection = connection
         self._company_id = company_id
 
-    async def publish(self, *, limit: int, now: datetime, delivers: bool) -> int:
+    async def publish(self, *, limit: int, now: datetime, delivers_messages: bool) -> int:
         """Assigns positions to unpublished events and creates their deliveries; returns how many.
 
-        Without `delivers`, the deliveries are recorded as done and not sent.
+        Without `delivers_messages`, the deliveries are recorded as done and not sent.
         """
         await self._connection.execute(_LOCK, self._scope)
         rows = (
@@ -98,7 +99,7 @@ class OutboundEvents:
         if rows:
             ids = [row.id for row in rows]
             await self._connection.execute(
-                _FAN_OUT, {**self._scope, "ids": ids, "now": now, "delivers": delivers}
+                _FAN_OUT, {**self._scope, "ids": ids, "now": now, "delivers_messages": delivers_messages}
             )
         return len(rows)
 

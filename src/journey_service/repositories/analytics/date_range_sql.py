@@ -1,4 +1,4 @@
-"""SQL for ranges of a company's local days: exact, and served by the index of the ledger."""
+"""SQL expressions for local days of a company, and conditions on ranges of them that can use an index."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -15,8 +15,8 @@ ALL_DAYS: Final = DateRange(EARLIEST.date(), LATEST.date())
 def local_time(instant: str) -> str:
     """Returns SQL for the local time of an instant, with the `offset_parameters` of the time zone.
 
-    PostgreSQL's own time zones may differ from Python's; rollups are written by days computed in Python,
-    and have to agree with the ledgers they are compared with.
+    PostgreSQL's time zone data may differ from Python's. Rollups have days computed in Python, and queries of the
+    ledgers must assign the same days.
     """
     return (
         f"(({instant} + (CAST(:offsets AS interval[]))[width_bucket({instant}, CAST(:since AS timestamptz[]))])"
@@ -32,7 +32,7 @@ def local_day(instant: str) -> str:
 def offset_parameters(zone: str, days: DateRange = ALL_DAYS) -> dict[str, Any]:
     """Returns the parameters of `local_time`: the UTC offsets around these days.
 
-    For instants more than a day outside of the days, the local time may be wrong.
+    For instants more than a day before or after these days, the local time may be wrong.
     """
     offsets = offsets_between(*days, ZoneInfo(zone))
     return {"since": [since for since, _ in offsets], "offsets": [offset for _, offset in offsets]}
@@ -41,8 +41,9 @@ def offset_parameters(zone: str, days: DateRange = ALL_DAYS) -> dict[str, Any]:
 def within(instant: str) -> str:
     """Returns SQL for an instant in a range of local days, with `range_parameters`.
 
-    The first two bounds are for the index: no zone is a whole day away from UTC. Between the second pair of
-    bounds every instant is in the range; outside of it the local day decides.
+    The condition on `not_before` and `not_from` uses the index; it is a day wider than the range, because no time zone
+    is a whole day away from UTC. Every instant from `surely_from` to `surely_before` is in the range. For the other
+    instants the local day is compared.
     """
     return (
         f"({instant} >= CAST(:not_before AS timestamptz) AND {instant} < CAST(:not_from AS timestamptz)"
@@ -69,8 +70,7 @@ def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
 def _midnight(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Returns the earliest and latest instant at which a local day may begin.
 
-    They are equal unless clocks change within two days; a change at midnight repeats an hour of the day
-    before.
+    They differ only if the UTC offset changes within two days: a change at midnight repeats an hour of the day before.
     """
     begin = datetime.combine(day, time(0), tzinfo=UTC)
     offsets = {(begin + number * _ONE_DAY).astimezone(zone).utcoffset() for number in range(-2, 3)}

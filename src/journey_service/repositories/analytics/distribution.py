@@ -1,4 +1,4 @@
-"""Number of customers per stage, now or at an earlier instant."""
+"""Counts customers by stage, now or at an earlier instant."""
 
 from datetime import datetime
 from typing import Final
@@ -17,7 +17,7 @@ _FLOWS: Final = text(
 
 
 class StageDistribution:
-    """The customers of one company by stage; empty stages are left out."""
+    """The number of customers in each stage of one company; stages without customers are omitted."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -29,7 +29,7 @@ class StageDistribution:
         return {row.stage: row.customers for row in rows}
 
     async def count_at(self, as_of: datetime) -> dict[str, int]:
-        """Counts customers by stage at an instant: entries until then less exits."""
+        """Counts customers by stage at an instant: entries minus exits up to it."""
         rows = await self._connection.execute(_FLOWS, {"company_id": self._company_id, "as_of": as_of})
         customers: dict[str, int] = {}
         for row in rows:

@@ -1,4 +1,8 @@
-"""Drill-down queries: exactly the customers, or the stage visits, that a metric counts, paged by key."""
+"""Drill-down queries: list the customers or stage visits that a metric counts.
+
+Lists of customers are in order of customer id, lists of visits in order of customer id and seq; both are paged by
+keyset. Ranges of days are local days of the company, both ends included.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +35,7 @@ _AT_RISK_CUSTOMER: Final = f"{_CUSTOMER}, r.last_appointment_at"
 
 
 def _of(drilldown: str) -> str:
-    """Returns the query of customers whose relationships and moves another query returns."""
+    """Returns the query of one page of customers, from a query of their relationship ids and numbers of moves."""
     return (
         f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"
         " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
@@ -110,7 +114,7 @@ _COUNT_AT_RISK: Final = text(
 )
 _RISK_SORTS: Final = {
     "risk_score": "coalesce(r.risk_score, 0)",
-    # Customers without an appointment are not inactive: they sort before all others.
+    # Customers without an appointment are not inactive: they sort as the least inactive.
     "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
     "lifetime_value": "r.lifetime_value",
 }
@@ -138,29 +142,32 @@ class DrilldownQueries:
         self._company_id = company_id
 
     async def list_in_stage(self, stage: str, page: PageRequest) -> list[DrilldownCustomer]:
-        """Lists customers in a stage."""
+        """Lists customers whose current stage is `stage`."""
         return await self._page("in_stage", page, stage=stage)
 
     async def list_in_stage_at(
         self, stage: str, as_of: datetime, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers who were in a stage at an instant, by the ledger."""
+        """Lists customers who were in `stage` at `as_of`, according to the transitions."""
         return await self._page("in_stage_at", page, stage=stage, as_of=as_of)
 
     async def list_in_risk_band(self, band: RiskBand, page: PageRequest) -> list[DrilldownCustomer]:
-        """Lists customers whose stored risk is in a band."""
+        """Lists customers whose stored risk score is in a band."""
         return await self._page("in_band", page, low=band.low, high=band.high)
 
     async def list_entered(
         self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers who entered one of these stages within the days."""
+        """Lists customers who entered one of these stages within the range."""
         return await self._page("entered", page, stages=list(stages), **range_parameters(days, zone))
 
     async def list_cohort(
         self, parameters: dict[str, Any], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers whose journey opened within the days and who reached the given ranks."""
+        """Lists customers whose journey opened within the range, filtered by the highest rank reached in their window.
+
+        `parameters` are those of the query `_COHORT_CUSTOMERS`: `lowest` and `highest` rank, and `open` windows.
+        """
         return await self._page("cohort", page, **parameters, **range_parameters(days, zone))
 
     async def list_moved(
@@ -171,14 +178,14 @@ class DrilldownQueries:
         zone: str,
         page: PageRequest,
     ) -> list[DrilldownCustomer]:
-        """Lists customers with a move of these kinds within the days, to one of the stages; without stages, to any."""
+        """Lists customers with a move of these motions within the range, to `to_stages`; if empty, to any stage."""
         parameters = {"motions": [motion.value for motion in motions], "to_stages": list(to_stages)}
         return await self._page("moved", page, **parameters, **range_parameters(days, zone))
 
     async def list_with_actions(
         self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers with actions of a name in these states, planned within the days."""
+        """Lists customers with actions of a name in these states, planned within the range."""
         return await self._page(
             "with_actions", page, action=name, states=list(states), **range_parameters(days, zone)
         )
@@ -186,7 +193,7 @@ class DrilldownQueries:
     async def list_flow(
         self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers who moved between two stages within the days; from None: journeys that opened."""
+        """Lists customers who moved within the range between the two stages of `flow`; from None: opened journeys."""
         return await self._page(
             "flow", page, from_stage=flow[0], to_stage=flow[1], **range_parameters(days, zone)
         )
@@ -194,7 +201,7 @@ class DrilldownQueries:
     async def list_retained(
         self, month: int, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Lists customers whose first appointment was within the days, and who came `month` months later."""
+        """Lists customers with their first appointment within the range, and one `month` calendar months later."""
         parameters = {**range_parameters(days, zone), **offset_parameters(zone)}
         return await self._page("retained", page, month=month, **parameters)
 
@@ -208,7 +215,10 @@ class DrilldownQueries:
         after: tuple[int, int] | None,
         limit: int,
     ) -> list[StageVisit]:
-        """Lists visits of a stage that ended within the days: all, converted, or not converted."""
+        """Lists visits of a stage that ended within the range.
+
+        `is_converted`: only those that ended with a conversion, or only those that did not; None: all.
+        """
         motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERSION_MOTIONS)]
         return await self._visits(
             _ENDED_VISITS, stage, after, limit, {**range_parameters(days, zone), "motions": motions}
@@ -217,11 +227,11 @@ class DrilldownQueries:
     async def list_open_visits(
         self, stage: str, *, after: tuple[int, int] | None, limit: int
     ) -> list[StageVisit]:
-        """Lists visits of a stage that have not ended."""
+        """Lists open visits of a stage."""
         return await self._visits(_OPEN_VISITS, stage, after, limit, {})
 
     async def list_churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
-        """Lists customers with risk above `above` hundredths, not in the last stage, highest risk first."""
+        """Lists customers with a stored risk above `above` hundredths, except those in `last`, highest risk first."""
         key, after = page.after or ("2", BEFORE_FIRST_ID)
         return await self._at_risk(
             _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
@@ -230,7 +240,7 @@ class DrilldownQueries:
     async def list_at_risk(
         self, mildest: str, last: str, above: int, page: RiskPageRequest
     ) -> list[AtRiskCustomer]:
-        """Lists customers in the first risk stage or with risk above `above`, in order."""
+        """Lists customers at risk in the requested order: those in stage `mildest`, and those of `list_churning`."""
         column = _RISK_SORTS[page.sort.removeprefix("-")]
         is_descending = page.sort.startswith("-")
         order, sign = ("DESC", "<") if is_descending else ("ASC", ">")
@@ -248,7 +258,7 @@ class DrilldownQueries:
         return await self._at_risk(statement, values, page.limit)
 
     async def count_at_risk(self, mildest: str, last: str, above: int) -> int:
-        """Counts customers in the first risk stage or with risk above `above`."""
+        """Counts the customers that `list_at_risk` lists."""
         values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
         return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
 

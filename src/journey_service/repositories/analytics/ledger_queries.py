@@ -1,4 +1,7 @@
-"""Metrics without rollups: computed from the ledgers, for ranges of local days."""
+"""Metrics that the rollups cannot give: queries of the ledgers and of customers, and revenue from the rollups.
+
+Ranges are local days of the company, both ends included.
+"""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -74,33 +77,33 @@ _REVENUE_OF_DAYS: Final = text(
 )
 _REVENUE_OF_ALL_TIME: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments FROM ("
-    " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'paid'"
+    " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue_total'"
     " UNION ALL SELECT appointments, payments FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'revenue' AND is_unmerged) m"
 )
 
 
 class LedgerQueries:
-    """The ledger queries of one company."""
+    """The metric queries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def get_first_day(self) -> date | None:
-        """Returns the first local day with data, or None."""
+        """Returns the first local day with a move or with revenue, from journey_rollups; None without any."""
         first: date | None = await self._connection.scalar(_FIRST_DAY, {"company_id": self._company_id})
         return first
 
     async def get_first_appointment_at(self) -> datetime | None:
-        """Returns when the first appointment of any customer was, or None."""
+        """Returns the time of the first completed appointment of any customer; None without any."""
         first: datetime | None = await self._connection.scalar(
             _FIRST_APPOINTMENT, {"company_id": self._company_id}
         )
         return first
 
     async def get_revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
-        """Returns revenue in cents by source, of the days or of all time."""
+        """Returns the revenue by source from journey_rollups, of a range of days or, for None, of all days."""
         values = {"company_id": self._company_id}
         if days is None:
             row = (await self._connection.execute(_REVENUE_OF_ALL_TIME, values)).one()
@@ -111,7 +114,7 @@ class LedgerQueries:
     async def count_by_highest_rank(
         self, days: DateRange, zone: str, ranks: Mapping[str, int]
     ) -> dict[int, int]:
-        """Counts customers by the highest rank they entered within the days."""
+        """Counts customers by the highest rank of the stages that they entered within the range."""
         rows = await self._connection.execute(
             _COUNT_BY_RANK, {**self._parameters(days, zone), **_rank_parameters(ranks)}
         )
@@ -120,7 +123,7 @@ class LedgerQueries:
     async def count_cohort(
         self, days: DateRange, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
     ) -> list[CohortMembers]:
-        """Counts customers whose journey opened within the days by the rank reached in their window."""
+        """Counts customers whose journey opened within the range, by the highest rank reached within `window` days."""
         parameters = {
             **self._parameters(days, zone),
             **_rank_parameters(ranks),
@@ -131,28 +134,28 @@ class LedgerQueries:
         return [CohortMembers(row.rank, row.is_open, row.number) for row in rows]
 
     async def count_flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
-        """Counts the customers who moved between two stages within the days."""
+        """Counts distinct customers by from-stage and to-stage of their moves within the range."""
         rows = await self._connection.execute(_COUNT_FLOWS, self._parameters(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}
 
     async def count_by_risk(self) -> dict[int, int]:
-        """Counts customers by stored risk in hundredths."""
+        """Counts customers by stored risk score in hundredths."""
         rows = await self._connection.execute(_COUNT_BY_RISK, {"company_id": self._company_id})
         return {row.risk: row.number for row in rows}
 
     async def count_retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
-        """Counts customers by the month of their first appointment and the months until they came again.
+        """Counts customers by (cohort, later month): they had an appointment that many months after their first one.
 
-        Months are counted from the year 0.
+        The cohort is the month of the first appointment, as the number of months since the year 0.
         """
-        # Later appointments may be at any time: offsets of all days.
+        # Later appointments may be at any time, so the time zone offsets of all days are needed.
         rows = await self._connection.execute(
             _COUNT_RETENTION, {**self._parameters(days, zone), **offset_parameters(zone)}
         )
         return {(row.cohort, row.month): row.number for row in rows}
 
     async def count_actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
-        """Counts actions planned within the days by name and state, without webhook deliveries."""
+        """Counts actions planned within the range by name and state, without webhook deliveries."""
         rows = await self._connection.execute(_COUNT_ACTIONS, self._parameters(days, zone))
         return {(row.name, row.state): row.number for row in rows}
 

@@ -1,6 +1,6 @@
-"""Rollups: sums per local day, inserted with the changes they count, merged by key in the background.
+"""Table journey_rollups: sums per local day, inserted with the changes they count, merged by the worker.
 
-Readers sum all rows: an unmerged row counts from its commit on, and merging changes no metric.
+Readers add up all rows of a key, merged and unmerged. Merging therefore changes no metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +12,17 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.rollups import FLOW, REACH, Rollup
+from journey_service.domain.analytics.rollups import FLOW, STAGE_REACHED, Rollup
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 from journey_service.repositories.tables import Row
 
 REVENUE: Final = "revenue"
-MOVES: Final = "flow"
 LAST_FLOW: Final = "last_flow"
-LATE: Final = "late"
-"""Marks a day that has ended as dirty: something was written about it later."""
-# The sums of all days are stored next to those of each day: `moved` for `flow`, `paid` for `revenue`. They do not
-# include unmerged rows.
+DIRTY_DAY: Final = "dirty_day"
+"""Row that marks a past local day as dirty: data of that day were written after its snapshot."""
+# `flow_total` and `revenue_total` are the sums of `flow` and `revenue` over all days, without unmerged rows. Their day
+# is _ALL_DAYS.
 _ALL_DAYS: Final = "date '1970-01-01'"
 
 _LAST_OCCURRENCES: Final = text(
@@ -32,29 +31,31 @@ _LAST_OCCURRENCES: Final = text(
     " GROUP BY relationship_id, from_stage, to_stage, motion"
 )
 _ADD: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, appointments,"
-    " payments) SELECT :company_id, t.* FROM unnest(CAST(:kind AS text[]), CAST(:day AS date[]), CAST(:key AS text[]),"
-    " CAST(:motion AS text[]), CAST(:number AS bigint[]), CAST(:micros AS numeric[]), CAST(:at_micros AS numeric[]),"
-    " CAST(:appointments AS numeric[]), CAST(:payments AS numeric[])) AS t"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, total, duration_micros, moved_at_micros_sum,"
+    " appointments, payments) SELECT :company_id, t.* FROM unnest(CAST(:kind AS text[]), CAST(:day AS date[]),"
+    " CAST(:key AS text[]), CAST(:motion AS text[]), CAST(:total AS bigint[]), CAST(:duration_micros AS numeric[]),"
+    " CAST(:moved_at_micros_sum AS numeric[]), CAST(:appointments AS numeric[]), CAST(:payments AS numeric[])) AS t"
 )
 _INSERT_SUMS: Final = (
-    "INSERT INTO journey_rollups AS base (company_id, kind, day, key, motion, number, micros, at_micros, appointments,"
-    " payments, is_unmerged) SELECT :company_id, {kind}, {day}, key, motion, sum(number), sum(micros), sum(at_micros),"
-    " sum(appointments), sum(payments), false FROM {rows} GROUP BY 2, 3, key, motion"
+    "INSERT INTO journey_rollups AS base (company_id, kind, day, key, motion, total, duration_micros,"
+    " moved_at_micros_sum, appointments, payments, is_unmerged) SELECT :company_id, {kind}, {day}, key, motion,"
+    " sum(total), sum(duration_micros), sum(moved_at_micros_sum), sum(appointments), sum(payments), false FROM {rows}"
+    " GROUP BY 2, 3, key, motion"
 )
 _ADD_SUMS: Final = (
     f"{_INSERT_SUMS} ON CONFLICT (company_id, kind, day, key, motion) WHERE NOT is_unmerged DO UPDATE"
-    " SET number = base.number + excluded.number, micros = base.micros + excluded.micros,"
-    " at_micros = base.at_micros + excluded.at_micros, appointments = base.appointments + excluded.appointments,"
-    " payments = base.payments + excluded.payments"
+    " SET total = base.total + excluded.total, duration_micros = base.duration_micros + excluded.duration_micros,"
+    " moved_at_micros_sum = base.moved_at_micros_sum + excluded.moved_at_micros_sum,"
+    " appointments = base.appointments + excluded.appointments, payments = base.payments + excluded.payments"
 )
-_TOTAL_KIND: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
+_TOTAL_KIND: Final = "CASE kind WHEN 'flow' THEN 'flow_total' ELSE 'revenue_total' END"
 # The company's row is locked: one merge at a time.
 _MERGE: Final = text(
     "WITH unmerged AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups"
     "   WHERE company_id = :company_id AND is_unmerged ORDER BY id LIMIT :limit) chosen"
     "   WHERE r.company_id = :company_id AND r.id = chosen.id"
-    "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
+    "   RETURNING r.kind, r.day, r.key, r.motion, r.total, r.duration_micros, r.moved_at_micros_sum,"
+    "     r.appointments, r.payments),"
     f" days AS ({_ADD_SUMS.format(kind='kind', day='day', rows='unmerged')}),"
     " totals AS ("
     + _ADD_SUMS.format(kind=_TOTAL_KIND, day=_ALL_DAYS, rows="unmerged WHERE kind IN ('flow', 'revenue')")
@@ -67,9 +68,10 @@ _COUNT_TOTALS: Final = text(
         rows="journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')",
     )
 )
-_DELETE: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
+_DELETE: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'dirty_day'")
 _COUNT_MOVES: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_unmerged)"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, total, duration_micros, moved_at_micros_sum,"
+    " is_unmerged)"
     f" SELECT :company_id, 'flow', {local_day('transitioned_at')},"
     " coalesce(from_stage, '') || '>' || to_stage, motion, count(*),"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0),"
@@ -77,20 +79,20 @@ _COUNT_MOVES: Final = text(
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 3, 4, 5"
 )
 _COUNT_LAST_FLOWS: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, total, is_unmerged)"
     f" SELECT :company_id, 'last_flow', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
     " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REACHED: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"
-    f" SELECT :company_id, 'reach', {local_day('at')}, key, count(*), false"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, total, is_unmerged)"
+    f" SELECT :company_id, 'stage_reached', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, w.key, max(transitioned_at) AS at FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key) ON w.entered = t.to_stage"
     " WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry') GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REVENUE: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_unmerged)"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, total, appointments, payments, is_unmerged)"
     f" SELECT :company_id, 'revenue', {local_day('occurred_at')}, stage, count(*),"
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
@@ -100,44 +102,45 @@ _COUNT_REVENUE: Final = text(
 )
 _SET_VERSION: Final = text("UPDATE companies SET rollup_version = :version WHERE id = :company_id")
 _MOVES_OF_DAYS: Final = text(
-    "SELECT key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros"
-    " FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'"
-    " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
-    " GROUP BY key, motion HAVING sum(number) <> 0"
+    "SELECT key, motion, sum(total) AS total, sum(duration_micros) AS duration_micros,"
+    " sum(moved_at_micros_sum) AS moved_at_micros_sum FROM journey_rollups WHERE company_id = :company_id"
+    " AND kind = 'flow' AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
+    " GROUP BY key, motion HAVING sum(total) <> 0"
 )
 _ALL_MOVES: Final = text(
-    "SELECT key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros FROM ("
-    " SELECT key, motion, number, micros, at_micros FROM journey_rollups"
-    "   WHERE company_id = :company_id AND kind = 'moved'"
-    " UNION ALL SELECT key, motion, number, micros, at_micros FROM journey_rollups"
+    "SELECT key, motion, sum(total) AS total, sum(duration_micros) AS duration_micros,"
+    " sum(moved_at_micros_sum) AS moved_at_micros_sum FROM ("
+    " SELECT key, motion, total, duration_micros, moved_at_micros_sum FROM journey_rollups"
+    "   WHERE company_id = :company_id AND kind = 'flow_total'"
+    " UNION ALL SELECT key, motion, total, duration_micros, moved_at_micros_sum FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'flow' AND is_unmerged) m"
-    " GROUP BY key, motion HAVING sum(number) <> 0"
+    " GROUP BY key, motion HAVING sum(total) <> 0"
 )
 _COUNT_SINCE: Final = text(
-    "SELECT key, sum(number) AS number FROM journey_rollups WHERE company_id = :company_id"
-    " AND kind = CAST(:kind AS text) AND day >= CAST(:first AS date) GROUP BY key HAVING sum(number) <> 0"
+    "SELECT key, sum(total) AS total FROM journey_rollups WHERE company_id = :company_id"
+    " AND kind = CAST(:kind AS text) AND day >= CAST(:first AS date) GROUP BY key HAVING sum(total) <> 0"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMoves:
-    """Totals of one kind of move between two stages; from None: journeys that opened.
+    """Number of moves of one kind between two stages. `from_stage` None: journeys that opened.
 
-    `micros` is the total duration of the visits that ended, `at_micros` the sum of the instants of the
-    moves since 1970; both in microseconds.
+    `duration_micros` is the total duration of the stage visits that these moves ended. `moved_at_micros_sum` is the sum
+    of the times of the moves since 1970. Both are in microseconds.
     """
 
     from_stage: str | None
     to_stage: str
     motion: Motion
     number: int
-    micros: int
-    at_micros: int
+    duration_micros: int
+    moved_at_micros_sum: int
 
 
 @dataclass(frozen=True, slots=True)
 class StageRevenue:
-    """Revenue of a local day credited to a stage, by source."""
+    """Revenue of one local day that is credited to one stage, by source, in the company's currency."""
 
     day: date
     stage: str
@@ -155,7 +158,10 @@ class Rollups:
     async def get_last_occurrences(
         self, ids: Sequence[int], rollup: Rollup
     ) -> dict[int, dict[tuple[str, str], datetime]]:
-        """Returns when locked customers last reached a stage or took a flow, by relationship id."""
+        """Returns when customers last reached each stage and last made each move, by relationship id.
+
+        The relationships must be locked.
+        """
         if not ids:
             return {}
         rows = await self._connection.execute(_LAST_OCCURRENCES, {**self._scope, "ids": list(ids)})
@@ -167,41 +173,50 @@ class Rollups:
         return occurrences
 
     async def add(self, rollup: Rollup, *, late: date | None = None) -> None:
-        """Inserts the differences that moves make; `late` is the first past day that they change."""
+        """Inserts the differences of `rollup` as unmerged rows.
+
+        `late` is the earliest past local day that the moves change; it is marked as dirty.
+        """
         rows = [
             (
-                MOVES,
+                FLOW,
                 flow.day,
                 f"{flow.from_stage}>{flow.to_stage}",
                 flow.motion.value,
                 sums.moves,
-                sums.micros,
-                sums.at_micros,
+                sums.duration_micros,
+                sums.moved_at_micros_sum,
             )
             for flow, sums in rollup.flows.items()
         ]
         rows += [
-            (LAST_FLOW if last.kind == FLOW else REACH, last.day, last.key, "", number, 0, 0)
+            (LAST_FLOW if last.kind == FLOW else STAGE_REACHED, last.day, last.key, "", number, 0, 0)
             for last, number in rollup.last_occurrences.items()
         ]
-        await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _dirty_day(late))
+        await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _dirty_day_rows(late))
 
     async def add_revenue(
         self, money: Iterable[tuple[StageRevenue, int]], *, late: date | None = None
     ) -> None:
-        """Inserts revenue, each with its number of events; `late` is the first past day that it changes."""
+        """Inserts amounts with their numbers of events as unmerged rows.
+
+        `late` is the earliest past local day that they change; it is marked as dirty.
+        """
         rows = [
             (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
         ]
-        await self._add(rows + _dirty_day(late))
+        await self._add(rows + _dirty_day_rows(late))
 
     async def merge(self, *, limit: int) -> int:
-        """Merges unmerged rows into the rows of their keys; returns how many. Needs the company lock."""
+        """Adds up to `limit` unmerged rows to the merged rows of the same keys; returns how many.
+
+        The company's row must be locked.
+        """
         count = await self._connection.scalar(_MERGE, {**self._scope, "limit": limit})
         return int(count or 0)
 
     async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
-        """Rebuilds every rollup from the ledgers. Needs an exclusive transaction."""
+        """Rebuilds every rollup from the ledgers, except dirty days. The transaction must be exclusive."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         parameters = {**self._scope, **offset_parameters(zone)}
         await self._connection.execute(_DELETE, self._scope)
@@ -223,24 +238,30 @@ class Rollups:
         await self._connection.execute(_SET_VERSION, {**self._scope, "version": version})
 
     async def list_moves(self, first: date, last: date) -> list[StoredMoves]:
-        """Lists the totals of moves within local days, both included."""
+        """Lists the totals of the moves from `first` to `last`, both included, in local days."""
         rows = await self._connection.execute(_MOVES_OF_DAYS, {**self._scope, "first": first, "last": last})
         return [_to_moves(row) for row in rows]
 
     async def list_all_moves(self) -> list[StoredMoves]:
-        """Lists the totals of all moves."""
+        """Lists the totals of the moves of all days."""
         rows = await self._connection.execute(_ALL_MOVES, self._scope)
         return [_to_moves(row) for row in rows]
 
     async def count_since(self, kind: str, first: date) -> dict[str, int]:
-        """Counts customers who reached stages (`reach`) or took flows (`last_flow`) since a day, by key."""
+        """Counts customers whose last occurrence was on `first` or a later local day, by key.
+
+        `kind` is `stage_reached` (the key is a stage) or `last_flow` (the key is two stages).
+        """
         rows = await self._connection.execute(_COUNT_SINCE, {**self._scope, "kind": kind, "first": first})
-        return {row.key: int(row.number) for row in rows}
+        return {row.key: int(row.total) for row in rows}
 
     async def _add(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        names = ("kind", "day", "key", "motion", "number", "micros", "at_micros", "appointments", "payments")
+        names = (
+            *("kind", "day", "key", "motion", "total", "duration_micros", "moved_at_micros_sum"),
+            *("appointments", "payments"),
+        )
         columns = zip(*rows, strict=True)
         await self._connection.execute(
             _ADD, {**self._scope, **{name: list(column) for name, column in zip(names, columns, strict=True)}}
@@ -251,8 +272,8 @@ class Rollups:
         return {"company_id": self._company_id}
 
 
-def _dirty_day(late: date | None) -> list[tuple[Any, ...]]:
-    return [] if late is None else [(LATE, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
+def _dirty_day_rows(late: date | None) -> list[tuple[Any, ...]]:
+    return [] if late is None else [(DIRTY_DAY, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
 
 
 def _to_moves(row: Row) -> StoredMoves:
@@ -261,7 +282,7 @@ def _to_moves(row: Row) -> StoredMoves:
         from_stage or None,
         to_stage,
         Motion(row.motion),
-        int(row.number),
-        int(row.micros),
-        int(row.at_micros),
+        int(row.total),
+        int(row.duration_micros),
+        int(row.moved_at_micros_sum),
     )

@@ -1,7 +1,8 @@
-"""Daily snapshots of stages, and their sources: rollups or ledgers.
+"""Table journey_stage_metrics: daily snapshots of each stage, and the rollups or ledgers they are computed from.
 
-A dirty day is a past day that something was written about later: its snapshot and those of later days have
-to be computed again. Dirty days are stored among the rollups, so that they are inserted with them.
+A dirty day is a past day whose data changed after its snapshot. The snapshots of that day and of all later days must be
+computed again. Dirty days are rows of journey_rollups with the kind `dirty_day`, so one statement inserts them together
+with the rollups.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,33 +19,34 @@ from journey_service.domain.analytics.snapshots import DailyFlow, SnapshotMetric
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 
-_DIRTY: Final = "company_id = :company_id AND kind = 'late'"
+_DIRTY: Final = "company_id = :company_id AND kind = 'dirty_day'"
 _POP_DIRTY_DAYS: Final = text(
     f"WITH deleted AS (DELETE FROM journey_rollups WHERE {_DIRTY} AND day <= CAST(:until AS date)"
     " RETURNING day) SELECT min(day) FROM deleted"
 )
 _MARK_DIRTY: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number) VALUES (:company_id, 'late', :day, '', 1)"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, total) VALUES (:company_id, 'dirty_day', :day, '', 1)"
 )
 _BOUNDS: Final = text(
     "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"
     " (SELECT max(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS last,"
     " (SELECT min(day) FROM journey_rollups"
-    "   WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_sum,"
-    f" (SELECT min(day) FROM journey_rollups WHERE {_DIRTY}) AS stale_from"
+    "   WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_rollup,"
+    f" (SELECT min(day) FROM journey_rollups WHERE {_DIRTY}) AS first_dirty_day"
 )
-# All days before the first are combined: only their result matters, the customers per stage.
+# All days before the first are combined into one, because only the customers per stage at its end are needed.
 _FLOWS: Final = text(
     "SELECT greatest(day, CAST(:first AS date) - 1) AS day, split_part(key, '>', 1) AS from_stage,"
-    " split_part(key, '>', 2) AS to_stage, motion, sum(number) AS number, sum(micros) AS micros FROM journey_rollups"
-    " WHERE company_id = :company_id AND kind = 'flow' AND day <= CAST(:last AS date)"
-    " GROUP BY 1, 2, 3, 4 HAVING sum(number) <> 0"
+    " split_part(key, '>', 2) AS to_stage, motion, sum(total) AS total, sum(duration_micros) AS duration_micros"
+    " FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow' AND day <= CAST(:last AS date)"
+    " GROUP BY 1, 2, 3, 4 HAVING sum(total) <> 0"
 )
 _LEDGER_FLOWS: Final = text(
     f"SELECT greatest({local_day('transitioned_at')}, CAST(:first AS date) - 1) AS day,"
-    " coalesce(from_stage, '') AS from_stage, to_stage, motion, count(*) AS number,"
-    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros FROM journey_transitions"
-    f" WHERE company_id = :company_id AND {local_day('transitioned_at')} <= CAST(:last AS date)"
+    " coalesce(from_stage, '') AS from_stage, to_stage, motion, count(*) AS total,"
+    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS duration_micros"
+    " FROM journey_transitions WHERE company_id = :company_id"
+    f" AND {local_day('transitioned_at')} <= CAST(:last AS date)"
     " GROUP BY 1, 2, 3, 4"
 )
 _REVENUE: Final = text(
@@ -76,13 +78,13 @@ _UPSERT: Final = text(
     " avg_time_in_stage = excluded.avg_time_in_stage, conversion_rate = excluded.conversion_rate,"
     " revenue = excluded.revenue, revision = stored.revision + 1, computed_at = clock_timestamp()"
 )
-# Opening plus entries less exits has to be the closing count; dirty days will be computed again.
+# The customers at the end of a day must be those at its start plus entries minus exits. Dirty days are not checked.
 _LIST_GAPS: Final = text(
-    "WITH flows AS (SELECT day, key, number FROM journey_rollups"
+    "WITH flows AS (SELECT day, key, total FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'flow'),"
     " moved AS (SELECT day, stage, sum(entered) AS entered, sum(gone) AS gone FROM ("
-    "   SELECT day, split_part(key, '>', 2) AS stage, number AS entered, 0 AS gone FROM flows"
-    "   UNION ALL SELECT day, split_part(key, '>', 1), 0, number FROM flows) f WHERE stage <> '' GROUP BY 1, 2),"
+    "   SELECT day, split_part(key, '>', 2) AS stage, total AS entered, 0 AS gone FROM flows"
+    "   UNION ALL SELECT day, split_part(key, '>', 1), 0, total FROM flows) f WHERE stage <> '' GROUP BY 1, 2),"
     " known AS (SELECT metric_date AS day, stage_key AS stage, customer_count AS closing FROM journey_stage_metrics"
     "   WHERE company_id = :company_id),"
     " bounds AS (SELECT min(day) AS first, max(day) AS last FROM known),"
@@ -106,7 +108,7 @@ _LAST_CHECK: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stage at the end of a local day, as stored; `revision` counts its changes."""
+    """Metrics of one stage on one local day, as stored. `revision` is 1, and increases with every change."""
 
     day: date
     stage: str
@@ -117,17 +119,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotBounds:
-    """First and last days of snapshots and rollups, None without any; dirty from `stale_from` on."""
+    """First and last day with a snapshot, first day with a rollup, and first dirty day; each None if there is none."""
 
     first: date | None
     last: date | None
-    first_sum: date | None
-    stale_from: date | None
+    first_rollup: date | None
+    first_dirty_day: date | None
 
 
 @dataclass(frozen=True, slots=True)
 class ContinuityGap:
-    """A day on which a stage's closing count is not its opening plus entries less exits."""
+    """Day and stage whose `closing` customers differ from `opening` plus `entered` minus `left`."""
 
     day: date
     stage: str
@@ -139,7 +141,10 @@ class ContinuityGap:
 
 @dataclass(frozen=True, slots=True)
 class MetricSource:
-    """Where metrics are read: from the ledgers with a time zone, or (None) from the rollups."""
+    """Source of metrics: the rollups if `ledger_zone` is None, else the ledgers by local days of that time zone.
+
+    `from_payments`: revenue is the payments minus refunds, not the amounts of completed appointments.
+    """
 
     from_payments: bool
     ledger_zone: str | None = None
@@ -153,34 +158,34 @@ class Snapshots:
         self._company_id = company_id
 
     async def mark_dirty(self, day: date) -> None:
-        """Marks a day as dirty."""
+        """Marks a local day as dirty."""
         await self._connection.execute(_MARK_DIRTY, {**self._scope, "day": day})
 
     async def pop_dirty_days(self, until: date) -> date | None:
-        """Deletes the marks of dirty days until a day; returns the earliest of them."""
+        """Deletes the dirty days up to and including `until`; returns the earliest of them, None without any."""
         earliest: date | None = await self._connection.scalar(
             _POP_DIRTY_DAYS, {**self._scope, "until": until}
         )
         return earliest
 
     async def get_bounds(self) -> SnapshotBounds:
-        """Returns the bounds of snapshots and rollups."""
+        """Returns the first and last days of the stored snapshots and rollups."""
         row = (await self._connection.execute(_BOUNDS, self._scope)).one()
-        return SnapshotBounds(row.first, row.last, row.first_sum, row.stale_from)
+        return SnapshotBounds(row.first, row.last, row.first_rollup, row.first_dirty_day)
 
     async def get_flows(
         self, first: date, last: date, source: MetricSource
     ) -> tuple[dict[str, int], list[DailyFlow]]:
-        """Returns customers per stage before the first day, and the moves of the days."""
+        """Returns the customers per stage at the start of `first`, and the flows of the days up to `last`."""
         rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
         opening: dict[str, int] = {}
         flows = []
         for row in rows:
-            number = int(row.number)
+            number = int(row.total)
             if row.day >= first:
                 motion = Motion(row.motion)
                 flow = DailyFlow(
-                    row.day, row.from_stage or None, row.to_stage, motion, number, int(row.micros)
+                    row.day, row.from_stage or None, row.to_stage, motion, number, int(row.duration_micros)
                 )
                 flows.append(flow)
                 continue
@@ -192,12 +197,12 @@ class Snapshots:
     async def get_revenue(
         self, first: date, last: date, source: MetricSource
     ) -> dict[SnapshotPosition, Decimal]:
-        """Returns revenue by local day and stage."""
+        """Returns the revenue by local day and stage, in the company's currency."""
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
 
     async def list_between(self, first: date, last: date, stages: Sequence[str] = ()) -> list[Snapshot]:
-        """Lists snapshots of local days, both included, of some stages or all; oldest first."""
+        """Lists the snapshots from `first` to `last`, both included, oldest first; without `stages`, of all stages."""
         rows = await self._connection.execute(
             _LIST, {**self._scope, "first": first, "last": last, "stages": list(stages)}
         )
@@ -213,7 +218,7 @@ class Snapshots:
         ]
 
     async def upsert(self, metrics: Mapping[SnapshotPosition, SnapshotMetrics]) -> None:
-        """Inserts new snapshots and replaces changed ones, with their next revision."""
+        """Inserts snapshots; replaces stored ones of the same day and stage, and increases their revision by one."""
         if not metrics:
             return
         values = list(metrics.values())
@@ -231,7 +236,7 @@ class Snapshots:
         )
 
     async def list_gaps(self, *, limit: int) -> tuple[int, list[ContinuityGap]]:
-        """Returns the number of continuity gaps by the rollups, and the first; dirty days are left out."""
+        """Returns the number of gaps before the first dirty day, and the first `limit` of them."""
         rows = (await self._connection.execute(_LIST_GAPS, {**self._scope, "limit": limit})).all()
         gaps = [
             ContinuityGap(
@@ -242,7 +247,7 @@ class Snapshots:
         return (rows[0].number if rows else 0), gaps
 
     async def has_failed_check(self) -> bool:
-        """Returns whether the latest check found that snapshots do not reconcile."""
+        """Returns whether the latest finished check or rebuild of snapshots failed."""
         status: str | None = await self._connection.scalar(_LAST_CHECK, self._scope)
         return status == "failed"
 

@@ -22,7 +22,7 @@ from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
     "SELECT id, name, timezone, currency, clock_at, map_version, migrated_version, created_at, next_nightly_run_at,"
-    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy,"
+    " scored_at, delivers_messages, rollup_version, CAST(policy AS text) AS policy,"
     " CAST(stage_actions AS text) AS stage_actions, coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
@@ -115,7 +115,7 @@ class Companies:
                 timezone=record.timezone,
                 currency=record.currency,
                 clock_at=record.clock_at,
-                delivers=record.delivers,
+                delivers_messages=record.delivers_messages,
                 map_version=rulebook.stage_map.version,
                 rollup_version=rulebook.stage_map.version,
                 policy=policy_to_json(rulebook.policy),
@@ -151,7 +151,7 @@ class CompanyDirectory:
                 companies.c.created_at,
                 companies.c.next_nightly_run_at,
                 companies.c.scored_at,
-                companies.c.delivers,
+                companies.c.delivers_messages,
                 companies.c.rollup_version,
             )
             .where(companies.c.id > max(after, OPERATORS))
@@ -180,7 +180,7 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         migrated_version=row["migrated_version"],
         next_nightly_run_at=row["next_nightly_run_at"],
         scored_at=row["scored_at"],
-        delivers=row["delivers"],
+        delivers_messages=row["delivers_messages"],
         rollup_version=row["rollup_version"],
     )
 

@@ -38,20 +38,20 @@ _UNKNOWN_STAGES: Final = _first(
     " AND current_stage <> ALL(CAST(:known AS text[]))",
     "customer_id",
 )
-_STUCK: Final = (
+_IS_STUCK: Final = (
     "company_id = :company_id AND state IN ('pending', 'leased')"
     " AND ready_at < now() - make_interval(hours => 1)"
 )
 _STUCK_ACTIONS: Final = text(
     "SELECT CAST(a.id AS text) AS action_id, r.customer_id, a.name, a.state, a.ready_at,"
-    f" count(*) OVER () AS number FROM (SELECT * FROM journey_actions WHERE {_STUCK}) a"
+    f" count(*) OVER () AS number FROM (SELECT * FROM journey_actions WHERE {_IS_STUCK}) a"
     " LEFT JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " ORDER BY a.ready_at, a.id LIMIT :limit"
 )
 _RELEASE: Final = text(
     "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id IN"
-    f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)"
+    f" (SELECT id FROM journey_actions WHERE {_IS_STUCK} ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)"
 )
 _LIST_SCORES: Final = text(
     "SELECT customer_id, risk_score, engagement_score, scored_at FROM customer_relationships"

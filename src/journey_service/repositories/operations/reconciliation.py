@@ -20,7 +20,7 @@ _SIZES: Final = text(
     "SELECT (SELECT count(*) FROM customer_relationships WHERE company_id = :company_id) AS customers,"
     " (SELECT count(*) FROM journey_transitions WHERE company_id = :company_id) AS transitions,"
     " (SELECT count(*) FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NULL) AS openings,"
-    " (SELECT coalesce(sum(number), 0) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'"
+    " (SELECT coalesce(sum(total), 0) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'"
     "   AND motion <> 'opening') AS flows"
 )
 _CHAINS: Final = """
@@ -66,27 +66,28 @@ LEFT JOIN journey_transitions before ON before.company_id = t.company_id
 WHERE t.company_id = :company_id AND t.since IS DISTINCT FROM before.transitioned_at
 """
 _SUMS: Final = """
-WITH sums AS (SELECT day, key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros
+WITH sums AS (SELECT day, key, motion, sum(total) AS total, sum(duration_micros) AS duration_micros,
+    sum(moved_at_micros_sum) AS moved_at_micros_sum
     FROM journey_rollups WHERE company_id = :company_id AND kind = '{kind}' GROUP BY day, key, motion),
   ledger AS ({ledger})
 SELECT coalesce(l.day, s.day) AS day, coalesce(l.key, s.key) AS key, coalesce(l.motion, s.motion) AS motion,
-  CAST(coalesce(l.number, 0) AS bigint) AS ledger, CAST(coalesce(s.number, 0) AS bigint) AS sums FROM ledger l
+  CAST(coalesce(l.total, 0) AS bigint) AS ledger, CAST(coalesce(s.total, 0) AS bigint) AS sums FROM ledger l
 FULL JOIN sums s ON (s.day, s.key, s.motion) = (l.day, l.key, l.motion)
-WHERE (coalesce(l.number, 0), coalesce(l.micros, 0), coalesce(l.at_micros, 0))
-  <> (coalesce(s.number, 0), coalesce(s.micros, 0), coalesce(s.at_micros, 0))
+WHERE (coalesce(l.total, 0), coalesce(l.duration_micros, 0), coalesce(l.moved_at_micros_sum, 0))
+  <> (coalesce(s.total, 0), coalesce(s.duration_micros, 0), coalesce(s.moved_at_micros_sum, 0))
 """
 _FLOWS: Final = _SUMS.format(
     kind="flow",
     ledger=f"SELECT {local_day('transitioned_at')} AS day,"
-    " coalesce(from_stage, '') || '>' || to_stage AS key, motion, count(*) AS number,"
-    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros,"
-    " sum(extract(epoch FROM transitioned_at)) * 1000000 AS at_micros"
+    " coalesce(from_stage, '') || '>' || to_stage AS key, motion, count(*) AS total,"
+    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS duration_micros,"
+    " sum(extract(epoch FROM transitioned_at)) * 1000000 AS moved_at_micros_sum"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 1, 2, 3",
 )
 _LAST_OCCURRENCES: Final = (
     "SELECT "
     + local_day("at")
-    + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
+    + " AS day, key, '' AS motion, count(*) AS total, 0 AS duration_micros, 0 AS moved_at_micros_sum"
     " FROM ({last_occurrences}) last GROUP BY 1, 2"
 )
 _LAST_FLOWS: Final = _SUMS.format(
@@ -98,7 +99,7 @@ _LAST_FLOWS: Final = _SUMS.format(
     ),
 )
 _REACHED: Final = _SUMS.format(
-    kind="reach",
+    kind="stage_reached",
     ledger=_LAST_OCCURRENCES.format(
         last_occurrences="SELECT w.key, max(transitioned_at) AS at FROM journey_transitions t"
         " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key)"
@@ -106,41 +107,46 @@ _REACHED: Final = _SUMS.format(
         " GROUP BY t.relationship_id, 1"
     ),
 )
-# The totals of all days, compared with the merged sums of each day.
+# Compares the totals of all days with the sums of the merged rows of the single days.
 _TOTALS: Final = """
-WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, sum(number) AS number,
-    sum(micros) AS micros, sum(at_micros) AS at_micros, sum(appointments) AS appointments, sum(payments) AS payments
+WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, sum(total) AS total,
+    sum(duration_micros) AS duration_micros, sum(moved_at_micros_sum) AS moved_at_micros_sum,
+    sum(appointments) AS appointments, sum(payments) AS payments
     FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue') AND NOT is_unmerged
     GROUP BY 1, 2, 3),
-  totals AS (SELECT CASE kind WHEN 'moved' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, number, micros,
-    at_micros, appointments, payments FROM journey_rollups
-    WHERE company_id = :company_id AND kind IN ('moved', 'paid'))
-SELECT kind, key, motion, CAST(coalesce(d.number, 0) AS bigint) AS by_day,
-  CAST(coalesce(t.number, 0) AS bigint) AS of_all_days
+  totals AS (SELECT CASE kind WHEN 'flow_total' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, total,
+    duration_micros, moved_at_micros_sum, appointments, payments FROM journey_rollups
+    WHERE company_id = :company_id AND kind IN ('flow_total', 'revenue_total'))
+SELECT kind, key, motion, CAST(coalesce(d.total, 0) AS bigint) AS by_day,
+  CAST(coalesce(t.total, 0) AS bigint) AS of_all_days
 FROM days d FULL JOIN totals t USING (kind, key, motion)
-WHERE (coalesce(d.number, 0), coalesce(d.micros, 0), coalesce(d.at_micros, 0), coalesce(d.appointments, 0),
-    coalesce(d.payments, 0)) <> (coalesce(t.number, 0), coalesce(t.micros, 0), coalesce(t.at_micros, 0),
+WHERE (coalesce(d.total, 0), coalesce(d.duration_micros, 0), coalesce(d.moved_at_micros_sum, 0),
+    coalesce(d.appointments, 0), coalesce(d.payments, 0))
+  <> (coalesce(t.total, 0), coalesce(t.duration_micros, 0), coalesce(t.moved_at_micros_sum, 0),
     coalesce(t.appointments, 0), coalesce(t.payments, 0))
 """
-# Compares the number of visits of each histogram, and the cells of the last histogram of each stage.
+# Compares the number of visits of every histogram, and the buckets of the last histogram of each stage.
 _DURATIONS: Final = """
 WITH visits AS (SELECT from_stage AS stage, {DAY} AS day, {TENTHS} AS tenths
     FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL),
   ended AS (SELECT stage, day, sum(count(*)) OVER (PARTITION BY stage ORDER BY day) AS number FROM visits
     WHERE day <= CAST(:until AS date) GROUP BY stage, day),
-  known AS (SELECT stage_key AS stage, day, tenths, numbers FROM stage_visit_durations
+  known AS (SELECT stage_key AS stage, day, duration_tenths, cumulative_counts FROM stage_visit_durations
     WHERE company_id = :company_id AND day <= CAST(:until AS date)),
-  last AS (SELECT DISTINCT ON (stage) stage, day, tenths, numbers FROM known ORDER BY stage, day DESC),
-  cells AS (SELECT stage, day, c.tenths, c.number FROM last, unnest(tenths, numbers) c(tenths, number)),
+  last AS (SELECT DISTINCT ON (stage) stage, day, duration_tenths, cumulative_counts FROM known
+    ORDER BY stage, day DESC),
+  buckets AS (SELECT stage, day, b.tenths, b.number
+    FROM last, unnest(duration_tenths, cumulative_counts) b(tenths, number)),
   counted AS (SELECT v.stage, last.day, v.tenths, count(*) AS number FROM visits v JOIN last ON last.stage = v.stage
     WHERE v.day <= last.day GROUP BY 1, 2, 3)
 SELECT coalesce(k.stage, e.stage) AS stage, coalesce(k.day, e.day) AS day, NULL AS days,
     CAST(coalesce(k.number, 0) AS bigint) AS histogram, CAST(coalesce(e.number, 0) AS bigint) AS ledger
-  FROM (SELECT stage, day, (SELECT sum(n) FROM unnest(numbers) n) AS number FROM known) k
+  FROM (SELECT stage, day, (SELECT sum(n) FROM unnest(cumulative_counts) n) AS number FROM known) k
   FULL JOIN ended e ON (e.stage, e.day) = (k.stage, k.day) WHERE k.number IS DISTINCT FROM e.number
 UNION ALL SELECT coalesce(c.stage, l.stage), coalesce(c.day, l.day), coalesce(c.tenths, l.tenths) / 10.0,
     coalesce(c.number, 0), coalesce(l.number, 0)
-  FROM cells c FULL JOIN counted l ON (l.stage, l.tenths) = (c.stage, c.tenths) WHERE c.number IS DISTINCT FROM l.number
+  FROM buckets c FULL JOIN counted l ON (l.stage, l.tenths) = (c.stage, c.tenths)
+  WHERE c.number IS DISTINCT FROM l.number
 """.replace("{TENTHS}", TENTHS).replace("{DAY}", local_day("transitioned_at"))
 _REVENUE: Final = """
 WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(payments) AS payments
@@ -207,7 +213,7 @@ SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
 
 
 def _with_count(sql: str, order: str, beyond: str = "") -> TextClause:
-    """How many rows a question has, with the first of them."""
+    """Returns a statement with the first rows of a query, each with the number of all rows."""
     return text(
         f"SELECT *, count(*) OVER () AS number FROM ({sql}) matches {beyond} ORDER BY {order} LIMIT :limit"
     )

@@ -51,7 +51,7 @@ browser_sessions = Table(
     # The key it was opened with; the session ends with that key.
     Column("key_id", String(64)),
     instant("created_at", now=True),
-    instant("seen_at", now=True),
+    instant("last_used_at", now=True),
     instant("expires_at", nullable=False),
     instant("ended_at"),
     PrimaryKeyConstraint("company_id", "token_hash"),

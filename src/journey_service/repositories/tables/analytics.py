@@ -25,18 +25,22 @@ journey_rollups = Table(
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=True), nullable=False),
-    # flow: moves of a day; reach, last_flow: customers whose last one was on that day; revenue: amounts of a day.
-    Column("kind", String(9), nullable=False),
+    # flow: moves of a day. last_flow: customers who made a move for the last time on that day. stage_reached: customers
+    # who reached a stage for the last time on that day. revenue: amounts of a day. flow_total, revenue_total: sums of
+    # flow and revenue over all days. dirty_day: the day's data changed after its snapshot.
+    Column("kind", String(13), nullable=False),
     Column("day", Date, nullable=False),
     Column("key", String(101), nullable=False),
     Column("motion", String(7), nullable=False, server_default=text("''")),
-    Column("number", BigInteger, nullable=False),
-    Column("micros", Numeric(30, 0), nullable=False, server_default=text("0")),
-    # Sum of the instants of the moves, in microseconds since 1970: yields the age of open visits.
-    Column("at_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
+    # Moves, customers or events, by kind.
+    Column("total", BigInteger, nullable=False),
+    # Total duration of the stage visits that the moves ended.
+    Column("duration_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
+    # Sum of the times of the moves, in microseconds since 1970. It yields the age of open visits.
+    Column("moved_at_micros_sum", Numeric(30, 0), nullable=False, server_default=text("0")),
     Column("appointments", Numeric(21, 3), nullable=False, server_default=text("0")),
     Column("payments", Numeric(21, 3), nullable=False, server_default=text("0")),
-    # Written by one transaction and not yet merged into the row of its key.
+    # Inserted by a transaction, and not yet merged into the row of its key.
     Column("is_unmerged", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("company_id", "id"),
     of_company(),
@@ -54,19 +58,19 @@ journey_rollups = Table(
     ),
 )
 
-# Cumulated histograms of the stage visits that ended until a day: tenths of a day, and the number of visits of each.
-# Only days on which a visit ended have a row.
+# Cumulative histograms of stage visits: for each duration in tenths of a day, the number of visits that ended up to and
+# including the day. Only days on which a visit ended have a row.
 stage_visit_durations = Table(
     "stage_visit_durations",
     metadata,
     company(),
     Column("stage_key", String(50), nullable=False),
     Column("day", Date, nullable=False),
-    Column("tenths", ARRAY(Integer), nullable=False),
-    Column("numbers", ARRAY(BigInteger), nullable=False),
+    Column("duration_tenths", ARRAY(Integer), nullable=False),
+    Column("cumulative_counts", ARRAY(BigInteger), nullable=False),
     PrimaryKeyConstraint("company_id", "stage_key", "day"),
     of_company(),
-    CheckConstraint("cardinality(tenths) = cardinality(numbers)", name="numbers"),
+    CheckConstraint("cardinality(duration_tenths) = cardinality(cumulative_counts)", name="counts"),
 )
 
 journey_stage_metrics = Table(

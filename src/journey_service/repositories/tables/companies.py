@@ -28,7 +28,7 @@ companies = Table(
     Column("currency", String(3), nullable=False),
     instant("clock_at"),
     # Whether actions that fall due by a test clock are delivered.
-    Column("delivers", Boolean, nullable=False, server_default=text("false")),
+    Column("delivers_messages", Boolean, nullable=False, server_default=text("false")),
     instant("next_nightly_run_at"),
     instant("scored_at"),
     Column("map_version", Integer, nullable=False),

@@ -175,7 +175,7 @@ async def create_key(
         if company_id != OPERATORS:
             await uow.companies.get_context()
         if request.expires_at is not None and request.expires_at <= await uow.api_keys.get_database_time():
-            raise InvalidInputError.at("/expires_at", "must lie in the future")
+            raise InvalidInputError.at("/expires_at", "must be in the future")
         return await _insert(uow, await _limit_expiry(uow, request, caller), "key.create", by, pepper)
 
     return await database.run(company_id, unit)

@@ -54,7 +54,10 @@ async def request_action(
         await action_plans.save(uow)
         detail = {"channel": request.channel.value, "state": action.state.value}
         await uow.audit_log.record(
-            by, AuditEntry("action.request", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
+            by,
+            AuditEntry(
+                "action.request", customer_id=customer_id, target=f"action:{action.id}", detail=detail
+            ),
         )
         return await find_action(uow, str(action.id))
 
@@ -68,7 +71,7 @@ def _decide(action_plan: ActionPlan, action: Action, context: CompanyContext) ->
         return
     if action.step.channel is Channel.CALL:
         action_plan.complete_internally(action, action.due_at)
-    elif context.company.delivers:
+    elif context.company.delivers_messages:
         action.is_released_by_test_clock = True
     elif action_planning.has_test_clock(context):
         action_plan.complete(action, action.due_at)

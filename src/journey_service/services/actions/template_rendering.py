@@ -71,10 +71,10 @@ _RENDER_ERRORS: Final = (LiquidError, ArithmeticError, LookupError, RecursionErr
 _LIMIT_ERRORS: Final[Mapping[type[LiquidError], str]] = {
     BlockNestingError: "is nested too deeply",
     ContextDepthError: "is nested too deeply",
-    LocalNamespaceLimitError: "stores too much in variables",
+    LocalNamespaceLimitError: "exceeds the variable size limit",
     LoopIterationLimitError: "has too many loop iterations",
     OutputStreamLimitError: "renders too much text",
-    ResourceLimitError: "takes too much work to render",
+    ResourceLimitError: "exceeds the rendering limit",
 }
 _CLOCK: Final[Mapping[str, object]] = {"now": None, "today": None}
 """Values that replace the library's own variables for the current time."""
@@ -232,7 +232,7 @@ class _LimitedContext(RenderContext):
     def _spend(self, characters: int) -> None:
         self.spent += characters
         if self.spent > MAX_WORK:
-            raise ResourceLimitError("takes too much work to render", token=None)
+            raise ResourceLimitError("exceeds the rendering limit", token=None)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Counts every iteration as the length of the whole template."""

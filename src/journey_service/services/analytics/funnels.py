@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.date_ranges import RequestedRange
 from journey_service.domain.analytics.flows import StageFlow, count_flows
 from journey_service.domain.analytics.funnels import CohortStep, FunnelStep
+from journey_service.domain.analytics.rollups import STAGE_REACHED
 from journey_service.repositories.analytics.rollups import LAST_FLOW
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -17,8 +17,6 @@ from journey_service.services.analytics.query_context import (
     load_query_context,
     require_rollups,
 )
-
-_REACH: Final = "reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ async def load_funnel(uow: UnitOfWork, query: QueryContext) -> Funnel:
     company = query.context.company
     # Rollups count by the order of stages of one map version; for any other the ledger is queried.
     if query.days.last == query.today and company.rollup_version == company.map_version:
-        reached = await uow.rollups.count_since(_REACH, query.days.first)
+        reached = await uow.rollups.count_since(STAGE_REACHED, query.days.first)
     else:
         highest = await uow.ledger_queries.count_by_highest_rank(
             query.days, query.zone, funnels.ranks(query.stage_map)

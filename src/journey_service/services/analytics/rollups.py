@@ -20,7 +20,7 @@ from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 
-COUNT: Final = "count_rollups"
+REBUILD_ROLLUPS_JOB: Final = "count_rollups"
 MAX_UNMERGED_ROWS: Final = 2_000
 """Unmerged rows of a company above which its rollups are merged."""
 MERGE_BATCH_SIZE: Final = 20_000
@@ -120,8 +120,12 @@ async def merge_due_rollups(database: Database) -> int:
 
 async def enqueue_rollup_rebuild(uow: UnitOfWork, *, actor: Actor) -> int:
     """Enqueues the rebuild of a company's rollups, unless it is queued already; returns the job's id."""
-    under_way = await uow.jobs.find_unfinished(COUNT)
-    return under_way if under_way is not None else await uow.jobs.enqueue(COUNT, {}, actor=actor.name)
+    under_way = await uow.jobs.find_unfinished(REBUILD_ROLLUPS_JOB)
+    return (
+        under_way
+        if under_way is not None
+        else await uow.jobs.enqueue(REBUILD_ROLLUPS_JOB, {}, actor=actor.name)
+    )
 
 
 async def rebuild_rollups(run: JobRun) -> None:

@@ -1,8 +1,8 @@
 """Daily snapshots: taken by the nightly run and after an import, and again for days with late events.
 
-A transaction that writes to an ended day marks the day as dirty. Each page pops the dirty days, writes the snapshots
-from the earliest of them on, and marks the day where the next page continues. The dirty days are the only cursor, so
-that work which a runner left unfinished is picked up by the next one.
+A transaction that changes data of an ended day marks the day as dirty. Each page deletes the dirty days, writes the
+snapshots from the earliest of them on, and marks the day at which the next page continues. The dirty days are the only
+cursor, so any later run continues unfinished work.
 """
 
 import logging
@@ -21,9 +21,9 @@ from journey_service.domain.analytics.snapshots import (
     SnapshotMetrics,
     SnapshotPosition,
     active_stages_by_day,
+    build_snapshots,
     day_before,
     days_from,
-    fold_snapshots,
 )
 from journey_service.domain.calendar import local_day, next_nightly_run_date
 from journey_service.domain.errors import FieldError, InvalidInputError
@@ -39,8 +39,8 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 
-REBUILD: Final = "rebuild_metrics"
-CHECK: Final = "check_metrics"
+REBUILD_SNAPSHOTS_JOB: Final = "rebuild_metrics"
+CHECK_SNAPSHOTS_JOB: Final = "check_metrics"
 DAYS_BATCH_SIZE: Final = 366
 """Days written by one transaction."""
 MAX_RANGE_DAYS: Final = 400
@@ -57,7 +57,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class BrokenMetricsError(Exception):
-    """Snapshots that are not continuous: opening plus entered minus left is not closing."""
+    """The snapshots have gaps: days on which opening plus entered minus left customers are not the closing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,30 +116,34 @@ async def enqueue_snapshot_rebuild(
         ended = last_ended(await uow.companies.get_context())
         errors = [
             *([FieldError("/from", "must not be after `to`")] if first > last else []),
-            *([FieldError("/to", f"must be an ended day: {ended} at the latest")] if last > ended else []),
+            *(
+                [FieldError("/to", f"must not be after {ended}, the last completed day")]
+                if last > ended
+                else []
+            ),
         ]
         if errors:
             raise InvalidInputError(errors)
         days = {"from": first.isoformat(), "to": last.isoformat()}
-        job_id = await uow.jobs.enqueue(REBUILD, days, actor=actor.name)
+        job_id = await uow.jobs.enqueue(REBUILD_SNAPSHOTS_JOB, days, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("metrics.rebuild", target=f"job:{job_id}", detail=days))
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def rebuild(run: JobRun) -> None:
-    """Job handler: rebuilds the snapshots of a range of days from the ledgers, then checks their continuity."""
+async def rebuild_snapshots(run: JobRun) -> None:
+    """Job handler: rebuilds the snapshots of a range of days from the ledgers, then checks them for gaps."""
     last = date.fromisoformat(run.job.parameters["to"])
 
     async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.lock()
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
         bounds = await uow.snapshots.get_bounds()
-        known = [day for day in (bounds.first, bounds.first_sum) if day is not None]
+        known = [day for day in (bounds.first, bounds.first_rollup) if day is not None]
         first = max(first, min(known, default=LATEST.date()))
         missing = _first_missing(context, bounds)
-        # Days without a snapshot yet are included, so that there are no holes between snapshots.
+        # Days without a snapshot are included, so that the snapshots stay consecutive.
         days = _days(context, first if missing is None else min(first, missing), last)
         written = await _write(uow, context, days, is_from_ledger=True)
         if not days or days[-1] >= last:
@@ -151,13 +155,13 @@ async def rebuild(run: JobRun) -> None:
 
     while not run.cursor.get("ended"):
         await run.page(page, timeout_ms=_TIMEOUT_MS)
-    await check(run)
+    await check_snapshots(run)
 
 
-async def check(run: JobRun) -> None:
-    """Job handler: checks the continuity of the snapshots. The health check reports the failed job.
+async def check_snapshots(run: JobRun) -> None:
+    """Job handler: checks the snapshots for gaps. The health check reports the failed job.
 
-    Raises BrokenMetricsError.
+    Raises BrokenMetricsError if there are gaps.
     """
 
     async def unit(uow: UnitOfWork) -> str | None:
@@ -169,7 +173,7 @@ async def check(run: JobRun) -> None:
 
 
 async def take_snapshots(run: JobRun) -> None:
-    """Part of a job: writes the snapshots of new and dirty ended days."""
+    """Part of a job: writes the snapshots of ended days that are new or dirty, and of all days after a dirty one."""
 
     async def page(uow: UnitOfWork) -> JobPage:
         written, is_over = await take_page(uow)
@@ -195,7 +199,7 @@ async def take_page(uow: UnitOfWork) -> tuple[int, bool]:
     if days and days[-1] < until:
         await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
         return written, False
-    await _check_continuity(uow)
+    await _report_gaps(uow)
     return written, True
 
 
@@ -213,7 +217,7 @@ def _first_to_take(context: CompanyContext, bounds: SnapshotBounds, dirty: date 
 def _first_missing(context: CompanyContext, bounds: SnapshotBounds) -> date | None:
     """Returns the first day that needs a snapshot and has none."""
     return (
-        bounds.first_sum
+        bounds.first_rollup
         if bounds.last is None
         else next_nightly_run_date(bounds.last, ZoneInfo(context.company.timezone))
     )
@@ -244,14 +248,14 @@ async def _write_visit_durations(uow: UnitOfWork, context: CompanyContext, days:
     """Writes the cumulative histograms of visit durations of each day, from the ledger."""
     stages = [stage.key for stage in context.rulebook.stage_map.stages]
     known_stages = set(stages)
-    known = await uow.visit_durations.get_cumulated(days[-1], stages)
-    last = await uow.visit_durations.get_cumulated(days[0] - _ONE_DAY, stages)
+    known = await uow.visit_durations.get_cumulative(days[-1], stages)
+    last = await uow.visit_durations.get_cumulative(days[0] - _ONE_DAY, stages)
     for start in range(0, len(days), _VISIT_DAYS_BATCH_SIZE):
         part = days[start : start + _VISIT_DAYS_BATCH_SIZE]
         span = DateRange(part[0], part[-1])
         ended = await uow.visit_durations.count_ended_by_day(span, context.company.timezone)
-        cumulated_, last = accumulate(last, (each for each in ended if each.stage in known_stages))
-        await uow.visit_durations.replace(span, cumulated_)
+        histograms, last = accumulate(last, (each for each in ended if each.stage in known_stages))
+        await uow.visit_durations.replace(span, histograms)
     if known != last and days[-1] < last_ended(context):
         # The cumulative histograms of later days are based on these.
         await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
@@ -265,7 +269,7 @@ async def compute_snapshots(
     *,
     is_from_ledger: bool,
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
-    """Computes the snapshots of days from the rollups or the ledgers; includes the `known` ones."""
+    """Computes the snapshots of days from the rollups or the ledgers; every position in `known` is included."""
     zone = ZoneInfo(context.company.timezone)
     versions: list[tuple[date | None, list[str]]] = []
     for version in await uow.stage_maps.list_after(0):
@@ -280,18 +284,18 @@ async def compute_snapshots(
     opening, flows = await uow.snapshots.get_flows(days[0], days[-1], source)
     revenue = await uow.snapshots.get_revenue(days[0], days[-1], source)
     keys = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
-    return fold_snapshots(days, opening, flows, revenue, keys)
+    return build_snapshots(days, opening, flows, revenue, keys)
 
 
-async def _check_continuity(uow: UnitOfWork) -> None:
-    """Logs a lost continuity of the snapshots, and enqueues the check whose result the health check reports."""
+async def _report_gaps(uow: UnitOfWork) -> None:
+    """Logs gaps of the snapshots, and enqueues the job whose failure the health check reports."""
     broken = _describe_gaps(*await uow.snapshots.list_gaps(limit=_MAX_REPORTED_GAPS))
     if broken is not None:
-        _LOGGER.error("the snapshots of company %d are not continuous: %s", uow.company_id, broken)
+        _LOGGER.error("the snapshots of company %d have gaps: %s", uow.company_id, broken)
     elif not await uow.snapshots.has_failed_check():
         return
-    if await uow.jobs.find_unfinished(CHECK) is None:
-        await uow.jobs.enqueue(CHECK, {}, actor=SCHEDULE.name)
+    if await uow.jobs.find_unfinished(CHECK_SNAPSHOTS_JOB) is None:
+        await uow.jobs.enqueue(CHECK_SNAPSHOTS_JOB, {}, actor=SCHEDULE.name)
 
 
 def _describe_gaps(number: int, gaps: Sequence[ContinuityGap]) -> str | None:

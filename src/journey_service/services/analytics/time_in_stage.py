@@ -13,7 +13,7 @@ from journey_service.domain.analytics.date_ranges import DateRange, RequestedRan
 from journey_service.domain.analytics.duration_histograms import (
     MEDIAN,
     P90,
-    Cells,
+    Histogram,
     QuantileBracket,
     add_visits,
     quantile_of,
@@ -82,24 +82,24 @@ async def times_in_stage(uow: UnitOfWork, query: QueryContext) -> TimeInStage:
 async def _visit_durations(uow: UnitOfWork, query: QueryContext) -> dict[str, VisitDurations]:
     """Returns durations of the stage visits that ended in the date range, by stage."""
     ended = metrics.ended_by_stage(await uow.rollups.list_moves(*query.days))
-    cells = await _cells(uow, query)
-    if {stage: sum(each.values()) for stage, each in cells.items() if each} != {
+    histograms = await _histograms(uow, query)
+    if {stage: sum(each.values()) for stage, each in histograms.items() if each} != {
         stage: number for stage, (number, _) in ended.items()
     }:
         # If rollups and histograms disagree, the ledger is queried instead; reconciliation reports the difference.
         ended = await uow.visit_durations.get_totals(query.days, query.zone)
-        cells = await uow.visit_durations.get_histograms(query.days, query.zone)
-    found = {
-        (stage, quantile): quantile_of(cells[stage], quantile)
+        histograms = await uow.visit_durations.get_histograms(query.days, query.zone)
+    estimates = {
+        (stage, quantile): quantile_of(histograms[stage], quantile)
         for stage in ended
         for quantile in (MEDIAN, P90)
     }
-    quantiles = {key: value for key, value in found.items() if isinstance(value, Decimal)}
+    quantiles = {key: value for key, value in estimates.items() if isinstance(value, Decimal)}
     # With few or spread-out visits, the ledger returns the two durations around a percentile.
-    uncertain = {place: value for place, value in found.items() if isinstance(value, QuantileBracket)}
+    uncertain = {key: value for key, value in estimates.items() if isinstance(value, QuantileBracket)}
     if uncertain:
         bounds = [(stage, between.low, between.high) for (stage, _), between in uncertain.items()]
-        edges = await uow.visit_durations.get_cell_edges(query.days, query.zone, bounds)
+        edges = await uow.visit_durations.get_bucket_edges(query.days, query.zone, bounds)
         quantiles |= {
             key: between.days(*edge) for (key, between), edge in zip(uncertain.items(), edges, strict=True)
         }
@@ -109,25 +109,24 @@ async def _visit_durations(uow: UnitOfWork, query: QueryContext) -> dict[str, Vi
     }
 
 
-async def _cells(uow: UnitOfWork, query: QueryContext) -> dict[str, Cells]:
+async def _histograms(uow: UnitOfWork, query: QueryContext) -> dict[str, Histogram]:
     """Returns histograms of the stage visits that ended in the date range, by stage, in tenths of a day.
 
-    Up to the last settled day they are the difference of two cumulative histograms; later days are read from the
-    ledger.
+    Up to the last valid day they are the difference of two stored histograms; later days are read from the ledger.
     """
     first, last = query.days
-    settled = await uow.visit_durations.get_last_valid_day()
-    found: dict[str, Cells] = {}
-    if settled is not None and settled >= first:
+    valid_until = await uow.visit_durations.get_last_valid_day()
+    histograms: dict[str, Histogram] = {}
+    if valid_until is not None and valid_until >= first:
         stages = [stage.key for stage in query.stage_map.stages]
-        until = min(settled, last)
-        before = await uow.visit_durations.get_cumulated(first - _ONE_DAY, stages)
-        for stage, cells in (await uow.visit_durations.get_cumulated(until, stages)).items():
-            found[stage] = subtract(cells, before.get(stage, {}))
+        until = min(valid_until, last)
+        before = await uow.visit_durations.get_cumulative(first - _ONE_DAY, stages)
+        for stage, histogram in (await uow.visit_durations.get_cumulative(until, stages)).items():
+            histograms[stage] = subtract(histogram, before.get(stage, {}))
         first = until + _ONE_DAY
     if first <= last:
-        for stage, cells in (
+        for stage, histogram in (
             await uow.visit_durations.get_histograms(DateRange(first, last), query.zone)
         ).items():
-            found[stage] = add_visits(found.get(stage, {}), cells.items())
-    return found
+            histograms[stage] = add_visits(histograms.get(stage, {}), histogram.items())
+    return histograms

@@ -106,10 +106,10 @@ def _check(new: NewCompany) -> Rulebook:
             )
         )
     if new.deliver and new.test_clock is None:
-        errors.append(FieldError("/deliver", "requires a test clock: set /test_clock or leave this out"))
+        errors.append(FieldError("/deliver", "requires test_clock"))
     policy, stage_map = None, None
     try:
-        policy = parse_policy(new.policy, "/policy")
+        policy = parse_policy(new.policy, "/settings")
     except InvalidInputError as error:
         errors += error.errors
     try:

@@ -37,7 +37,7 @@ from journey_service.services.jobs import (
     run_inline,
 )
 from journey_service.services.journeys.policy_rollout import (
-    APPLY,
+    APPLY_SETTINGS_JOB,
     PolicyChange,
     apply_to_all,
     pending_changes,
@@ -99,15 +99,15 @@ async def change_policy(
             _check_seen(context, update)
             await record_operator_access(database, company_id, "replace_settings", by=update.author)
             return PolicyChangeResult(update.policy, (), findings, None)
-        switch = partial(
-            _switch,
+        activate_policy = partial(
+            _activate_policy,
             update=update,
             map_version=context.company.map_version,
             findings=findings,
             lease_seconds=lease_seconds,
         )
         try:
-            names, inline_job = await run_exclusive(database, company_id, switch)
+            names, inline_job = await run_exclusive(database, company_id, activate_policy)
         except StaleMapError:
             continue  # the linted map is no longer in force: lint the current one
         job = None
@@ -126,8 +126,8 @@ async def change_policy(
 
 async def _lint(context: CompanyContext, policy: CompanyPolicy) -> Sequence[LinterFinding]:
     stage_map = context.rulebook.stage_map
-    places = {stage.key: f"/stages/{index}" for index, stage in enumerate(stage_map.stages)}
-    return await lint_rulebook(Rulebook(stage_map, policy), places)
+    pointers = {stage.key: f"/stages/{index}" for index, stage in enumerate(stage_map.stages)}
+    return await lint_rulebook(Rulebook(stage_map, policy), pointers)
 
 
 def _check_seen(context: CompanyContext, update: PolicyUpdate) -> None:
@@ -148,7 +148,7 @@ def _differences(former: CompanyPolicy, policy: CompanyPolicy) -> list[str]:
     ]
 
 
-async def _switch(
+async def _activate_policy(
     uow: UnitOfWork,
     *,
     update: PolicyUpdate,
@@ -200,12 +200,12 @@ async def _enqueue_migration(
         return None
     is_inline = customers <= MAX_INLINE_CUSTOMERS
     change = PolicyChange(context.now, context.clock, context.company.map_version, context.rulebook.policy)
-    job_id = await uow.jobs.find_unfinished(APPLY)
+    job_id = await uow.jobs.find_unfinished(APPLY_SETTINGS_JOB)
     if job_id is None:
         parameters = {"changes": [change.to_json()]}
         return await enqueue_job(
             uow,
-            APPLY,
+            APPLY_SETTINGS_JOB,
             parameters,
             actor=author.name,
             is_inline=is_inline,

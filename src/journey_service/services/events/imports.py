@@ -54,7 +54,7 @@ async def stage_import(
     """
     context = await get_company_context(database, company_id)
     if options.until is not None and options.until > context.now:
-        raise InvalidInputError.at("/until", "must not lie in the future of the company")
+        raise InvalidInputError.at("/until", "must not be after the company's current time")
     staging = _Staging(database, company_id, actor, options)
     reader = ImportFileReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
     digest = hashlib.sha256()
@@ -63,12 +63,12 @@ async def stage_import(
         async for chunk in chunks:
             digest.update(chunk)
             size += len(chunk)
-            for line in reader.feed(chunk):
-                await staging.take(line, reader.lines_read)
+            for line in reader.parse_chunk(chunk):
+                await staging.add(line, reader.lines_read)
             if on_progress is not None:
                 on_progress(size)
-        for line in reader.close():
-            await staging.take(line, reader.lines_read)
+        for line in reader.parse_rest():
+            await staging.add(line, reader.lines_read)
         return await staging.finish(digest.digest(), reader.lines_read)
     except BaseException:
         await staging.abandon()
@@ -188,7 +188,7 @@ class _Staging:
         self._invalid: list[InvalidLineError] = []
         self._lines_counted = 0
 
-    async def take(self, line: ImportLine | InvalidLineError, lines_read: int) -> None:
+    async def add(self, line: ImportLine | InvalidLineError, lines_read: int) -> None:
         if isinstance(line, InvalidLineError):
             self._invalid.append(line)
         else:

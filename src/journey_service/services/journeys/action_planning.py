@@ -155,7 +155,7 @@ def _apply(
         action_plan.apply_transition(transition, runs_actions=transition.seq in acting)
     if is_test:
         done += action_plan.run_due(now, is_inclusive=True)
-    if context.company.delivers:
+    if context.company.delivers_messages:
         for action in done:  # released to the dispatcher, which delivers them
             action.state, action.finished_at = ActionState.PENDING, None
             action.is_released_by_test_clock = True

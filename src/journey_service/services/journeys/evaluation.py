@@ -12,7 +12,7 @@ from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.rescoring import require_known
 from journey_service.services.journeys.transaction import load, write
 
-EVALUATE: Final = "evaluate_transitions"
+EVALUATE_JOB: Final = "evaluate_transitions"
 CHUNK: Final = 200
 """Customers in one page of the job."""
 _LOWEST: Final = -(2**63)
@@ -32,7 +32,7 @@ async def queue_evaluation(
         if customer_ids is not None:
             await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await uow.jobs.enqueue(EVALUATE, parameters, actor=actor.name)
+        job_id = await uow.jobs.enqueue(EVALUATE_JOB, parameters, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
         return job_id
 

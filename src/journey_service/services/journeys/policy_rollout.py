@@ -15,7 +15,7 @@ from typing import Any, Final
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.facts import NO_FACTS, Facts, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
@@ -25,7 +25,7 @@ from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.map_history import PendingMapVersion
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
-APPLY: Final = "apply_settings"
+APPLY_SETTINGS_JOB: Final = "apply_settings"
 CHUNK: Final = 200
 """Customers in one page of the job."""
 CAUSE: Final = "policy"
@@ -82,7 +82,7 @@ def pending_changes(job: Job) -> Iterator[dict[str, object]]:
 
 async def load_pending_changes(uow: UnitOfWork) -> Sequence[PolicyChange]:
     """Loads the changes that some customers have yet to be migrated to; usually none."""
-    job_id = await uow.jobs.find_unfinished(APPLY)
+    job_id = await uow.jobs.find_unfinished(APPLY_SETTINGS_JOB)
     job = None if job_id is None else await uow.jobs.find(job_id)
     return [] if job is None else [PolicyChange.of(raw) for raw in pending_changes(job)]
 
@@ -210,5 +210,5 @@ def _with_calls(facts: Facts, calls: Sequence[Event], policy: CompanyPolicy) -> 
     """Returns facts with long calls counted by a policy."""
     folded = NO_FACTS
     for event in calls:
-        folded = fold(folded, event, policy)
+        folded = apply_event_to_facts(folded, event, policy)
     return facts._replace(long_calls=folded.long_calls)

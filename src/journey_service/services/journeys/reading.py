@@ -7,7 +7,7 @@ from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.errors import JourneyNotStartedError
-from journey_service.domain.journeys.facts import NO_FACTS, fold
+from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
 from journey_service.repositories.database import Database
@@ -55,7 +55,7 @@ async def get_past_journey(
         transition = entry.transition
         facts = NO_FACTS
         for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):
-            facts = fold(facts, event, present.rulebook.policy)
+            facts = apply_event_to_facts(facts, event, present.rulebook.policy)
         past = Relationship(
             customer_id=customer_id,
             current_stage=transition.to_stage,

@@ -18,9 +18,9 @@ from journey_service.domain.errors import (
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun, LeaseLostError
-from journey_service.services.journeys.sweep import decide_due
+from journey_service.services.journeys.sweep import evaluate_due_batch
 
-RESCORE: Final = "rescore"
+RESCORE_JOB: Final = "rescore"
 CHUNK: Final = 1_000
 """Customers that one transaction reads; it locks and writes those whose scores have changed."""
 MAX_CHUNK_SIZE: Final = 5_000
@@ -40,7 +40,7 @@ async def queue_rescore(
     customer_ids: Sequence[int] | None = None,
     chunk: int = CHUNK,
 ) -> int:
-    """Enqueues rescoring of the named customers, or of all, as of the company's now; returns the job's id.
+    """Enqueues the rescoring of the named customers, or of all, as of the company's current time; returns the job's id.
 
     Raises CompanyNotFoundError, CustomerNotFoundError if the only named customer is unknown, and InvalidInputError if
     some of several are.
@@ -52,7 +52,7 @@ async def queue_rescore(
         if customer_ids is not None:
             await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await uow.jobs.enqueue(RESCORE, parameters, actor=actor.name)
+        job_id = await uow.jobs.enqueue(RESCORE_JOB, parameters, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("company.rescore", target=f"job:{job_id}"))
         return job_id
 
@@ -71,17 +71,17 @@ async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
         )
 
 
-async def sweep_company(run: JobRun) -> None:
-    """Decides every due customer of the company; waits for those that other transactions have locked.
+async def evaluate_due_customers(run: JobRun) -> None:
+    """Part of a job: evaluates every due customer of the company, and waits for locked ones.
 
-    If a decision fails, scoring goes ahead: the worker's sweep retries the customers one by one.
+    An error is logged and not raised, so that scoring continues: the worker's sweep retries the customers one by one.
     """
 
     async def batch(uow: UnitOfWork) -> JobPage:
-        swept = await decide_due(uow)
-        is_done = not swept.decided and not await has_due_customers(uow)
+        result = await evaluate_due_batch(uow)
+        is_done = not result.decided and not await has_due_customers(uow)
         return JobPage(
-            {"after": _LOWEST} if is_done else {}, {"decided": swept.decided, "moved": swept.moved}
+            {"after": _LOWEST} if is_done else {}, {"decided": result.decided, "moved": result.moved}
         )
 
     try:
@@ -90,15 +90,18 @@ async def sweep_company(run: JobRun) -> None:
             if not page.cursor and not page.counts["decided"]:
                 await asyncio.sleep(_PAUSE_SECONDS)
     except RetriesExhaustedError:
-        _LOGGER.exception("sweep of company %d before scoring: too many lost races", run.company_id)
+        _LOGGER.exception(
+            "evaluating due customers of company %d before rescoring failed: too many concurrent changes",
+            run.company_id,
+        )
     except (LeaseLostError, UnavailableError):
         raise
     except Exception:
-        _LOGGER.exception("sweep of company %d before scoring failed", run.company_id)
+        _LOGGER.exception("evaluating due customers of company %d before rescoring failed", run.company_id)
 
 
 async def has_due_customers(uow: UnitOfWork) -> bool:
-    """Returns whether a customer is due, including those that other transactions have locked."""
+    """Returns whether any customer is due, locked or not."""
     return await uow.relationships.has_due((await uow.companies.get_context()).now)
 
 

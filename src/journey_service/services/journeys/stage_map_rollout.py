@@ -15,7 +15,7 @@ from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.policy_rollout import load_pending_changes, migrate_journey
 from journey_service.services.journeys.transaction import load, write
 
-ROLL_OUT_STAGE_MAP: Final = "roll_out_stage_map"
+ROLL_OUT_STAGE_MAP_JOB: Final = "roll_out_stage_map"
 CHUNK: Final = 200
 """Customers in one page of the job."""
 _LOWEST: Final = -(2**63)

@@ -1,4 +1,4 @@
-"""Sweep of due customers: decides each as of its due instant. Any number of workers share the work."""
+"""Sweep: evaluates due customers, each as of its due time. Any number of workers can run it concurrently."""
 
 import asyncio
 import logging
@@ -14,16 +14,17 @@ from journey_service.services.journeys.transaction import JourneyTransaction, lo
 
 MAX_BATCH_SIZE: Final = 200
 """Customers that one transaction locks; online requests for them wait until it commits."""
-_BATCHES_PER_TURN: Final = 5
+_BATCHES_PER_COMPANY: Final = 5
+"""Batches of one company before the sweep continues with the next company."""
 _SKIP_SECONDS: Final = 600.0
-"""Time during which a customer whose decision failed is skipped."""
+"""Time for which a customer whose evaluation failed is skipped."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class SweepResult:
-    """Counts of a sweep: customers decided and transitions written."""
+    """Numbers of customers evaluated and of transitions written."""
 
     decided: int = 0
     moved: int = 0
@@ -37,29 +38,29 @@ class SweepResult:
 async def sweep_batch(
     database: Database, company_id: int, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
-    """Decides the customers of one company that are due longest, in one transaction.
+    """Evaluates up to `limit` due customers of a company in one transaction, the longest due first.
 
-    Decides none if no customer is due or other transactions have locked all of them.
+    Customers that another transaction has locked are skipped, as are those in `without`.
     """
 
     async def unit(uow: UnitOfWork) -> SweepResult:
-        return await decide_due(uow, limit=limit, without=without)
+        return await evaluate_due_batch(uow, limit=limit, without=without)
 
     return await database.run(company_id, unit)
 
 
-async def decide_due(
+async def evaluate_due_batch(
     uow: UnitOfWork, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
-    """Decides due customers within a transaction; otherwise as `sweep_batch`."""
-    return await _decide(uow, await load_due(uow, limit=limit, without=without))
+    """Does the work of `sweep_batch` within the transaction of the caller."""
+    return await _evaluate(uow, await load_due(uow, limit=limit, without=without))
 
 
-async def _decide_one(uow: UnitOfWork, customer_id: int) -> SweepResult:
-    return await _decide(uow, await load(uow, [customer_id]))
+async def _evaluate_one(uow: UnitOfWork, customer_id: int) -> SweepResult:
+    return await _evaluate(uow, await load(uow, [customer_id]))
 
 
-async def _decide(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResult:
+async def _evaluate(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResult:
     transaction.advance_all(transaction.now)
     await write(uow, transaction, as_decided=True)
     return SweepResult(
@@ -72,38 +73,40 @@ async def _decide(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResu
 class Sweeper:
     """Sweeps all companies in turns, so that a busy company does not delay the others.
 
-    A customer whose decision fails is skipped for ten minutes and stays due, so that the health check reports it.
+    A customer whose evaluation fails is skipped for ten minutes. It stays due, so the health check reports the delay.
     """
 
     database: Database
     _skipped: dict[int, dict[int, float]] = field(default_factory=dict)
-    """By company and customer: until when the customer is skipped, in the event loop's time."""
+    """Time (of the event loop) until which a customer is skipped, by company id and customer id."""
 
     async def sweep(self) -> SweepResult:
-        """Decides every due customer of every company."""
+        """Evaluates every due customer of every company."""
         total = SweepResult()
         waiting = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_customers())
         while waiting:
-            left = []
+            remaining = []
             for company_id in waiting:
-                turn = await self._turn(company_id)
-                total.add(turn)
-                if turn.decided:
-                    left.append(company_id)
-            waiting = left
+                result = await self._sweep_company(company_id)
+                total.add(result)
+                if result.decided:
+                    remaining.append(company_id)
+            waiting = remaining
         return total
 
-    async def _turn(self, company_id: int) -> SweepResult:
-        """Decides up to 1,000 customers of one company; none if none are left."""
+    async def _sweep_company(self, company_id: int) -> SweepResult:
+        """Evaluates up to `_BATCHES_PER_COMPANY` batches of due customers of one company."""
         total = SweepResult()
-        for _ in range(_BATCHES_PER_TURN):
+        for _ in range(_BATCHES_PER_COMPANY):
             without = self._skipped_now(company_id)
             try:
                 batch = await sweep_batch(self.database, company_id, without=without)
             except Exception as error:
                 if is_database_outage(error):
                     raise
-                _LOGGER.exception("sweep of company %d failed; retrying its customers one by one", company_id)
+                _LOGGER.exception(
+                    "evaluating due customers of company %d failed; retrying them one by one", company_id
+                )
                 batch = await self._sweep_one_by_one(company_id)
             total.add(batch)
             if batch.decided < MAX_BATCH_SIZE:
@@ -115,26 +118,28 @@ class Sweeper:
         return [customer for customer, until in self._skipped.get(company_id, {}).items() if now < until]
 
     async def _sweep_one_by_one(self, company_id: int) -> SweepResult:
-        """Decides the next customers in a transaction each, and notes those that fail."""
+        """Evaluates the customers of one batch in a transaction each; skips those that fail for `_SKIP_SECONDS`."""
         skipped = self._skipped.setdefault(company_id, {})
         total = SweepResult()
 
-        async def due(uow: UnitOfWork) -> list[int]:
+        async def due_relationships(uow: UnitOfWork) -> dict[int, int]:
             context = await uow.companies.get_context()
             without = self._skipped_now(company_id)
-            return sorted(
-                await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)
-            )
+            due = await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)
+            return {customer_id: due[customer_id].id for customer_id in sorted(due)}
 
-        for customer_id in await self.database.run(company_id, due):
+        relationship_ids = await self.database.run(company_id, due_relationships)
+        for customer_id, relationship_id in relationship_ids.items():
             try:
-                total.add(await self.database.run(company_id, partial(_decide_one, customer_id=customer_id)))
+                total.add(
+                    await self.database.run(company_id, partial(_evaluate_one, customer_id=customer_id))
+                )
             except Exception as error:
                 if is_database_outage(error):
                     raise
-                # One line: the traceback of the batch has just been logged.
+                # One line: the traceback of the batch has just been logged. The customer's own id is personal data.
                 _LOGGER.error(  # noqa: TRY400
-                    "decision of customer %d of company %d failed: %r", customer_id, company_id, error
+                    "evaluating relationship %d of company %d failed: %r", relationship_id, company_id, error
                 )
                 skipped[customer_id] = _now() + _SKIP_SECONDS
         return total

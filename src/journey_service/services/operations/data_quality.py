@@ -15,7 +15,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
 from journey_service.domain.events.event import LATEST
-from journey_service.domain.journeys.facts import NO_FACTS, fold
+from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.data_quality import BEFORE_FIRST_ID
@@ -26,7 +26,7 @@ from journey_service.services.journeys.policy_rollout import load_pending_change
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.reconciliation import to_json
 
-REPAIR: Final = "repair_data"
+REPAIR_DATA_JOB: Final = "repair_data"
 MAX_EXAMPLES: Final = 10
 """Examples in one issue."""
 REPAIR_BATCH_SIZE: Final = 100
@@ -105,7 +105,7 @@ async def queue_repairs(
 
     async def unit(uow: UnitOfWork) -> int:
         await uow.companies.get_context()
-        job_id = await uow.jobs.enqueue(REPAIR, {"issues": chosen}, actor=actor.name)
+        job_id = await uow.jobs.enqueue(REPAIR_DATA_JOB, {"issues": chosen}, actor=actor.name)
         await uow.audit_log.record(
             actor, AuditEntry("data.repair", target=f"job:{job_id}", detail={"issues": chosen})
         )
@@ -114,7 +114,7 @@ async def queue_repairs(
     return await database.run(company_id, unit)
 
 
-async def repair(run: JobRun) -> None:
+async def run_repair(run: JobRun) -> None:
     """Job handler: repairs the kinds of issues one by one, in an order in which later ones rely on earlier ones."""
     for name in run.job.parameters["issues"]:
         kind = ISSUE_KINDS[name]
@@ -146,7 +146,7 @@ async def _orphans(uow: UnitOfWork, _: CompanyContext) -> _Found:
         await uow.data_quality.list_orphans(limit=MAX_EXAMPLES),
         await uow.data_quality.count_dangling_rows(),
     )
-    return found.number + sum(one["rows"] for one in dangling_rows), [*dangling_rows, *found.first]
+    return found.number + sum(row["rows"] for row in dangling_rows), [*dangling_rows, *found.first]
 
 
 async def _migrate_orphans(uow: UnitOfWork, after: int) -> _RepairResult:
@@ -238,7 +238,7 @@ async def _recompute_facts(uow: UnitOfWork, after: int) -> _RepairResult:
     for customer_id, stored in transaction.relationships.items():
         facts = NO_FACTS
         for event in await uow.events.list_by_customer(stored.id, customer_id, until=LATEST):
-            facts = fold(facts, event, transaction.context.rulebook.policy)
+            facts = apply_event_to_facts(facts, event, transaction.context.rulebook.policy)
         stored.relationship.facts = facts
     # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
     transaction.journeys |= transaction.advance_all(transaction.now, with_evaluation=True)
@@ -309,7 +309,7 @@ async def _rebuild_rollups(uow: UnitOfWork, _after: int) -> _RepairResult:
 # ---- actions
 
 
-async def _stuck(uow: UnitOfWork, _: CompanyContext) -> _Found:
+async def _stuck_actions(uow: UnitOfWork, _: CompanyContext) -> _Found:
     found = await uow.data_quality.list_stuck_actions(limit=MAX_EXAMPLES)
     return found.number, found.first
 
@@ -359,7 +359,7 @@ ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
     ),
     "stuck_actions": _IssueKind(
         "Actions that have been due or leased for more than an hour",
-        _stuck,
+        _stuck_actions,
         "releases the actions, so that a worker claims them again",
         _release,
     ),

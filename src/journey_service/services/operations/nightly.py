@@ -11,10 +11,10 @@ from journey_service.services.analytics.snapshots import take_snapshots
 from journey_service.services.jobs import JobRun
 from journey_service.services.journeys.rescoring import (
     CHUNK,
-    RESCORE,
+    RESCORE_JOB,
+    evaluate_due_customers,
     score_company,
     score_named,
-    sweep_company,
 )
 from journey_service.services.operations.retention import clear_expired
 
@@ -22,7 +22,7 @@ from journey_service.services.operations.retention import clear_expired
 async def start_nightly_run(database: Database, company_id: int) -> int | None:
     """Enqueues a company's due nightly run and returns its job id; None if it is not due or already enqueued.
 
-    Runs missed during an outage are not repeated one by one: the latest stands for all of them.
+    Of several runs missed during an outage, only the latest is run.
     """
 
     async def unit(uow: UnitOfWork) -> int | None:
@@ -37,7 +37,7 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
             return None
         as_of = nightly_run_at(night, zone)
         parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
-        job_id = await uow.jobs.enqueue(RESCORE, parameters, actor=SCHEDULE.name)
+        job_id = await uow.jobs.enqueue(RESCORE_JOB, parameters, actor=SCHEDULE.name)
         await uow.jobs.insert_nightly_runs([(night, as_of)], job_id)
         return job_id
 
@@ -50,18 +50,26 @@ async def start_due_nightly_runs(database: Database) -> int:
     return sum([await start_nightly_run(database, company_id) is not None for company_id in due])
 
 
-async def rescore(run: JobRun) -> None:
-    """Job handler: evaluates due customers, then updates every stored score that differs as of `as_of`.
-
-    A nightly run also clears expired data and takes the daily snapshots.
-    """
-    named = run.job.parameters.get("customer_ids")
+async def run_rescoring(run: JobRun) -> None:
+    """Job handler: rescores the named customers, or all, as of `as_of`; with a `night` it is a nightly run."""
     as_of = datetime.fromisoformat(run.job.parameters["as_of"])
-    if named is not None:
-        await score_named(run, named, as_of)
-        return
-    await sweep_company(run)
+    customer_ids = run.job.parameters.get("customer_ids")
+    if customer_ids is not None:
+        await score_named(run, customer_ids, as_of)
+    elif run.job.parameters.get("night") is not None:
+        await run_nightly(run, as_of)
+    else:
+        await rescore_company(run, as_of)
+
+
+async def run_nightly(run: JobRun, as_of: datetime) -> None:
+    """Nightly run: evaluates due customers, updates scores, clears expired data, takes the daily snapshots."""
+    await rescore_company(run, as_of)
+    await clear_expired(run)
+    await take_snapshots(run)
+
+
+async def rescore_company(run: JobRun, as_of: datetime) -> None:
+    """Evaluates all due customers, then updates every stored score that differs as of `as_of`."""
+    await evaluate_due_customers(run)
     await score_company(run, as_of)
-    if run.job.parameters.get("night") is not None:
-        await clear_expired(run)
-        await take_snapshots(run)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.analytics.rollups import reached_by
+from journey_service.domain.analytics.rollups import STAGE_REACHED, reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
 from journey_service.domain.calendar import local_day
 from journey_service.repositories.analytics.snapshots import MetricSource, SnapshotBounds
@@ -192,9 +192,9 @@ async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
 
 
 def _last_compared(context: CompanyContext, bounds: SnapshotBounds) -> date | None:
-    if bounds.stale_from is None or bounds.last is None:
+    if bounds.first_dirty_day is None or bounds.last is None:
         return bounds.last
-    return min(bounds.last, day_before(bounds.stale_from, ZoneInfo(context.company.timezone)))
+    return min(bounds.last, day_before(bounds.first_dirty_day, ZoneInfo(context.company.timezone)))
 
 
 async def _compare_days(
@@ -259,7 +259,7 @@ async def _reached(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     counted_by = reached_by(await uow.stage_maps.get(version))
     if version != context.company.map_version and counted_by != reached_by(context.rulebook.stage_map):
         return _CheckResult(is_pending=True)
-    found = _CheckResult(len(await uow.rollups.count_since("reach", date.min)))
+    found = _CheckResult(len(await uow.rollups.count_since(STAGE_REACHED, date.min)))
     zone = context.company.timezone
     mismatches = await uow.reconciliation.compare_reached(
         zone=zone, reached_by=counted_by, limit=MAX_DIFFERENCES

@@ -37,11 +37,11 @@ from journey_service.services.jobs import (
     run_inline,
 )
 from journey_service.services.journeys.action_planning import ChangedJourney, has_test_clock, plan_actions
-from journey_service.services.journeys.rescoring import score_company, sweep_company
+from journey_service.services.journeys.rescoring import evaluate_due_customers, score_company
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.retention import clear_expired
 
-ADVANCE: Final = "advance_clock"
+ADVANCE_CLOCK_JOB: Final = "advance_clock"
 INLINE_TIMEOUT_SECONDS: Final = 10.0
 """Seconds for which the request processes due work before it leaves the rest to a worker."""
 ACTIONS_BATCH_SIZE: Final = 200
@@ -95,7 +95,7 @@ async def advance(
 
 async def run_advance(run: JobRun) -> None:
     """Job handler: evaluates due customers, runs due actions, then scores as of the last nightly run on the way."""
-    await sweep_company(run)
+    await evaluate_due_customers(run)
     await run_due_actions(run)
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
@@ -159,7 +159,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
     )
     inline_job = await enqueue_job(
-        uow, ADVANCE, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
+        uow, ADVANCE_CLOCK_JOB, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )
     await uow.jobs.insert_nightly_runs(nights, inline_job.job.id)
     moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}

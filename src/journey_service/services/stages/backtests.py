@@ -52,7 +52,7 @@ from journey_service.services.stages.history_replay import HistoryReplay, Replay
 from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import MapEdit, build_draft
 
-BACKTEST: Final = "backtest"
+BACKTEST_JOB: Final = "backtest"
 MAPS: Final = ("draft", "current")
 CHUNK: Final = 200
 """Customers in one page."""
@@ -156,7 +156,7 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
         }
         inline_job = await enqueue_job(
             uow,
-            BACKTEST,
+            BACKTEST_JOB,
             parameters,
             actor=actor.name,
             is_inline=await uow.relationships.count() <= max_inline,
@@ -311,13 +311,13 @@ def _check_range(context: CompanyContext, span: BacktestParameters) -> list[Fiel
     from_, to, lapse_days = span.since, span.until, span.lapse_days
     errors = []
     if from_ < EARLIEST:
-        errors.append(FieldError("/from", f"must not lie before {EARLIEST:%Y-%m-%d}"))
+        errors.append(FieldError("/from", f"must not be before {EARLIEST:%Y-%m-%d}"))
     if from_ >= to:
-        errors.append(FieldError("/to", "must lie after /from"))
+        errors.append(FieldError("/to", "must be after /from"))
     elif to - from_ > MAX_RANGE:
-        errors.append(FieldError("/to", "must lie at most 10 years after /from"))
+        errors.append(FieldError("/to", "must be at most 10 years after /from"))
     if to > context.now:
-        errors.append(FieldError("/to", "must not lie in the future of the company"))
+        errors.append(FieldError("/to", "must not be after the company's current time"))
     if lapse_days is not None and not 1 <= lapse_days <= MAX_LAPSE_DAYS:
         errors.append(FieldError("/lapse_days", f"must be a whole number of days from 1 to {MAX_LAPSE_DAYS}"))
     return errors

@@ -91,7 +91,7 @@ class HistoryReplay:
             return  # a customer added after the page was read
         for replay in self._replays_of(waiting[0]):
             replay.apply_event(event.event)
-        await self._yield_to_others()
+        await self._yield_control()
 
     def _replays_of(self, history: EventHistory) -> list[CustomerReplay]:
         if not self._replays:
@@ -105,9 +105,9 @@ class HistoryReplay:
         self.collect(history, [replay.finish(history.came_back_at) for replay in self._replays_of(history)])
         self._replays = []
         self._finished += 1
-        await self._yield_to_others()
+        await self._yield_control()
 
-    async def _yield_to_others(self) -> None:
+    async def _yield_control(self) -> None:
         self._steps += 1
         if self._steps % _YIELD_INTERVAL == 0:
             await asyncio.sleep(0)

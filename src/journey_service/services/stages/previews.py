@@ -32,7 +32,7 @@ from journey_service.services.journeys.map_history import load_map_history
 from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import MapEdit, build_draft, check_archived_stages
 
-PREVIEW: Final = "preview_stage_map"
+PREVIEW_JOB: Final = "preview_stage_map"
 CHUNK: Final = 500
 """Customers in one page of the job."""
 _YIELD_INTERVAL: Final = 50
@@ -67,7 +67,7 @@ async def preview(
         }
         inline_job = await enqueue_job(
             uow,
-            PREVIEW,
+            PREVIEW_JOB,
             parameters,
             actor=actor.name,
             is_inline=await uow.relationships.count() <= MAX_INLINE_CUSTOMERS,

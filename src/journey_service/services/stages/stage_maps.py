@@ -35,7 +35,7 @@ from journey_service.services.jobs import (
     run_exclusive,
     run_inline,
 )
-from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP, migrate_all
+from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP_JOB, migrate_all
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise, lint_rulebook
 
 MapEdit = Callable[[StageMap], MapDraft]
@@ -125,7 +125,7 @@ async def change_map(
         draft, rulebook = await _build(database, company_id, edit, request.based_on)
         findings = await lint_or_raise(rulebook, draft.pointers)
 
-        async def switch(
+        async def activate_version(
             uow: UnitOfWork,
             draft: MapDraft = draft,
             findings: Sequence[LinterFinding] = findings,
@@ -135,10 +135,10 @@ async def change_map(
             _check_version(context, draft.stage_map.version - 1)
             if context.rulebook.policy != policy:
                 raise StaleSettingsError
-            return await _put_in_force(uow, context, draft, findings, request, lease_seconds)
+            return await _activate(uow, context, draft, findings, request, lease_seconds)
 
         try:
-            inline_job = await run_exclusive(database, company_id, switch)
+            inline_job = await run_exclusive(database, company_id, activate_version)
         except StaleSettingsError:
             continue  # linted with a policy that is no longer in force: lint again
         except StaleMapError:
@@ -211,7 +211,7 @@ def _check_version(context: CompanyContext, based_on: int | None) -> None:
         raise StaleMapError(context.company.map_version)
 
 
-async def _put_in_force(
+async def _activate(
     uow: UnitOfWork,
     context: CompanyContext,
     draft: MapDraft,
@@ -265,7 +265,7 @@ async def _put_in_force(
     parameters = {"version": draft_map.version, "stages": affected_stages, "due": context.now.isoformat()}
     return await enqueue_job(
         uow,
-        ROLL_OUT_STAGE_MAP,
+        ROLL_OUT_STAGE_MAP_JOB,
         parameters,
         actor=request.author.name,
         is_inline=affected <= MAX_INLINE_CUSTOMERS,

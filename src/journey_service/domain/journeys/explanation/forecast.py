@@ -191,8 +191,8 @@ class _ForecastBuilder:
 
     def _is_prevented(self, to_stage: str, at: datetime) -> bool:
         """Returns whether an appointment completed now would prevent a future move."""
-        other = self._projection_after_appointment
-        return at <= other.until and not other.makes(to_stage, at)
+        projection = self._projection_after_appointment
+        return at <= projection.until and not projection.contains_move(to_stage, at)
 
     # ---- due move
 
@@ -375,7 +375,7 @@ class _ForecastBuilder:
                 path,
                 at=at,
                 leads_to=before[-1] if before else self._relationship.current_stage,
-                is_averted=self._projection.makes(path.to_stage, at)
+                is_averted=self._projection.contains_move(path.to_stage, at)
                 and self._is_prevented(path.to_stage, at),
             )
         if path.unit != "days":

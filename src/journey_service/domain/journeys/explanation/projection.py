@@ -40,7 +40,7 @@ class Projection(NamedTuple):
             for move in self.moves[:MAX_REPORTED_MOVES]
         ]
 
-    def makes(self, to_stage: str, at: datetime) -> bool:
+    def contains_move(self, to_stage: str, at: datetime) -> bool:
         """Returns whether the customer moves to a stage at exactly this instant."""
         return any((move.to_stage, move.transitioned_at) == (to_stage, at) for move in self.moves)
 

@@ -212,7 +212,7 @@ def _other_outcome(path: RulePath, forecast: Forecast) -> str:
         needs_appointment = path.step is ArbitrationStep.RETURN and path.needs is None
         return "; this also requires an appointment" if needs_appointment else ""
     if path.leads_to == forecast.current_stage:
-        return "; reaching it alone causes no move" if path.missing else "; this alone causes no move"
+        return "; this condition alone causes no move" if path.missing else "; this alone causes no move"
     if path.needs is not None:
         return f"; this leads to {path.leads_to} instead"
     return f"; {path.leads_to} comes first"

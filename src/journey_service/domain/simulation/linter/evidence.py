@@ -6,7 +6,7 @@ from typing import Final
 
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.journeys.engine import decide
-from journey_service.domain.journeys.facts import fold
+from journey_service.domain.journeys.facts import apply_event_to_facts
 from journey_service.domain.journeys.relationship import Rulebook, Transition
 from journey_service.domain.simulation.linter.event_histories import ReachedCustomer
 from journey_service.domain.simulation.linter.value_ranges import rule_text
@@ -65,7 +65,7 @@ def _blocking_rule(rulebook: Rulebook, customer: ReachedCustomer) -> CompiledRul
     if compiled is None:
         return None
     facts_before = relationship.facts
-    relationship.facts = fold(facts_before, event, rulebook.policy)
+    relationship.facts = apply_event_to_facts(facts_before, event, rulebook.policy)
     try:
         decision = decide(relationship, rulebook, customer.now, event)
         return next((rule for rule in compiled.blockers.for_event(event) if rule.holds(decision)), None)

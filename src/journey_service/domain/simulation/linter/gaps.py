@@ -9,12 +9,12 @@ from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.value_ranges import (
     Intervals,
     accepted_values,
-    hull,
+    bounding_interval,
     intersect,
     possible_values,
     rates,
     rule_text,
-    unite,
+    union,
 )
 from journey_service.domain.stages.rules import TRIGGERS, ConditionField, Rule, Trigger
 from journey_service.domain.stages.stage_map import Stage, StageKind
@@ -59,7 +59,7 @@ def _gaps_of(
     field = trigger.fields[0]
     possible = possible_values(trigger, field, policy, kind)
     rules = [
-        _RuleValues(stage, index, _accepted_by(rule, hull(possible)))
+        _RuleValues(stage, index, _accepted_by(rule, bounding_interval(possible)))
         for stage in stages
         for index, rule in enumerate(stage.rules)
         if rule.trigger is trigger
@@ -67,7 +67,7 @@ def _gaps_of(
     rules = [each for each in rules if each.intervals]
     if len(rules) == 1:
         return  # a single rule such as `!=3` leaves its values out on purpose
-    covered = unite(interval for each in rules for interval in each.intervals)
+    covered = union(interval for each in rules for interval in each.intervals)
     for (_, low), (high, _) in pairwise(covered):
         if not intersect(((low + 1, high - 1),), possible):
             continue  # no customer can have such a value

@@ -8,7 +8,14 @@ from typing import Final, NamedTuple, TypeVar
 
 from journey_service.domain.events.event import EARLIEST, LATEST, MAX_AMOUNT_CENTS, Event, EventType
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.facts import DAY, Facts, count_before, count_since, days_since, fold
+from journey_service.domain.journeys.facts import (
+    DAY,
+    Facts,
+    apply_event_to_facts,
+    count_before,
+    count_since,
+    days_since,
+)
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.event_histories import (
     ReachedCustomer,
@@ -18,8 +25,8 @@ from journey_service.domain.simulation.linter.event_histories import (
 )
 from journey_service.domain.simulation.linter.value_ranges import (
     accepted_values,
-    cuts,
-    hull,
+    bounding_interval,
+    breakpoints,
     possible_values,
     rank,
     with_retention,
@@ -44,21 +51,23 @@ T = TypeVar("T")
 
 
 class ValueScale(NamedTuple):
-    """Values at which a rule changes its result; between two such cuts, all values are equivalent."""
+    """Breakpoints at which a rule changes its result. They divide the values into buckets of equivalent values."""
 
-    cuts: tuple[int, ...]
+    breakpoints: tuple[int, ...]
 
-    def cell(self, value: int | None) -> int:
-        """Returns the index of the interval between cuts that a value lies in; -1 for None."""
-        return -1 if value is None else bisect_right(self.cuts, value)
+    def bucket(self, value: int | None) -> int:
+        """Returns the index of the bucket that a value lies in; -1 for None."""
+        return -1 if value is None else bisect_right(self.breakpoints, value)
 
     def above(self, value: int) -> tuple[int, ...]:
-        """Returns the lowest value of each cell above that of the value, nearest first."""
-        return self.cuts[bisect_right(self.cuts, value) :]
+        """Returns the lowest value of each bucket above that of `value`, the nearest first."""
+        return self.breakpoints[bisect_right(self.breakpoints, value) :]
 
     def below(self, value: int) -> tuple[int, ...]:
-        """Returns the highest value of each cell below that of the value, nearest first."""
-        return tuple(cut - 1 for cut in reversed(self.cuts[: bisect_right(self.cuts, value)]))
+        """Returns the highest value of each bucket below that of `value`, the nearest first."""
+        return tuple(
+            point - 1 for point in reversed(self.breakpoints[: bisect_right(self.breakpoints, value)])
+        )
 
 
 class NextSteps:
@@ -95,8 +104,8 @@ class NextSteps:
                 yield from (with_retention(rule, number) for rule in stage.rules)
 
     def _value_scale(self, trigger: str, field: ConditionField) -> ValueScale:
-        among = hull(possible_values(TRIGGERS[trigger], field, self._policy, StageKind.PROGRESS))
-        spans = (
+        among = bounding_interval(possible_values(TRIGGERS[trigger], field, self._policy, StageKind.PROGRESS))
+        accepted = (
             accepted_values(condition, among)
             for rule in self._rules
             if rule.trigger.name == trigger
@@ -104,7 +113,7 @@ class NextSteps:
             if condition.field is field
         )
         (low, high) = among[0]
-        return ValueScale(tuple(cut for cut in cuts(spans) if low < cut <= high))
+        return ValueScale(tuple(point for point in breakpoints(accepted) if low < point <= high))
 
     def _score_change_days(self) -> tuple[int, ...]:
         """Returns the numbers of days after which a score can change without an event."""
@@ -126,7 +135,7 @@ class NextSteps:
         return tuple(sorted(days))
 
     def _appointment_amounts(self) -> tuple[int, ...]:
-        """Returns amounts of an appointment in cents: a value in every cell of the rules on appointments."""
+        """Returns amounts of an appointment in cents: a value in every bucket of the rules on appointments."""
         return _sample(
             tuple({0: 0} | dict.fromkeys(self._threshold_samples(_APPOINTMENT, ConditionField.TOTAL_AMOUNT))),
             _SEVERAL,
@@ -159,7 +168,7 @@ class NextSteps:
         rules = [rule for rule in self._rules if rule.trigger.event is type_]
         if not any(condition.field is field for rule in rules for condition in rule.conditions):
             return ()
-        thresholds = self._value_scale(type_.value, field).cuts
+        thresholds = self._value_scale(type_.value, field).breakpoints
         return _sample(sorted({0, *(value for cut in thresholds for value in (cut - 1, cut))}), _MANY)
 
     # ---- equivalence
@@ -177,12 +186,12 @@ class NextSteps:
             relationship.current_stage,
             relationship.last_progress if self._has_retention_days else None,
             max(self._orders.get(key, 0) for key in relationship.stages_held),  # what a return leads to
-            self.count.cell(count) if self.count.cuts else count > 0,
-            self.value.cell(facts.lifetime_cents(self._policy)),
-            self.inactivity.cell(days),
-            self.days_in_stage.cell(days_since(relationship.stage_entered_at, now)),
+            self.count.bucket(count) if self.count.breakpoints else count > 0,
+            self.value.bucket(facts.lifetime_cents(self._policy)),
+            self.inactivity.bucket(days),
+            self.days_in_stage.bucket(days_since(relationship.stage_entered_at, now)),
         )
-        exact_count = min(count, _MAX_EXACT_COUNT) if self.count.cuts else 0
+        exact_count = min(count, _MAX_EXACT_COUNT) if self.count.breakpoints else 0
         return primary, (exact_count, self._score_key(facts, days, now) if self._has_score_rules else None)
 
     def _score_key(self, facts: Facts, days: int | None, now: datetime) -> Hashable:
@@ -190,21 +199,21 @@ class NextSteps:
         numbers = policy.scoring.numbers
         missed, total = scoring.missed_ratio(facts, policy, now)
         counts = min(missed, _MAX_EXACT_COUNT), min(total - missed, _MAX_EXACT_COUNT)
-        rate = self.rate.cell(rank(missed, total) if total else None) if self.rate.cuts else 0
+        rate = self.rate.bucket(rank(missed, total) if total else None) if self.rate.breakpoints else 0
         months_away = -1 if days is None else min(days // 30, _SEVERAL)
         risk: Hashable = None
-        if self.risk.cuts:
+        if self.risk.breakpoints:
             recent = min(count_since(facts.completed, numbers.trend_window, now), _FEW)
             before = min(count_before(facts.completed, numbers.trend_window, now), _FEW)
             troubled = bool(numbers.tickets) and bool(count_since(facts.tickets, numbers.tickets_window, now))
-            cell = self.risk.cell(scoring.risk(facts, policy, now))
-            risk = (cell, recent, before, troubled, facts.is_new)
+            bucket = self.risk.bucket(scoring.risk(facts, policy, now))
+            risk = (bucket, recent, before, troubled, facts.is_new)
         engagement: Hashable = None
-        if self.engagement.cuts:
+        if self.engagement.breakpoints:
             window = numbers.quality_window
             money = 4 * facts.lifetime_cents(policy) // numbers.target_cents
             engagement = (
-                self.engagement.cell(scoring.engagement(facts, policy, now)),
+                self.engagement.bucket(scoring.engagement(facts, policy, now)),
                 min(
                     count_since(facts.completed, numbers.frequency_window, now),
                     policy.scoring.frequency_target,
@@ -217,7 +226,7 @@ class NextSteps:
         return counts, rate, months_away, risk, engagement
 
     def equivalent_repeats(self, facts: Facts, event: Event) -> int:
-        """Returns how often an event can be repeated before a count or a sum reaches another cell."""
+        """Returns how often an event can be repeated before a count or a sum reaches another bucket."""
         if event.type != _APPOINTMENT:
             return 0
         ahead = [
@@ -225,7 +234,7 @@ class NextSteps:
         ]
         if event.amount_cents and self._policy.revenue_source == "appointments":
             value = facts.appointments_cents
-            if self.engagement.cuts and value < self._policy.scoring.numbers.target_cents:
+            if self.engagement.breakpoints and value < self._policy.scoring.numbers.target_cents:
                 return 0  # each one raises the score
             ahead += [(target - value - 1) // event.amount_cents for target in self.value.above(value)]
         return max(0, min(ahead, default=0))
@@ -247,14 +256,14 @@ class NextSteps:
         yield from ((WaitUntil(until),) for until in self._change_times(customer))
         yield from self._late_steps(customer)
         yield from self._rate_steps(customer)
-        if self.engagement.cuts:
+        if self.engagement.breakpoints:
             yield from self._repeated_event_steps(_FEW)
             if customer.history is None:
                 yield from self._repeated_event_steps(_MANY)
 
     def _all_due_time(self, now: datetime) -> datetime:
         """Returns a time at which everything that is due without an event has been evaluated."""
-        scales = (self.inactivity.cuts, self.days_in_stage.cuts, self._window_days)
+        scales = (self.inactivity.breakpoints, self.days_in_stage.breakpoints, self._window_days)
         days = sum(scale[-1] for scale in scales if scale) + 1
         return min(now + days * DAY, LATEST)
 
@@ -280,13 +289,13 @@ class NextSteps:
         self, customer: ReachedCustomer, income: EventType
     ) -> Iterator[tuple[SimulatedEvent, ...]]:
         """Yields the smallest amounts that move engagement above its next thresholds."""
-        if not self.engagement.cuts:
+        if not self.engagement.breakpoints:
             return
         facts, policy, now = customer.facts, self._policy, customer.now
 
         def engagement(cents: int) -> int:
             event = _event(income, cents)._replace(occurred_at=now)
-            return scoring.engagement(fold(facts, event, policy), policy, now)
+            return scoring.engagement(apply_event_to_facts(facts, event, policy), policy, now)
 
         missing = policy.scoring.numbers.target_cents - facts.lifetime_cents(policy)
         amounts = range(max(0, min(missing, MAX_AMOUNT_CENTS)) + 1)
@@ -319,7 +328,7 @@ class NextSteps:
     def _late_steps(self, customer: ReachedCustomer) -> Iterator[SimulationStep]:
         """Yields appointments that are reported long after they took place."""
         now, last = customer.now, customer.facts.last_appointment_at
-        days = _sample(tuple(sorted({*self.inactivity.cuts, *self._window_days})), _SEVERAL)
+        days = _sample(tuple(sorted({*self.inactivity.breakpoints, *self._window_days})), _SEVERAL)
         appointments = [SimulatedEvent(_appointment(cents)) for cents in self._amounts]
         appointments += [step[0] for step in self._value_steps(customer) if _is_appointment(step)][:1]
         for number in days:
@@ -328,21 +337,22 @@ class NextSteps:
                 yield from ((appointment._replace(late=now - at),) for appointment in appointments)
 
     def _rate_steps(self, customer: ReachedCustomer) -> Iterator[SimulationStep]:
-        """Yields missed and completed appointments that move the missed rate into another cell.
+        """Yields missed and completed appointments that move the missed rate into another bucket.
 
-        For each cell: the fewest that do, and the fewest after which one more appointment does not move it out again. A
-        completed appointment returns no customer from a risk stage whose rule still holds with it.
+        For each bucket: the fewest appointments that do, and the fewest after which one more appointment does not
+        leave the bucket again. A completed appointment returns no customer from a risk stage whose rule still holds
+        with it.
         """
-        if not self.rate.cuts:
+        if not self.rate.breakpoints:
             return
         missed, total = scoring.missed_ratio(customer.facts, self._policy, customer.now)
-        found = {(self.rate.cell(rank(missed, total) if total else None), False)}
+        reached = {(self.rate.bucket(rank(missed, total) if total else None), False)}
         for extra in range(1, _MANY):
             for extra_missed in range(extra + 1):
-                cell = self.rate.cell(rank(missed + extra_missed, total + extra))
-                is_firm = cell == self.rate.cell(rank(missed + extra_missed, total + extra + 1))
-                if (cell, is_firm) not in found:
-                    found |= {(cell, is_firm), (cell, False)}
+                bucket = self.rate.bucket(rank(missed + extra_missed, total + extra))
+                is_firm = bucket == self.rate.bucket(rank(missed + extra_missed, total + extra + 1))
+                if (bucket, is_firm) not in reached:
+                    reached |= {(bucket, is_firm), (bucket, False)}
                     step = (
                         SimulatedEvent(_event(EventType.APPOINTMENT_MISSED), extra_missed),
                         SimulatedEvent(_appointment(), extra - extra_missed),

@@ -140,8 +140,8 @@ class RulePrecedence:
             known = None if same else self._implied(rule, inner).get(outer.trigger.name)
             if not same and known is None:
                 return False
-            for field, spans in self._accepts(outer_stage, outer, days, stage.kind).items():
-                if not is_within(known or self._known(inner, rule, field, stage.kind), spans):
+            for field, intervals in self._accepts(outer_stage, outer, days, stage.kind).items():
+                if not is_within(known or self._known(inner, rule, field, stage.kind), intervals):
                     return False
         return True
 
@@ -173,8 +173,8 @@ class RulePrecedence:
         is_sum = rule.trigger.name == "lifetime_value" and self._policy.revenue_source == "appointments"
         if rule.trigger.name != "appointment_count" and not is_sum:
             return False
-        spans = accepted_by_field(rule, self._policy, StageKind.PROGRESS)
-        return all(not span or span[0][0] > 0 for span in spans.values())
+        intervals = accepted_by_field(rule, self._policy, StageKind.PROGRESS)
+        return all(not values or values[0][0] > 0 for values in intervals.values())
 
     # ---- messages
 
@@ -182,11 +182,14 @@ class RulePrecedence:
         """Returns the clause on the values that the field of an impossible rule can have."""
         kind, policy = stage.kind, self._policy
         accepts = accepted_by_field(rule, policy, kind)
-        field = next((field for field, spans in accepts.items() if not spans), None)
+        field = next((field for field, intervals in accepts.items() if not intervals), None)
         if field is None:
             return "the `retention_days` of the progress stages leave no day that it accepts"
         conditions = [condition for condition in rule.conditions if condition.field is field]
-        if all(accepted_by_field(Rule(rule.trigger, (one,)), policy, kind)[field] for one in conditions):
+        if all(
+            accepted_by_field(Rule(rule.trigger, (condition,)), policy, kind)[field]
+            for condition in conditions
+        ):
             return f"its conditions on {field.label!r} contradict each other"
         if (
             field is ConditionField.COUNT

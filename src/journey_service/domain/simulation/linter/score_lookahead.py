@@ -67,11 +67,7 @@ class _LookaheadDecision(Decision):
 
     def _score_change(self, rule: CompiledRule, before: datetime | None) -> datetime | None:
         trigger, condition = rule.trigger, rule.conditions[0]
-        if (
-            trigger == "risk_score"
-            and self._is_out_of_reach(condition, before)
-            and not condition.passes(self)
-        ):
+        if trigger == "risk_score" and self._is_unreachable(condition, before) and not condition.passes(self):
             return None
         if trigger not in self._upcoming:
             self._upcoming[trigger] = self._next_change(trigger)

@@ -137,7 +137,7 @@ class SimulatedCustomer:
         """Applies repeated events to the count and the sum only, at most `limit`; returns how many.
 
         All windows are full of this event by now, and the last one caused no move; nor do the next ones, until the
-        count or the sum reaches another cell.
+        count or the sum reaches another bucket.
         """
         relationship = self.journey.relationship
         facts, event = relationship.facts, simulated.event

@@ -37,9 +37,9 @@ def rates() -> tuple[Fraction, ...]:
     Rates are represented by their rank in this list, so that they are whole numbers like all other values.
     """
     windows = range(MAX_KEPT_TIMES + 1)
-    found = {(missed / total, missed, total) for missed in windows for total in _possible_totals(missed)}
+    ratios = {(missed / total, missed, total) for missed in windows for total in _possible_totals(missed)}
     # Floats distinguish ratios of numbers this small; equal ratios occur with several numerators.
-    by_size = {size: (missed, total) for size, missed, total in found}
+    by_size = {size: (missed, total) for size, missed, total in ratios}
     return tuple(Fraction(*by_size[size]) for size in sorted(by_size))
 
 
@@ -90,11 +90,11 @@ def _risks(policy: CompanyPolicy) -> Intervals:
     """Returns the risk scores that the weights of the risk factors can add up to."""
     scoring, numbers = policy.scoring, policy.scoring.numbers
     scores = {numbers.initial_risk}
-    for short, long, *others in product((False, True), repeat=5):
+    for short, long, *further in product((False, True), repeat=5):
         if scoring.inactive_days <= scoring.very_inactive_days and long and not short:
             continue
         weights = (numbers.inactive, numbers.very_inactive, numbers.missed, numbers.trend, numbers.tickets)
-        units = sum(weight for weight, holds in zip(weights, (short, long, *others), strict=True) if holds)
+        units = sum(weight for weight, holds in zip(weights, (short, long, *further), strict=True) if holds)
         scores.add(min(FULL, half_up(units, UNITS // FULL)))
     return tuple((score, score) for score in sorted(scores))
 
@@ -132,16 +132,16 @@ def _ends(condition: Condition) -> tuple[float, float, bool]:
             return below, up_to - 1, False
 
 
-def intersect(one: Intervals, other: Intervals) -> Intervals:
+def intersect(first: Intervals, second: Intervals) -> Intervals:
     """Returns the values in both sets."""
-    met = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
-    return tuple(sorted((low, high) for low, high in met if low <= high))
+    overlaps = ((max(a, c), min(b, d)) for a, b in first for c, d in second)
+    return tuple(sorted((low, high) for low, high in overlaps if low <= high))
 
 
-def unite(spans: Iterable[tuple[int, int]]) -> Intervals:
+def union(intervals: Iterable[tuple[int, int]]) -> Intervals:
     """Returns the values in any of the intervals; adjacent intervals are joined."""
     joined: list[tuple[int, int]] = []
-    for low, high in sorted(spans):
+    for low, high in sorted(intervals):
         if joined and low <= joined[-1][1] + 1:
             joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
         else:
@@ -149,9 +149,9 @@ def unite(spans: Iterable[tuple[int, int]]) -> Intervals:
     return tuple(joined)
 
 
-def hull(spans: Intervals) -> Intervals:
+def bounding_interval(intervals: Intervals) -> Intervals:
     """Returns the interval from the lowest to the highest value."""
-    return ((spans[0][0], spans[-1][1]),)
+    return ((intervals[0][0], intervals[-1][1]),)
 
 
 def is_within(inner: Intervals, outer: Intervals) -> bool:
@@ -163,11 +163,11 @@ def accepted_by_field(
     rule: Rule, policy: CompanyPolicy, kind: StageKind
 ) -> Mapping[ConditionField, Intervals]:
     """Returns the values that a rule accepts of each of its fields; empty if nothing satisfies it."""
-    found: dict[ConditionField, Intervals] = {}
+    accepted: dict[ConditionField, Intervals] = {}
     for condition in rule.conditions:
-        among = found.get(condition.field, possible_values(rule.trigger, condition.field, policy, kind))
-        found[condition.field] = accepted_values(condition, among) if among else ()
-    return found
+        among = accepted.get(condition.field, possible_values(rule.trigger, condition.field, policy, kind))
+        accepted[condition.field] = accepted_values(condition, among) if among else ()
+    return accepted
 
 
 def with_retention(rule: Rule, days: int | None) -> Rule:
@@ -177,9 +177,9 @@ def with_retention(rule: Rule, days: int | None) -> Rule:
     return Rule(rule.trigger, tuple(condition.with_number(days) for condition in rule.conditions))
 
 
-def cuts(spans: Iterable[Intervals]) -> tuple[int, ...]:
+def breakpoints(sets: Iterable[Intervals]) -> tuple[int, ...]:
     """Returns the values at which a growing value enters or leaves an interval, ascending."""
-    ends = (end for span in spans for low, high in span for end in (low, high + 1))
+    ends = (end for intervals in sets for low, high in intervals for end in (low, high + 1))
     return tuple(sorted(set(ends)))
 
 

@@ -248,7 +248,7 @@ class OutboxDispatcher:
                 return
             attempts = (await uow.outbox.get_attempt_counts([id_]))[id_]
             now = (await uow.companies.get_context()).now
-            failure = DeliveryFailedError(f"It cannot be claimed: {type(error).__name__}")
+            failure = DeliveryFailedError(f"The action could not be claimed: {type(error).__name__}")
             await uow.outbox.finish(lease.token, {id_: failed_outcome(attempts, now, failure)})
 
         _LOGGER.error("action %s of company %d cannot be claimed: %r", id_, company_id, error)

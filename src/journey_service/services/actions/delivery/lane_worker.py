@@ -178,7 +178,7 @@ class LaneWorker:
             return error
         except Exception as error:
             _LOGGER.exception("sending action %s of company %d failed", outbound_message.id, self.company_id)
-            return DeliveryFailedError(f"It cannot be sent: {type(error).__name__}")
+            return DeliveryFailedError(f"The message could not be sent: {type(error).__name__}")
 
     async def _renew(self, ids: Sequence[str]) -> Sequence[bool]:
         """Renews leases; returns for each whether it is still held."""

@@ -18,9 +18,9 @@ async def publish(database: Database, company_id: int) -> int:
 
     async def unit(uow: UnitOfWork) -> int:
         context = await uow.companies.get_context()
-        delivers = context.company.clock_at is None or context.company.delivers
+        delivers_messages = context.company.clock_at is None or context.company.delivers_messages
         return await uow.outbound_events.publish(
-            limit=_PUBLISH_BATCH_SIZE, now=context.now, delivers=delivers
+            limit=_PUBLISH_BATCH_SIZE, now=context.now, delivers_messages=delivers_messages
         )
 
     published = 0
