@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from journey_service.main import create_app
-from journey_service.settings import nowhere
+from journey_service.settings import placeholder_settings
 
 WITH_CSV = (
     "get_overview",
@@ -36,7 +36,7 @@ WITH_CSV = (
 @cache
 def application() -> FastAPI:
     """The application, never started."""
-    return create_app(nowhere())
+    return create_app(placeholder_settings())
 
 
 def published() -> dict[str, Any]:

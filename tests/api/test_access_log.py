@@ -9,7 +9,7 @@ import pytest
 from api.calls import API, event
 from journey_service.logs import JsonFormatter, RedactingFormatter
 from journey_service.main import create_app
-from journey_service.settings import nowhere
+from journey_service.settings import placeholder_settings
 
 SECRET = "ada@reader.example"
 TOKEN = "jrn_unknown_Zk3T9xQ2mV7bN4cR8wL1yH6pD5sF0gJa"
@@ -94,7 +94,7 @@ def test_a_line_in_json_has_no_terminal_colours():
 async def test_the_access_log_can_be_switched_off(lines, monkeypatch):
     for value, expected in (("on", 1), ("off", 0)):
         monkeypatch.setenv("JOURNEY_ACCESS_LOG", value)
-        app = create_app(nowhere())
+        app = create_app(placeholder_settings())
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         before = len(lines())
         async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:

@@ -24,7 +24,7 @@ from journey_service.api.customers import customers
 from journey_service.domain.access.actors import OPERATE, SCOPES, SELF
 from journey_service.main import create_app
 from journey_service.services.access.credentials import Principal
-from journey_service.settings import nowhere
+from journey_service.settings import placeholder_settings
 
 SCOPE = "customers:read"
 
@@ -107,7 +107,7 @@ TAKEN = [
 @pytest.fixture(scope="module")
 def service():
     """The application as it is served."""
-    return create_app(nowhere())
+    return create_app(placeholder_settings())
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_route_that_is_forgotten_stops_create_app_itself(monkeypatch):
     customers.router.get("/forgotten")(not_at_all)
 
     with pytest.raises(UndeclaredRouteError):
-        create_app(nowhere())
+        create_app(placeholder_settings())
 
 
 def test_without_the_check_a_forgotten_route_would_be_served(monkeypatch):
@@ -220,7 +220,9 @@ def test_without_the_check_a_forgotten_route_would_be_served(monkeypatch):
     customers.router.get("/forgotten")(not_at_all)
     monkeypatch.setattr("journey_service.main.check_declared", lambda _: None)
 
-    found = {route.path for route in served(create_app(nowhere()).routes) if not scopes_of(route)}
+    found = {
+        route.path for route in served(create_app(placeholder_settings()).routes) if not scopes_of(route)
+    }
 
     assert any(path.endswith("/forgotten") for path in found - OPEN)
     print("guard removed: detected")

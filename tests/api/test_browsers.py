@@ -13,7 +13,7 @@ from api.calls import API, JSON
 from journey_service.api.middleware import response_headers as api_headers
 from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.main import create_app
-from journey_service.settings import Settings, nowhere
+from journey_service.settings import Settings, placeholder_settings
 
 ALWAYS = {
     "x-content-type-options": "nosniff",
@@ -152,7 +152,7 @@ async def test_every_environment_but_development_is_assumed_to_use_tls():
         "DATABASE_URL": "postgresql://nowhere",
     }
     assert HSTS in await told(Settings.model_validate(secrets))
-    assert HSTS not in await told(nowhere())
+    assert HSTS not in await told(placeholder_settings())
 
 
 async def test_an_answer_without_its_headers_is_found_out(client, salon, base, monkeypatch):

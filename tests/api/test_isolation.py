@@ -33,7 +33,7 @@ from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.operations.schedule import IMPORTS, JOBS
-from journey_service.settings import nowhere
+from journey_service.settings import placeholder_settings
 from journey_service.worker.polling import PollingLoops
 
 FEWEST_PROBES = 2_000
@@ -1457,7 +1457,7 @@ def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, value
 
 
 def test_a_route_without_declared_access_stops_the_start():
-    app = create_app(nowhere())
+    app = create_app(placeholder_settings())
     check_declared(app)
 
     @app.get("/api/v1/leaky")

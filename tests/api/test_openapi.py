@@ -20,11 +20,11 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES
 from journey_service.domain.events.parsing import find_json_error, parse_event
 from journey_service.main import create_app
-from journey_service.settings import nowhere
+from journey_service.settings import placeholder_settings
 from profiles import examples
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-UNREACHABLE = nowhere()
+UNREACHABLE = placeholder_settings()
 DOCUMENT = published()
 OPEN = {"get_liveness", "get_readiness", "show_unsubscribe_page", "unsubscribe"}
 SCHEMAS = DOCUMENT["components"]["schemas"]
