@@ -19,7 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from journey_service.domain.access.actors import Actor
-from journey_service.embedded import EmbeddedServers, Servers
+from journey_service.embedded import EmbeddedServers, ServerAddresses
 from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> Iterator[ServerAddresses]:
     """A PostgreSQL and a Valkey of one worker of the test run."""
     named = OLDEST_BIN if request.param == OLDEST else os.environ.get("JOURNEY_TEST_POSTGRES_BIN")
     with (
@@ -102,7 +102,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-async def copied(servers: Servers) -> Copied:
+async def copied(servers: ServerAddresses) -> Copied:
     """A function that creates an empty, migrated database, replacing one of the same name; returns its URL."""
     root = servers.database_url.rsplit("/", 1)[0]
 
@@ -121,7 +121,7 @@ async def copied(servers: Servers) -> Copied:
 
 
 @pytest.fixture(scope="session")
-async def database(servers: Servers) -> AsyncIterator[Database]:
+async def database(servers: ServerAddresses) -> AsyncIterator[Database]:
     """The database of the service."""
     opened = Database(
         servers.database_url,
@@ -174,7 +174,7 @@ async def tenant(create_test_company: FoundTenant) -> Tenant:
 
 
 @pytest.fixture(scope="session")
-def settings(servers: Servers) -> Settings:
+def settings(servers: ServerAddresses) -> Settings:
     """The settings of the service on the test servers."""
     return Settings.model_validate(
         {

@@ -128,13 +128,13 @@ async def _found(
 
 async def test_scores_are_rewritten_for_every_company_by_id(place):
     result = await place.json("update-risk-scores")
-    assert [(each["company"], each["status"], each["scored"]) for each in result["companies"]] == [
+    assert [(each["company_id"], each["status"], each["scored"]) for each in result["companies"]] == [
         (STILL, "done", 3),
         (LIVE, "done", 3),
     ]
     printed = await place.journey("update-risk-scores", "--company", LIVE)
     assert printed.stdout.startswith(f"company {LIVE}: job ")
-    for words in ("scored 3", "changed ", "decided 0", "moved 0"):
+    for words in ("scored 3", "changed ", "evaluated 0", "moved 0"):
         assert words in printed.stdout
 
 
@@ -148,9 +148,9 @@ async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_f
     await alone.tell(5, 1, START)
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     [result] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
-    assert (result["scored"], result["decided"] > 0, result["moved"]) == (1, True, 1)
+    assert (result["scored"], result["evaluated"] > 0, result["moved"]) == (1, True, 1)
     [again] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
-    assert (again["scored"], again["changed"], again["decided"], again["moved"]) == (1, 0, 0, 0)
+    assert (again["scored"], again["changed"], again["evaluated"], again["moved"]) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions"])
@@ -162,7 +162,7 @@ async def test_unknown_customers_and_companies_are_reported_in_a_sentence(place,
     done = await place.journey(command, "--company", 999, status=1)
     assert "There is no company 999." in done.stderr
     done = await place.journey(command, "--customer", 1, status=1)
-    assert "--customer: needs --company" in done.stderr
+    assert "--customer: requires --company" in done.stderr
 
 
 async def test_a_job_that_a_worker_holds_is_watched_to_its_end(place):
@@ -223,20 +223,25 @@ async def test_a_move_that_a_pin_suppresses_is_reported(alone):
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
     assert "Customer 1 stays in customer\n" in printed.stdout
-    assert f"Customer 1 is kept from at_risk by a pin until {until.isoformat()}" in printed.stdout
+    assert (
+        f"Customer 1 is pinned until {until.isoformat()}; the move to at_risk is suppressed" in printed.stdout
+    )
     [result] = (await alone.json("evaluate-transitions", "--company", 5))["companies"]
     assert (result["evaluated"], result["moved"], result["suppressed"]) == (1, 0, 1)
 
 
 async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
     result = await place.json("evaluate-transitions")
-    assert [(each["company"], each["evaluated"]) for each in result["companies"]] == [(STILL, 3), (LIVE, 3)]
+    assert [(each["company_id"], each["evaluated"]) for each in result["companies"]] == [
+        (STILL, 3),
+        (LIVE, 3),
+    ]
     two = ("--company", STILL, "--customer", 1, "--customer", 2)
     printed = await place.journey("evaluate-transitions", *two)
     assert "evaluated 2  moved 0  suppressed 0" in printed.stdout
     assert len((await place.json("evaluate-transitions", *two, "--dry-run"))["evaluations"]) == 2
     done = await place.journey("evaluate-transitions", "--company", STILL, "--dry-run", status=1)
-    assert "--dry-run: needs customers" in done.stderr
+    assert "--dry-run: requires --customer" in done.stderr
 
 
 # queue-updates
@@ -245,7 +250,7 @@ async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
 async def test_updates_are_queued_for_the_workers(place):
     result = await place.json("queue-updates", "--chunk", 2)
     for each in result["companies"]:
-        job = await get_job(place.database, each["company"], each["job"])
+        job = await get_job(place.database, each["company_id"], each["job_id"])
         assert (job.status, job.parameters["chunk"], job.actor) == ("queued", 2, "journey queue-updates")
     printed = await place.journey("queue-updates", "--company", LIVE)
     [newest] = await list_jobs(place.database, LIVE, before=None, limit=1)
@@ -320,13 +325,15 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
     shown = await alone.json("clock", "--company", 5)
-    assert (shown["now"], shown["is_test_clock"]) == ("2026-03-01T12:00:00+00:00", True)
+    assert shown == {"company_id": 5, "test_clock": "2026-03-01T12:00:00Z", "now": "2026-03-01T12:00:00Z"}
     result = await alone.json("clock", "--company", 5, "--advance", "100d")
-    assert (result["nights"], result["moved"], result["scored"], result["status"]) == (100, 1, 1, "done")
-    assert (result["from"], result["to"]) == ("2026-03-01T12:00:00+00:00", "2026-06-09T12:00:00+00:00")
+    counts = (result["nightly_runs"], result["transitions"], result["rescored"], result["status"])
+    assert counts == (100, 1, 1, "done")
+    assert result["test_clock"] == result["now"] == "2026-06-09T12:00:00Z"
     printed = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-09T13:00:00Z")
-    assert "to 2026-06-09T13:00:00+00:00  nights 0" in printed.stdout
-    assert "2026-06-09T13:00:00+00:00" in (await alone.journey("clock", "--company", 5)).stdout
+    assert "now 2026-06-09T13:00:00Z" in printed.stdout
+    assert "nightly_runs 0" in printed.stdout
+    assert "2026-06-09T13:00:00Z" in (await alone.journey("clock", "--company", 5)).stdout
     done = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-01T00:00:00Z", status=1)
     assert "a test clock cannot go back" in done.stderr
 
@@ -334,8 +341,8 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
 async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
     await _found(alone, 5)
     result = await alone.json("clock", "--company", 5, "--release")
-    assert (result["is_release"], result["status"]) == (True, "done")
-    assert not (await alone.json("clock", "--company", 5))["is_test_clock"]
+    assert (result["test_clock"], result["status"]) == (None, "done")
+    assert (await alone.json("clock", "--company", 5))["test_clock"] is None
     assert "runs in real time: " in (await alone.journey("clock", "--company", 5)).stdout
     for options in (("--release",), ("--advance", "1d"), ("--advance-to", "2040-01-01T00:00:00Z")):
         done = await alone.journey("clock", "--company", 5, *options, status=1)
@@ -348,15 +355,15 @@ async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
         (("--advance", "a month"), "must be a whole number"),
         (("--advance", "-1d"), "must be a whole number"),
         (("--advance", "1.5d"), "must be a whole number"),
-        (("--advance", "999999w"), "beyond the end of the calendar"),
+        (("--advance", "999999w"), "exceeds the supported date range"),
         (("--advance-to", "tomorrow"), "--advance-to"),
-        (("--advance", "1d", "--release"), "give only one of"),
+        (("--advance", "1d", "--release"), "use only one of"),
     ],
 )
 async def test_what_is_no_way_to_move_a_clock_is_refused_and_nothing_moves(place, options, sentence):
     done = await place.journey("clock", "--company", STILL, *options, status=1)
     assert sentence in done.stderr
-    assert (await place.json("clock", "--company", STILL))["now"] == "2026-03-01T12:00:00+00:00"
+    assert (await place.json("clock", "--company", STILL))["now"] == "2026-03-01T12:00:00Z"
 
 
 # schedule-list
@@ -389,7 +396,7 @@ async def test_the_schedule_shows_polling_tasks_and_nightly_runs_in_both_time_zo
     printed = (await alone.journey("schedule-list", "--company", 5)).stdout
     for words in ("2026-03-04T02:00:00+01:00", "2026-03-04T01:00:00+00:00", "2026-03-03", "5 s"):
         assert words in printed
-    assert "when its clock is advanced" in printed
+    assert "when the test clock is advanced" in printed
     assert "There is no company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
 
 

@@ -23,7 +23,7 @@ from journey_service.embedded import (
     AlreadyRunningError,
     EmbeddedError,
     EmbeddedServers,
-    Servers,
+    ServerAddresses,
     connect_or_start,
 )
 from journey_service.embedded import processes as children
@@ -71,7 +71,7 @@ def folder(made, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(made, tmp_path_factory) -> Iterator[tuple[EmbeddedServers, Servers]]:
+def running(made, tmp_path_factory) -> Iterator[tuple[EmbeddedServers, ServerAddresses]]:
     """Servers that every test leaves running."""
     folder = tmp_path_factory.mktemp("running") / "folder"
     shutil.copytree(made, folder)
@@ -159,7 +159,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def query(servers: Servers | str, statement: str) -> object:
+async def query(servers: ServerAddresses | str, statement: str) -> object:
     url = servers if isinstance(servers, str) else servers.database_url
     connection = await asyncpg.connect(url)
     try:
@@ -168,15 +168,15 @@ async def query(servers: Servers | str, statement: str) -> object:
         await connection.close()
 
 
-async def write(servers: Servers | str) -> None:
+async def write(servers: ServerAddresses | str) -> None:
     await query(servers, "CREATE TABLE kept AS SELECT 42 AS answer")
 
 
-async def kept(servers: Servers) -> object:
+async def kept(servers: ServerAddresses) -> object:
     return await query(servers, "SELECT answer FROM kept")
 
 
-def ping(servers: Servers) -> object:
+def ping(servers: ServerAddresses) -> object:
     with redis.Redis.from_url(servers.redis_url) as client:
         return client.ping()
 

@@ -82,7 +82,7 @@ def test_a_traceback_is_no_way_around():
         "sweep of company 7 failed; retrying its customers one by one",
         "job 12 of company 3 is delayed: Try again shortly.",
         "2026-03-01T12:00:00.000001+00:00 next_evaluation_at 2026-03-02 09:30:00.5",
-        "polling task 'due_customers' has recovered",
+        "polling task 'due_customers' recovered",
         "Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
     ],
 )

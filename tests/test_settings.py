@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from journey_service import settings
 from journey_service.cli import serving
-from journey_service.embedded import Servers
+from journey_service.embedded import ServerAddresses
 from journey_service.settings import Settings, read_migration_settings, read_settings
 
 PEPPER = "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a"
@@ -279,7 +279,7 @@ def up(monkeypatch, folder, host="127.0.0.1", **said):
     secrets = {"key_pepper": PEPPER, "erasure_key": ERASURE_KEY, "vault_key": VAULT_KEY}
     for name, value in said.items():
         monkeypatch.setenv(name, value)
-    chosen = serving._environment(Servers(GOOD["DATABASE_URL"], None, secrets), folder, host, 8000)
+    chosen = serving._environment(ServerAddresses(GOOD["DATABASE_URL"], None, secrets), folder, host, 8000)
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)
     return read_settings()

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api.calls import NOON, DatabaseOwner, Tenant
 from api.contract import Contract
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.embedded import Servers
+from journey_service.embedded import ServerAddresses
 from journey_service.repositories.database import Database
 from journey_service.services.operations.schedule import IMPORTS, JOBS
 from journey_service.worker.polling import PollingLoops
@@ -40,7 +40,7 @@ def streams_end(api: FastAPI) -> None:
 
 
 @pytest.fixture(scope="session")
-async def database_owner(servers: Servers) -> AsyncIterator[DatabaseOwner]:
+async def database_owner(servers: ServerAddresses) -> AsyncIterator[DatabaseOwner]:
     """The database as its owner sees it."""
     connection = await asyncpg.connect(servers.database_url)
     yield DatabaseOwner(connection)

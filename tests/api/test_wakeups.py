@@ -27,7 +27,7 @@ async def bell(api, servers):
     async with Redis.from_url(servers.redis_url) as redis:
 
         async def rung():
-            await asyncio.gather(*api.state.app_state.worker_wakeup._waking.values())
+            await asyncio.gather(*api.state.app_state.worker_wakeup._pending.values())
             found = {name.decode() for name in await redis.zrange(QUEUE, 0, -1)}
             await redis.flushdb()
             return found

@@ -414,7 +414,7 @@ async def test_without_its_checks_the_table_fails(known, provider, attacker, mon
 async def test_if_secrets_could_be_keys_the_table_fails(provider, clock, attacker, monkeypatch):
     with pytest.raises(InvalidInputError):
         known_as(provider, clock, algorithms=("RS256", "HS256"))
-    monkeypatch.setitem(identity._KEY_KINDS, "HS256", ("oct", None))
+    monkeypatch.setitem(identity._KEY_TYPES, "HS256", ("oct", None))
     known = known_as(provider, clock, algorithms=("RS256", "HS256"))
     found = await believed(known, hostile(provider, attacker))
     assert found == ["listed secret"]

@@ -81,12 +81,12 @@ async def test_wakeups_work_again_after_redis_was_emptied_stopped_and_frozen(dat
         assert await _is_done_when_woken(database, tenant, worker_wakeup)
 
         redis.kill()
-        assert await worker_wakeup.answers() is False
+        assert await worker_wakeup.responds() is False
         redis.start()
         assert await _is_done_when_woken(database, tenant, worker_wakeup)
 
         redis.freeze()
-        assert await worker_wakeup.answers() is False
+        assert await worker_wakeup.responds() is False
         redis.thaw()
         assert await _is_done_when_woken(database, tenant, worker_wakeup)
     await worker_wakeup.close()
@@ -115,7 +115,7 @@ async def test_an_unreachable_redis_delays_no_caller(redis):
 
     unreachable = WorkerWakeup("redis://127.0.0.1:1/0")
     unreachable.wake(JOBS)
-    assert (await unreachable.answers(), await unreachable.worker_report()) == (False, None)
+    assert (await unreachable.responds(), await unreachable.worker_report()) == (False, None)
     await unreachable.close()
 
 

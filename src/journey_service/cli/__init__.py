@@ -1,4 +1,4 @@
-"""The `journey` command: the composition root of everything that is not the API's own process."""
+"""The `journey` command line: composition root of every command."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ __all__ = ["app"]
 
 
 class _Entry(NamedTuple):
-    """Where a command lives: module of this package, function in it, and the line that `--help` shows."""
+    """A command: its module in this package, its function, and the line that `--help` shows."""
 
     module: str
     function: str
@@ -21,9 +21,7 @@ class _Entry(NamedTuple):
 
 
 _COMMANDS: Final[Mapping[str, _Entry]] = {
-    "up": _Entry(
-        "serving", "up", "Start everything on this machine: PostgreSQL, Valkey, the API, and a worker."
-    ),
+    "up": _Entry("serving", "up", "Start PostgreSQL, Valkey, the API, and a worker on this machine."),
     "api": _Entry("serving", "api", "Run the API with the settings of the environment."),
     "worker": _Entry(
         "background", "worker", "Run background work: due customers, nightly runs, jobs, deliveries."
@@ -32,23 +30,27 @@ _COMMANDS: Final[Mapping[str, _Entry]] = {
     "import": _Entry("imports", "import_", "Import a file of past events. Running it again changes nothing."),
     "openapi": _Entry("openapi", "openapi", "Print the OpenAPI document of the API, or write it to a file."),
     "update-risk-scores": _Entry(
-        "scores", "update_risk_scores", "Evaluate due customers and rewrite stored scores now."
+        "scores", "update_risk_scores", "Evaluate due customers and update stored scores, in this process."
     ),
-    "queue-updates": _Entry("scores", "queue_updates", "Queue rescoring for the workers."),
+    "queue-updates": _Entry(
+        "scores", "queue_updates", "Queue an update of stored scores, which the workers run."
+    ),
     "explain-risk": _Entry("scores", "explain_risk", "Show both scores of a customer, factor by factor."),
     "evaluate-transitions": _Entry(
         "evaluations",
         "evaluate_transitions",
         "Evaluate customers now; for a single customer, show every rule's result.",
     ),
-    "health-check": _Entry("health", "health_check", "Check database, schema, Redis, backlog, and metrics."),
+    "health-check": _Entry(
+        "health", "health_check", "Check the database, its schema, Redis, the backlog, and metrics."
+    ),
     "schedule-list": _Entry(
-        "health", "schedule_list", "Show the worker's polling tasks and each company's nightly runs."
+        "health", "schedule_list", "List the worker's polling tasks and each company's nightly runs."
     ),
     "optimize-queries": _Entry(
         "database_maintenance",
         "optimize_queries",
-        "Analyze every table and report on tables, indexes, and queries.",
+        "Run ANALYZE on every table, and report on tables, indexes, and queries.",
     ),
     "clock": _Entry("test_clock", "clock", "Show a company's clock, or advance or release its test clock."),
     "audit": _Entry("audit", "audit", "List entries of a company's audit log."),
@@ -62,21 +64,21 @@ _COMMANDS: Final[Mapping[str, _Entry]] = {
 _KEYS: Final[Mapping[str, _Entry]] = {
     "create": _Entry("api_keys", "create", "Create an API key and print its secret once."),
     "list": _Entry("api_keys", "list_", "List API keys, without their secrets."),
-    "rotate": _Entry("api_keys", "rotate", "Create the successor of an API key; both work for the overlap."),
+    "rotate": _Entry("api_keys", "rotate", "Replace an API key; both keys are valid during the overlap."),
     "revoke": _Entry("api_keys", "revoke", "Revoke an API key and end every session opened with it."),
 }
 _ERASURES: Final[Mapping[str, _Entry]] = {
-    "keep": _Entry("erasures", "keep", "Print the tombstones of erased customers, to store with backups."),
-    "apply": _Entry(
-        "erasures", "apply", "Erase the customers again that a restored backup has brought back."
+    "export": _Entry(
+        "erasures", "export", "Print the tombstones of erased customers, to store with backups."
     ),
+    "apply": _Entry("erasures", "apply", "Re-apply erasures after restoring a backup."),
 }
 
 
 class _Commands(TyperGroup):
-    """Commands that are imported when they are called, so that each starts quickly; help needs none of them.
+    """A group of commands that imports a command only when it is called, which keeps startup fast.
 
-    A mistyped command exits with 1: the customary 2 is the status of work that was done and found something.
+    Usage errors exit with status 1, because status 2 means that the command ran and reports warnings.
     """
 
     entries: ClassVar[Mapping[str, _Entry]] = {}
@@ -89,18 +91,18 @@ class _Commands(TyperGroup):
         }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # the library's own
-        """Loads the command that is called."""
+        """Imports the called command."""
         name, command, rest = super().resolve_command(ctx, args)
         entry = self.entries.get(name or "")
         return name, command if entry is None else _load(str(name), entry), rest
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # the library's own
-        """Exits with 1 where the options are wrong."""
+        """Parses the options. Usage errors exit with status 1."""
         with _usage_errors():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # the library's own
-        """Exits with 1 where the command or its options are wrong."""
+        """Runs the command. Usage errors exit with status 1."""
         with _usage_errors():
             return super().invoke(ctx)
 
@@ -141,4 +143,4 @@ def _group(help_: str, commands: type[_Commands]) -> typer.Typer:
 
 app = _group("The customer journey service.", _RootCommands)
 app.add_typer(_group("Create, list, rotate, and revoke API keys.", _KeyCommands), name="keys")
-app.add_typer(_group("Keep and re-apply erasures across backups.", _ErasureCommands), name="erasures")
+app.add_typer(_group("Export and re-apply erasures.", _ErasureCommands), name="erasures")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from journey_service.cli.api_keys import OwnerId
+from journey_service.cli.api_keys import ForOperators, OwnerCompany, owner_id
 from journey_service.cli.terminal import (
     AsJson,
     CommandContext,
@@ -18,25 +18,28 @@ from journey_service.services.access.audit import list_audit
 
 
 def audit(
-    company: OwnerId,
+    company: OwnerCompany = None,
+    operator: ForOperators = False,
+    *,
     customer: Annotated[int | None, typer.Option(help="Only entries about this customer.")] = None,
     action: Annotated[str | None, typer.Option(help="Only entries of this action.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List entries of a company's audit log, newest first; company 0 is that of the operators."""
+    """List audit log entries of a company or of the operators, newest first."""
+    owner = owner_id(company, is_operator=operator)
 
     async def run(context: CommandContext) -> list[AuditRecord]:
-        wanted = AuditFilter(action=action, customer_id=customer)
-        return [*await list_audit(context.database, company, wanted, before=None, limit=limit)]
+        audit_filter = AuditFilter(action=action, customer_id=customer)
+        return [*await list_audit(context.database, owner, audit_filter, before=None, limit=limit)]
 
     rows = with_database(data_dir, run)
     if as_json:
         print_json({"items": [_shown(row) for row in rows]})
         return
     print_table(
-        ("at", "actor", "action", "customer", "target", "reason", "from"),
+        ("at", "actor", "action", "customer", "target", "reason", "address"),
         [
             (
                 row.at,

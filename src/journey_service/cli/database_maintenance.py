@@ -24,7 +24,7 @@ _KIB = 1024
 
 
 def optimize_queries(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Analyze every table as the login that owns them, and report on tables, indexes, and queries."""
+    """Run ANALYZE on every table as its owner, and report on tables, indexes, and queries."""
     with owner_url(data_dir) as url, bar(is_shown=not as_json) as shown:
         line = shown.add_task("analyzing", total=None)
         report = asyncio.run(
@@ -83,7 +83,7 @@ def _print_result(report: Report) -> None:
     print_line()
     unused = {index.name for index in report.unused}
     print_table(
-        ("index", "table", "size", "scans", ""),
+        ("index", "table", "size", "scans", "finding"),
         [
             (
                 index.name,
@@ -100,10 +100,12 @@ def _print_result(report: Report) -> None:
         print_line("No other transaction is open.")
     else:
         oldest = report.oldest
-        print_line(f"The oldest transaction has been open for {oldest.seconds:.1f} s: {_whose(report)}.")
+        print_line(
+            f"The oldest transaction has been open for {oldest.seconds:.1f} s: {_transaction_owner(report)}."
+        )
     if report.statements:
         print_line()
-        heading = "seconds, on average" if report.are_averages else "seconds, so far"
+        heading = "mean seconds" if report.are_averages else "elapsed seconds"
         rows = [(f"{each.seconds:.3f}", each.calls, each.statement) for each in report.statements]
         print_table((heading, "calls", "statement"), rows)
     for note in report.notes:
@@ -111,7 +113,7 @@ def _print_result(report: Report) -> None:
     _warn(report)
 
 
-def _whose(report: Report) -> str:
+def _transaction_owner(report: Report) -> str:
     assert report.oldest is not None  # noqa: S101  # the caller has checked it
     application = report.oldest.application or "an unnamed application"
     return f"{application}, process {report.oldest.pid}, {report.oldest.state or 'state unknown'}"
@@ -121,10 +123,10 @@ def _warn(report: Report) -> None:
     for table, reason in report.left_out:
         print_error(f"The statistics of {table} were not refreshed: the table {reason}.")
     for bloated in report.bloated:
-        print_error(f"{dead_share(bloated):.0%} of {bloated.name} are dead rows: VACUUM it.")
+        print_error(f"{dead_share(bloated):.0%} of {bloated.name} are dead rows: run VACUUM.")
     for index in report.invalid:
         print_error(
-            f"The index {index.name} of {index.table} is invalid: REINDEX INDEX CONCURRENTLY {index.name}."
+            f"The index {index.name} of {index.table} is invalid: run REINDEX INDEX CONCURRENTLY {index.name}."
         )
     for table, index_name in report.missing:
         print_error(f"The index {index_name} of {table} is missing; run `journey migrate`.")

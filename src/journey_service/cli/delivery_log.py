@@ -27,13 +27,13 @@ def deliveries(
     customer: Annotated[int | None, typer.Option(help="Only actions of this customer.")] = None,
     *,
     channel: Annotated[Channel | None, typer.Option(help="Only actions on this channel.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Retry the dead ones.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry dead actions.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of actions.")] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the actions of stages, newest first: sent, waiting, cancelled with the reason, or dead."""
-    wanted = ActionFilter(
+    """List actions with state, reason, attempts and last error, newest first."""
+    action_filter = ActionFilter(
         limit=limit,
         states=(ActionState.DEAD.value,) if retry else () if state is None else (state.value,),
         channels=() if channel is None else (channel.value,),
@@ -41,7 +41,7 @@ def deliveries(
     )
 
     async def run(context: CommandContext) -> list[DeliveryLogRow]:
-        found = [*await list_actions(context.database, company, wanted)]
+        found = [*await list_actions(context.database, company, action_filter)]
         if not retry:
             return found
         by = cli_actor("deliveries")
@@ -68,7 +68,7 @@ def deliveries(
         ],
     )
     if retry:
-        print_note(f"{len(rows)} dead actions are pending again; a worker will send them.")
+        print_note(f"{len(rows)} dead actions are queued again; a worker sends them.")
 
 
 def _shown(row: DeliveryLogRow) -> dict[str, Any]:

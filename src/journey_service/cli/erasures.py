@@ -1,4 +1,4 @@
-"""`erasures keep`, `erasures apply`: keep erasures in force when an older backup is restored."""
+"""`erasures export` and `erasures apply`: re-apply erasures after restoring a backup."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +19,8 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.services.customers.privacy import list_tombstones, reapply_erasures
 
 
-def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
-    """Print the tombstones of erased customers as NDJSON: keyed hashes that identify no customer without the secret."""
+def export(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
+    """Print the tombstones of erased customers as NDJSON: HMACs that identify no customer without the key."""
 
     async def run(context: CommandContext) -> None:
         for one in await select_companies(context.database, company):
@@ -36,17 +36,17 @@ def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Output of `erasures keep`.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Output of `erasures export`.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Erase the customers again that a restored backup has brought back."""
+    """Re-apply erasures after restoring a backup."""
 
     async def run(context: CommandContext) -> None:
         by = cli_actor("erasures apply")
         total = 0
         for company_id, hmacs in _read(file).items():
             total += await reapply_erasures(context.database, company_id, hmacs, by=by)
-        print_line(f"{total} customers erased again")
+        print_line(f"{total} erasures re-applied")
 
     with_database(data_dir, run)
 
@@ -60,5 +60,5 @@ def _read(file: Path) -> dict[int, set[bytes]]:
                 bytes.fromhex(tombstone["customer_hmac"])
             )
         except (ValueError, KeyError, TypeError):
-            raise InvalidInputError.at(f"line {number}", "is not output of `erasures keep`") from None
+            raise InvalidInputError.at(f"line {number}", "is not output of `erasures export`") from None
     return found

@@ -33,7 +33,7 @@ def evaluate_transitions(
     customer: CustomerIds = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show what would happen to the given customers, and change nothing."),
+        typer.Option("--dry-run", help="Show the result for the given customers without storing it."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -51,7 +51,7 @@ def evaluate_transitions(
     async def in_bulk(context: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
         if dry_run:
-            raise InvalidInputError.at("--dry-run", "needs customers, given with --customer")
+            raise InvalidInputError.at("--dry-run", "requires --customer")
 
         async def queue(company_id: int) -> int:
             return await queue_evaluation(
@@ -92,7 +92,7 @@ def _print_one(evaluation: Evaluation) -> None:
         print_line(f"{who} stays in {relationship.current_stage}")
     if evaluation.suppressed_to is not None and relationship.pin_until is not None:
         until = relationship.pin_until.isoformat(timespec="seconds")
-        print_line(f"{who} is kept from {evaluation.suppressed_to} by a pin until {until}")
+        print_line(f"{who} is pinned until {until}; the move to {evaluation.suppressed_to} is suppressed")
     print_line("As of now:")
     _print_reasons(evaluation.reasons)
 

@@ -24,12 +24,12 @@ from journey_service.services.operations.reconciliation import Reconciliation, r
 from journey_service.services.operations.schedule import POLLING_TASKS, Schedule, get_schedule
 
 _EXITS = {HealthStatus.OK: 0, HealthStatus.WARNING: EXIT_FINDINGS, HealthStatus.FAILED: 1}
-_NEEDED = ("database", "schema")
+_PREREQUISITES = ("database", "schema")
 _COLOURS = {HealthStatus.OK: "green", HealthStatus.WARNING: "yellow", HealthStatus.FAILED: "red"}
 
 
 ReconcileAll = Annotated[
-    bool, typer.Option("--all", help="Reconcile the metrics of every company, which may take a while.")
+    bool, typer.Option("--all", help="Also reconcile the metrics of all companies; this may take minutes.")
 ]
 OneCompany = Annotated[
     int | None,
@@ -43,29 +43,31 @@ def health_check(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check database, schema, Redis, backlog, and metrics. Exit status: 0 fine, 2 warnings, 1 failed."""
+    """Check the database, its schema, Redis, the backlog, and metrics. Exit status: 0 ok, 1 failed, 2 warnings."""
 
     async def run(context: CommandContext) -> tuple[ServiceHealth, list[tuple[int, Reconciliation]]]:
         health = await _examine(context)
-        is_readable = all(check.status is HealthStatus.OK for check in health.checks if check.name in _NEEDED)
+        is_readable = all(
+            check.status is HealthStatus.OK for check in health.checks if check.name in _PREREQUISITES
+        )
         if not is_readable or (company is None and not every):
             return health, []
-        meant = await select_companies(context.database, company)
-        compared = [(one.id, await reconcile(context.database, one.id)) for one in meant]
+        selected = await select_companies(context.database, company)
+        compared = [(one.id, await reconcile(context.database, one.id)) for one in selected]
         return ServiceHealth((*health.checks, to_health_check(dict(compared)))), compared
 
-    # A database of another version is reported, not migrated.
+    # A schema of another version is reported, not migrated.
     health, compared = with_database(data_dir, run, is_to_be_migrated=False)
     if as_json:
         reconciliations = {str(id_): found for id_, found in compared}
-        told = {"reconciliations": reconciliations} if compared else {}
-        print_json({"status": health.status, "checks": health.checks, **told})
+        extra = {"reconciliations": reconciliations} if compared else {}
+        print_json({"status": health.status, "checks": health.checks, **extra})
     else:
         for check in health.checks:
             typer.secho(f"{check.status:<8} {check.name:<15} {check.message}", fg=_COLOURS[check.status])
         for id_, found in compared:
             for one in found.differences:
-                typer.secho(f"company {id_}, {one.check}: {one.subject} {_words(one.details)}", fg="red")
+                typer.secho(f"company {id_}, {one.check}: {one.subject} {_join(one.details)}", fg="red")
     raise typer.Exit(_EXITS[health.status])
 
 
@@ -74,21 +76,21 @@ async def _examine(context: CommandContext) -> ServiceHealth:
         return await examine(context.database)
     worker_wakeup = WorkerWakeup(context.redis_url)
     try:
-        return await examine(context.database, redis=worker_wakeup.answers)
+        return await examine(context.database, redis=worker_wakeup.responds)
     finally:
         await worker_wakeup.close()
 
 
-def _words(told: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+def _join(details: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in details.items())
 
 
 def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the worker's polling tasks and each company's nightly runs."""
+    """List the worker's polling tasks and each company's nightly runs."""
 
     async def run(context: CommandContext) -> list[Schedule]:
-        meant = await select_companies(context.database, company)
-        return [await get_schedule(context.database, one.id) for one in meant]
+        selected = await select_companies(context.database, company)
+        return [await get_schedule(context.database, one.id) for one in selected]
 
     schedules = with_database(data_dir, run)
     if as_json:
@@ -97,7 +99,7 @@ def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_j
         )
         return
     print_table(
-        ("polling task", "every", "can be woken", "what it does"),
+        ("polling task", "every", "can be woken", "description"),
         [
             (each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.description)
             for each in POLLING_TASKS
@@ -111,7 +113,7 @@ def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_j
             "time zone",
             "next nightly run, local",
             "in UTC",
-            "",
+            "remark",
             "last nightly run",
             "status",
         ),
@@ -121,7 +123,7 @@ def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_j
 
 def _shown(schedule: Schedule) -> Mapping[str, object]:
     return {
-        "company": schedule.company.id,
+        "company_id": schedule.company.id,
         "name": schedule.company.name,
         "timezone": schedule.company.timezone,
         "test_clock": schedule.company.clock_at,
@@ -141,7 +143,7 @@ def _row(schedule: Schedule) -> tuple[object, ...]:
     remark = (
         "due"
         if schedule.is_nightly_run_due
-        else "when its clock is advanced"
+        else "when the test clock is advanced"
         if schedule.company.clock_at
         else ""
     )

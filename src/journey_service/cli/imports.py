@@ -30,7 +30,7 @@ from journey_service.services.events import imports
 _CHUNK_BYTES = 256 * 1024
 _BEFORE_ALL = (0, "")
 MAX_ERRORS_SHOWN: Final = 20
-"""Errors of lines that are printed; further lines are counted."""
+"""Maximum number of line errors to print; further lines are only counted."""
 
 
 def import_(
@@ -88,7 +88,7 @@ async def _import(
     done = await imports.run_import(
         database, company, import_id, on_progress=lambda now: shown.update(replaying, completed=now.done)
     )
-    while not done:  # a worker has the lease: wait for it
+    while not done:  # a worker holds the lease: wait for it
         await asyncio.sleep(1)
         now = await imports.get_import(database, company, import_id)
         shown.update(replaying, completed=now.done)
@@ -109,7 +109,7 @@ def _digest(file: Path) -> bytes:
 
 def _report(ended: ImportRecord, errors: Sequence[ImportLineError], *, as_json: bool) -> None:
     counts = {
-        "import": ended.id,
+        "import_id": ended.id,
         "status": ended.status,
         "lines": ended.staged,
         "applied": ended.applied,

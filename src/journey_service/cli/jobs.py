@@ -1,4 +1,4 @@
-"""Jobs as commands run them: here or by a worker, with a progress bar and a report at the end."""
+"""Runs jobs for commands, in this process or by a worker, with a progress bar and a final report."""
 
 import asyncio
 import logging
@@ -22,12 +22,14 @@ from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import ProgressCallback, get_job, run_job
 
 _ENDED = ("done", "failed")
+_COUNT_KEYS = {"evaluated": "decided"}
+"""Keys of job counts that commands print under another name. Jobs that count `evaluated` themselves keep it."""
 _POLL_SECONDS = 0.5
 _LOGGER = logging.getLogger(__name__)
 
 
 async def run_or_wait(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
-    """Runs a queued job in this process, or waits for the worker that holds it; returns it when it has ended."""
+    """Runs a queued job in this process, or waits for the worker that runs it. Returns the ended job."""
     on_progress = _shown_as(shown, company_id)
     while True:
         try:
@@ -37,7 +39,7 @@ async def run_or_wait(database: Database, company_id: int, job_id: int, shown: P
         except Exception:
             if (await get_job(database, company_id, job_id)).status != "failed":
                 raise
-            # The reason is stored with the job, which is reported like any other.
+            # The error is stored with the job, and reported with its result.
             _LOGGER.exception("job %d of company %d failed", job_id, company_id)
         job = await get_job(database, company_id, job_id)
         on_progress(job)
@@ -54,7 +56,7 @@ async def run_in_companies(
     *,
     is_shown: bool,
 ) -> list[tuple[int, Job]]:
-    """Queues a job in one company or in all of them, and runs each to its end; returns the jobs."""
+    """Queues a job in one company or in all companies, and runs each. Returns the ended jobs."""
     ended = []
     with bar(is_shown=is_shown) as shown, customers_named(customer_ids):
         for one in await select_companies(context.database, company):
@@ -64,7 +66,7 @@ async def run_in_companies(
 
 
 async def watch(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
-    """Waits until a worker has ended a job."""
+    """Waits until a worker has ended a job. Returns the ended job."""
     on_progress = _shown_as(shown, company_id)
     while True:
         job = await get_job(database, company_id, job_id)
@@ -75,14 +77,15 @@ async def watch(database: Database, company_id: int, job_id: int, shown: Progres
 
 
 def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: bool) -> bool:
-    """Prints the counts of the jobs of several companies; returns whether all of them succeeded."""
+    """Prints the counts of jobs, one per company. Returns whether all of them succeeded."""
     results = [_result(company_id, job, names) for company_id, job in ended]
     if as_json:
         print_json({"companies": results})
     for (company_id, job), result in zip(ended, results, strict=True):
         if not as_json:
             print_line(
-                f"company {company_id}: " + "  ".join(f"{name} {result[name]}" for name in ("job", *names))
+                f"company {company_id}: job {job.id}  "
+                + "  ".join(f"{name} {result[name]}" for name in names)
             )
         if job.status == "failed":
             print_error(f"Job {job.id} of company {company_id} failed: {job.error}")
@@ -91,38 +94,40 @@ def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: b
 
 @contextmanager
 def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
-    """Names the customer in errors that point to an index of a list of customers."""
+    """Replaces list indexes in errors by the customer ids of the command line."""
     customers = {f"/customer_ids/{index}": customer_id for index, customer_id in enumerate(customer_ids)}
     try:
         yield
     except InvalidInputError as error:
         raise InvalidInputError(
             [
-                FieldError(f"--customer {customers[fault.pointer]}", fault.message)
-                if fault.pointer in customers
-                else fault
-                for fault in error.errors
+                FieldError(f"--customer {customers[field_error.pointer]}", field_error.message)
+                if field_error.pointer in customers
+                else field_error
+                for field_error in error.errors
             ]
         ) from error
 
 
 def check_customers(company_id: int | None, customer_ids: Sequence[int]) -> None:
-    """Refuses customers without a company. Raises InvalidInputError."""
+    """Checks that customers are given with their company. Raises InvalidInputError."""
     if customer_ids and company_id is None:
-        raise InvalidInputError.at("--customer", "needs --company, the company of the customers")
+        raise InvalidInputError.at("--customer", "requires --company")
 
 
 def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, object]:
-    counts = {name: job.counts.get(name, 0) for name in names}
-    return {"company": company_id, "job": job.id, "status": job.status, "error": job.error, **counts}
+    counts = {name: job.counts.get(name, job.counts.get(_COUNT_KEYS.get(name, name), 0)) for name in names}
+    return {"company_id": company_id, "job_id": job.id, "status": job.status, "error": job.error, **counts}
 
 
 def _shown_as(shown: Progress, company_id: int) -> ProgressCallback:
-    line = shown.add_task(f"company {company_id}", total=None)
+    bar_id = shown.add_task(f"company {company_id}", total=None)
 
     def on_progress(job: Job) -> None:
-        is_over = job.status == "done"
-        total = max(job.done, job.total or 0) if is_over else job.total
-        shown.update(line, description=f"company {company_id}: {job.status}", completed=job.done, total=total)
+        is_done = job.status == "done"
+        total = max(job.done, job.total or 0) if is_done else job.total
+        shown.update(
+            bar_id, description=f"company {company_id}: {job.status}", completed=job.done, total=total
+        )
 
     return on_progress

@@ -9,4 +9,4 @@ def migrate(data_dir: DataDir = None) -> None:
     """Migrate the database to the schema of this version."""
     with owner_url(data_dir) as url:
         migrations.upgrade(url)
-    print_note("The database has the schema of this version.")
+    print_note("The schema is up to date.")

@@ -1,4 +1,4 @@
-"""The database as the login that owns its tables, for commands that change the schema."""
+"""Database URL of the table owner, for commands that change the schema."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from journey_service.settings import read_migration_settings
 
 @contextmanager
 def owner_url(data_dir: Path | None) -> Iterator[str]:
-    """Yields the URL of the database for the login that owns its tables; starts the database if it does not run."""
+    """Yields the database URL of the table owner; starts the servers of the data directory if needed."""
     with expected_errors():
         if data_dir is None and (os.environ.get("DATABASE_URL") or os.environ.get("MIGRATION_DATABASE_URL")):
             yield read_migration_settings().url

@@ -28,7 +28,7 @@ from journey_service.domain.operations.records import Job
 from journey_service.services.journeys.reading import ScoreExplanations, get_scores
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, queue_rescore
 
-_COUNTS = ("scored", "changed", "decided", "moved")
+_COUNTS = ("scored", "changed", "evaluated", "moved")
 
 
 def update_risk_scores(
@@ -37,7 +37,7 @@ def update_risk_scores(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate due customers and rewrite stored scores now, in this process."""
+    """Evaluate due customers and update stored scores, in this process."""
     named = customer or []
 
     async def run(context: CommandContext) -> list[tuple[int, Job]]:
@@ -60,13 +60,13 @@ def update_risk_scores(
 def queue_updates(
     company: MaybeCompanyId = None,
     chunk: Annotated[
-        int, typer.Option(min=1, max=MAX_CHUNK_SIZE, help="Number of customers per transaction.")
+        int, typer.Option(min=1, max=MAX_CHUNK_SIZE, help="Batch size: number of customers per transaction.")
     ] = CHUNK,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the workers are done.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue rescoring for the workers."""
+    """Queue an update of stored scores, which the workers run."""
 
     async def run(context: CommandContext) -> list[tuple[int, int]]:
         return [
@@ -91,7 +91,7 @@ def queue_updates(
         return
     queued = with_database(data_dir, run)
     if as_json:
-        print_json({"companies": [{"company": one, "job": job} for one, job in queued]})
+        print_json({"companies": [{"company_id": one, "job_id": job} for one, job in queued]})
         return
     for one, job in queued:
         print_line(f"company {one}: job {job}")

@@ -1,4 +1,4 @@
-"""Watches the servers of `journey up`: without PostgreSQL it ends."""
+"""Watches the servers of `journey up`, and stops it if PostgreSQL ends."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ _POLL_SECONDS = 1.0
 
 
 class ServerWatch:
-    """Reports a server that has died, for the length of a `with` block.
+    """Reports servers that end during a `with` block.
 
-    If PostgreSQL dies, this process is sent SIGTERM and exits with status 1. Valkey only wakes workers: without it
-    they start some seconds later, until the next start.
+    If PostgreSQL ends, this process gets SIGTERM and exits with status 1. If Valkey ends, it only reports this: workers
+    then start work some seconds later, by polling.
     """
 
     def __init__(self, embedded: EmbeddedServers, print_error: Callable[[str], None]) -> None:
@@ -39,10 +39,10 @@ class ServerWatch:
     def _watch(self) -> None:
         reported: set[str] = set()
         while not self._is_over.wait(_POLL_SECONDS):
-            for name, fault in self._embedded.faults().items():
+            for name, failure in self._embedded.failures().items():
                 if name not in reported:
                     reported.add(name)
-                    self._print_error(fault)
+                    self._print_error(failure)
                     if name == "postgres":
                         self._is_broken = True
                         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`up` and `api`: run the API, with or without servers of their own."""
+"""`up` and `api`: run the API, with or without embedded servers."""
 
 import asyncio
 import errno
@@ -21,11 +21,11 @@ from journey_service.cli.server_watch import ServerWatch
 from journey_service.cli.terminal import DEFAULT_DATA_DIR, bar, expected_errors, print_error, print_note
 from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
-from journey_service.embedded import EmbeddedServers, Servers, write_address
+from journey_service.embedded import EmbeddedServers, ServerAddresses, write_address
 from journey_service.embedded.processes import set_parent_death_signal
 from journey_service.logs import config
 from journey_service.main import create_app
-from journey_service.repositories import migrations as migrating
+from journey_service.repositories import migrations
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.settings import read_settings
@@ -38,26 +38,26 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     data_dir: Annotated[
-        Path, typer.Option(help="Directory of all data and generated secrets.")
+        Path, typer.Option(help="Directory for all data and generated secrets.")
     ] = DEFAULT_DATA_DIR,
     with_demo: Annotated[
         bool, typer.Option("--demo/--no-demo", help="Create three demo companies with two years of history.")
     ] = True,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
-    """Start everything on this machine: PostgreSQL, Valkey, migrations, the API, and a worker."""
-    # Uvicorn re-raises the signal once it has stopped; the servers that were started here still have to stop.
+    """Start PostgreSQL, Valkey, the API, and a worker on this machine."""
+    # Uvicorn raises the signal again after its shutdown. Exiting normally lets the embedded servers stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with expected_errors():
-        if chosen := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
-            credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
+        if bootstrap_key := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
+            credentials.check_token(bootstrap_key, "JOURNEY_BOOTSTRAP_KEY")
     with expected_errors():
         _check_port(host, port)
     embedded = EmbeddedServers(data_dir)
     address = _own_address(host, port)
     with expected_errors(), embedded as servers:
         write_address(data_dir, address)
-        migrating.upgrade(servers.database_url)
+        migrations.upgrade(servers.database_url)
         os.environ.update(_environment(servers, data_dir, host, port))
         if with_demo:
             _create_demo(servers, address)
@@ -67,24 +67,24 @@ def up(
 
 
 def api(
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
     """Run the API with the settings of the environment."""
     with expected_errors():
-        settings = read_settings()  # errors in them are reported here, not as a traceback of the server
+        settings = read_settings()  # read first, so that errors are printed without a traceback
     _serve(host, port, workers, proxies=settings.trusted_proxies, logs_json=settings.logs_json)
 
 
 def create_child() -> FastAPI:
-    """Creates the API in a child process of `up`, which ends when `up` ends, even if that is killed."""
+    """Creates the API in a child process of `up`. The child ends when `up` ends, even if `up` is killed."""
     set_parent_death_signal(signal.SIGTERM)
     return create_app()
 
 
 def _check_port(host: str, port: int) -> None:
-    """Refuses a port that is in use before anything is started. Raises InvalidInputError."""
+    """Checks that the port is free before any server starts. Raises InvalidInputError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,7 +119,7 @@ def _serve(
         log_level="info",
         access_log=False,
         server_header=False,
-        # Only named proxies may state the caller's address.
+        # Only configured proxies may set the client address.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         h11_max_incomplete_event_size=16_384,
@@ -127,19 +127,19 @@ def _serve(
     )
 
 
-def _environment(servers: Servers, data_dir: Path, host: str, port: int) -> dict[str, str]:
+def _environment(servers: ServerAddresses, data_dir: Path, host: str, port: int) -> dict[str, str]:
     environment = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url or "",
         "JOURNEY_KEY_PEPPER": servers.secrets["key_pepper"],
         "JOURNEY_ERASURE_KEY": servers.secrets["erasure_key"],
         "JOURNEY_VAULT_KEY": servers.secrets["vault_key"],
-        # Serves this machine only, without TLS.
+        # The API is reachable only from this machine, without TLS.
         "JOURNEY_ENVIRONMENT": os.environ.get("JOURNEY_ENVIRONMENT") or "development",
     }
     if environment["JOURNEY_ENVIRONMENT"] != "development":
         return environment
-    # Browsers may reach the service under another name of this machine too: only links need a fixed one.
+    # Only links get a fixed URL: browsers may use another host name of this machine.
     if not (os.environ.get("JOURNEY_PUBLIC_URL") or os.environ.get("JOURNEY_LINKS_URL")):
         environment["JOURNEY_LINKS_URL"] = _own_address(host, port)
     if not (os.environ.get("SMTP_URL") or os.environ.get("JOURNEY_MAIL_FOLDER")):
@@ -148,12 +148,12 @@ def _environment(servers: Servers, data_dir: Path, host: str, port: int) -> dict
 
 
 def _own_address(host: str, port: int) -> str:
-    """Returns the URL at which a browser on this machine reaches a listening address."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not listened on
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    """Returns the URL for a browser on this machine."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _create_demo(servers: Servers, address: str) -> None:
+def _create_demo(servers: ServerAddresses, address: str) -> None:
     async def run() -> list[demo.DemoKey]:
         database = Database(
             servers.database_url,

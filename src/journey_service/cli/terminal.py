@@ -1,4 +1,4 @@
-"""Shared by all commands: options, the database connection, output, and error messages."""
+"""Shared code of all commands: options, database connection, output, and error messages."""
 
 import asyncio
 import getpass
@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
-from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_company_context, list_companies
@@ -30,7 +30,7 @@ from journey_service.services.operations import health
 T = TypeVar("T")
 
 EXIT_FINDINGS = 2
-"""Exit status of a command that did its work and found something wrong."""
+"""Exit status of a command that ran and found a problem."""
 DEFAULT_DATA_DIR: Final = Path(".journey")
 _PAGE = 500
 
@@ -39,16 +39,19 @@ CONSOLE = Console(stderr=True)
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="Data directory of `journey up`, running or not. Default: DATABASE_URL if set, else .journey.",
+        help=(
+            "Data directory of `journey up`; its servers are started if needed."
+            " Default: DATABASE_URL if set, else .journey."
+        ),
         show_default=False,
     ),
 ]
 CompanyId = Annotated[int, typer.Option("--company", min=1, max=MAX_ID, help="The company's id.")]
-CustomerId = Annotated[int, typer.Option("--customer", min=0, max=MAX_ID, help="The customer's id.")]
+CustomerId = Annotated[int, typer.Option("--customer", min=0, max=MAX_CUSTOMER_ID, help="The customer's id.")]
 CustomerIds = Annotated[
     list[int] | None,
     typer.Option(
-        "--customer", min=0, max=MAX_ID, help="Only these customers; repeat the option for several."
+        "--customer", min=0, max=MAX_CUSTOMER_ID, help="Only these customers; repeat the option for several."
     ),
 ]
 MaybeCompanyId = Annotated[
@@ -60,7 +63,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 
 @dataclass(frozen=True)
 class CommandContext:
-    """What a command works with. `pepper` is empty if JOURNEY_KEY_PEPPER is not set."""
+    """Context of a command. `pepper` is empty if JOURNEY_KEY_PEPPER is not set."""
 
     database: Database
     pepper: str
@@ -70,7 +73,7 @@ class CommandContext:
 def with_database(
     data_dir: Path | None, run: Callable[[CommandContext], Awaitable[T]], *, is_to_be_migrated: bool = True
 ) -> T:
-    """Runs a command on its database: the one of a data directory (started if it does not run) or DATABASE_URL."""
+    """Runs a command on the database of DATABASE_URL, or of a data directory, which is started if needed."""
 
     async def connected(
         url: str, pepper: str, redis_url: str | None, erasure_key: str | None, vault_key: str | None
@@ -118,7 +121,7 @@ async def _is_migrated(url: str) -> bool:
 
 
 def _migrate(directory: Path) -> None:
-    """Migrates in a process of its own: alembic is too slow to import for a command that rarely needs it."""
+    """Migrates in a separate process, because importing alembic would slow down every command."""
     command = (sys.executable, "-m", "journey_service.cli", "migrate", "--data-dir", str(directory))
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
     if done.returncode:
@@ -142,12 +145,12 @@ async def select_companies(database: Database, company_id: int | None) -> list[C
 
 @contextmanager
 def expected_errors() -> Iterator[None]:
-    """Turns expected errors into a sentence on stderr and exit status 1."""
+    """Prints expected errors as one sentence on stderr and exits with status 1."""
     try:
         yield
     except InvalidInputError as error:
-        for fault in error.errors:
-            print_error(f"{fault.pointer or 'input'}: {fault.message}")
+        for field_error in error.errors:
+            print_error(f"{field_error.pointer or 'input'}: {field_error.message}")
         raise typer.Exit(1) from error
     except (JourneyServiceError, EmbeddedError) as error:
         print_error(str(error))
@@ -179,7 +182,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Prints rows under headings, numbers aligned right; nothing is truncated in a narrow terminal."""
+    """Prints rows under headings, with numbers aligned right. Cells are never truncated."""
     shown = [[_shown(value) for value in row] for row in rows]
     numeric = [all(_is_number(row[column]) for row in shown) for column in range(len(headings))]
     widths = [max(len(row[column]) for row in [headings, *shown]) for column in range(len(headings))]
@@ -207,7 +210,7 @@ def checked_directory(data_dir: Path | None) -> Path:
     """Returns the data directory of a command. Raises InvalidInputError if `journey up` has not created it."""
     chosen = DEFAULT_DATA_DIR if data_dir is None else data_dir
     if not (chosen / "secrets.json").exists():
-        hint = "; give --data-dir or set DATABASE_URL" if data_dir is None else ""
+        hint = "; use --data-dir or set DATABASE_URL" if data_dir is None else ""
         raise InvalidInputError.at("--data-dir", f"{chosen} is not a `journey up` data directory{hint}")
     return chosen
 

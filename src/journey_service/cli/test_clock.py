@@ -1,12 +1,13 @@
 """`clock`: shows a company's clock, or advances or releases its test clock."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from journey_service.api.operations.schemas.test_clock import TestClock
 from journey_service.cli.jobs import run_or_wait
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
@@ -22,17 +23,16 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.calendar import utc_text
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_company_context
-from journey_service.services.operations.test_clock import advance
+from journey_service.services.operations.test_clock import ClockAdvance, advance
 
 _DURATION = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_COUNTS = ("decided", "moved", "scored")
 
 
 def clock(
@@ -42,7 +42,9 @@ def clock(
         str | None,
         typer.Option("--advance", help="Advance the clock by hours, days, or weeks: 12h, 30d, 2w."),
     ] = None,
-    release: Annotated[bool, typer.Option("--release", help="Return the company to real time.")] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Return the company to real time; this cannot be undone.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,9 +53,9 @@ def clock(
     async def show(context: CommandContext) -> CompanyContext:
         return await get_company_context(context.database, company)
 
-    async def move(context: CommandContext) -> Job:
+    async def move(context: CommandContext) -> ClockAdvance:
         if [advance_to is not None, by is not None, release].count(True) > 1:
-            raise InvalidInputError.at("--advance", "give only one of --advance, --advance-to, and --release")
+            raise InvalidInputError.at("--advance", "use only one of --advance, --advance-to, and --release")
         to = None if release else await _target(context.database, company, advance_to, by)
         with bar(is_shown=not as_json) as shown:
             line = shown.add_task("advancing", total=None)
@@ -66,16 +68,17 @@ def clock(
                 on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
             )
             if advanced.job.finished_at is not None:
-                return advanced.job
-            return await run_or_wait(context.database, company, advanced.job.id, shown)
+                return advanced
+            job = await run_or_wait(context.database, company, advanced.job.id, shown)
+            return replace(advanced, job=job)
 
     if advance_to is None and by is None and not release:
         _show(with_database(data_dir, show), as_json=as_json)
         return
     moved = with_database(data_dir, move)
-    _print_result(company, moved, as_json=as_json)
-    if moved.status == "failed":
-        print_error(f"Job {moved.id} of company {company} failed: {moved.error}")
+    _print_result(moved, as_json=as_json)
+    if moved.job.status == "failed":
+        print_error(f"Job {moved.job.id} of company {company} failed: {moved.job.error}")
         raise typer.Exit(EXIT_FINDINGS)
 
 
@@ -93,30 +96,22 @@ async def _target(database: Database, company: int, advance_to: str | None, by: 
     try:
         return start + int(match[1]) * _UNITS[match[2]]
     except OverflowError:
-        raise InvalidInputError.at("--advance", "leads beyond the end of the calendar") from None
+        raise InvalidInputError.at("--advance", "exceeds the supported date range") from None
 
 
 def _show(context: CompanyContext, *, as_json: bool) -> None:
     company = context.company
     if as_json:
-        print_json({"company": company.id, "now": context.now, "is_test_clock": company.clock_at is not None})
+        clock_at = None if company.clock_at is None else utc_text(company.clock_at)
+        print_json({"company_id": company.id, "test_clock": clock_at, "now": utc_text(context.now)})
         return
     kind = "runs in real time" if company.clock_at is None else "has a test clock"
-    print_line(f"Company {company.id} {kind}: {context.now.isoformat(timespec='seconds')}")
+    print_line(f"Company {company.id} {kind}: {utc_text(context.now)}")
 
 
-def _print_result(company: int, job: Job, *, as_json: bool) -> None:
-    values: Mapping[str, object] = {
-        "company": company,
-        "job": job.id,
-        "status": job.status,
-        "from": job.parameters["from"],
-        "to": job.parameters["to"],
-        "is_release": job.parameters["is_release"],
-        "nights": job.parameters["nights"],
-        **{name: job.counts.get(name, 0) for name in _COUNTS},
-    }
+def _print_result(advanced: ClockAdvance, *, as_json: bool) -> None:
+    values = TestClock.of(advanced).model_dump(mode="json")
     if as_json:
         print_json(values)
         return
-    print_line("  ".join(f"{name} {values[name]}" for name in ("company", "from", "to", "nights", *_COUNTS)))
+    print_line("  ".join(f"{name} {'-' if value is None else value}" for name, value in values.items()))

@@ -1,4 +1,4 @@
-"""The worker as a child process of `journey up`: restarted when it dies, ended with its owner."""
+"""Worker as a child process of `journey up`: restarted if it exits, stopped with `journey up`."""
 
 import os
 import signal
@@ -17,16 +17,16 @@ _TIMEOUT_SECONDS = 15.0
 
 
 class WorkerProcess:
-    """Runs `journey worker` in this process's environment, for the length of a `with` block.
+    """Runs `journey worker` with the environment of this process during a `with` block.
 
-    One thread starts, watches, and ends it, and does nothing else: on Linux the kernel kills the worker when the
-    *thread* that started it ends, which must happen only when this process is killed.
+    A dedicated thread starts, watches, and stops it: on Linux the kernel kills the worker when the *thread* that
+    started it ends, which must not happen before this process ends.
     """
 
     def __init__(self, print_error: Callable[[str], None]) -> None:
         self._print_error = print_error
         self._is_over = threading.Event()
-        # A daemon thread: the interpreter can exit without waiting for it.
+        # Daemon thread: the interpreter does not wait for it at exit.
         self._thread = threading.Thread(target=self._run, name="worker-process", daemon=True)
 
     def __enter__(self) -> None:
@@ -59,9 +59,9 @@ def _start() -> subprocess.Popen[bytes]:
         _COMMAND,
         stdin=subprocess.DEVNULL,
         env=os.environ,
-        # Ctrl-C in the terminal goes to the owner only, which ends the worker after the API.
+        # Ctrl-C in the terminal reaches only `journey up`, which stops the worker after the API.
         start_new_session=True,
-        # Killed at once: the database ends at the same moment, and leases recover what was under way.
+        # SIGKILL: the database ends at the same time, and expired leases recover running work.
         preexec_fn=parent_death_preexec(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
     )
 

@@ -13,15 +13,15 @@ from journey_service.services.companies.provisioning import NewCompany
 
 HISTORY_LENGTH: Final = timedelta(days=731)
 _EXISTING_CUSTOMERS_SHARE: Final = 0.4
-"""Share of customers who were customers before the history begins; the others arrive during it."""
+"""Share of customers who were customers before the start of the history; the others join during it."""
 
 SimulateCustomer: TypeAlias = Callable[[CustomerTimeline, date, bool], None]
-"""Generates the events of a customer from a day on; the last argument: whether they were a customer before."""
+"""Generates the events of a customer from a day on. The last argument is True for existing customers."""
 
 
 @dataclass(frozen=True)
 class DemoBusiness:
-    """Company of the demo. In the `first_weeks`, every existing customer has a first appointment."""
+    """Company of the demo. Every existing customer has the first appointment within the first `first_weeks` weeks."""
 
     name: str
     timezone: str
@@ -62,7 +62,7 @@ def generate_history(business: DemoBusiness, until: datetime) -> BusinessHistory
     events: list[TimedEvent] = []
     people: list[tuple[datetime, DemoPerson]] = []
     for customer_id in range(1, business.customers + 1):
-        # A random generator of its own makes each history independent of the length of the others.
+        # One random generator per customer, so that histories do not depend on each other.
         random = Random(f"{business.seed}/{customer_id}")  # noqa: S311  # seeded test data, not a secret
         person = draw_person(random, business.names, customer_id)
         timeline = CustomerTimeline(customer_id, business.hours, random, until)

@@ -35,9 +35,9 @@ _TREATMENTS: Final = (
 _SEASON: Final = SeasonalDemand((0.6, 0.85, 1, 1, 1, 0.95, 0.6, 0.6, 1, 1.05, 1.25, 1.4))
 _CAMPAIGNS: Final = ((2, 1), (9, 8))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.04, calls=0.75, becomes_customer=0.72)
-_USUAL: Final = CustomerHabits(misses=0.07, cancels=0.14, repeats=0.2)
-_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.35, cancels=0.15, repeats=0.65)
-_HORIZON: Final = timedelta(days=190)  # the next check-up is booked at the last one
+_RELIABLE_HABITS: Final = CustomerHabits(misses=0.07, cancels=0.14, repeats=0.2)
+_HIGH_NO_SHOW_HABITS: Final = CustomerHabits(misses=0.35, cancels=0.15, repeats=0.65)
+_BOOKING_HORIZON: Final = timedelta(days=190)  # the next check-up is booked at the last one
 
 
 def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:  # noqa: FBT001  # the signature of SimulateCustomer
@@ -48,9 +48,9 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     if contact is None:
         return
     preference = random.random()
-    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.14)
+    habits = draw_habits(random, _RELIABLE_HABITS, _HIGH_NO_SHOW_HABITS, share=0.14)
     last, day = contact, contact.date() + timedelta(days=random.randint(0 if is_existing else 2, 20))
-    while day <= timeline.today + _HORIZON:
+    while day <= timeline.today + _BOOKING_HORIZON:
         at = timeline.hours.draw_slot(random, day, _CHECK_UP.minutes, preference)
         result = _book_and_pay(timeline, at, _CHECK_UP, habits, last)
         last = result.end
@@ -62,8 +62,8 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
         if timeline.chance(0.09):
             return
         if timeline.chance(0.12):
-            away = timedelta(days=random.randint(230, 520))
-            last = draw_return(timeline, at.date() + away, _CAMPAIGNS)
+            absence = timedelta(days=random.randint(230, 520))
+            last = draw_return(timeline, at.date() + absence, _CAMPAIGNS)
             day = last.date() + timedelta(days=random.randint(3, 20))
             continue
         planned = at.date() + timedelta(days=random.randint(168, 204))
@@ -102,7 +102,7 @@ def _book_and_pay(
     return result
 
 
-_DAY: Final = (time(8), time(17, 30))
+_DAY_HOURS: Final = (time(8), time(17, 30))
 CLINIC: Final = DemoBusiness(
     name="Hudson Dental Care",
     timezone="America/New_York",
@@ -111,7 +111,13 @@ CLINIC: Final = DemoBusiness(
     customers=380,
     hours=OpeningHours(
         ZoneInfo("America/New_York"),
-        {0: _DAY, 1: (time(8), time(19)), 2: _DAY, 3: (time(8), time(19)), 4: (time(8), time(15))},
+        {
+            0: _DAY_HOURS,
+            1: (time(8), time(19)),
+            2: _DAY_HOURS,
+            3: (time(8), time(19)),
+            4: (time(8), time(15)),
+        },
         frozenset(((1, 1), (7, 4), (11, 11), (12, 25))),
     ),
     names=NEW_YORK,

@@ -35,15 +35,17 @@ def draw_first_contact(timeline: CustomerTimeline, day: date, rates: ContactRate
 def draw_return(timeline: CustomerTimeline, day: date, campaigns: Sequence[tuple[int, int]]) -> datetime:
     """Draws the return of a lapsed customer within three weeks of the next campaign (month, day)."""
     starts = [date(year, month, on) for year in (day.year, day.year + 1) for month, on in campaigns]
-    back = min(start for start in starts if start >= day) + timedelta(days=timeline.random.randrange(21))
-    return timeline.call(back, is_long=True) if timeline.chance(0.6) else timeline.request(back)
+    returned_on = min(start for start in starts if start >= day) + timedelta(
+        days=timeline.random.randrange(21)
+    )
+    return timeline.call(returned_on, is_long=True) if timeline.chance(0.6) else timeline.request(returned_on)
 
 
 def draw_habits(
-    random: Random, usual: CustomerHabits, forgetful: CustomerHabits, *, share: float
+    random: Random, reliable: CustomerHabits, high_no_show: CustomerHabits, *, share: float
 ) -> CustomerHabits:
     """Draws the habits of a customer: most are reliable, and a few miss several appointments in a row."""
-    drawn = forgetful if random.random() < share else usual
+    drawn = high_no_show if random.random() < share else reliable
     return CustomerHabits(drawn.misses * random.uniform(0.5, 1.5), drawn.cancels, drawn.repeats)
 
 

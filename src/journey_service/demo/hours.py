@@ -39,8 +39,8 @@ class OpeningHours:
         day = self.next_open(day)
         opens, closes = (datetime.combine(day, at) for at in self.days[day.weekday()])
         last = max(0, (closes - opens - timedelta(minutes=minutes)) // _QUARTER)
-        place = random.random() if preference is None else preference + random.uniform(-0.15, 0.15)
-        return opens + min(last, max(0, round(last * place))) * _QUARTER
+        position = random.random() if preference is None else preference + random.uniform(-0.15, 0.15)
+        return opens + min(last, max(0, round(last * position))) * _QUARTER
 
     def or_next_opening(self, local_time: datetime) -> datetime:
         """Returns the same local time if the company is open then, else a time shortly after the next opening."""

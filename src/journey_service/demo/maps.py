@@ -5,14 +5,19 @@ from typing import Final
 
 
 def _stage(  # the fields of a stage
-    order: int, key: str, name: str, description: str, look: tuple[str, str], *rules: Mapping[str, object]
+    order: int,
+    key: str,
+    name: str,
+    description: str,
+    appearance: tuple[str, str],
+    *rules: Mapping[str, object],
 ) -> dict[str, object]:
     return {
         "key": key,
         "name": name,
         "description": description,
-        "color": look[0],
-        "icon": look[1],
+        "color": appearance[0],
+        "icon": appearance[1],
         "order": order,
         "kind": "risk" if key in ("at_risk", "churned") else "progress",
         "auto_rules": {"any": list(rules)},

@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 _DOMAINS: Final = ("example.com", "example.net", "example.org", "mail.example", "post.example")
-# Letters that are spelled out in addresses; accents of other letters are dropped.
+# Letters with a two-letter spelling in email addresses; other letters lose their accents.
 _SPELLED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
@@ -41,8 +41,8 @@ def draw_person(random: Random, names: NamePool, customer_id: int) -> DemoPerson
     return DemoPerson(
         customer_id,
         f"{given} {family}",
-        email if has_email < 0.9 else None,  # noqa: PLR2004  # most people
-        phone if has_phone < 0.94 else None,  # noqa: PLR2004  # likewise
+        email if has_email < 0.9 else None,  # noqa: PLR2004  # share of people with an email address
+        phone if has_phone < 0.94 else None,  # noqa: PLR2004  # share of people with a phone number
         {
             channel: random.choices(("granted", "withdrawn"), (9, 1))[0]
             for channel, share in (("email", 0.65), ("sms", 0.4), ("call", 0.3), ("offer", 0.35))

@@ -30,13 +30,13 @@ _SERVICES: Final = (
     BookableService("Balayage", 189, 180, 1),
     BookableService("Updo", 85, 75, 0.7),
 )
-_RHYTHMS: Final = (21, 28, 28, 35, 35, 42, 42, 49, 56)
+_VISIT_INTERVAL_DAYS: Final = (21, 28, 28, 35, 35, 42, 42, 49, 56)
 _SEASON: Final = SeasonalDemand((0.6, 0.7, 0.95, 1, 1.05, 1.4, 0.7, 0.75, 1, 1, 1.05, 1.6))
 _CAMPAIGNS: Final = ((3, 10), (9, 12), (11, 20))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.12, calls=0.6, becomes_customer=0.74)
-_USUAL: Final = CustomerHabits(misses=0.03, cancels=0.07, repeats=0.12)
-_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.25, cancels=0.1, repeats=0.65)
-_HORIZON: Final = timedelta(days=35)
+_RELIABLE_HABITS: Final = CustomerHabits(misses=0.03, cancels=0.07, repeats=0.12)
+_HIGH_NO_SHOW_HABITS: Final = CustomerHabits(misses=0.25, cancels=0.1, repeats=0.65)
+_BOOKING_HORIZON: Final = timedelta(days=35)
 
 
 def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:  # noqa: FBT001  # the signature of SimulateCustomer
@@ -46,12 +46,16 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     )
     if contact is None:
         return
-    usual, preference, rhythm = draw_service(random, _SERVICES), random.random(), random.choice(_RHYTHMS)
-    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.1)
+    usual_service, preference, interval_days = (
+        draw_service(random, _SERVICES),
+        random.random(),
+        random.choice(_VISIT_INTERVAL_DAYS),
+    )
+    habits = draw_habits(random, _RELIABLE_HABITS, _HIGH_NO_SHOW_HABITS, share=0.1)
     appointments_left = 1 + random.expovariate(1 / (34 if is_existing else 15))
     last, day = contact, contact.date() + timedelta(days=random.randint(0 if is_existing else 1, 12))
-    while day <= timeline.today + _HORIZON:
-        service = usual if timeline.chance(0.8) else draw_service(random, _SERVICES)
+    while day <= timeline.today + _BOOKING_HORIZON:
+        service = usual_service if timeline.chance(0.8) else draw_service(random, _SERVICES)
         at = timeline.hours.draw_slot(random, day, service.minutes, preference)
         result = _book_and_pay(timeline, at, service, habits, last)
         last = result.end
@@ -63,11 +67,11 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
         if appointments_left <= 0:
             return
         if timeline.chance(0.035):
-            away = timedelta(days=random.randint(75, 210))
-            last = draw_return(timeline, at.date() + away, _CAMPAIGNS)
+            absence = timedelta(days=random.randint(75, 210))
+            last = draw_return(timeline, at.date() + absence, _CAMPAIGNS)
             day = last.date() + timedelta(days=random.randint(2, 8))
             continue
-        planned = at.date() + timedelta(days=round(rhythm * random.uniform(0.8, 1.25)))
+        planned = at.date() + timedelta(days=round(interval_days * random.uniform(0.8, 1.25)))
         day = _SEASON.shift(random, at.date(), planned)
 
 
@@ -91,7 +95,7 @@ def _book_and_pay(
     return result
 
 
-_LATE: Final = (time(10), time(20))
+_LATE_HOURS: Final = (time(10), time(20))
 SALON: Final = DemoBusiness(
     name="Salon Lumière",
     timezone="Europe/Berlin",
@@ -100,7 +104,14 @@ SALON: Final = DemoBusiness(
     customers=340,
     hours=OpeningHours(
         ZoneInfo("Europe/Berlin"),
-        {0: (time(9), time(18)), 1: _LATE, 2: _LATE, 3: _LATE, 4: _LATE, 5: (time(9), time(16))},
+        {
+            0: (time(9), time(18)),
+            1: _LATE_HOURS,
+            2: _LATE_HOURS,
+            3: _LATE_HOURS,
+            4: _LATE_HOURS,
+            5: (time(9), time(16)),
+        },
         frozenset(((1, 1), (5, 1), (10, 3), (12, 25), (12, 26))),
     ),
     names=BERLIN,

@@ -1,8 +1,8 @@
 """Seeding of the demo: creates companies with test clocks, imports histories, releases the clocks.
 
-The clock of a company starts a few days before now, and its history is imported up to it. Then the clock is released,
-which carries out what is due meanwhile, and the rest of the history is imported, so that no event lies in the future.
-Interrupted seeding resumes: its progress and the end of the history are read from the clock and from the imports.
+The test clock of a company starts a few days in the past, and the history is imported up to that time. Then the clock
+is released, which processes everything that became due, and the rest of the history is imported. So no event is in the
+future. Interrupted seeding resumes: it reads its progress from the clock and from the imports.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from journey_service.services.events.imports import (
 )
 from journey_service.services.jobs import list_jobs, run_job
 from journey_service.services.journeys.transaction import load, write
-from journey_service.services.operations.test_clock import ADVANCE, advance, run_advance
+from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, advance, run_advance
 
 BUSINESSES: Final = (SALON, CLINIC, STUDIO)
 DEMO_COMPANIES: Final = (1, 2, 3)
@@ -116,7 +116,7 @@ async def _list_imports(database: Database, company_id: int) -> list[ImportRecor
 
 @dataclass(slots=True)
 class _CompanySeeding:
-    """Seeding of one company; every step checks whether it has been taken before."""
+    """Seeding of one company. Every step is skipped if it was done before."""
 
     database: Database
     company_id: int
@@ -167,7 +167,7 @@ class _CompanySeeding:
                 return
             if stored.status == "failed":
                 raise UnavailableError(f"The history of a demo company could not be imported: {stored.error}")
-            # A worker runs the import; if that worker was killed, its lease expires.
+            # A worker runs the import. If the worker was killed, its lease expires.
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _write_people(self, people: Sequence[tuple[datetime, DemoPerson]]) -> None:
@@ -177,11 +177,13 @@ class _CompanySeeding:
             self._report(self._done + len(batch))
 
     async def _finish_release(self) -> None:
-        """Waits for the job of the release, and runs it if no worker does."""
-        kinds = {ADVANCE: run_advance}
+        """Waits for the job that releases the clock, and runs it if no worker does."""
+        kinds = {ADVANCE_CLOCK_JOB: run_advance}
         while True:
             jobs = await list_jobs(self.database, self.company_id, before=None, limit=_LIST_LIMIT)
-            waiting = [job for job in jobs if job.kind == ADVANCE and job.status in ("queued", "running")]
+            waiting = [
+                job for job in jobs if job.kind == ADVANCE_CLOCK_JOB and job.status in ("queued", "running")
+            ]
             if not waiting:
                 return
             for job in waiting:

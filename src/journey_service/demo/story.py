@@ -44,7 +44,7 @@ class SeasonalDemand(NamedTuple):
         return self.months[day.month - 1]
 
     def shift(self, random: Random, last: date, day: date) -> date:
-        """Shifts a planned day out of a slow month: into the busy month before it, or some weeks later."""
+        """Moves a day in a slow month to the busy month before it, or some weeks later."""
         slack = 1 - self.at(day)
         if slack <= 0 or random.random() >= slack:
             return day

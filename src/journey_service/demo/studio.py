@@ -19,7 +19,7 @@ from journey_service.demo.story import (
     SeasonalDemand,
 )
 
-_TRIAL: Final = BookableService("Trial class", 1500, 60)
+_TRIAL_CLASS: Final = BookableService("Trial class", 1500, 60)
 _CLASSES: Final = (
     BookableService("Vinyasa flow", 3300, 60),
     BookableService("Hatha", 3300, 75),
@@ -27,7 +27,7 @@ _CLASSES: Final = (
     BookableService("Power yoga", 3300, 60),
 )
 _PASSES: Final = ((0, 0), (0, 0), (10_400, 1), (10_400, 1), (16_500, 2), (16_500, 3))
-"""Price in yen a month, and classes a week; a price of 0 is a customer who pays for each class."""
+"""Monthly price in yen and classes per week. Customers with a price of 0 pay for each class."""
 _WEEKDAY_TIMES: Final = (time(7, 15), time(10), time(12, 15), time(18), time(19, 30))
 _WEEKEND_TIMES: Final = (time(9), time(10, 45), time(15))
 _SATURDAY: Final = 5
@@ -35,10 +35,10 @@ _SEASON: Final = SeasonalDemand((1, 0.95, 0.9, 1, 0.8, 1, 0.9, 0.6, 0.95, 1, 1, 
 _ARRIVALS: Final = SeasonalDemand((4.5, 1, 0.7, 1.6, 0.8, 0.8, 0.7, 0.4, 1.4, 1, 0.8, 0.5))
 _CAMPAIGNS: Final = ((1, 5), (4, 3), (6, 15), (9, 2), (11, 4))
 _CONTACT_RATES: Final = ContactRates(walks_in=0.1, calls=0.4, becomes_customer=0.78)
-_USUAL: Final = CustomerHabits(misses=0.03, cancels=0.08, repeats=0.1)
-_HIGH_NO_SHOW: Final = CustomerHabits(misses=0.2, cancels=0.12, repeats=0.6)
+_RELIABLE_HABITS: Final = CustomerHabits(misses=0.03, cancels=0.08, repeats=0.1)
+_HIGH_NO_SHOW_HABITS: Final = CustomerHabits(misses=0.2, cancels=0.12, repeats=0.6)
 _PASS_DAYS: Final = timedelta(days=30)
-_HORIZON: Final = timedelta(days=3)
+_BOOKING_HORIZON: Final = timedelta(days=3)
 
 
 def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:  # noqa: FBT001  # the signature of SimulateCustomer
@@ -48,52 +48,57 @@ def _simulate(timeline: CustomerTimeline, day: date, is_existing: bool) -> None:
     )
     if contact is None:
         return
-    habits = draw_habits(random, _USUAL, _HIGH_NO_SHOW, share=0.08)
+    habits = draw_habits(random, _RELIABLE_HABITS, _HIGH_NO_SHOW_HABITS, share=0.08)
     last, day = contact, contact.date()
     if not is_existing:
         at = _next_class(random, timeline.hours, day + timedelta(days=random.randint(1, 9)))
-        result = _book_and_pay(timeline, at, _TRIAL, habits, last, price=_TRIAL.price)
+        result = _book_and_pay(timeline, at, _TRIAL_CLASS, habits, last, price=_TRIAL_CLASS.price)
         last, day = result.end, result.end.date()
         if timeline.chance(0.18):
             return
-    leaves = day + timedelta(days=_stay(random, day, is_existing=is_existing))
-    monthly, a_week = random.choice(_PASSES)
+    last_day = day + timedelta(days=_draw_membership_days(random, day, is_existing=is_existing))
+    monthly_price, classes_per_week = random.choice(_PASSES)
     paid_until = day
-    for at in _classes(timeline, day, max(1, a_week)):
-        if at.date() > min(leaves, timeline.today + _HORIZON):
+    for at in _classes(timeline, day, max(1, classes_per_week)):
+        if at.date() > min(last_day, timeline.today + _BOOKING_HORIZON):
             return
         if at <= last + timedelta(hours=2):
-            continue  # away until after this class
-        is_paid = monthly > 0 and at.date() < paid_until
+            continue  # absent until after this class
+        is_paid = monthly_price > 0 and at.date() < paid_until
         result = _book_and_pay(
-            timeline, at, random.choice(_CLASSES), habits, last, price=0 if monthly else _CLASSES[0].price
+            timeline,
+            at,
+            random.choice(_CLASSES),
+            habits,
+            last,
+            price=0 if monthly_price else _CLASSES[0].price,
         )
         last = result.end
-        if result.came and monthly and not is_paid:
-            timeline.pay(result.end - timedelta(minutes=85), monthly)
+        if result.came and monthly_price and not is_paid:
+            timeline.pay(result.end - timedelta(minutes=85), monthly_price)
             paid_until = at.date() + _PASS_DAYS
         if timeline.chance(0.014):
-            away = timedelta(days=random.randint(25, 130))
-            last = draw_return(timeline, at.date() + away, _CAMPAIGNS)
+            absence = timedelta(days=random.randint(25, 130))
+            last = draw_return(timeline, at.date() + absence, _CAMPAIGNS)
 
 
-def _stay(random: Random, day: date, *, is_existing: bool) -> int:
-    """Draws how many days a customer stays; many who begin in January stop by March."""
-    is_resolution = day.month == 1 and random.random() < 0.7  # noqa: PLR2004  # most of them
-    if is_resolution and not is_existing:
+def _draw_membership_days(random: Random, day: date, *, is_existing: bool) -> int:
+    """Draws for how many days a customer attends; many who begin in January stop by March."""
+    is_new_year_beginner = day.month == 1 and random.random() < 0.7  # noqa: PLR2004  # share of beginners in January who stop by March
+    if is_new_year_beginner and not is_existing:
         return random.randint(14, 58)
     return 20 + round(random.expovariate(1 / (900 if is_existing else 480)))
 
 
-def _classes(timeline: CustomerTimeline, day: date, a_week: int) -> Iterator[datetime]:
+def _classes(timeline: CustomerTimeline, day: date, classes_per_week: int) -> Iterator[datetime]:
     """Yields the classes that a customer attends: the same weekdays, and mostly the same times."""
     random = timeline.random
-    weekdays = sorted(random.sample(range(7), a_week))
-    usual = {weekday: random.choice(_times(weekday)) for weekday in weekdays}
-    share = random.uniform(0.6, 0.9) if a_week > 1 else random.uniform(0.7, 0.95)
+    weekdays = sorted(random.sample(range(7), classes_per_week))
+    class_times = {weekday: random.choice(_times(weekday)) for weekday in weekdays}
+    share = random.uniform(0.6, 0.9) if classes_per_week > 1 else random.uniform(0.7, 0.95)
     while True:
         day += timedelta(days=1)
-        at = usual.get(day.weekday())
+        at = class_times.get(day.weekday())
         if at is not None and timeline.hours.is_open(day) and timeline.chance(share * _SEASON.at(day)):
             yield datetime.combine(day, at)
 
@@ -131,8 +136,8 @@ def _book_and_pay(  # the parameters of an appointment
     return result
 
 
-_WEEKDAY: Final = (time(7), time(21))
-_WEEKEND: Final = (time(8, 30), time(18))
+_WEEKDAY_HOURS: Final = (time(7), time(21))
+_WEEKEND_HOURS: Final = (time(8, 30), time(18))
 STUDIO: Final = DemoBusiness(
     name="Kaze Yoga Studio",
     timezone="Asia/Tokyo",
@@ -141,7 +146,7 @@ STUDIO: Final = DemoBusiness(
     customers=280,
     hours=OpeningHours(
         ZoneInfo("Asia/Tokyo"),
-        {**dict.fromkeys(range(_SATURDAY), _WEEKDAY), 5: _WEEKEND, 6: _WEEKEND},
+        {**dict.fromkeys(range(_SATURDAY), _WEEKDAY_HOURS), 5: _WEEKEND_HOURS, 6: _WEEKEND_HOURS},
         frozenset(((12, 31), (1, 1), (1, 2), (1, 3))),
     ),
     names=TOKYO,

@@ -1,22 +1,22 @@
-"""EmbeddedServers servers: PostgreSQL and Valkey from wheels, without root and without an installation.
+"""Embedded servers: PostgreSQL and Valkey from wheels, without root privileges and without an installation.
 
-The servers are direct children of the process that starts them and end with it. One data directory holds their state:
+The servers are child processes of the process that starts them and end with it. A data directory contains their state:
 
     postgres/       the data of PostgreSQL, created by initdb at the first start
     valkey/         the working directory of Valkey, which stores nothing
     secrets.json    passwords and the service's secrets, generated once
     running.json    the addresses of the running servers, present only while they run
-    address         the URL at which the last `journey up` served
+    address         the URL of the last `journey up`
     lock            locked by the process that owns the servers
     *.log           output of the servers; valkey.pid holds the process id of the last Valkey
 
-Two processes never own one directory: the kernel releases the lock when its holder ends. Servers that outlive a killed
-owner are stopped by the next owner before it starts its own.
+At most one process owns a directory: the kernel releases the lock when that process ends. If servers outlive a killed
+owner, the next owner stops them before it starts its own.
 """
 
 from journey_service.embedded.data_directory import (
     EmbeddedServers,
-    Servers,
+    ServerAddresses,
     connect_or_start,
     read_address,
     write_address,
@@ -27,7 +27,7 @@ __all__ = [
     "AlreadyRunningError",
     "EmbeddedError",
     "EmbeddedServers",
-    "Servers",
+    "ServerAddresses",
     "connect_or_start",
     "read_address",
     "write_address",

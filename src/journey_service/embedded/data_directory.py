@@ -1,4 +1,4 @@
-"""The data directory: its owner, the secrets, and the addresses of the running servers."""
+"""Data directory of the embedded servers: ownership, secrets, and addresses of the running servers."""
 
 import contextlib
 import fcntl
@@ -24,7 +24,7 @@ from journey_service.embedded.processes import (
     make_traversable,
     server_account,
 )
-from journey_service.embedded.valkey import Valkey, stop_orphaned_valkey, valkey_binary
+from journey_service.embedded.valkey import Valkey, stop_leftover_valkey, valkey_binary
 
 _ADDRESS = "address"
 _RUNNING = "running.json"
@@ -34,9 +34,9 @@ _KEYS = ("erasure_key", "vault_key")
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, repr=False)  # a repr would carry the passwords into logs
-class Servers:
-    """Addresses of the running servers, and the secrets of their data directory.
+@dataclass(frozen=True, repr=False)  # a repr would write passwords into logs
+class ServerAddresses:
+    """Addresses of the running servers, and the secrets of the data directory.
 
     `redis_url` is None without Valkey. `secrets` holds `postgres_password`, `valkey_password`, `key_pepper`,
     `erasure_key`, and `vault_key`, which never change for a data directory.
@@ -48,7 +48,7 @@ class Servers:
 
 
 class EmbeddedServers:
-    """The servers of one data directory: a context manager over `start()` and `stop()` that yields Servers.
+    """Starts and stops the servers of a data directory; a context manager that yields their addresses.
 
     PostgreSQL listens on 127.0.0.1 only, at a port that changes with each start, with the superuser and the database
     `journey`. `postgres_settings` are server settings of this run, such as `{"fsync": "off"}`; they are visible in
@@ -77,7 +77,7 @@ class EmbeddedServers:
         self._lock: int | None = None
         self._servers: tuple[Server, ...] = ()
 
-    def __enter__(self) -> Servers:
+    def __enter__(self) -> ServerAddresses:
         return self.start()
 
     def __exit__(
@@ -85,8 +85,8 @@ class EmbeddedServers:
     ) -> None:
         self.stop()
 
-    def start(self) -> Servers:
-        """Starts the servers and waits until they answer; the first start creates the data directory.
+    def start(self) -> ServerAddresses:
+        """Starts the servers and waits until they accept connections; the first start creates the data directory.
 
         Servers that a killed owner left running are stopped first. Blocks for up to a minute if PostgreSQL has to
         recover from a crash. Call it from the main thread: on Linux the kernel stops the servers when the *thread*
@@ -96,7 +96,7 @@ class EmbeddedServers:
         EmbeddedError if they do not start, if the wheels are missing, or if another major version of PostgreSQL
         created the data. No server is left running then.
         """
-        self._claim()
+        self._lock_directory()
         try:
             return self._start()
         except BaseException:
@@ -104,19 +104,19 @@ class EmbeddedServers:
             raise
 
     def stop(self) -> None:
-        """Stops the servers and releases the data directory; does nothing if that is done already."""
+        """Stops the servers and releases the data directory. Idempotent."""
         if self._lock is None:
             return
         servers, self._servers = self._servers, ()
         try:
-            # First, so that no command connects to servers that are about to stop.
+            # Removed first, so that no command connects to servers that are about to stop.
             (self.data_dir / _RUNNING).unlink(missing_ok=True)
             for server in servers:
                 server.begin_stop()
             for server in servers:
                 server.finish_stop()
         finally:
-            # Closing the descriptor alone would leave the lock to forked children, which share it.
+            # Forked children share the lock, so closing the descriptor would not release it.
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = None
@@ -124,19 +124,19 @@ class EmbeddedServers:
     @property
     def is_alive(self) -> bool:
         """Whether the servers were started and all of them are running."""
-        return bool(self._servers) and all(server.fault() is None for server in self._servers)
+        return bool(self._servers) and all(server.failure() is None for server in self._servers)
 
-    def faults(self) -> dict[str, str]:
-        """Returns how servers have died, by server name, with the end of their logs."""
-        found = {server.name: server.fault() for server in self._servers}
-        return {name: fault for name, fault in found.items() if fault is not None}
+    def failures(self) -> dict[str, str]:
+        """Returns the failures of servers that ended, by server name, with the end of their logs."""
+        found = {server.name: server.failure() for server in self._servers}
+        return {name: failure for name, failure in found.items() if failure is not None}
 
     def check(self) -> None:
-        """Checks that all started servers run. Raises EmbeddedError with the end of the log of a dead one."""
-        for fault in self.faults().values():
-            raise EmbeddedError(fault)
+        """Checks that all started servers run. Raises EmbeddedError with the end of the log of a server that ended."""
+        for failure in self.failures().values():
+            raise EmbeddedError(failure)
 
-    def _claim(self) -> None:
+    def _lock_directory(self) -> None:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_file = self.data_dir / "lock"
         if lock_file.exists() or not any(self.data_dir.iterdir()):
@@ -152,8 +152,8 @@ class EmbeddedServers:
             raise
         self._lock = lock
 
-    def _start(self) -> Servers:
-        # Left by an owner that was killed.
+    def _start(self) -> ServerAddresses:
+        # May exist if the last owner was killed.
         (self.data_dir / _RUNNING).unlink(missing_ok=True)
         account = server_account(self.data_dir / "postgres")
         binaries = postgres_binaries() if self._postgres_bin is None else self._postgres_bin.resolve()
@@ -162,24 +162,24 @@ class EmbeddedServers:
         if account is not None:
             make_traversable([self.data_dir, binaries, *([valkey.binary.parent] if valkey else [])])
         postgres.check_major_version()
-        values = _read_secrets(self.data_dir, may_make=not postgres.is_made)
-        postgres.stop_orphan()
-        stop_orphaned_valkey(self.data_dir)
+        secret_values = _read_secrets(self.data_dir, may_create=not postgres.is_initialized)
+        postgres.stop_leftover_server()
+        stop_leftover_valkey(self.data_dir)
 
         # Valkey starts while PostgreSQL initializes its data.
         if valkey is not None:
             self._servers = (valkey,)
-            valkey.launch(values["valkey_password"])
-        postgres.make(values["postgres_password"])
+            valkey.launch(secret_values["valkey_password"])
+        postgres.initialize(secret_values["postgres_password"])
         self._servers = (*self._servers, postgres)
         postgres.launch()
         for server in self._servers:
             server.await_ready()
 
-        servers = Servers(
-            f"postgresql://{ROLE}:{values['postgres_password']}@{HOST}:{postgres.port}/{ROLE}",
-            None if valkey is None else f"redis://:{values['valkey_password']}@{HOST}:{valkey.port}/0",
-            values,
+        servers = ServerAddresses(
+            f"postgresql://{ROLE}:{secret_values['postgres_password']}@{HOST}:{postgres.port}/{ROLE}",
+            None if valkey is None else f"redis://:{secret_values['valkey_password']}@{HOST}:{valkey.port}/0",
+            secret_values,
         )
         write_private(
             self.data_dir / _RUNNING,
@@ -189,12 +189,12 @@ class EmbeddedServers:
 
 
 def write_address(data_dir: Path, address: str) -> None:
-    """Stores the URL at which `journey up` serves, for commands that print links."""
+    """Stores the URL of `journey up`, for commands that print links."""
     write_private(data_dir.expanduser().resolve() / _ADDRESS, address)
 
 
 def read_address(data_dir: Path) -> str | None:
-    """Returns the URL at which the last `journey up` of a data directory served; None if it never did."""
+    """Returns the URL of the last `journey up` on a data directory; None if there was none."""
     try:
         return (data_dir.expanduser().resolve() / _ADDRESS).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
@@ -209,14 +209,14 @@ def connect_or_start(
     with_valkey: bool = True,
     postgres_settings: Mapping[str, str] = _NO_SETTINGS,
     timeout_seconds: float = READY_SECONDS,
-) -> Iterator[Servers]:
-    """Yields the servers of a data directory: those of a running owner, or its own for the length of the block.
+) -> Iterator[ServerAddresses]:
+    """Yields the servers of a data directory: those of a running owner, or newly started ones for the `with` block.
 
-    Another owner's servers are used as they are, with their own settings, and are left running. An owner that is
-    starting or stopping is waited for, up to `timeout_seconds`. Own servers are started like those of
-    EmbeddedServers and stopped at the end.
+    Servers of another owner keep their settings and are left running. If that owner is starting or stopping, the call
+    waits for it, up to `timeout_seconds`. Newly started servers are stopped at the end.
 
-    Raises AlreadyRunningError if the owner neither starts nor ends in time, and what `EmbeddedServers.start()` raises.
+    Raises AlreadyRunningError if the owner neither starts nor ends in time, and the errors of
+    `EmbeddedServers.start()`.
     """
     embedded = EmbeddedServers(
         data_dir, postgres_bin=postgres_bin, with_valkey=with_valkey, postgres_settings=postgres_settings
@@ -227,7 +227,7 @@ def connect_or_start(
         embedded.stop()
 
 
-def _join_or_start(embedded: EmbeddedServers, deadline: float) -> Servers:
+def _join_or_start(embedded: EmbeddedServers, deadline: float) -> ServerAddresses:
     while True:
         try:
             return embedded.start()
@@ -240,31 +240,31 @@ def _join_or_start(embedded: EmbeddedServers, deadline: float) -> Servers:
         time.sleep(POLL_SECONDS)
 
 
-def _read_running(data_dir: Path) -> Servers | None:
-    """Returns the servers of the directory's owner; None while it has not started them."""
+def _read_running(data_dir: Path) -> ServerAddresses | None:
+    """Returns the servers of the directory's owner; None if it has not started them yet."""
     try:
         running = json.loads((data_dir / _RUNNING).read_bytes())
     except FileNotFoundError:
         return None
-    # A new owner holds the lock for a moment before it removes the file of a killed one.
+    # A new owner removes the file of a killed owner shortly after it took the lock.
     if not exists(running["pid"]):
         return None
-    return Servers(
+    return ServerAddresses(
         running["database_url"], running["redis_url"], json.loads((data_dir / _SECRETS).read_bytes())
     )
 
 
-def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
+def _read_secrets(data_dir: Path, *, may_create: bool) -> Mapping[str, str]:
     path = data_dir / _SECRETS
     if path.exists():
-        known: dict[str, str] = json.loads(path.read_bytes())
-        lacking = [name for name in _KEYS if name not in known]
-        if lacking:  # created by an earlier version
-            known |= {name: secrets.token_urlsafe(32) for name in lacking}
-            write_private(path, known)
-        return known
-    if not may_make:
-        raise EmbeddedError(f"{path} is missing; without it the existing data cannot be opened")
+        stored: dict[str, str] = json.loads(path.read_bytes())
+        missing = [name for name in _KEYS if name not in stored]
+        if missing:  # created by an earlier version
+            stored |= {name: secrets.token_urlsafe(32) for name in missing}
+            write_private(path, stored)
+        return stored
+    if not may_create:
+        raise EmbeddedError(f"{path} is missing; without it the existing data cannot be used")
     made = {
         "postgres_password": secrets.token_urlsafe(24),
         "valkey_password": secrets.token_urlsafe(24),

@@ -1,4 +1,4 @@
-"""Servers as child processes: start as the right user, watch, stop, and recognize leftovers."""
+"""Child processes of the embedded servers: starts them as the right user, watches and stops them."""
 
 import ctypes
 import importlib.util
@@ -24,20 +24,20 @@ READY_SECONDS = 60.0
 POLL_SECONDS = 0.005
 _RETRY_SECONDS = 0.1
 _LOG_BYTES = 10_000_000
-_TAIL_LINES = 20
+_LOG_END_LINES = 20
 _PR_SET_PDEATHSIG = 1
 
-# The servers get neither settings of PostgreSQL clients nor the owner's secrets; a fixed locale keeps messages
-# readable for _TRANSIENT_ERRORS, and a given time zone saves initdb from guessing one.
+# The servers get neither the settings of PostgreSQL clients nor the owner's secrets. _TRANSIENT_ERRORS needs messages
+# in a fixed locale, and with a fixed time zone initdb does not have to detect one.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-# Another process may take a port between its choice and its use, and the backends of a killed postmaster need
-# a moment to end.
+# Errors after which the start is retried: another process took the port, or backends of a killed postmaster are still
+# ending.
 _TRANSIENT_ERRORS = re.compile(r"Address already in use|pre-existing shared memory block")
 
 
 class EmbeddedError(JourneyServiceError):
-    """The servers could not start, or one of them has died."""
+    """An embedded server could not start, or has ended."""
 
     code = "embedded"
     title = "The embedded servers are not running"
@@ -52,17 +52,17 @@ class AlreadyRunningError(EmbeddedError):
 
 @dataclass(frozen=True)
 class Account:
-    """The user that a server runs as."""
+    """The operating system user that runs a server."""
 
     uid: int
     gid: int
 
 
 class Server(ABC):
-    """A server: a child process with a port of its own and a log."""
+    """A server: a child process with its own port and log file."""
 
     name: ClassVar[str]
-    _stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]  # and how many seconds each is waited for
+    _stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]  # with the seconds to wait after each
 
     def __init__(self, data_dir: Path, account: Account | None) -> None:
         self.port = 0
@@ -77,7 +77,7 @@ class Server(ABC):
         """Starts the server on the port."""
 
     @abstractmethod
-    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+    def _accepts_connections(self, process: subprocess.Popen[bytes]) -> bool:
         """Whether this process accepts connections."""
 
     def _launch(self) -> None:
@@ -92,37 +92,41 @@ class Server(ABC):
             os.close(log)
 
     def await_ready(self) -> None:
-        """Waits until the server answers. Raises EmbeddedError if it ends instead, or takes too long."""
+        """Waits until the server accepts connections. Raises EmbeddedError if it ends or takes too long."""
         deadline = time.monotonic() + READY_SECONDS
-        while self._process is None or not self._answers(self._process):
-            fault = self.fault()
+        while self._process is None or not self._accepts_connections(self._process):
+            failure = self.failure()
             if time.monotonic() > deadline:
-                raise EmbeddedError(fault or f"{self.name} did not answer in time:\n{self._tail()}")
-            if fault is None:
+                raise EmbeddedError(
+                    failure or f"{self.name} did not accept connections in time:\n{self._log_end()}"
+                )
+            if failure is None:
                 time.sleep(POLL_SECONDS)
-            elif _TRANSIENT_ERRORS.search(fault):
+            elif _TRANSIENT_ERRORS.search(failure):
                 time.sleep(_RETRY_SECONDS)
                 self._launch()
             else:
-                raise EmbeddedError(fault)
+                raise EmbeddedError(failure)
 
-    def fault(self) -> str | None:
+    def failure(self) -> str | None:
         """Returns how the server ended, with the end of its log; None while it runs."""
         if self._process is None or self._process.poll() is None:
             return None
-        return f"{self.name} ended with code {self._process.returncode}:\n{self._tail()}"
+        return f"{self.name} ended with code {self._process.returncode}:\n{self._log_end()}"
 
     def begin_stop(self) -> None:
-        """Asks the server to end, without waiting."""
+        """Sends the first stop signal, without waiting."""
         if self._process is not None:
             self._process.send_signal(self._stop_signals[0][0])
 
     def finish_stop(self) -> None:
-        """Waits for the server to end, and escalates the signals."""
+        """Waits for the server to end; sends stronger signals if it does not."""
         if self._process is None:
             return
-        harsher = [way for way, _ in self._stop_signals[1:]]
-        for (_, seconds), following in zip(self._stop_signals, [*harsher, signal.SIGKILL], strict=True):
+        stronger_signals = [signal_ for signal_, _ in self._stop_signals[1:]]
+        for (_, seconds), following in zip(
+            self._stop_signals, [*stronger_signals, signal.SIGKILL], strict=True
+        ):
             try:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -131,11 +135,11 @@ class Server(ABC):
                 return
         self._process.wait()
 
-    def _tail(self) -> str:
+    def _log_end(self) -> str:
         with self._log.open("rb") as log:
             log.seek(self._log_start)
             lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-_TAIL_LINES:])
+        return "\n".join(lines[-_LOG_END_LINES:])
 
 
 def spawn(
@@ -143,7 +147,7 @@ def spawn(
     account: Account | None,
     *,
     output: int,
-    at_owner_death: signal.Signals,
+    owner_death_signal: signal.Signals,
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Starts a program. Raises EmbeddedError if it cannot be run."""
@@ -155,51 +159,51 @@ def spawn(
             stderr=subprocess.STDOUT,
             cwd="/",  # the unprivileged user may have no access to the current directory
             env=_ENVIRONMENT,
-            # Ctrl-C in the terminal goes to the owner only, which stops the servers when it is done with them.
+            # Ctrl-C in the terminal reaches only the owner, which then stops the servers.
             start_new_session=True,
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
             extra_groups=None if account is None else [],
-            preexec_fn=parent_death_preexec(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
+            preexec_fn=parent_death_preexec(owner_death_signal),  # noqa: PLW1509  # only system calls are made in it
         )
     except OSError as error:
         raise EmbeddedError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
-def parent_death_preexec(way: signal.Signals) -> Callable[[], None] | None:
-    """Returns what a child runs before its program to get a signal when the thread that started it ends.
+def parent_death_preexec(signal_: signal.Signals) -> Callable[[], None] | None:
+    """Returns a `preexec_fn` that sends a child process a signal when the thread that started it ends.
 
-    None where the kernel does not support it.
+    None if the kernel does not support it.
     """
     if sys.platform != "linux":
         return None
-    # Resolved here: between fork and exec nothing may be loaded, and no lock waited for.
-    promise = _promise(way)
+    # Resolved here, because code between fork and exec must not import modules or wait for locks.
+    register_signal = _prctl_call(signal_)
     owner = os.getpid()
 
     def prepare() -> None:
-        promise()
-        # The owner may have ended before the signal was registered.
+        register_signal()
+        # Exit if the owner ended before the signal was registered.
         if os.getppid() != owner:
             os._exit(1)
 
     return prepare
 
 
-def set_parent_death_signal(way: signal.Signals) -> None:
-    """Registers a signal for this process when the thread that started it ends, where the kernel supports it."""
+def set_parent_death_signal(signal_: signal.Signals) -> None:
+    """Makes the kernel send this process a signal when the thread that started it ends; Linux only."""
     if sys.platform == "linux":
-        _promise(way)()
+        _prctl_call(signal_)()
 
 
-def _promise(way: signal.Signals) -> Callable[[], object]:
-    """Returns the system call that registers a signal for the end of the thread that started this process."""
-    arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
+def _prctl_call(signal_: signal.Signals) -> Callable[[], object]:
+    """Returns the prctl call that sets the signal sent at the end of the thread that started this process."""
+    arguments = [ctypes.c_ulong(argument) for argument in (signal_, 0, 0, 0)]
     return partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, *arguments)
 
 
 def server_account(data: Path) -> Account | None:
-    """Returns the user that the servers must run as; None for the user of this process."""
+    """Returns the user to run the servers as; None for the user of this process."""
     if os.geteuid() != 0:
         return None
     if data.exists() and (status := data.stat()).st_uid != 0:
@@ -211,8 +215,8 @@ def server_account(data: Path) -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def give(path: Path, account: Account) -> None:
-    """Makes the account the owner of a path and of everything in it."""
+def change_owner(path: Path, account: Account) -> None:
+    """Makes the account the owner of a path and its content."""
     os.chown(path, account.uid, account.gid, follow_symlinks=False)
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
@@ -220,8 +224,8 @@ def give(path: Path, account: Account) -> None:
 
 
 def make_traversable(folders: Sequence[Path]) -> None:
-    """Makes folders and all their parents traversable for all users."""
-    for folder in {above for given in folders for above in (given, *given.parents)}:
+    """Makes folders and all their parents traversable for all users (`o+x`)."""
+    for folder in {each for start in folders for each in (start, *start.parents)}:
         mode = folder.stat().st_mode
         if not mode & 0o001:
             folder.chmod(mode & 0o7777 | 0o001)
@@ -229,7 +233,7 @@ def make_traversable(folders: Sequence[Path]) -> None:
 
 def find_in_package(package: str, pattern: str) -> Path:
     """Returns a file of an installed package. Raises EmbeddedError if it is missing."""
-    # Located without an import, which would load clients and locks and take half a second.
+    # Located without an import, which would take half a second.
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         for found in Path(folder).resolve().glob(pattern):
@@ -248,7 +252,7 @@ def free_port() -> int:
 
 
 def read_pid(path: Path) -> int | None:
-    """Returns the process id of a pid file; None if there is none."""
+    """Returns the process id in a pid file; None if the file is missing or invalid."""
     try:
         return int(path.read_bytes().split(maxsplit=1)[0])
     except (FileNotFoundError, IndexError, ValueError):
@@ -266,10 +270,10 @@ def exists(pid: int) -> bool:
     return True
 
 
-def look_at(pid: int) -> tuple[str, bytes]:
-    """Returns the program and the command line of a process; both are empty if it has ended.
+def read_command(pid: int) -> tuple[str, bytes]:
+    """Returns the program name and the command line of a process; both are empty if it has ended.
 
-    Words of the command line are separated by NULs, and blanks count as NULs: ps does not distinguish them.
+    Words of the command line are separated by NUL; spaces become NUL too, because ps does not distinguish them.
     """
     try:
         if Path("/proc/self/comm").exists():
@@ -289,14 +293,14 @@ def _ps(pid: int, column: str) -> bytes:
     ).stdout
 
 
-def runs(pid: int, program: str, folder: Path) -> bool:
+def is_server_process(pid: int, program: str, folder: Path) -> bool:
     """Whether a process is the server of this data directory."""
-    running, words = look_at(pid)
+    running, words = read_command(pid)
     return running == program and b"\0%b\0" % os.fsencode(folder).replace(b" ", b"\0") in words
 
 
-def wait_while(condition: Callable[[], bool], seconds: float) -> None:
-    """Waits until a condition is false, for a limited number of seconds."""
+def wait_until_false(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits until a condition is false, at most for a number of seconds."""
     deadline = time.monotonic() + seconds
     while condition() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

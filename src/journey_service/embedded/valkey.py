@@ -1,4 +1,4 @@
-"""Valkey: wakes workers and stores nothing."""
+"""Valkey server: used to wake workers; stores no data."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ from journey_service.embedded.processes import (
     HOST,
     Account,
     Server,
+    change_owner,
     find_in_package,
-    give,
+    is_server_process,
     read_pid,
-    runs,
     spawn,
-    wait_while,
+    wait_until_false,
 )
 
 
@@ -37,12 +37,12 @@ class Valkey(Server):
         self._password = password
         self._folder.mkdir(mode=0o700, exist_ok=True)
         if self._account is not None:
-            give(self._folder, self._account)
+            change_owner(self._folder, self._account)
         self._launch()
 
     def _start_process(self, log: int) -> subprocess.Popen[bytes]:
-        # It stores nothing. The process title keeps its command line, so that a later owner recognizes it; the
-        # password is passed where neither the process list nor a file shows it.
+        # The process title stays the command line, by which a later owner recognizes the server. The password is passed
+        # on stdin, so that it appears neither in the process list nor in a file.
         reader, writer = os.pipe()
         with os.fdopen(writer, "w", encoding="ascii") as configuration:
             configuration.write(f"bind {HOST}\nport {self.port}\nrequirepass {self._password}\n")
@@ -53,14 +53,14 @@ class Valkey(Server):
                 self._account,
                 stdin=reader,
                 output=log,
-                at_owner_death=signal.SIGTERM,
+                owner_death_signal=signal.SIGTERM,
             )
         finally:
             os.close(reader)
         (self._data_dir / "valkey.pid").write_text(f"{process.pid}\n", encoding="ascii")
         return process
 
-    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+    def _accepts_connections(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
             return False
         try:
@@ -74,22 +74,22 @@ class Valkey(Server):
             return False
 
     def finish_stop(self) -> None:
-        """Waits for the server to end, and escalates the signals."""
+        """Waits for the server to end; sends stronger signals if it does not."""
         super().finish_stop()
         (self._data_dir / "valkey.pid").unlink(missing_ok=True)
 
 
-def stop_orphaned_valkey(data_dir: Path) -> None:
-    """Stops the server of a killed owner, if it still runs."""
+def stop_leftover_valkey(data_dir: Path) -> None:
+    """Stops the server of a killed owner, if it is still running."""
     pid = read_pid(data_dir / "valkey.pid")
     if pid is None:
         return
-    for way in (signal.SIGTERM, signal.SIGKILL):
-        if not runs(pid, "valkey-server", data_dir / "valkey"):
+    for signal_ in (signal.SIGTERM, signal.SIGKILL):
+        if not is_server_process(pid, "valkey-server", data_dir / "valkey"):
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, way)
-        wait_while(lambda: runs(pid, "valkey-server", data_dir / "valkey"), 5)
+            os.kill(pid, signal_)
+        wait_until_false(lambda: is_server_process(pid, "valkey-server", data_dir / "valkey"), 5)
 
 
 def valkey_binary() -> Path:

@@ -1,8 +1,8 @@
 """HTTP client for calls to other hosts: public addresses only, plus the origins that the operator trusts.
 
-A host name is resolved once per call, all its addresses are checked, and one of these addresses is connected to, so
-that DNS rebinding gains nothing. Each call uses a connection of its own and closes it: no connection that was checked
-for one destination is reused for another.
+A host name is resolved once per call. All its addresses are checked, and the client connects to one of the checked
+addresses, which prevents DNS rebinding. Each call opens and closes its own connection, so a connection that was checked
+for one destination is never reused for another.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ import httpx
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Resolves a host name to addresses. Raises OSError if there are none."""
+"""Resolves a host name to IP addresses. Raises OSError if it has none."""
 
 _Headers: TypeAlias = list[tuple[str, str]]
 
 _PORTS: Final = (443, 8443)
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 _BODILESS: Final = frozenset({"GET", "HEAD"})
-_LONGEST_URL: Final = 2048
-_LONGEST_BODY: Final = 64 * 1024
-_LONGEST_HOST: Final = 253
-_CONNECTIONS: Final = 100
-_ATTEMPTS: Final = 3
+_MAX_URL_LENGTH: Final = 2048
+_MAX_BODY_BYTES: Final = 64 * 1024
+_MAX_HOST_LENGTH: Final = 253
+_MAX_CONNECTIONS: Final = 100
+_MAX_ADDRESSES_TRIED: Final = 3
 _CONNECT_SECONDS: Final = 4.0
-_LAST_PORT: Final = 65_535
+_MAX_PORT: Final = 65_535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -51,7 +51,7 @@ _NETWORK_ERRORS: Final = (
     httpcore.TimeoutException,
 )
 
-# Ranges among public addresses that lead elsewhere: IPv4 embedded in IPv6, metadata services of clouds.
+# Ranges that count as global but are not public: IPv4 embedded in IPv6, and metadata services of clouds.
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NON_PUBLIC_RANGES: Final = (
     ipaddress.ip_network("192.0.0.0/24"),
@@ -87,8 +87,8 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    is_cut: bool
-    """Whether the body was longer than the part that is kept."""
+    is_truncated: bool
+    """Whether the body was longer than 64 KiB, of which only the first 64 KiB are returned."""
 
 
 class _Origin(NamedTuple):
@@ -106,33 +106,33 @@ class _Origin(NamedTuple):
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is a public internet address, and not one that leads into a private network."""
+    """Whether an address is a public internet address."""
     try:
-        judged = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(judged, ipaddress.IPv6Address):
-        judged = judged.ipv4_mapped or judged
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
     # `is_global` alone is not enough: up to Python 3.11 it is true for transition addresses and multicast.
-    if isinstance(judged, ipaddress.IPv6Address) and (judged.scope_id or judged not in _UNICAST):
+    if isinstance(parsed, ipaddress.IPv6Address) and (parsed.scope_id or parsed not in _UNICAST):
         return False
     is_special = (
-        judged.is_multicast or judged.is_reserved or any(judged in network for network in _NON_PUBLIC_RANGES)
+        parsed.is_multicast or parsed.is_reserved or any(parsed in network for network in _NON_PUBLIC_RANGES)
     )
-    return judged.is_global and not is_special
+    return parsed.is_global and not is_special
 
 
 class HttpClient:
-    """HTTP client; `trusted` are origins that the operator allows, such as `http://127.0.0.1:9000`.
+    """HTTP client with SSRF protection; `trusted` are origins that may be private, such as `http://127.0.0.1:9000`.
 
-    No proxy settings of the environment are read, no redirect is followed, and the deadline covers the whole call.
+    Proxy settings of the environment are ignored, redirects are not followed, and the deadline covers the whole call.
     """
 
     def __init__(
         self,
         *,
         trusted: Collection[str] = (),
-        connections: int = _CONNECTIONS,
+        connections: int = _MAX_CONNECTIONS,
         deadline_seconds: float = 15.0,
         resolve: Resolve | None = None,
         backend: httpcore.AsyncNetworkBackend | None = None,
@@ -140,24 +140,21 @@ class HttpClient:
     ) -> None:
         self._trusted = frozenset(_trusted_origin(text) for text in trusted)
         self._deadline_seconds = deadline_seconds
-        self._resolve = resolve or _look_up
+        self._resolve = resolve or _resolve_host
         self._backend = backend or httpcore.AnyIOBackend()
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
         self._connections = connections
-        self._room = asyncio.Semaphore(connections)
+        self._slots = asyncio.Semaphore(connections)
         self._is_closed = False
 
     def check(self, url: str) -> None:
-        """Refuses a URL that can never be called, as far as that is known without resolving its name.
-
-        Raises OutgoingRefusedError.
-        """
+        """Checks everything about a URL that can be checked without resolving its host. Raises OutgoingRefusedError."""
         origin, _ = _parse(url)
         if origin in self._trusted:
             return
         _check_scheme(origin)
         _check_port(origin.host, origin.port)
-        address = _literal(origin.host)
+        address = _ip_literal(origin.host)
         if address is not None and not is_public(address):
             raise _not_public(origin.host)
 
@@ -170,59 +167,71 @@ class HttpClient:
         content: bytes = b"",
         deadline_seconds: float | None = None,
     ) -> HttpResponse:
-        """Sends a request and returns the response. Raises OutgoingRefusedError (permanent), OutgoingFailedError."""
+        """Sends a request and returns the response.
+
+        Raises OutgoingRefusedError (permanent) or OutgoingFailedError (a retry may succeed).
+        """
         origin, target = _parse(url)
         is_trusted = origin in self._trusted
         if not is_trusted:
             _check_scheme(origin)
         if method not in _METHODS:
             raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not an HTTP method.")
-        written = _written(method, origin, headers, content)
-        guard = _PublicAddressBackend(self._resolve, self._backend, is_trusted=is_trusted)
+        request_headers = _request_headers(method, origin, headers, content)
+        checked_backend = _PublicAddressBackend(self._resolve, self._backend, is_trusted=is_trusted)
         try:
-            # A timeout per read alone would never end a call that is answered byte by byte.
-            async with asyncio.timeout(deadline_seconds or self._deadline_seconds), self._room:
+            # One deadline for the whole call: a timeout per read would not limit a response that arrives byte by byte.
+            async with asyncio.timeout(deadline_seconds or self._deadline_seconds), self._slots:
                 if self._is_closed:
                     raise OutgoingFailedError(origin.host, "this process is shutting down")
-                return await self._exchange(guard, method, origin.at(target), written, content)
+                return await self._exchange(
+                    checked_backend, method, origin.at(target), request_headers, content
+                )
         except TimeoutError:
             raise OutgoingFailedError(origin.host, "the deadline passed") from None
         except _NETWORK_ERRORS as error:
             raise OutgoingFailedError(origin.host, "no connection, or no valid HTTP response") from error
 
     async def close(self) -> None:
-        """Accepts no more calls and waits for those under way, each of which has a deadline."""
+        """Refuses new calls and waits for running ones, each of which has a deadline."""
         if not self._is_closed:
             self._is_closed = True
             for _ in range(self._connections):
-                await self._room.acquire()
+                await self._slots.acquire()
             for _ in range(self._connections):
-                self._room.release()
+                self._slots.release()
 
     async def _exchange(
         self,
-        guard: "_PublicAddressBackend",
+        checked_backend: "_PublicAddressBackend",
         method: str,
         url: httpcore.URL,
         headers: _Headers,
         content: bytes,
     ) -> HttpResponse:
-        line = httpcore.AsyncHTTPConnection(url.origin, self._ssl_context, network_backend=guard)
+        connection = httpcore.AsyncHTTPConnection(
+            url.origin, self._ssl_context, network_backend=checked_backend
+        )
         body = bytearray()
         try:
-            async with line.stream(method, url, headers=headers, content=content or None) as response:
+            async with connection.stream(method, url, headers=headers, content=content or None) as response:
                 async for part in response.aiter_stream():
                     body += part
-                    if len(body) > _LONGEST_BODY:
+                    if len(body) > _MAX_BODY_BYTES:
                         break
         finally:
-            await guard.close_sockets()
-        kept = bytes(body[:_LONGEST_BODY])
-        return HttpResponse(response.status, _read(response.headers), kept, is_cut=len(body) > _LONGEST_BODY)
+            await checked_backend.close_sockets()
+        kept = bytes(body[:_MAX_BODY_BYTES])
+        return HttpResponse(
+            response.status,
+            _response_headers(response.headers),
+            kept,
+            is_truncated=len(body) > _MAX_BODY_BYTES,
+        )
 
 
 class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
-    """The sockets of one call: only to addresses that were checked, and all closed at its end."""
+    """Network backend of one call: connects only to checked addresses, and closes all its sockets at the end."""
 
     def __init__(self, resolve: Resolve, backend: httpcore.AsyncNetworkBackend, *, is_trusted: bool) -> None:
         self._resolve = resolve
@@ -241,22 +250,22 @@ class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
             raise OSError
         if not self._is_trusted and not all(is_public(address) for address in addresses):
             raise _not_public(host)
-        *early, last = addresses[:_ATTEMPTS]
+        *early, last = addresses[:_MAX_ADDRESSES_TRIED]
         for address in early:
             with suppress(OSError, httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._dial(address, port)
-        return await self._dial(last, port)
+                return await self._connect(address, port)
+        return await self._connect(last, port)
 
     async def connect_unix_socket(self, *_args: object, **_options: object) -> httpcore.AsyncNetworkStream:
-        """Always refuses: a Unix socket is not a public address."""
+        """Always refuses: Unix sockets are local. Raises OutgoingRefusedError."""
         raise OutgoingRefusedError("A socket of this machine may not be called.")
 
     async def close_sockets(self) -> None:
-        """Closes sockets that are still open, such as those of an abandoned handshake."""
+        """Closes all sockets, including those of incomplete handshakes."""
         for stream in self._streams:
             await stream.aclose()
 
-    async def _dial(self, address: str, port: int) -> httpcore.AsyncNetworkStream:
+    async def _connect(self, address: str, port: int) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(address, port, timeout=_CONNECT_SECONDS)
         self._streams.append(stream)
         return stream
@@ -276,8 +285,8 @@ def _not_public(host: str) -> OutgoingRefusedError:
     return OutgoingRefusedError(f"{host} may not be called: it is not a public address.")
 
 
-def _literal(host: str) -> str | None:
-    """Returns the address that a host is written as, in any spelling a resolver accepts; None if it is a name."""
+def _ip_literal(host: str) -> str | None:
+    """Returns the IP address if the host is an IP literal, in any notation of inet_aton; None if it is a name."""
     with suppress(ValueError):
         return str(ipaddress.ip_address(host.removesuffix(".")))
     with suppress(OSError):
@@ -285,14 +294,14 @@ def _literal(host: str) -> str | None:
     return None
 
 
-async def _look_up(host: str, port: int) -> Sequence[str]:
+async def _resolve_host(host: str, port: int) -> Sequence[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[0]) for *_, place in found))
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _parse(url: str) -> tuple[_Origin, bytes]:
     try:
-        parsed = httpx.URL(url) if len(url) <= _LONGEST_URL else None
+        parsed = httpx.URL(url) if len(url) <= _MAX_URL_LENGTH else None
     except (httpx.InvalidURL, ValueError):
         parsed = None
     if parsed is None or parsed.scheme not in _DEFAULT_PORTS or parsed.userinfo:
@@ -300,8 +309,8 @@ def _parse(url: str) -> tuple[_Origin, bytes]:
     host = parsed.raw_host.decode()
     port = _DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
     # A host with a colon is an IPv6 literal, possibly with a scope.
-    is_name = len(host) <= _LONGEST_HOST and _NAME.fullmatch(host) is not None
-    if not (is_name or (":" in host and "%" not in host)) or not 0 < port <= _LAST_PORT:
+    is_name = len(host) <= _MAX_HOST_LENGTH and _NAME.fullmatch(host) is not None
+    if not (is_name or (":" in host and "%" not in host)) or not 0 < port <= _MAX_PORT:
         raise OutgoingRefusedError("The URL must have a host, and a valid port if it has one.")
     return _Origin(parsed.scheme, host, port), parsed.raw_path
 
@@ -318,10 +327,10 @@ def _trusted_origin(text: str) -> _Origin:
     return origin
 
 
-def _written(method: str, origin: _Origin, headers: Mapping[str, str], content: bytes) -> _Headers:
-    written = {"Host": origin.authority, "Accept-Encoding": "identity", "Connection": "close"}
+def _request_headers(method: str, origin: _Origin, headers: Mapping[str, str], content: bytes) -> _Headers:
+    result = {"Host": origin.authority, "Accept-Encoding": "identity", "Connection": "close"}
     if content or method not in _BODILESS:
-        written["Content-Length"] = str(len(content))
+        result["Content-Length"] = str(len(content))
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
             raise OutgoingRefusedError(f"{origin.host} may not be called: a header is malformed.")
@@ -329,12 +338,12 @@ def _written(method: str, origin: _Origin, headers: Mapping[str, str], content: 
             raise OutgoingRefusedError(
                 f"{origin.host} may not be called: the caller may not set the header {name}."
             )
-    return [*written.items(), *headers.items()]
+    return [*result.items(), *headers.items()]
 
 
-def _read(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    read: dict[str, str] = {}
+def _response_headers(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    result: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        read[name] = f"{read[name]}, {value}" if name in read else value
-    return read
+        result[name] = f"{result[name]}, {value}" if name in result else value
+    return result

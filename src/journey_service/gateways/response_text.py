@@ -2,11 +2,12 @@
 
 from typing import Final
 
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 
 
-def sanitize_response_text(said: str) -> str:
+def sanitize_response_text(text: str) -> str:
     """Returns the text as one line of at most 255 printable characters."""
-    # Text far beyond the limit is not processed.
-    shown = "".join(email if email.isprintable() else " " for email in said[: 8 * _LONGEST])
-    return " ".join(shown.split())[:_LONGEST].rstrip()
+    # Limits the work for very long text.
+    start = text[: 8 * _MAX_LENGTH]
+    printable = "".join(character if character.isprintable() else " " for character in start)
+    return " ".join(printable.split())[:_MAX_LENGTH].rstrip()

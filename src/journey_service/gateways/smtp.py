@@ -1,7 +1,7 @@
-"""Email: sent through the operator's mail server, or written to a folder on a developer's machine.
+"""Email: sent through the operator's mail server, or written to a folder in development.
 
 The operator configures the mail server, so it may have a private address. The connection is encrypted and the
-certificate is verified; the one exception is a server on this machine, which needs neither.
+certificate is verified, except for a server on the same machine.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ _AUTHENTICATION_REQUIRED: Final = 530
 _PERMANENT_ERRORS: Final = range(500, 600)
 _QUIT_SECONDS: Final = 2.0
 
-_LONGEST_ADDRESS: Final = 254
-_LONGEST_LOCAL: Final = 64
-_LONGEST_NAME: Final = 78
-_LONGEST_PLAIN_SUBJECT: Final = 68
+_MAX_ADDRESS_LENGTH: Final = 254
+_MAX_LOCAL_PART_LENGTH: Final = 64
+_MAX_NAME_LENGTH: Final = 78
+_MAX_PLAIN_SUBJECT_LENGTH: Final = 68
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _HOST: Final = re.compile(
@@ -68,7 +68,7 @@ class SmtpServer:
     is_tls: bool
     """Implicit TLS: encrypted from the first byte on."""
     is_starttls: bool
-    """STARTTLS before login; without it nothing is sent."""
+    """STARTTLS is required before login; without it no email is sent."""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
@@ -89,14 +89,14 @@ class Sender:
 def read_server(url: str) -> SmtpServer:
     """Parses `smtp://[user:password@]host[:port]` (port 587) or `smtps://` (port 465).
 
-    `smtp` requires STARTTLS. On this machine (localhost, 127.0.0.1, ::1) it means plain text, unless
-    `?starttls=always` follows. Raises InvalidInputError, which repeats nothing of the URL.
+    `smtp` requires STARTTLS, except for the same machine (localhost, 127.0.0.1, ::1), where it uses plain text unless
+    the URL ends with `?starttls=always`. Raises InvalidInputError, which does not contain the URL.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _no_server() from None
+        raise _invalid_url() from None
     has_server = _HOST.fullmatch(host) is not None or _is_address(host)
     has_login = bool(parts.username) and bool(parts.password)
     if (
@@ -108,12 +108,12 @@ def read_server(url: str) -> SmtpServer:
         or "#" in url
         or not _is_supported_query(parts)
     ):
-        raise _no_server()
+        raise _invalid_url()
     return SmtpServer(
         host,
         port or _DEFAULT_PORTS[parts.scheme],
         is_tls=parts.scheme == "smtps",
-        is_starttls=parts.scheme == "smtp" and (bool(parts.query) or not _is_here(host)),
+        is_starttls=parts.scheme == "smtp" and (bool(parts.query) or not _is_loopback(host)),
         user=unquote(parts.username) if has_login and parts.username else None,
         password=unquote(parts.password) if has_login and parts.password else None,
     )
@@ -133,7 +133,7 @@ def read_sender(text: str) -> Sender:
 
 
 class SmtpMailer:
-    """Mailer over SMTP, with one connection per email. The deadline covers the whole delivery."""
+    """Sends emails over SMTP, with one connection per email. The deadline covers the whole delivery."""
 
     def __init__(
         self,
@@ -151,37 +151,37 @@ class SmtpMailer:
     async def send(self, email: Email) -> DeliveryReceipt:
         """Sends an email.
 
-        Raises DeliveryRefusedError for an email that cannot be composed, and if the server rejects it or its
-        recipient permanently. Causes that the operator can fix (login, encryption, sender) raise DeliveryFailedError,
-        like temporary ones. Reasons are lines of at most 255 characters, without the recipient's address.
+        Raises DeliveryRefusedError if the email cannot be composed, or if the server permanently rejects it or its
+        recipient. Raises DeliveryFailedError for temporary errors, and for errors that the operator can fix (login,
+        encryption, sender). Reasons have at most 255 characters and do not contain the recipient's address.
         """
         to = _recipient(email)
-        written = _written(email, to, self._sender)
-        line = self._line()
+        content = _compose(email, to, self._sender)
+        connection = self._new_connection()
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                await line.connect()
-                answer = await self._send_message(line, to, written)
-            await _quit(line)
+                await connection.connect()
+                response = await self._send_message(connection, to, content)
+            await _quit(connection)
         except TimeoutError:
             raise DeliveryFailedError("The mail server did not respond in time.") from None
         except aiosmtplib.SMTPResponseException as error:
-            raise _judged(error, to) from None
+            raise _to_delivery_error(error, to) from None
         except ssl.SSLCertVerificationError as error:
-            raise _failed(f"Its certificate is not valid: {error.verify_message}", to) from None
+            raise _communication_error(f"Its certificate is not valid: {error.verify_message}", to) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise _failed(str(error), to) from None
+            raise _communication_error(str(error), to) from None
         finally:
-            _abort(line)
-        return DeliveryReceipt(_without(to, answer.message), answer.code)
+            _abort(connection)
+        return DeliveryReceipt(_short_reason(to, response.message), response.code)
 
-    def _line(self) -> aiosmtplib.SMTP:
+    def _new_connection(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
             hostname=self._server.host,
             port=self._server.port,
             username=self._server.user,
             password=self._server.password,
-            # Resolving this machine's host name can take longer than the delivery.
+            # Set explicitly: resolving this machine's host name can take longer than the delivery.
             local_hostname=self._sender.domain,
             timeout=None,
             use_tls=self._server.is_tls,
@@ -189,34 +189,39 @@ class SmtpMailer:
             tls_context=self._ssl_context,
         )
 
-    async def _send_message(self, line: aiosmtplib.SMTP, to: str, written: bytes) -> aiosmtplib.SMTPResponse:
-        if line.is_ehlo_or_helo_needed:
-            await line.ehlo()
+    async def _send_message(
+        self, connection: aiosmtplib.SMTP, to: str, content: bytes
+    ) -> aiosmtplib.SMTPResponse:
+        if connection.is_ehlo_or_helo_needed:
+            await connection.ehlo()
         options, encoding = [], "ascii"
         if not to.isascii():
-            if not line.supports_extension("smtputf8"):
+            if not connection.supports_extension("smtputf8"):
                 raise DeliveryRefusedError(
                     "The mail server does not accept addresses with non-ASCII characters."
                 )
             options, encoding = ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
-        await line.mail(self._sender.address, options=options, encoding=encoding)
-        await line.rcpt(to, encoding=encoding)
-        return await line.data(written)
+        await connection.mail(self._sender.address, options=options, encoding=encoding)
+        await connection.rcpt(to, encoding=encoding)
+        return await connection.data(content)
 
 
 class FileMailer:
-    """Mailer of a developer's machine: writes each email as `<key>.eml` into a folder, readable by this user only."""
+    """Writes each email to `<key>.eml` in a folder, readable by this user only. For development."""
 
     def __init__(self, folder: Path, sender: str) -> None:
         self._folder = folder
         self._sender = read_sender(sender)
 
     async def send(self, email: Email) -> DeliveryReceipt:
-        """Writes an email, replacing an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
-        written = _written(email, _recipient(email), self._sender)
+        """Writes an email; replaces an earlier one with the same key.
+
+        Raises DeliveryFailedError, DeliveryRefusedError.
+        """
+        content = _compose(email, _recipient(email), self._sender)
         file = self._folder / f"{email.key}.eml"
         try:
-            await asyncio.to_thread(_put, file, written)
+            await asyncio.to_thread(_write_file, file, content)
         except OSError as error:
             raise DeliveryFailedError(
                 sanitize_response_text(f"The email could not be written: {error.strerror}")
@@ -224,10 +229,12 @@ class FileMailer:
         return DeliveryReceipt(f"written to {file.name}")
 
 
-def _put(file: Path, content: bytes) -> None:
+def _write_file(file: Path, content: bytes) -> None:
     # An existing folder keeps its permissions.
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=file.parent)  # of mode 0600
+    descriptor, name = tempfile.mkstemp(
+        prefix=".", suffix=".new", dir=file.parent
+    )  # creates it with mode 0600
     staged = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as opened:
@@ -238,8 +245,8 @@ def _put(file: Path, content: bytes) -> None:
         raise
 
 
-def _written(email: Email, to: str, sender: Sender) -> bytes:
-    """Composes the message. No value in it can inject a header."""
+def _compose(email: Email, to: str, sender: Sender) -> bytes:
+    """Composes the message. Header values are checked, so that none can inject a header."""
     url = email.unsubscribe_url
     if not _KEY.fullmatch(email.key):
         raise DeliveryRefusedError("The key of the email must consist of letters, digits, and hyphens.")
@@ -249,7 +256,7 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
         raise DeliveryRefusedError("The unsubscribe URL is not valid.")
     now = datetime.fromtimestamp(time.time(), UTC)
     head = {
-        "From": _from(Sender(_name(email.sender_name) or sender.name, sender.address)),
+        "From": _from(Sender(_display_name(email.sender_name) or sender.name, sender.address)),
         "To": to,
         "Subject": _subject(email.subject),
         "Date": format_datetime(now),
@@ -257,10 +264,10 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
         "Auto-Submitted": "auto-generated",
     }
     if email.reply_to is not None:
-        answers_to = _address(email.reply_to)
-        if answers_to is None or not answers_to.isascii():
+        reply_to = _address(email.reply_to)
+        if reply_to is None or not reply_to.isascii():
             raise DeliveryRefusedError("The reply-to address is not valid.")
-        head["Reply-To"] = answers_to
+        head["Reply-To"] = reply_to
     if url is not None:
         head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     body = EmailMessage(policy=_POLICY)
@@ -269,8 +276,10 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
         if email.html is not None:
             body.add_alternative(email.html, subtype="html", cte=_ENCODING)
     except UnicodeEncodeError:
-        raise DeliveryRefusedError("The text contains characters that an email cannot carry.") from None
-    # The library folds long URLs into encoded words and loses spaces of subjects.
+        raise DeliveryRefusedError(
+            "The text contains characters that cannot be encoded in an email."
+        ) from None
+    # Headers are written here: the library would fold long URLs into encoded words and drop spaces of subjects.
     return "".join(f"{name}: {value}{_LINE_END}" for name, value in head.items()).encode() + body.as_bytes()
 
 
@@ -280,14 +289,14 @@ def _from(sender: Sender) -> str:
     return f"{Header(sender.name, 'utf-8', header_name='From').encode(linesep=_LINE_END)} <{sender.address}>"
 
 
-def _name(told: str | None) -> str:
+def _display_name(name: str | None) -> str:
     """Returns a display name that fits a header: one line of limited length."""
-    return " ".join(_HEADER_BREAKING_CHARACTERS.sub(" ", told or "").split())[:_LONGEST_NAME]
+    return " ".join(_HEADER_BREAKING_CHARACTERS.sub(" ", name or "").split())[:_MAX_NAME_LENGTH]
 
 
 def _subject(subject: str) -> str:
     is_plain = subject.isascii() and "=?" not in subject and subject == subject.strip()
-    if is_plain and len(subject) <= _LONGEST_PLAIN_SUBJECT:
+    if is_plain and len(subject) <= _MAX_PLAIN_SUBJECT_LENGTH:
         return subject
     return Header(subject, "utf-8", header_name="Subject").encode(linesep=_LINE_END)
 
@@ -302,7 +311,9 @@ def _recipient(email: Email) -> str:
 def _address(text: str) -> str | None:
     """Returns an address with its domain in ASCII; None for quoted local parts and IP literals."""
     local, _, domain = text.rpartition("@")
-    if not (_LOCAL.fullmatch(local) and local.isprintable() and len(local.encode()) <= _LONGEST_LOCAL):
+    if not (
+        _LOCAL.fullmatch(local) and local.isprintable() and len(local.encode()) <= _MAX_LOCAL_PART_LENGTH
+    ):
         return None
     try:
         host = httpx.URL(scheme="https", host=domain).raw_host.decode()
@@ -311,45 +322,47 @@ def _address(text: str) -> str | None:
     if not _HOST.fullmatch(host) or _is_address(host):
         return None
     address = f"{local}@{host}"
-    return address if len(address.encode()) <= _LONGEST_ADDRESS else None
+    return address if len(address.encode()) <= _MAX_ADDRESS_LENGTH else None
 
 
-def _judged(error: aiosmtplib.SMTPResponseException, to: str) -> DeliveryFailedError | DeliveryRefusedError:
+def _to_delivery_error(
+    error: aiosmtplib.SMTPResponseException, to: str
+) -> DeliveryFailedError | DeliveryRefusedError:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        # The response may repeat the rejected login.
-        return DeliveryFailedError("The mail server rejects the login.", status=error.code)
-    reason = _without(to, f"The mail server responded {error.code}: {error.message}")
+        # The response is dropped because it may contain the rejected login.
+        return DeliveryFailedError("The mail server rejected the login.", status=error.code)
+    reason = _short_reason(to, f"The mail server responded {error.code}: {error.message}")
     is_about_message = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
     if is_about_message and error.code in _PERMANENT_ERRORS and error.code != _AUTHENTICATION_REQUIRED:
         return DeliveryRefusedError(reason, status=error.code)
     return DeliveryFailedError(reason, status=error.code)
 
 
-def _failed(said: str, to: str) -> DeliveryFailedError:
-    return DeliveryFailedError(_without(to, f"The mail server could not be used. {said}"))
+def _communication_error(cause: str, to: str) -> DeliveryFailedError:
+    return DeliveryFailedError(_short_reason(to, f"Communication with the mail server failed. {cause}"))
 
 
-def _without(to: str, said: str) -> str:
-    """Returns the server's reason in short, without the recipient's address, which servers often repeat."""
-    return sanitize_response_text(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
+def _short_reason(to: str, text: str) -> str:
+    """Returns a server's response as one line, without the recipient's address, which servers often repeat."""
+    return sanitize_response_text(re.sub(re.escape(to), "(the recipient)", text, flags=re.IGNORECASE))
 
 
-async def _quit(line: aiosmtplib.SMTP) -> None:
-    """Ends the session. The email has been accepted, even if this fails."""
+async def _quit(connection: aiosmtplib.SMTP) -> None:
+    """Ends the session. Errors are ignored: the server has already accepted the email."""
     with suppress(aiosmtplib.SMTPException, OSError):
         async with asyncio.timeout(_QUIT_SECONDS):
-            await line.quit()
+            await connection.quit()
 
 
-def _abort(line: aiosmtplib.SMTP) -> None:
-    """Closes the connection at once, without waiting for an unresponsive peer."""
-    transport = line.transport
-    line.close()
+def _abort(connection: aiosmtplib.SMTP) -> None:
+    """Closes the connection immediately, without waiting for the server."""
+    transport = connection.transport
+    connection.close()
     if transport is not None:
         cast("asyncio.Transport", transport).abort()
 
 
-def _no_server() -> InvalidInputError:
+def _invalid_url() -> InvalidInputError:
     return InvalidInputError.at(
         "SMTP_URL",
         "is not a mail server URL such as smtp://user:password@mail.company.com:587; user and password must both"
@@ -369,5 +382,5 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

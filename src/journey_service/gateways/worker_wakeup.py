@@ -1,7 +1,7 @@
-"""Wakes workers through Redis or Valkey. It may be down, frozen, or emptied at any time; that costs latency only.
+"""Wakes workers through Redis or Valkey. If Redis is down, frozen or loses its data, work only starts later.
 
-A wake-up is an arq job that names a polling task of the worker and carries no work of its own. Jobs are JSON, so that
-write access to the queue allows wake-ups and nothing else.
+A wake-up is an arq job that contains only the name of a polling task. Jobs are JSON, so write access to the queue
+allows wake-ups and nothing else.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _DEDUPLICATION_MS: Final = 60_000
 
 
 def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
-    """Creates the Redis client of both ends. No connection is made yet."""
+    """Creates the Redis client of senders and receivers of wake-ups. It connects at the first command."""
     pool = ConnectionPool.from_url(
         url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
     )
@@ -34,18 +34,18 @@ def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
 
 
 def to_json(job: Mapping[str, Any]) -> bytes:
-    """Serializes a job as JSON; an exception that arq stores with it becomes its text."""
+    """Serializes a job as JSON; exceptions are stored as text."""
     return orjson.dumps(job, default=str)
 
 
 class WorkerWakeup:
-    """The sending end of wake-ups."""
+    """Sends wake-ups to the workers."""
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
-        self._waking: dict[str, asyncio.Task[None]] = {}
+        self._pending: dict[str, asyncio.Task[None]] = {}
 
-    async def answers(self) -> bool:
+    async def responds(self) -> bool:
         """Whether Redis responds right now."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -54,22 +54,22 @@ class WorkerWakeup:
             return False
 
     async def worker_report(self) -> str | None:
-        """Returns the workers' last health report of the last minute; None if there is none."""
+        """Returns the latest health report of the workers; None if there is none from the last minute."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                told = await self._redis.get(f"{QUEUE}:health-check")
+                report = await self._redis.get(f"{QUEUE}:health-check")
         except (RedisError, OSError, TimeoutError):
             return None
-        return None if told is None else bytes(told).decode()
+        return None if report is None else bytes(report).decode()
 
     def wake(self, task: str) -> None:
         """Wakes the workers for a polling task. Returns at once; delivery is not guaranteed."""
-        if task not in self._waking:
-            self._waking[task] = asyncio.create_task(self._enqueue_wake(task))
+        if task not in self._pending:
+            self._pending[task] = asyncio.create_task(self._enqueue_wake(task))
 
     async def close(self) -> None:
         """Sends pending wake-ups and closes every connection."""
-        await asyncio.gather(*self._waking.values())
+        await asyncio.gather(*self._pending.values())
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
 
@@ -81,4 +81,4 @@ class WorkerWakeup:
         except (RedisError, OSError, TimeoutError):
             return  # the workers poll every few seconds anyway
         finally:
-            self._waking.pop(task, None)
+            self._pending.pop(task, None)

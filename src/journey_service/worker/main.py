@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 async def run_worker(settings: Settings) -> None:
-    """Runs the worker until SIGTERM or SIGINT; then releases its leases, so that other workers can resume."""
+    """Runs the worker until SIGTERM or SIGINT. Then it releases its leases, so that other workers continue its work."""
     logging.config.dictConfig(config(is_json=settings.logs_json))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -40,7 +40,7 @@ async def run_worker(settings: Settings) -> None:
         erasure_key=settings.erasure_key.get_secret_value(),
         vault_key=settings.vault_key.get_secret_value(),
     )
-    # As many connections as concurrent calls: a company whose system does not respond delays no other company.
+    # One connection per concurrent call, so that an unresponsive system of one company does not delay other companies.
     http_client = HttpClient(trusted=settings.trusted_origins, connections=MAX_CONCURRENT_CALLS)
     polling_loops = PollingLoops(
         database,
@@ -52,7 +52,9 @@ async def run_worker(settings: Settings) -> None:
     if settings.redis_url is not None:
         wakeups = asyncio.create_task(listen(settings.redis_url.get_secret_value(), polling_loops))
     polling_loops.start()
-    _LOGGER.info("worker started%s", "" if wakeups else " without wake-ups: REDIS_URL is not set")
+    _LOGGER.info(
+        "worker started%s", "" if wakeups else " without Redis (REDIS_URL is not set); it only polls"
+    )
     try:
         await stop.wait()
     finally:
@@ -66,7 +68,7 @@ async def run_worker(settings: Settings) -> None:
 
 
 def build_senders(settings: Settings, http_client: HttpClient) -> MessageSenders:
-    """Returns the senders for outbound messages that the settings configure."""
+    """Returns the senders of outbound messages for the settings."""
     deadline = max_call_seconds(settings.delivery_lease_seconds)
     mailer: SmtpMailer | FileMailer | None = None
     if settings.mail_url is not None:

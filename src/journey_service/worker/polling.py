@@ -1,6 +1,6 @@
 """Polling loops of a worker: each polls PostgreSQL for one kind of work, periodically and when woken.
 
-The timers alone guarantee that work is done. Redis only shortens the wait: a wake-up starts the next poll early.
+The timers alone guarantee that work is done. A wake-up through Redis only starts the next poll early.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from journey_service.services.operations.schedule import (
 )
 
 _JITTER: Final = 0.2
-"""Largest share of a pause that is cut off at random, so that workers started together do not poll together."""
+"""Maximum fraction by which a pause is randomly shortened, so that workers do not poll at the same time."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _PollingLoop:
-    """Runs one polling task, and waits for its pause or a wake-up in between."""
+    """Runs a polling task repeatedly; between polls it waits for the pause to end or for a wake-up."""
 
     name: str
     poll: Callable[[], Awaitable[object]]
@@ -68,18 +68,19 @@ class _PollingLoop:
                 continue
 
     def _log_outage(self, outage: str) -> None:
-        """Logs the beginning and the end of an outage once each."""
-        if outage != self.outage:
-            _LOGGER.warning(
-                "polling task %r %s", self.name, f"is waiting: {outage}" if outage else "has recovered"
-            )
+        """Logs the start of an outage as a warning and its end as information, once each."""
+        if outage and outage != self.outage:
+            _LOGGER.warning("polling task %r cannot run: %s", self.name, outage)
+        elif self.outage and not outage:
+            _LOGGER.info("polling task %r recovered", self.name)
         self.outage = outage
 
 
 class PollingLoops:
-    """The polling loops of a process: all tasks or `names`; `pause_seconds` replaces their pauses.
+    """The polling loops of a worker process.
 
-    Without `senders` the process sends no actions; another worker has to.
+    `names` limits the polling tasks; None runs all of them. `pause_seconds` replaces the pause of every task. Without
+    `senders`, the process does not send actions; another worker has to.
     """
 
     def __init__(
@@ -118,16 +119,16 @@ class PollingLoops:
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self, name: str) -> None:
-        """Starts the next poll of a task now, or right after the present one. Ignores unknown names."""
+        """Starts the next poll of a task now, or right after the running poll. Ignores unknown names."""
         if name in self._loops:
             self._loops[name].wake_event.set()
 
     def start(self) -> None:
-        """Starts every loop."""
+        """Starts all polling loops."""
         self._tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in self._loops.values()]
 
     async def close(self) -> None:
-        """Stops the loops and releases the leases of running work."""
+        """Stops all polling loops and releases the leases of running work."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Receiving end of wake-ups: an arq worker whose jobs and cron schedule wake polling loops."""
+"""Receives wake-ups: an arq worker whose jobs and cron schedule wake polling loops."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 5
 _CLOSE_SECONDS: Final = 1.0
-"""Time for running wake-ups to finish, and for each step of disconnecting, when the worker stops."""
+"""Seconds that a stopping worker waits for running wake-ups, and for each step of disconnecting."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ async def wake(ctx: dict[str, Any], name: str) -> None:
 
 
 async def every_five_seconds(ctx: dict[str, Any]) -> None:
-    """Wakes the loops that poll for due customers and queued work."""
+    """Wakes the loops of due customers, outbound events, actions, jobs and imports."""
     for name in (DUE_CUSTOMERS, OUTBOUND_EVENTS, ACTIONS, JOBS, IMPORTS):
         ctx[_LOOPS].wake(name)
 
 
 async def every_minute(ctx: dict[str, Any]) -> None:
-    """Wakes the loop that polls for due nightly runs."""
+    """Wakes the loop of nightly runs."""
     ctx[_LOOPS].wake(NIGHTLY_RUNS)
 
 
@@ -59,15 +59,15 @@ async def listen(url: str, polling_loops: PollingLoops) -> None:
             await worker.async_run()
         except (RedisError, OSError, TimeoutError) as error:
             if is_connected:
-                _LOGGER.warning("wake-ups through Redis failed, polling continues on its timers: %s", error)
+                _LOGGER.warning("wake-ups through Redis failed; falling back to polling: %s", error)
             is_connected = False
         except Exception:
-            _LOGGER.exception("wake-ups failed, polling continues on its timers")
+            _LOGGER.exception("wake-ups failed; falling back to polling")
         finally:
             await _close(worker)
         await asyncio.sleep(_RETRY_SECONDS)
         if not is_connected and await _responds(url):
-            _LOGGER.warning("wake-ups through Redis work again")
+            _LOGGER.info("wake-ups through Redis recovered")
             is_connected = True
 
 
@@ -91,7 +91,7 @@ def _worker(url: str, polling_loops: PollingLoops) -> Worker:
 
 
 def schedule() -> list[CronJob]:
-    """Returns the cron schedule of wake-ups, in real time; polling compares with each company's own time."""
+    """Returns the cron schedule of wake-ups in real time; the polling loops use each company's own time."""
     return [
         cron(every_five_seconds, second=_EVERY_FIVE_SECONDS, timeout=_TIMEOUT_SECONDS),
         cron(every_minute, second=0, timeout=_TIMEOUT_SECONDS),
@@ -112,7 +112,7 @@ async def _responds(url: str) -> bool:
 async def _close(worker: Worker) -> None:
     """Waits for running wake-ups and disconnects.
 
-    Failures of Redis are ignored: they must not delay the shutdown.
+    Errors of Redis are ignored, so that they do not delay the shutdown.
     """
     running = list(worker.tasks.values())
     if running:

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute
 
 @probes.get("/livez", summary="Get liveness")
 async def get_liveness() -> Liveness:
-    """Answers without touching the database."""
+    """Returns 200 while the process answers requests. The database is not checked."""
     return Liveness(status="ok")
 
 
@@ -26,9 +26,9 @@ async def get_liveness() -> Liveness:
     responses={503: {"model": Readiness, "description": "The database is unreachable or not migrated"}},
 )
 async def get_readiness(response: Response, app_state: AppStateDep) -> Readiness:
-    """Checks the database and its schema, and Redis, without which the service works with some delay."""
+    """Checks the database, its schema, and Redis. Without Redis the service is ready; background work starts later."""
     found = await health.check(app_state.database)
-    has_redis = app_state.worker_wakeup is not None and await app_state.worker_wakeup.answers()
+    has_redis = app_state.worker_wakeup is not None and await app_state.worker_wakeup.responds()
     is_ready = found.database and found.schema
     if not is_ready:
         response.status_code = 503
@@ -48,12 +48,12 @@ async def get_root() -> RedirectResponse:
 
 @router.get("/schedule", summary="Get the schedule", responses=problems())
 async def get_schedule(caller: AdminReader, app_state: AppStateDep) -> Schedule:
-    """Returns the next nightly run of the company, the latest ones, and the tasks that workers repeat."""
+    """Returns the next nightly run of the company, the latest ones, and the polling tasks of the workers."""
     return Schedule.of(await schedule.get_schedule(app_state.database, caller.company_id))
 
 
 @router.get("/health", summary="Get the health of the service", responses=problems())
 async def get_health(caller: AdminReader, app_state: AppStateDep) -> Health:  # noqa: ARG001  # required for its check
-    """Checks the database, its schema, Redis, and the backlog of the workers over all companies."""
-    redis = None if app_state.worker_wakeup is None else app_state.worker_wakeup.answers
+    """Checks the database, its schema, Redis, and the backlog of the workers for all companies."""
+    redis = None if app_state.worker_wakeup is None else app_state.worker_wakeup.responds
     return Health.of(await health.examine(app_state.database, redis=redis))
