@@ -190,7 +190,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path) -> dict[str, str]:
-    """The environment of a reader: no settings of the service, and `journey` on the path."""
+    """The environment of the shell: without settings of the service, and with `journey` on the path."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -344,18 +344,18 @@ def test_the_map_of_the_code_names_files_that_exist():
         block for block in BLOCKS if block.page == ROOT / "README.md" and "src/journey_service/" in block.text
     ]
     package = ROOT / "src" / "journey_service"
-    *_, rooms, path = tree.text.splitlines()
+    *_, packages, path = tree.text.splitlines()
     assert len(tree.text.splitlines()) <= 12
     for name in re.findall(r"[\w/]+\.py", path):
         assert (package / name).is_file(), name
-    for room in rooms.partition(": ")[2].split():
+    for package_name in packages.partition(": ")[2].split():
         found = {
             layer
             for layer in ("api", "services", "repositories", "domain")
-            if (package / layer / room).is_dir()
+            if (package / layer / package_name).is_dir()
         }
         assert {"api", "services", "repositories", "domain"} - found <= (
-            {"domain"} if room == "operations" else set()
+            {"domain"} if package_name == "operations" else set()
         )
     for line in tree.text.splitlines()[1:-2]:
         for name in re.split(r"\s{2,}", line.strip())[0].split(", "):
