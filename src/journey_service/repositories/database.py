@@ -1,7 +1,7 @@
 """Database connections and transactions.
 
 Each database role has an engine of its own. A unit of work is bound to one company for the length of its
-transaction, run again if it loses a race, and returns only after the commit.
+transaction, is run again after a conflict with another transaction, and returns only after the commit.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,8 +27,8 @@ APP_ROLE: Final = "journey_app"
 DISPATCHER_ROLE: Final = "journey_dispatcher"
 
 _MAX_ATTEMPTS: Final = 5
-# Lost races: serialization failure, deadlock, duplicate key, cached plan of a changed table. The unit is run again:
-# the transaction was rolled back.
+# Conflicts: serialization failure, deadlock, duplicate key, cached plan of a changed table. The transaction has been
+# rolled back, so the unit of work is run again.
 _LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
 # No such table or role: the database has not been migrated.
 _NOT_MIGRATED: Final = frozenset({"42P01", "22023", "42704"})
@@ -92,8 +92,8 @@ class Database:
         and holds back those that begin later; keep it short. An `is_repeatable_read` unit reads one
         consistent snapshot.
 
-        Raises UnavailableError when the database is out of reach or saturated, RetriesExhaustedError when every
-        attempt loses a race; otherwise what the unit raises, with nothing changed.
+        Raises UnavailableError if the database is unreachable or overloaded, RetriesExhaustedError if every attempt
+        failed by a conflict, and what the unit of work raises, with nothing changed.
         """
         last: Exception | None = None
         for _ in range(_MAX_ATTEMPTS):

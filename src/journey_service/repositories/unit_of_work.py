@@ -134,7 +134,7 @@ class UnitOfWork:
 
     @cached_property
     def tasks(self) -> Tasks:
-        """Tasks for people."""
+        """Tasks of employees."""
         return Tasks(self._connection, self.company_id)
 
     @cached_property
@@ -154,7 +154,7 @@ class UnitOfWork:
 
     @cached_property
     def ledger_queries(self) -> LedgerQueries:
-        """Metrics computed from the ledgers, for ranges of local days."""
+        """Metrics for ranges of local days that the rollups do not contain."""
         return LedgerQueries(self._connection, self.company_id)
 
     @cached_property

@@ -156,13 +156,16 @@ async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
         },
         "at": None,
         "leads_to": "vip",
-        "sentence": "EUR 120.00 short of vip",
+        "sentence": "EUR 120.00 more needed for vip",
     }
     await ingest(http, salon, "less", customer_id=1, total_amount=119.99)
     await ingest(http, salon, "enough", customer_id=2, total_amount=120)
     assert (await journey(http, salon, 1))["current_stage"] == "customer"
     assert (await journey(http, salon, 2))["current_stage"] == "vip"
-    assert path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"] == "EUR 0.01 short of vip"
+    assert (
+        path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"]
+        == "EUR 0.01 more needed for vip"
+    )
     assert (await explain(http, salon, 2))["why"]["sentence"] == (
         "vip since 2026-03-01: lifetime value is 1,000.00 (required: at least 1,000.00)"
     )
@@ -174,13 +177,13 @@ async def test_the_missing_number_of_appointments_is_exact(http, salon):
     assert (path["missing"], path["unit"], path["sentence"]) == (
         2,
         "appointments",
-        "2 appointments short of regular",
+        "2 more appointments needed for regular",
     )
 
     await ingest(http, salon, "e-2")
     assert (await journey(http, salon))["current_stage"] == "customer"
     path = path_to(await explain(http, salon), "regular", "appointment_count")
-    assert path["sentence"] == "1 appointment short of regular"
+    assert path["sentence"] == "1 more appointment needed for regular"
 
     await ingest(http, salon, "e-3")
     assert (await journey(http, salon))["current_stage"] == "regular"

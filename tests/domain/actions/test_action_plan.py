@@ -20,16 +20,16 @@ from journey_service.domain.actions.action_plan import (
     manual_action,
     running_campaigns,
 )
+from journey_service.domain.actions.contact_policy import Reachability, quiet_until
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
     ActionStep,
     Channel,
-    Reachability,
     StageAction,
 )
-from journey_service.domain.actions.timing import due, quiet_until, triggers_actions
+from journey_service.domain.actions.timing import due, triggers_actions
 from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 

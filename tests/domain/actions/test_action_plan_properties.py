@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0
 from journey_service.domain.actions.action import ActionState, EndReason, ManualActionRequest
 from journey_service.domain.actions.action_plan import ActionPlan, manual_action
+from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
     ActionStep,
     Channel,
-    Reachability,
     StageAction,
 )
 from journey_service.domain.companies.policy import CompanyPolicy

@@ -260,7 +260,7 @@ def test_a_step_is_an_object(raw):
     ids=repr,
 )
 def test_an_unknown_channel_is_rejected(channel, quoted):
-    assert errors_of_step({"channel": channel}) == [("/channel", f"{quoted} is not one of {CHANNELS}")]
+    assert errors_of_step({"channel": channel}) == [("/channel", f"must be one of {CHANNELS}; got {quoted}")]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from domain.builders import DAY, DEFAULT_MAP, T0
 from journey_service.domain.actions.action import ActionState
 from journey_service.domain.actions.action_plan import ActionPlan
+from journey_service.domain.actions.contact_policy import ContactDecision, Reachability, planned_messages
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     HUMAN_TASK_CHANNELS,
@@ -20,10 +21,7 @@ from journey_service.domain.actions.stage_actions import (
     TEMPLATED_CHANNELS,
     ActionStep,
     Channel,
-    ContactDecision,
-    Reachability,
     StageAction,
-    planned_messages,
 )
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType

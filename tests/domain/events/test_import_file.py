@@ -330,16 +330,18 @@ def test_gzip_is_detected():
             id="a column without a name",
         ),
         pytest.param(
-            "customer_id,type,occurred_at,type", [("line 1", "contains a column twice")], id="a column twice"
+            "customer_id,type,occurred_at,type",
+            [("line 1", "contains a duplicate column")],
+            id="a column twice",
         ),
         pytest.param(
             "customer_id,type,occurred_at,event_type",
-            [("line 1", "contains a column twice")],
+            [("line 1", "contains a duplicate column")],
             id="a column twice, under both its names",
         ),
         pytest.param(
             "customer_id,type,occurred_at,total_amount,amount",
-            [("line 1", "contains a column twice")],
+            [("line 1", "contains a duplicate column")],
             id="the amount twice, under both its names",
         ),
         pytest.param(

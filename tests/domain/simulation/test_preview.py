@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.builders import DEFAULT, after, appointments, company, day, defaults_with, rule
 from domain.generators import companies, operations, run_operations
-from journey_service.domain.actions.stage_actions import Reachability
+from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.simulation.preview import MAX_SAMPLES, PreviewDraft, PreviewTotals

@@ -22,7 +22,7 @@ def traps(*rules, policy=None):
 
 
 @pytest.mark.parametrize(
-    "permanent_rule",
+    "trap",
     [
         rule("days_in_stage", days=">30"),
         rule("days_in_stage", days=">=30"),

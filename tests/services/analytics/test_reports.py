@@ -770,7 +770,10 @@ async def test_a_funnel_is_read_from_the_ledger_until_rollups_are_built_for_the_
         database, tenant.id, [Event("t", str(n), n, "appointment_completed", T0, 100) for n in (1, 2)]
     )
     before = await all_reports(database, tenant.id)
-    corruption = "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
+    corruption = (
+        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company"
+        " AND kind = 'stage_reached' RETURNING id"
+    )
     assert await rows(database, tenant.id, corruption)
     assert await all_reports(database, tenant.id) != before
 
@@ -785,7 +788,10 @@ async def test_a_map_with_the_same_order_as_one_whose_rollups_are_pending_is_pen
     tenant = await create_test_company(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
     await database.run(tenant.id, lambda uow: uow.rollups.set_version(7))
-    corruption = "UPDATE journey_rollups SET total = 7 WHERE company_id = :company AND kind = 'stage_reached' RETURNING id"
+    corruption = (
+        "UPDATE journey_rollups SET total = 7 WHERE company_id = :company"
+        " AND kind = 'stage_reached' RETURNING id"
+    )
     assert await rows(database, tenant.id, corruption)
 
     edit = partial(build_draft, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")

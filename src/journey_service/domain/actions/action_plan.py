@@ -22,24 +22,27 @@ from journey_service.domain.actions.action import (
     OutboundEventType,
     Task,
 )
+from journey_service.domain.actions.contact_policy import (
+    UNREACHABLE,
+    ContactDecision,
+    Reachability,
+    deferred_until,
+    is_capped,
+)
 from journey_service.domain.actions.stage_actions import (
     HUMAN_TASK_CHANNELS,
     MESSAGES,
     QUIET_HOURS_CHANNELS,
     ActionStep,
     Channel,
-    ContactDecision,
-    Reachability,
     StageAction,
     StageActionMap,
 )
-from journey_service.domain.actions.timing import PAUSED_RETRY_INTERVAL, due, quiet_until
+from journey_service.domain.actions.timing import due
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.stage_map import StageKind, StageMap
 
-UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
-"""Reachability of a customer without a profile."""
 _DEFAULT_TASK_DUE_DAYS: Final = 1
 
 
@@ -140,8 +143,7 @@ class ActionPlan:
         if channel in QUIET_HOURS_CHANNELS and (held := self._defer(action, now)) is not None:
             return held
         if channel in MESSAGES and action.reserved_at is None:
-            recent = [at for at in self.sent.get(channel, ()) if now - self._cap_window < at]
-            if len(recent) >= self.policy.frequency_cap:
+            if is_capped(self.sent.get(channel, ()), now, self.policy):
                 return self._cancel(action, EndReason.CAPPED, now)
             insort(self.sent.setdefault(channel, []), now)
             action.reserved_at = now
@@ -285,9 +287,7 @@ class ActionPlan:
         is_overdue = action.due_at != action.planned_at and now > action.planned_at + max_delay
         if is_overdue and action.reserved_at is None:  # an action that was started in time may be retried
             return self._cancel(action, EndReason.HELD_TOO_LONG, now)
-        end = quiet_until(now, self.policy, self.zone)
-        if end is None and self.policy.messages_paused:
-            end = now + PAUSED_RETRY_INTERVAL
+        end = deferred_until(now, self.policy, self.zone)
         if end is None:
             return None
         action.due_at, action.is_changed = end, True
@@ -353,10 +353,6 @@ class ActionPlan:
 
     def _all_actions(self) -> list[Action]:
         return [*self.actions, *self.planned]
-
-    @property
-    def _cap_window(self) -> timedelta:
-        return timedelta(days=self.policy.frequency_cap_days)
 
 
 _CAMPAIGN_END_REASONS: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)

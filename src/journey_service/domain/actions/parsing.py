@@ -152,7 +152,7 @@ def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionSt
     if name not in _STAGE_CHANNELS:
         errors.append(
             FieldError(
-                f"{pointer}/channel", f"{quote_value(name)} is not one of {', '.join(_STAGE_CHANNELS)}"
+                f"{pointer}/channel", f"must be one of {', '.join(_STAGE_CHANNELS)}; got {quote_value(name)}"
             )
         )
         return None

@@ -3,11 +3,9 @@
 The defaults apply to stages whose actions the company has not set itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
-
-from journey_service.domain.companies.policy import CompanyPolicy
 
 
 class Channel(StrEnum):
@@ -120,65 +118,3 @@ DEFAULT_ACTIONS: Final[StageActionMap] = {
     ),
 }
 """Default actions by stage key."""
-
-
-class ContactDecision(StrEnum):
-    """Decision on a message: sent, or the reason why it is not."""
-
-    SENT = "sent"
-    NO_CONSENT = "no_consent"
-    NO_ADDRESS = "no_address"
-    CAPPED = "capped"
-
-
-class Reachability(NamedTuple):
-    """Consent of a customer by channel, and whether an email address and a phone number are known."""
-
-    consents: Mapping[str, str]
-    has_email: bool
-    has_phone: bool
-
-    def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
-        """Returns the decision on a message on a channel, before the frequency cap."""
-        status = self.consents.get(channel, "unknown")
-        if status == "withdrawn" or (status != "granted" and policy.consent == "opt_in"):
-            return ContactDecision.NO_CONSENT
-        if channel is Channel.EMAIL and not self.has_email:
-            return ContactDecision.NO_ADDRESS
-        if channel in (Channel.SMS, Channel.CALL) and not self.has_phone:
-            return ContactDecision.NO_ADDRESS
-        return ContactDecision.SENT
-
-
-def planned_messages(
-    entered: Iterable[str],
-    reachability: Reachability,
-    policy: CompanyPolicy,
-    actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
-) -> Iterator[tuple[Channel, ContactDecision]]:
-    """Yields the messages triggered by simultaneous entry into stages, by due time, with their decisions.
-
-    Assumes that the customer stays in the last stage, and has received no message before.
-    """
-    steps = [
-        step
-        for key in entered
-        for action in actions.get(key, ())
-        for step in action.steps
-        if step.channel in MESSAGES
-    ]
-    sent: dict[Channel, list[int]] = {}
-    for step in sorted(steps, key=_hours):
-        decision = reachability.contact_decision(step.channel, policy)
-        if decision is ContactDecision.SENT:
-            before = sent.setdefault(step.channel, [])
-            recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
-            if recent >= policy.frequency_cap:
-                decision = ContactDecision.CAPPED
-            else:
-                before.append(_hours(step))
-        yield step.channel, decision
-
-
-def _hours(step: ActionStep) -> int:
-    return step.day * 24 + step.hours

@@ -1,15 +1,12 @@
-"""Due times of actions, and the end of quiet hours."""
+"""Due times of actions, and whether a transition triggers actions."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import instant_of
-from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 
-PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
-"""Delay after which a message of a company with paused messages is decided again."""
 MAX_TRANSITION_AGE: Final = timedelta(hours=24)
 """Age from which a transition triggers no actions, unless the company has a test clock."""
 
@@ -26,17 +23,3 @@ def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
         local = at.astimezone(zone)
         at = instant_of(local.date() + timedelta(days=days), local.timetz().replace(tzinfo=None), zone)
     return at.astimezone(UTC) + timedelta(hours=hours)
-
-
-def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
-    """Returns the end of the quiet hours that `now` lies in; None outside of quiet hours."""
-    if policy.quiet_from is None or policy.quiet_until is None:
-        return None
-    start, end = time.fromisoformat(policy.quiet_from), time.fromisoformat(policy.quiet_until)
-    today = now.astimezone(zone).date()
-    for day in (today - timedelta(days=1), today):
-        begins = instant_of(day, start, zone)
-        ends = instant_of(day if start < end else day + timedelta(days=1), end, zone)
-        if begins <= now < ends:
-            return ends
-    return None

@@ -5,10 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from journey_service.domain.customers.records import BEFORE_FIRST_ID
 from journey_service.domain.journeys.relationship import Motion
-
-BEFORE_FIRST_ID: Final = -(2**63)
-"""Lower than every customer id: the ids of erased customers are negative."""
 
 _RISK_SORT_KEYS: Final = ("risk_score", "days_inactive", "lifetime_value")
 RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}", key))

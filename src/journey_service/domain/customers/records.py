@@ -7,6 +7,9 @@ from typing import Final, TypeAlias
 
 SortKey: TypeAlias = "int | float | str | None"
 
+BEFORE_FIRST_ID: Final = -(2**63)
+"""Lower than every customer id; the start of a list by id. The ids of erased customers are negative."""
+
 
 _SORT_KEYS: Final = (
     "customer_id",

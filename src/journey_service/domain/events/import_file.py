@@ -184,7 +184,7 @@ class ImportFileReader:
             if name not in _COLUMNS
         ]
         if len({FIELD_ALIASES.get(name, name) for name in names}) < len(names):
-            errors.append(FieldError(position, "contains a column twice"))
+            errors.append(FieldError(position, "contains a duplicate column"))
         if errors:
             raise InvalidInputError(errors)
         self._columns = names

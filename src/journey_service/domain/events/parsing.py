@@ -222,7 +222,7 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
     for alias, value, pointer in entries:
         name = FIELD_ALIASES.get(alias, alias)
         if name in flat:
-            errors.append(FieldError(pointer, f"is given twice: see {pointers[name]}"))
+            errors.append(FieldError(pointer, f"is a duplicate of {pointers[name]}"))
             continue
         flat[name], pointers[name] = value, pointer
     reader = _ObjectReader(flat, "", is_text=is_text, pointers=pointers)
@@ -307,7 +307,7 @@ def _event(
             "is required"
             if type_ is None
             # Errors of import lines are stored: they must not repeat a value, which may be personal data.
-            else f"{'' if is_line else f'{quote_value(type_)} '}is unknown; known: {', '.join(EVENT_TYPES)}",
+            else f"must be one of {', '.join(EVENT_TYPES)}{'' if is_line else f'; got {quote_value(type_)}'}",
         )
     customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)

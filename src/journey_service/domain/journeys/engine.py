@@ -324,7 +324,7 @@ def decide(
 ) -> Decision:
     """Decides about one customer as of `now`.
 
-    `event` is the event being applied, already folded into the facts. At the end of a pin (the relationship still has
+    `event` is the event being applied, already applied to the facts. At the end of a pin (the relationship still has
     the pin and `now` has reached its end), the event rules that held during the pin count as holding.
     """
     return Decision(relationship, rulebook, now, event)

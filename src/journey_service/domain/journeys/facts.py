@@ -1,4 +1,4 @@
-"""A customer's facts: sums, counts and times folded from events, independent of the order of arrival."""
+"""A customer's facts: sums, counts and times computed from events, independent of their order of arrival."""
 
 from bisect import bisect_right, insort
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ NO_FACTS: Final = Facts()
 
 
 def apply_event_to_facts(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
-    """Folds one event into the facts; the result does not depend on the order of events."""
+    """Returns the facts with one more event; the result does not depend on the order of events."""
     at = event.occurred_at
     last_event_at = at if facts.last_event_at is None else max(at, facts.last_event_at)
     match event.type:

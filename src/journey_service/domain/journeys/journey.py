@@ -224,7 +224,7 @@ class Journey:
         """Migrates the journey to another policy and evaluates it silently as of `at`.
 
         The policy is in force since `since`: evaluations due before are run with the previous policy. `facts` replace
-        the customer's facts if the policy folds events differently.
+        the customer's facts if the policy derives facts from events differently.
         """
         self.advance_to(since)
         self.rulebook = rulebook

@@ -9,14 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from journey_service.domain.actions.stage_actions import (
-    DEFAULT_ACTIONS,
-    MESSAGES,
-    ContactDecision,
-    Reachability,
-    StageActionMap,
-    planned_messages,
-)
+from journey_service.domain.actions.contact_policy import ContactDecision, Reachability, planned_messages
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, MESSAGES, StageActionMap
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
 

@@ -2,8 +2,8 @@
 
 The key is a setting of the service and is not in the database: a copied database, dump or backup reveals no
 secret and allows no token. Each ciphertext is bound to its company and purpose, so that moving it to
-another row, company or kind makes it unreadable. An older ciphertext of the same place can still be put
-back, and database and key together reveal everything.
+another row, company or kind makes it unreadable. An older ciphertext of the same row can still
+replace a newer one. With both the database and the key, every secret can be decrypted.
 """
 
 import base64

@@ -20,8 +20,9 @@ from journey_service.domain.actions.action import (
     Task,
 )
 from journey_service.domain.actions.action_plan import ActionPlan
+from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
-from journey_service.domain.actions.stage_actions import ActionStep, Channel, Reachability
+from journey_service.domain.actions.stage_actions import ActionStep, Channel
 from journey_service.domain.errors import InvalidInputError
 from journey_service.repositories.tables import Row
 
@@ -144,7 +145,7 @@ _RESERVE_IDS: Final = text(
 
 @dataclass(slots=True)
 class StoredActionPlan:
-    """The stored action plan of one customer, as the domain takes it."""
+    """The stored action plan of one customer, as the domain uses it."""
 
     reachability: Reachability
     owner: str | None
@@ -188,16 +189,18 @@ class ActionPlans:
         if owners:
             await self._execute(_OWNERS, id=list(owners), owner=list(owners.values()))
         outbound_events = [
-            (id_, one) for id_, action_plan in action_plans.items() for one in action_plan.outbound_events
+            (id_, event) for id_, action_plan in action_plans.items() for event in action_plan.outbound_events
         ]
         if outbound_events:
             await self._execute(
                 _INSERT_OUTBOUND_EVENTS,
                 relationship_id=[id_ for id_, _ in outbound_events],
-                type=[one.type.value for _, one in outbound_events],
-                transition_seq=[one.transition_seq for _, one in outbound_events],
-                task_id=[None if one.task is None else one.task.id for _, one in outbound_events],
-                campaign_id=[None if one.campaign is None else one.campaign.id for _, one in outbound_events],
+                type=[event.type.value for _, event in outbound_events],
+                transition_seq=[event.transition_seq for _, event in outbound_events],
+                task_id=[None if event.task is None else event.task.id for _, event in outbound_events],
+                campaign_id=[
+                    None if event.campaign is None else event.campaign.id for _, event in outbound_events
+                ],
             )
 
     async def _save_campaigns(self, action_plans: Mapping[int, ActionPlan]) -> None:
@@ -219,11 +222,11 @@ class ActionPlans:
             already_ended = {c.id for c in ended} - set(updated.all())
             for action_plan in action_plans.values():
                 action_plan.outbound_events = [
-                    one
-                    for one in action_plan.outbound_events
-                    if one.type is not OutboundEventType.CAMPAIGN_ENDED
-                    or one.campaign is None
-                    or one.campaign.id not in already_ended
+                    event
+                    for event in action_plan.outbound_events
+                    if event.type is not OutboundEventType.CAMPAIGN_ENDED
+                    or event.campaign is None
+                    or event.campaign.id not in already_ended
                 ]
         new = [(id_, campaign) for id_, campaign in all_ if campaign.id is None]
         if not new:
@@ -391,7 +394,7 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
 
 
 def to_step(raw: Mapping[str, Any], channel: str) -> ActionStep:
-    """Returns a stored step; of one that cannot be parsed, only its channel: it fails alone when sent."""
+    """Returns a stored step. If it cannot be parsed, returns one with its channel only, which fails alone when sent."""
     try:
         return step_from_json(raw)
     except InvalidInputError:

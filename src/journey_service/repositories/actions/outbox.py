@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.actions.stage_actions import Channel
 
 MAX_RESPONSE_LENGTH: Final = 255
-"""In characters; longer answers are cut."""
+"""Characters of a receiver's response that are stored; a longer response is cut."""
 _MAX_CLAIMED_DELIVERIES: Final = 200
 
 # A step waits for the earlier steps of its action.
@@ -36,7 +36,7 @@ _CLAIM: Final = text(
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'leased')"
     " AND ready_at <= now() RETURNING id"
 )
-# A share for each endpoint, so that a slow one does not delay the others.
+# A limit for each endpoint, so that a slow endpoint does not delay the others.
 _CLAIM_DELIVERIES: Final = text(
     "WITH due AS (SELECT a.id FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT id FROM journey_actions"
     "   WHERE company_id = e.company_id AND endpoint_id = e.id AND channel = 'webhook'"
@@ -89,7 +89,7 @@ _ATTEMPT: Final = text(
     " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:response AS text[]))"
     " AS t(id, relationship_id, seconds, outcome, status, response)"
 )
-# Runs after the row locks were acquired: the answer about a customer who was erased during the call is deleted.
+# Runs after the row locks were acquired: the response about a customer erased during the call is deleted.
 _CLEAR_ANSWERS: Final = text(
     "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id"
     "   AND id = ANY(CAST(:relationship_ids AS bigint[])) AND customer_id < 0),"
@@ -172,7 +172,7 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """The outcome of an attempt: the action's new state, and the receiver's answer.
+    """The outcome of an attempt: the action's new state, and the receiver's response.
 
     `seconds` is the duration of the attempt, `at` the company's time, `pause` the time until the next
     attempt.
@@ -311,7 +311,7 @@ class Outbox:
         await self._execute(_CANCEL_BY_ENDPOINT, endpoint_id=endpoint_id)
 
     async def release_test_clock(self, now: datetime, oldest: datetime) -> None:
-        """Hands the pending actions of a test clock to the workers; those due before `oldest` are cancelled."""
+        """Makes the pending actions of a released test clock claimable; cancels those due before `oldest`."""
         await self._execute(_RELEASE_TEST_CLOCK, now=now, oldest=oldest)
         await self._execute(_END_COMPLETED_CAMPAIGNS, now=now)
 

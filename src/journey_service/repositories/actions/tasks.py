@@ -1,4 +1,4 @@
-"""Tasks for people: listed by due time, locked and updated."""
+"""Tasks of employees: listed by due time, locked and updated."""
 
 from collections.abc import Mapping
 from typing import Any, Final

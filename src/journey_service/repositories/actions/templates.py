@@ -31,7 +31,7 @@ class Templates:
     async def insert(self, template: Template, *, author: str) -> int:
         """Inserts a template; returns its id.
 
-        Loses the race (a unique key) if the key and language exist.
+        Violates a unique key, so that the transaction is run again, if the key and language exist.
         """
         inserted = await self._connection.execute(
             insert(table)

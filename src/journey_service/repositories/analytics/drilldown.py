@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.records import (
-    BEFORE_FIRST_ID,
     AtRiskCustomer,
     DrilldownCustomer,
     PageRequest,
@@ -23,6 +22,7 @@ from journey_service.domain.analytics.records import (
     StageVisit,
 )
 from journey_service.domain.analytics.risk_bands import RiskBand
+from journey_service.domain.customers.records import BEFORE_FIRST_ID
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import offset_parameters, range_parameters, within
 from journey_service.repositories.analytics.ledger_queries import APPOINTMENTS_BY_MONTH, COHORT

@@ -168,8 +168,8 @@ class Rollups:
         occurrences: dict[int, dict[tuple[str, str], datetime]] = {}
         for row in rows:
             last = occurrences.setdefault(row.relationship_id, {})
-            for did in rollup.occurrences_by(Motion(row.motion), row.from_stage, row.to_stage):
-                last[did] = max(last.get(did, row.at), row.at)
+            for occurrence in rollup.occurrences_by(Motion(row.motion), row.from_stage, row.to_stage):
+                last[occurrence] = max(last.get(occurrence, row.at), row.at)
         return occurrences
 
     async def add(self, rollup: Rollup, *, late: date | None = None) -> None:

@@ -38,7 +38,7 @@ _SET_ACTIONS = text(
     " WHERE id = :company_id"
 )
 _MAX_ASSIGNED_ID = 2**40
-"""Ids that the service assigns are below; callers may choose any id."""
+"""Upper limit, exclusive, of the ids that the service assigns; callers may choose any id."""
 
 
 class Companies:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.stage_actions import Reachability
+from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.customers.records import CustomerFilter, SortKey
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.journeys.relationships import (

@@ -35,7 +35,7 @@ _ORDER: Final = {
     "journey_tasks": "id",
     "outbound_events": "id",
 }
-# Values of erased columns that are not NULL. The guide defines the mark of anonymized metadata.
+# Values that erased columns get instead of NULL. The guide defines the value of anonymized metadata.
 _REPLACEMENTS: Final = {
     ("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb""",
     # Columns that are NOT NULL.
@@ -111,7 +111,7 @@ class PersonalData:
     async def erase(self, customer_id: int, relationship_id: int, *, new_id: int, key: ErasureKey) -> None:
         """Removes from every row of a locked customer what identifies the person; metrics stay equal.
 
-        Loses the race (a unique key) if the new id is taken.
+        Violates a unique key, so that the transaction is run again, if the new id is taken.
         """
         ids = {"company_id": self._company_id, "customer_id": customer_id, "new_id": new_id}
         await self._connection.execute(_COPY_CUSTOMER, ids)

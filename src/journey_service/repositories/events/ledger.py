@@ -107,7 +107,7 @@ class Events:
     async def insert(self, applied: Sequence[AppliedEvent]) -> None:
         """Inserts events in the order of their keys.
 
-        Loses the race (a unique key) if another transaction has inserted one of them.
+        Violates a unique key, so that the transaction is run again, if another transaction has inserted one of them.
         """
         if not applied:
             return

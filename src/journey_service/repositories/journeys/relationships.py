@@ -219,7 +219,8 @@ class Relationships:
     async def save(self, changes: Sequence[RelationshipUpdate]) -> None:
         """Inserts new rows and updates rows that this transaction has locked.
 
-        Loses the race (a unique key) if another transaction has created one of the new customers.
+        Violates a unique key, so that the transaction is run again, if another transaction has created one of the new
+        customers.
         """
         ordered = sorted(changes, key=lambda change: change.relationship.customer_id)
         new = [self._parameters(change) for change in ordered if change.opened_at is not None]

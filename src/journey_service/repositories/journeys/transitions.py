@@ -188,7 +188,7 @@ def _to_record(row: Row) -> TransitionRecord:
 
 
 def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
-    # By position, to be short: transitions are never deleted.
+    # Stored by position to save space, because transitions are never deleted.
     return (
         orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
         if reasons

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-BEFORE_FIRST_ID: Final = -(2**63)
+from journey_service.domain.customers.records import BEFORE_FIRST_ID
 
 
 def _first(sql: str, order: str) -> TextClause:

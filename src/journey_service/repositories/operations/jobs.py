@@ -188,7 +188,7 @@ class Jobs:
     async def insert_nightly_runs(self, runs: Sequence[tuple[date, datetime]], job_id: int) -> None:
         """Inserts nightly runs (local day, due instant) as the work of a job.
 
-        Loses the race (a unique key) if the run of a day exists.
+        Violates a unique key, so that the transaction is run again, if the run of a day exists.
         """
         if runs:
             await self._connection.execute(

@@ -190,7 +190,7 @@ _FOLDED: Final[Mapping[str, str]] = {
         "e.type = 'call_received' AND coalesce(e.call_duration, 0) > CAST(:long_call_seconds AS int)"
     ),
 }
-"""Every stored fact, and the SQL of its fold over the customer's events."""
+"""The SQL that computes each stored fact from the customer's events."""
 
 # While a policy change is being applied, long calls and lifetime values are not compared.
 _FACTS: Final = """
@@ -308,7 +308,7 @@ class ReconciliationQueries:
         limit: int,
         after: int = -(2**63),
     ) -> Mismatches:
-        """Lists customers whose facts are not the fold of their events.
+        """Lists customers whose stored facts differ from the facts computed from their events.
 
         With `is_settled` long calls and lifetime values are compared too; without it a policy change is pending.
         """

@@ -122,7 +122,7 @@ class StageMaps:
     ) -> None:
         """Inserts a new version and replaces the current stages by its stages.
 
-        Loses the race (a unique key) if another transaction has inserted this version.
+        Violates a unique key, so that the transaction is run again, if another transaction has inserted this version.
         """
         await self._connection.execute(
             insert(stage_map_versions).values(

@@ -134,7 +134,7 @@ journey_actions = Table(
     Column("channel", String(10), nullable=False),
     Column("step", JSONB, nullable=False),
     Column("is_stage_bound", Boolean, nullable=False),
-    # Due by a test clock that was moved past it: it may be delivered now.
+    # The test clock was advanced past the due time: the action may be delivered.
     Column("is_released_by_test_clock", Boolean, nullable=False, server_default=text("false")),
     Column("campaign_id", BigInteger),
     Column("endpoint_id", BigInteger),
@@ -147,7 +147,7 @@ journey_actions = Table(
     instant("due_at", nullable=False),
     instant("reserved_at"),
     instant("finished_at"),
-    # In the database's time: when a worker may claim it, or the expired lease of another.
+    # Database time from which a worker may claim the action: it is due, is to be retried, or its lease has expired.
     instant("ready_at"),
     Column("state", String(9), nullable=False, server_default=text("'pending'")),
     Column("reason", String(20)),

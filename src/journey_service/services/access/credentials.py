@@ -230,12 +230,10 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     key_id, secret = match.groups()
 
     async def unit(uow: UnitOfWork) -> None:
-        for other in await uow.api_keys.page(after="", limit=_MAX_OPERATOR_KEYS):
-            is_former = other.name == _BOOTSTRAP and other.key_id != key_id
-            if is_former and await uow.api_keys.revoke(other.key_id):
-                await uow.audit_log.record(
-                    _ENVIRONMENT, AuditEntry("key.revoke", target=f"key:{other.key_id}")
-                )
+        for key in await uow.api_keys.page(after="", limit=_MAX_OPERATOR_KEYS):
+            is_former = key.name == _BOOTSTRAP and key.key_id != key_id
+            if is_former and await uow.api_keys.revoke(key.key_id):
+                await uow.audit_log.record(_ENVIRONMENT, AuditEntry("key.revoke", target=f"key:{key.key_id}"))
         await _install(
             uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _ENVIRONMENT
         )
@@ -287,9 +285,7 @@ _MAX_OPERATOR_KEYS: Final = 1_000
 
 def _check(company_id: int, request: KeyRequest) -> None:
     errors = [
-        FieldError(
-            f"/scopes/{index}", f"{quote_value(scope)} is not a scope; valid scopes are {', '.join(SCOPES)}"
-        )
+        FieldError(f"/scopes/{index}", f"must be one of {', '.join(SCOPES)}; got {quote_value(scope)}")
         for index, scope in enumerate(request.scopes)
         if scope not in SCOPES
     ]

@@ -120,12 +120,8 @@ async def merge_due_rollups(database: Database) -> int:
 
 async def enqueue_rollup_rebuild(uow: UnitOfWork, *, actor: Actor) -> int:
     """Enqueues the rebuild of a company's rollups, unless it is queued already; returns the job's id."""
-    under_way = await uow.jobs.find_unfinished(REBUILD_ROLLUPS_JOB)
-    return (
-        under_way
-        if under_way is not None
-        else await uow.jobs.enqueue(REBUILD_ROLLUPS_JOB, {}, actor=actor.name)
-    )
+    job_id = await uow.jobs.find_unfinished(REBUILD_ROLLUPS_JOB)
+    return job_id if job_id is not None else await uow.jobs.enqueue(REBUILD_ROLLUPS_JOB, {}, actor=actor.name)
 
 
 async def rebuild_rollups(run: JobRun) -> None:

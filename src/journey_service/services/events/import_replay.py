@@ -127,7 +127,7 @@ class ReplayPage:
             if first == digest:
                 self.counts["duplicates"] += 1
             else:
-                self._add_error(line, "/id", "is already known with other content")
+                self._add_error(line, "/id", "was received before with different content")
             return
         if self.import_.until is not None and event.occurred_at > until:
             self.counts["later"] += 1

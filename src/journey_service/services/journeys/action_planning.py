@@ -76,7 +76,7 @@ async def load(
     return ActionPlans(
         context,
         {id_: _action_plan(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
-        {id_: one.owner for id_, one in stored.items()},
+        {id_: plan.owner for id_, plan in stored.items()},
     )
 
 
@@ -96,10 +96,10 @@ async def plan_actions(
     """
     is_test = has_test_clock(context)
     by_id = {
-        one.relationship_id: one
-        for one in changed
+        change.relationship_id: change
+        for change in changed
         # Erased customers still change stages, but have no actions and no outbound events.
-        if one.journey.relationship.customer_id >= 0 and (one.journey.new_transitions or is_test)
+        if change.journey.relationship.customer_id >= 0 and (change.journey.new_transitions or is_test)
     }
     if not by_id:
         return {}
@@ -107,17 +107,17 @@ async def plan_actions(
         uow,
         context,
         {
-            id_: one.journey.relationship.version - len(one.journey.new_transitions)
-            for id_, one in by_id.items()
+            id_: change.journey.relationship.version - len(change.journey.new_transitions)
+            for id_, change in by_id.items()
         },
         now=now,
         # With a test clock, due actions run at once: even a new customer's reachability is needed.
-        without=() if is_test else [id_ for id_, one in by_id.items() if one.is_new],
+        without=() if is_test else [id_ for id_, change in by_id.items() if change.is_new],
     )
-    for id_, one in by_id.items():
+    for id_, change in by_id.items():
         action_plan = action_plans.by_id[id_]
-        acting = _acting(one.journey, context, now, is_import=is_import) if runs_actions else ()
-        _apply(action_plan, one.journey, context, now, acting=acting)
+        acting = _acting(change.journey, context, now, is_import=is_import) if runs_actions else ()
+        _apply(action_plan, change.journey, context, now, acting=acting)
         if is_import or not runs_actions:
             action_plan.outbound_events = [
                 outbound_event

@@ -1,4 +1,4 @@
-"""Explanations: why a customer is in a stage, when time will move them, and what each stage requires."""
+"""Explanations: why a customer is in a stage, upcoming moves, and what is missing for each stage."""
 
 from dataclasses import dataclass
 

@@ -181,8 +181,8 @@ async def _steps(
 ) -> tuple[Sequence[PolicyChangeStep], Sequence[Event] | None]:
     """Returns a customer's pending changes, and the events if the threshold of long calls has changed.
 
-    A customer written after a change was already decided by it. Facts may since have become known as of earlier
-    instants, so such a customer is decided again as of the next change, or of now.
+    A customer written after a change was already decided by it. Events that arrived later
+    may be dated before the change, so such a customer is decided again as of the next change, or as of now.
     """
     policies = [*(change.former for change in changes), transaction.context.rulebook.policy][1:]
     steps = [

@@ -14,11 +14,11 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
+from journey_service.domain.customers.records import BEFORE_FIRST_ID
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.data_quality import BEFORE_FIRST_ID
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun

@@ -22,14 +22,14 @@ MAX_EXPIRED_LEASE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the database answers, and whether its schema is the one of this version."""
+    """Whether the database is reachable, and whether its schema is the one of this version."""
 
     database: bool
     schema: bool
 
 
 class HealthStatus(StrEnum):
-    """Result of a check. With a warning the service works, but an operator should look at it."""
+    """Result of a check. With a warning the service works, but an operator should find the cause."""
 
     OK = "ok"
     WARNING = "warning"
@@ -38,7 +38,7 @@ class HealthStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One check: its result, the measured value (seconds, a number, a name), and a message for people."""
+    """One check: its result, the measured value (seconds, a number, a name), and a message."""
 
     name: str
     status: HealthStatus
@@ -61,7 +61,7 @@ class ServiceHealth:
 
 
 async def check(database: Database) -> Readiness:
-    """Checks whether the service can answer requests."""
+    """Checks whether the service can process requests."""
     try:
         revision = await database.read_due_work(lambda reader: reader.health.get_revision())
     except UnavailableError:
@@ -70,7 +70,7 @@ async def check(database: Database) -> Readiness:
 
 
 async def get_backlog(database: Database) -> WorkerBacklog | None:
-    """Returns the backlog of the workers over all companies; None if the database does not answer."""
+    """Returns the backlog of the workers over all companies; None if the database is unreachable."""
     try:
         return await database.read_due_work(lambda reader: reader.due_work.get_backlog())
     except UnavailableError:
@@ -80,13 +80,13 @@ async def get_backlog(database: Database) -> WorkerBacklog | None:
 async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | None = None) -> ServiceHealth:
     """Runs all checks.
 
-    `redis` returns whether Redis answers; None: the service runs without it. Checks that depend on a failed one are
-    left out.
+    `redis` returns whether Redis is reachable; None: the service runs without it. Checks that depend on a failed
+    one are omitted.
     """
     checks = []
     try:
         revision = await database.read_due_work(lambda reader: reader.health.get_revision())
-        checks.append(HealthCheck("database", HealthStatus.OK, None, "the database answers"))
+        checks.append(HealthCheck("database", HealthStatus.OK, None, "the database is reachable"))
         checks.append(_check_schema(revision))
         if revision == SCHEMA_REVISION:
             checks += check_backlog(
@@ -94,10 +94,10 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
             )
     except UnavailableError as error:
         checks.append(
-            HealthCheck("database", HealthStatus.FAILED, None, f"the database does not answer: {error}")
+            HealthCheck("database", HealthStatus.FAILED, None, f"the database is unreachable: {error}")
         )
     if redis is not None:
-        checks.append(_check_redis(answers=await redis()))
+        checks.append(_check_redis(is_reachable=await redis()))
     return ServiceHealth(tuple(checks))
 
 
@@ -116,7 +116,7 @@ def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
             "abandoned_jobs",
             backlog.expired_leases_age,
             MAX_EXPIRED_LEASE_SECONDS,
-            "oldest running job without a lease",
+            "oldest job with an expired lease",
         ),
         _check_failed_jobs(backlog.failed_jobs),
         _check_delay("actions", backlog.action_age, MAX_QUEUE_SECONDS, "oldest ready action"),
@@ -132,11 +132,11 @@ def _check_schema(revision: str | None) -> HealthCheck:
     return HealthCheck("schema", HealthStatus.FAILED, revision, message)
 
 
-def _check_redis(*, answers: bool) -> HealthCheck:
-    if answers:
-        return HealthCheck("redis", HealthStatus.OK, None, "Redis answers")
+def _check_redis(*, is_reachable: bool) -> HealthCheck:
+    if is_reachable:
+        return HealthCheck("redis", HealthStatus.OK, None, "Redis is reachable")
     # Redis only wakes workers: without it they poll, and nothing is lost.
-    message = "Redis does not answer: background work starts some seconds later"
+    message = "Redis is unreachable: background work starts some seconds later"
     return HealthCheck("redis", HealthStatus.WARNING, None, message)
 
 
@@ -160,16 +160,16 @@ def _check_failed_jobs(count: int) -> HealthCheck:
 def _check_dead_actions(count: int) -> HealthCheck:
     if not count:
         return HealthCheck(
-            "dead_actions", HealthStatus.OK, 0, "no delivery was given up within the last 24 hours"
+            "dead_actions", HealthStatus.OK, 0, "no action became dead within the last 24 hours"
         )
-    deliveries = "one delivery was" if count == 1 else f"{count} deliveries were"
-    message = f"{deliveries} given up within the last 24 hours"
+    actions = "one action" if count == 1 else f"{count} actions"
+    message = f"{actions} became dead within the last 24 hours: see the delivery log"
     return HealthCheck("dead_actions", HealthStatus.WARNING, count, message)
 
 
 def _check_snapshots(companies: int) -> HealthCheck:
     if not companies:
-        return HealthCheck("metrics", HealthStatus.OK, 0, "the daily snapshots are continuous")
+        return HealthCheck("metrics", HealthStatus.OK, 0, "the daily snapshots have no gaps")
     where = "one company" if companies == 1 else f"{companies} companies"
-    message = f"the daily snapshots of {where} are not continuous: see GET /analytics/reconciliation and rebuild them"
+    message = f"the daily snapshots of {where} have gaps: see GET /analytics/reconciliation and rebuild them"
     return HealthCheck("metrics", HealthStatus.FAILED, companies, message)

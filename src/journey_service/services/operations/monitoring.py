@@ -55,7 +55,7 @@ class CompanyMetricsCache:
         self._expires_at = 0.0
 
     async def get_metrics(self) -> Sequence[CompanyMetrics]:
-        """Returns the metrics; the last known ones if the database does not answer."""
+        """Returns the metrics; the last known ones if the database is unreachable."""
         async with self._lock:
             if self._most and time.monotonic() >= self._expires_at:
                 with suppress(UnavailableError):

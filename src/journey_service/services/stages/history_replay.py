@@ -31,7 +31,7 @@ class HistoryReplay:
     """Replays customers under several rulebooks.
 
     `next_histories` reads the next customers. `collect` receives the results of each customer. `save` writes the
-    progress in a transaction, given the number of customers finished since the last one; after a lost race it is
+    progress in a transaction, given the number of customers finished since the last one; after a conflict it is
     called again.
     """
 

@@ -307,12 +307,12 @@ def test_a_pin_is_described_with_its_end_and_suppressed_moves():
     assert upcoming(journey, day(6))[0] == "at_risk on 2026-05-01, when the pin ends"
     assert missing(journey, day(6)) == {
         ("regular", "appointment_count"): (
-            "2 appointments short of regular; the pin prevents moves until 2026-05-01"
+            "2 more appointments needed for regular; the pin prevents moves until 2026-05-01"
         ),
         (
             "vip",
             "lifetime_value",
-        ): "EUR 1,000.00 short of vip; the pin prevents moves until 2026-05-01",
+        ): "EUR 1,000.00 more needed for vip; the pin prevents moves until 2026-05-01",
         ("at_risk", "days_since_last_appointment"): (
             "at_risk on 2026-04-02; the pin prevents moves until 2026-05-01"
         ),
@@ -345,7 +345,7 @@ def test_a_due_move_is_described_with_what_it_waits_for():
 
 def test_the_examples_of_the_documentation():
     journey = after(*appointments(0, amount="880"))
-    assert missing(journey, day(1))["vip", "lifetime_value"] == "EUR 120.00 short of vip"
+    assert missing(journey, day(1))["vip", "lifetime_value"] == "EUR 120.00 more needed for vip"
     assert upcoming(journey, day(1))[0] == "at_risk on 2026-04-02 unless there is an appointment"
 
 
@@ -356,8 +356,8 @@ def test_all_paths_of_a_new_customer():
         ),
         ("lead", "call_received"): "lead requires a call of more than 60 seconds",
         ("customer", "appointment_completed"): "customer requires an appointment",
-        ("regular", "appointment_count"): "3 appointments short of regular",
-        ("vip", "lifetime_value"): "EUR 1,000.00 short of vip",
+        ("regular", "appointment_count"): "3 more appointments needed for regular",
+        ("vip", "lifetime_value"): "EUR 1,000.00 more needed for vip",
         ("at_risk", "days_since_last_appointment"): (
             "at_risk: no completed appointment yet (required: more than 90); only after a first completed appointment"
         ),
@@ -373,14 +373,14 @@ def test_all_paths_of_a_new_customer():
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [
-        (rule("appointment_count", count=">=2"), "1 appointment short of there"),
-        (rule("lifetime_value", value=">100"), "EUR 0.01 short of there"),
+        (rule("appointment_count", count=">=2"), "1 more appointment needed for there"),
+        (rule("lifetime_value", value=">100"), "EUR 0.01 more needed for there"),
         (
             rule("lifetime_value", value="<100"),
             "this rule cannot lead to there: lifetime value is 100.00 (required: less than 100.00)",
         ),
         (rule("days_in_stage", days=">5"), "there on 2026-01-07"),
-        (rule("days_in_stage", days=">4000"), "4,000 days short of there"),
+        (rule("days_in_stage", days=">4000"), "4,000 more days needed for there"),
         (
             rule("days_since_last_appointment", days=">5"),
             "there on 2026-01-07 unless there is an appointment",
@@ -429,13 +429,14 @@ def test_another_stage_that_comes_first_is_named():
     )
     journey = after(*appointments(0), rulebook=rulebook)
     assert missing(journey, day(1))["loyal", "days_in_stage"] == (
-        "100 days short of loyal; at_risk comes first"
+        "100 more days needed for loyal; at_risk comes first"
     )
     paid = Rulebook(DEFAULT.stage_map, rulebook_with(policy={"revenue_source": "payments"}).policy)
     journey = after(*appointments(0), event("payment_received", day(0), amount="880"), rulebook=paid)
     sentences_by_rule = missing(journey, day(100))
     assert (
-        sentences_by_rule["vip", "lifetime_value"] == "EUR 120.00 short of vip; this leads to at_risk instead"
+        sentences_by_rule["vip", "lifetime_value"]
+        == "EUR 120.00 more needed for vip; this leads to at_risk instead"
     )
     assert sentences_by_rule["at_risk", "risk_score"] == "at_risk is already due"
 
@@ -445,7 +446,7 @@ def test_a_rule_that_another_one_precedes_is_described_as_such():
     sentences_by_rule = missing(journey_with(stage("vip", 3, two)), day(1))
     assert (
         sentences_by_rule["vip", "lifetime_value"]
-        == "EUR 900.00 short of vip; another rule leads there first"
+        == "EUR 900.00 more needed for vip; another rule leads there first"
     )
 
 
@@ -453,8 +454,8 @@ def test_paths_of_a_customer_at_risk():
     journey = after(*appointments(0, amount="880"), until=day(100))
     assert missing(journey, day(100)) == {
         ("customer", "appointment_completed"): "back to customer with an appointment",
-        ("regular", "appointment_count"): "2 appointments short of regular",
-        ("vip", "lifetime_value"): "EUR 120.00 short of vip",
+        ("regular", "appointment_count"): "2 more appointments needed for regular",
+        ("vip", "lifetime_value"): "EUR 120.00 more needed for vip",
         ("churned", "days_since_last_appointment"): "churned on 2026-07-01 unless there is an appointment",
     }
 

@@ -62,7 +62,7 @@ _STEP_ORDER: Final = (ArbitrationStep.PROGRESS, ArbitrationStep.RETURN, Arbitrat
 
 
 class UpcomingMove(NamedTuple):
-    """A future move without new events. `is_averted`: not if an appointment is completed now."""
+    """A future move without new events. `is_averted`: an appointment completed now would prevent it."""
 
     to_stage: str
     at: datetime

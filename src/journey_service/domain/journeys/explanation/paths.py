@@ -59,7 +59,8 @@ class RulePath:
     """One rule that could move the customer, and what is missing for it.
 
     `value` and `missing` are in `unit`; `is_less`: the value must decrease by `missing`. `needs` are events that make
-    the rule hold; `at` is when it holds by the passing of time; `is_averted`: not if an appointment is completed now.
+    the rule hold; `at` is when it holds by the passing of time; `is_averted`: an appointment completed
+    now would prevent that.
     `leads_to` is the stage that the customer is in then; None: not computed. `blocked_by` is the rule that keeps the
     customer in a risk stage.
     """
@@ -81,7 +82,7 @@ class RulePath:
 
 
 def distance(path: RulePath, compiled: CompiledCondition, missed_ratio: tuple[int, int]) -> RulePath:
-    """Sets `missing` for a number of days, a score or a rate; IMPOSSIBLE if no value would do."""
+    """Sets `missing` for a number of days, a score or a rate; IMPOSSIBLE if no value satisfies the condition."""
     value, condition = path.value, compiled.condition
     match condition.field:
         case ConditionField.RATE:

@@ -219,25 +219,25 @@ def _other_outcome(path: RulePath, forecast: Forecast) -> str:
 
 
 def _difference(path: RulePath, currency: str) -> str:
-    """Formats how much is missing: "1 appointment short of regular"."""
+    """Formats how much is missing: "1 more appointment needed for regular"."""
     field, missing = path.conditions[0].field, path.missing or 0
     number = _format_number(field, missing)
     match field:
         case ConditionField.VALUE if path.is_less:
             return f"lifetime value must fall by {currency} {number} for {path.to_stage}"
         case ConditionField.VALUE:
-            amount = f"{currency} {number}"
+            return f"{currency} {number} more needed for {path.to_stage}"
         case ConditionField.COUNT:
-            amount = f"{number} {_plural('appointment', missing)}"
+            unit = "appointment"
         case ConditionField.DAYS:
-            amount = f"{number} {_plural('day', missing)}"
+            unit = "day"
         case _:
             # A rate can be arbitrarily close to a strict bound: a change by exactly `missing` is not enough.
             is_strict = field is ConditionField.RATE and path.conditions[0].operator in (">", "<")
             by = f"more than {number}" if is_strict else number
             direction = "fall" if path.is_less else "rise"
             return f"{_MEASURES[path.trigger]} must {direction} by {by} for {path.to_stage}"
-    return f"{amount} short of {path.to_stage}"
+    return f"{number} more {_plural(unit, missing)} needed for {path.to_stage}"
 
 
 def _required_event(event: str, conditions: Sequence[Condition]) -> str:
@@ -292,9 +292,9 @@ def _event_value(noun: str, field: ConditionField, number: str | None) -> str:
 
 
 def _bound(condition: Condition) -> str:
-    countable, other = _BOUNDS[condition.operator]
+    countable, uncountable = _BOUNDS[condition.operator]
     number = _format_number(condition.field, condition.number)
-    return (countable if condition.field in _COUNTABLE else other).format(number)
+    return (countable if condition.field in _COUNTABLE else uncountable).format(number)
 
 
 def _format_number(field: ConditionField, value: Decimal | float) -> str:

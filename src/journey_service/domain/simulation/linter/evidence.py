@@ -29,7 +29,7 @@ def stages_where_held(
         decision = decide(relationship, rulebook, customer.now, event)
         if any(rule.holds(decision) for rule in _rules_of(rulebook, customer, stage)):
             keys.add(relationship.current_stage)
-    return tuple(other.key for other in rulebook.stage_map.active if other.key in keys)
+    return tuple(each.key for each in rulebook.stage_map.active if each.key in keys)
 
 
 def _rules_of(rulebook: Rulebook, customer: ReachedCustomer, stage: Stage) -> Iterator[CompiledRule]:

@@ -1,4 +1,4 @@
-"""Next steps of the search: what can happen to a customer, as far as it matters to the stage map."""
+"""Next steps of the search: events and waits that can change the result of a rule for a customer."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Sequence
@@ -71,7 +71,7 @@ class ValueScale(NamedTuple):
 
 
 class NextSteps:
-    """Steps that can make a difference under one map and policy, and the equivalence of customers."""
+    """Steps that can change the result of a rule under one map and policy, and the equivalence of customers."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self._stage_map, self._policy = rulebook
@@ -94,7 +94,7 @@ class NextSteps:
     # ---- rules of the map
 
     def _all_rules(self) -> Iterator[Rule]:
-        """Yields every rule that can move a customer; those of the mildest risk stage per `retention_days`."""
+        """Yields every rule that can move a customer; one of the mildest risk stage for each `retention_days`."""
         days = {stage.retention_days for stage in self._stage_map.progress} | {None}
         for stage in self._stage_map.active:
             if stage is self._stage_map.start:
@@ -360,7 +360,7 @@ class NextSteps:
                     yield tuple(simulated for simulated in step if simulated.times)
 
     def _repeated_event_steps(self, times: int) -> Iterator[SimulationStep]:
-        """Yields repeated events that move engagement far."""
+        """Yields repeated events that change engagement by a large amount."""
         yield from ((SimulatedEvent(_event(type_), times),) for type_ in (_APPOINTMENT, *_NEGATIVE_EVENTS))
 
 

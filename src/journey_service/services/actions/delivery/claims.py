@@ -40,7 +40,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a lane worker asks to claim: `only` one action, or all that are due except for `busy_endpoints`."""
+    """Request to claim `only` one action, or all due actions except those for `busy_endpoints`."""
 
     lease: Lease
     only: str | None = None

@@ -93,14 +93,14 @@ class OutboxDispatcher:
     lease_seconds: float = LEASE_SECONDS
     grace_seconds: float = _GRACE_SECONDS
     on_ended: Callable[[], None] | None = None
-    """Called when a lane has ended that others may have waited for."""
+    """Called when a lane has ended, because others may wait for its slot."""
     _tasks: dict[tuple[int, int], asyncio.Task[bool]] = field(default_factory=dict)
     _last_served: dict[int, int] = field(default_factory=dict)
     _count: int = 0
     is_stopping: bool = False
 
     async def poll(self) -> None:
-        """Starts the companies that have something due, as far as there is room.
+        """Starts the lanes of companies with due messages, up to the maximum number of companies.
 
         The company that was served least recently is first; among equals, the one that has waited longest.
         """
@@ -145,7 +145,7 @@ class OutboxDispatcher:
     def _ended(self, key: tuple[int, int], task: asyncio.Task[bool]) -> None:
         was_full = self._is_full
         self._tasks.pop(key, None)
-        # Another company may have waited for room; and a lane may have left a locked customer to another lane.
+        # Another company may wait for a slot, and another lane for a customer that this lane had locked.
         has_progress = not task.cancelled() and task.result()
         if (was_full or has_progress) and self.on_ended is not None:
             self.on_ended()

@@ -1,0 +1,115 @@
+"""Contact policy: whether a message may be sent to a customer now, by consent, address, frequency cap and quiet hours.
+
+`ActionPlan` applies these rules to due actions; the preview of a stage map applies them to planned messages.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    MESSAGES,
+    ActionStep,
+    Channel,
+    StageAction,
+)
+from journey_service.domain.calendar import instant_of
+from journey_service.domain.companies.policy import CompanyPolicy
+
+PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
+"""Delay after which a message of a company with paused messages is decided again."""
+
+
+class ContactDecision(StrEnum):
+    """Decision on a message: sent, or the reason why it is not."""
+
+    SENT = "sent"
+    NO_CONSENT = "no_consent"
+    NO_ADDRESS = "no_address"
+    CAPPED = "capped"
+
+
+class Reachability(NamedTuple):
+    """Consent of a customer by channel, and whether an email address and a phone number are known."""
+
+    consents: Mapping[str, str]
+    has_email: bool
+    has_phone: bool
+
+    def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
+        """Returns the decision on a message on a channel, before the frequency cap."""
+        status = self.consents.get(channel, "unknown")
+        if status == "withdrawn" or (status != "granted" and policy.consent == "opt_in"):
+            return ContactDecision.NO_CONSENT
+        if channel is Channel.EMAIL and not self.has_email:
+            return ContactDecision.NO_ADDRESS
+        if channel in (Channel.SMS, Channel.CALL) and not self.has_phone:
+            return ContactDecision.NO_ADDRESS
+        return ContactDecision.SENT
+
+
+UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
+"""Reachability of a customer without a profile."""
+
+
+def is_capped(sent: Iterable[datetime], now: datetime, policy: CompanyPolicy) -> bool:
+    """Returns whether the messages sent on a channel reach the frequency cap at `now`."""
+    window = timedelta(days=policy.frequency_cap_days)
+    return sum(now - window < at for at in sent) >= policy.frequency_cap
+
+
+def deferred_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
+    """Returns until when quiet hours or paused messages defer a message; None if it may be sent now."""
+    end = quiet_until(now, policy, zone)
+    return now + PAUSED_RETRY_INTERVAL if end is None and policy.messages_paused else end
+
+
+def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
+    """Returns the end of the quiet hours that `now` lies in; None outside of quiet hours."""
+    if policy.quiet_from is None or policy.quiet_until is None:
+        return None
+    start, end = time.fromisoformat(policy.quiet_from), time.fromisoformat(policy.quiet_until)
+    today = now.astimezone(zone).date()
+    for day in (today - timedelta(days=1), today):
+        begins = instant_of(day, start, zone)
+        ends = instant_of(day if start < end else day + timedelta(days=1), end, zone)
+        if begins <= now < ends:
+            return ends
+    return None
+
+
+def planned_messages(
+    entered: Iterable[str],
+    reachability: Reachability,
+    policy: CompanyPolicy,
+    actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
+) -> Iterator[tuple[Channel, ContactDecision]]:
+    """Yields the messages triggered by simultaneous entry into stages, by due time, with their decisions.
+
+    Assumes that the customer stays in the last stage, and has received no message before.
+    """
+    steps = [
+        step
+        for key in entered
+        for action in actions.get(key, ())
+        for step in action.steps
+        if step.channel in MESSAGES
+    ]
+    sent: dict[Channel, list[int]] = {}
+    for step in sorted(steps, key=_hours):
+        decision = reachability.contact_decision(step.channel, policy)
+        if decision is ContactDecision.SENT:
+            before = sent.setdefault(step.channel, [])
+            recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
+            if recent >= policy.frequency_cap:
+                decision = ContactDecision.CAPPED
+            else:
+                before.append(_hours(step))
+        yield step.channel, decision
+
+
+def _hours(step: ActionStep) -> int:
+    return step.day * 24 + step.hours
