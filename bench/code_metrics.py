@@ -1,4 +1,4 @@
-"""Prints figures of the source code's structure: sizes of folders, files and functions, names of classes, exemptions.
+"""Prints metrics of the source code: sizes of folders, files and functions, names of classes, exemptions.
 
     python bench/code_metrics.py
 
@@ -33,7 +33,7 @@ PRODUCT_NOUNS = frozenset(
         *("Rollup", "Job", "Lease", "Webhook", "Tombstone", "Vault", "Rulebook"),
     )
 )
-"""Class names of one word that are nouns of the product; they count like all others."""
+"""Single-word class names that are product nouns; they are counted like all others."""
 EDGES = "The edges reach storage through services"
 
 

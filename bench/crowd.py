@@ -1,4 +1,4 @@
-"""A company full of customers, made by the database itself: a million in a minute."""
+"""Creates a company with many customers directly in the database: a million per minute."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ import asyncpg
 
 
 async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int, now: datetime) -> None:
-    """Customers with one to six visits within the last year, as if the service had seen them all."""
+    """Inserts customers with one to six visits within the last year, as the service would have stored them."""
     await owner.execute(
         "INSERT INTO customers (company_id, customer_id) SELECT $1::bigint, n FROM generate_series(1, $2::bigint) n",
         company_id,
@@ -38,7 +38,7 @@ async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int,
 
 
 async def run_due(owner: asyncpg.Connection, company_id: int, now: datetime) -> None:
-    """Puts every customer where the default rules want them at `now`, so that only new rules move them."""
+    """Moves every customer to the stage of the default rules at `now`, so that only new rules cause moves."""
     await owner.execute(
         "UPDATE customer_relationships SET current_stage = s.stage, last_progress_stage = s.progress,"
         " stages_held = ARRAY['prospect', s.progress], next_evaluation_at = s.next_at"

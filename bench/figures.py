@@ -1,9 +1,10 @@
 """Reports over HTTP compared with DuckDB on the same rows in memory. `python bench/figures.py [N ...]`.
 
-N customers (100,000 and 1,000,000 by default) with about ten moves each in one company; overview, funnel, flows, time
-in stage and the risk list, for the last 30 days and, of some, a year. Each is asked TURNS times of both in turns: the
-whole application but its socket (routes, credentials, JSON), and a query that computes the same from rows. Starts its
-own PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Compare ratios, and the two sizes.
+N customers (100,000 and 1,000,000 by default) with about ten moves each in one company. Reports: overview, funnel,
+flows, time in stage and risk list, for the last 30 days and (some) for a year. Each report runs TURNS times,
+alternating between the service (the application without a network socket) and a DuckDB query that computes the same
+from rows. Starts its own PostgreSQL (default settings, fsync on) in a temporary folder. Compare ratios, and the two
+sizes.
 """
 
 import argparse
@@ -41,9 +42,9 @@ COMPANY = 1
 SIZES = (100_000, 1_000_000)
 TURNS = 40
 WARM = 3
-"""So many turns that are not counted come first."""
+"""Number of warm-up runs that are not measured."""
 ROUNDED = 0.0501
-"""How far a figure of one decimal may be from the one of floating point: half a tenth."""
+"""Maximum difference between a rounded metric with one decimal and its exact value."""
 BY = Actor("bench")
 PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
 
@@ -161,7 +162,7 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
 
 
 def _check(name: str, values: Mapping[str, Any], rows: list[Any]) -> None:
-    """Checks that both return the same, or there is nothing to compare."""
+    """Checks that both return the same results."""
     if name == "funnel":
         assert [step["customers"] for step in values["items"]] == [int(row[1]) for row in rows], (
             values,
@@ -193,7 +194,7 @@ def _told(service: list[float], duck: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure each size, print, and record."""
+    """Measures, prints and stores the results of each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("customers", nargs="*", type=int, default=SIZES)
     parser.add_argument("--record", action="store_true", help="keep the figures in bench/results.json")

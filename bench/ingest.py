@@ -44,7 +44,7 @@ def _event(number: int, name: str) -> dict[str, object]:
 
 
 async def _one_by_one(key: str) -> tuple[float, list[float]]:
-    """(events per second, seconds of each request) over raw keep-alive connections."""
+    """Returns events per second and the seconds of each request, over raw keep-alive connections."""
     numbers = iter(range(10**9))
     taken: list[float] = []
     end = time.perf_counter() + SECONDS
@@ -132,7 +132,7 @@ def _at(taken: list[float], share: float) -> str:
 
 
 def main() -> None:
-    """Measure once and print."""
+    """Measures once and prints the results."""
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,

@@ -1,10 +1,10 @@
-"""A company with a long ledger, made by the database itself: about ten moves a customer over three years."""
+"""Creates a company with a long ledger directly in the database: about ten moves per customer in three years."""
 
 from datetime import datetime
 
 import asyncpg
 
-# Each customer goes up, lapses, comes back, and lapses again; some days lie between each two moves.
+# Each customer moves up, moves to a risk stage, returns, and moves to a risk stage again, with days between.
 PATH = (
     (None, "prospect", "opening"),
     ("prospect", "lead", "entry"),
@@ -22,7 +22,7 @@ PATH = (
 
 
 async def make_ledger(owner: asyncpg.Connection, company_id: int, customers: int, now: datetime) -> None:
-    """Customers and their moves, as if the service had written them all; one in four has stopped on the way."""
+    """Inserts customers and their moves, as the service would have stored them; a quarter has an incomplete history."""
     await owner.execute(
         "INSERT INTO customers (company_id, customer_id, name, email) SELECT $1::bigint, n, 'Customer ' || n,"
         " 'c' || n || '@example.com' FROM generate_series(1, $2::bigint) n",

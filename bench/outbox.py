@@ -1,8 +1,8 @@
 """Draining the outbox compared with a bare loop of claiming and completing. `python bench/outbox.py [N]`.
 
-N actions (10,000 by default) of as many customers in one company, on a channel that does nothing. Starts its
-own PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Each figure is the median of five,
-taken in turns; compare ratios.
+N actions (10,000 by default) of as many customers in one company, on a channel that does nothing. Starts its own
+PostgreSQL (default settings, fsync on) in a temporary folder. Each value is the median of five alternating runs;
+compare ratios.
 """
 
 import argparse
@@ -48,23 +48,23 @@ FILL = (
 
 
 class Nowhere:
-    """A way out that leads nowhere, at once."""
+    """A message sender that does nothing."""
 
     async def send(self, message: WebhookMessage) -> DeliveryReceipt:
-        """Take it."""
+        """Accepts the message."""
         assert message.body
         return DeliveryReceipt("")
 
 
 async def bare(owner: asyncpg.Connection) -> None:
-    """Claim fifty, complete each: what the mechanism costs without anything to decide."""
+    """Claims fifty actions and completes each: the cost of the mechanism without any checks."""
     while claimed := await owner.fetch(CLAIM, COMPANY, AT_ONCE, "bare"):
         for row in claimed:
             await owner.execute(COMPLETE, COMPANY, row["id"], "bare")
 
 
 async def run(url: str, actions: int) -> None:
-    """Take turns, and print the medians."""
+    """Measures alternately, and prints the medians."""
     database = Database(url, vault_key="another key of the benchmark")
     owner = await asyncpg.connect(url)
     by = Actor("bench")
@@ -96,11 +96,11 @@ async def run(url: str, actions: int) -> None:
     rates = {name: actions / statistics.median(seconds) for name, seconds in taken.items()}
     for name, rate in rates.items():
         print(f"{name:10} {rate:8,.0f} actions/s")
-    print(f"ratio      {rates['courier'] / rates['bare loop']:8.2f}")
+    print(f"ratio      {rates['dispatcher'] / rates['bare loop']:8.2f}")
 
 
 def main() -> None:
-    """Run it."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("actions", type=int, nargs="?", default=10_000)
     asked = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A draft of the stage map previewed on all customers, and put in force. `python bench/stage_maps.py [N]`.
+"""A draft of the stage map: preview on all customers, and activation. `python bench/stage_maps.py [N]`.
 
 N relationships (100,000 by default) in one company. Starts its own PostgreSQL (default settings, fsync on) in a
 temporary folder and ends by itself. The preview is held against merely reading the same rows through the same
@@ -39,12 +39,12 @@ MEBIBYTE = 1024 * 1024
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Returns the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 
 def draft() -> list[dict[str, Any]]:
-    """The default map with an earlier alarm and a nearer reward."""
+    """Returns the default map with an earlier risk stage and a lower threshold of the top stage."""
     changes = {
         "regular": {"auto_rules": {"trigger": "appointment_count", "conditions": {"count": ">=2"}}},
         "at_risk": {"auto_rules": {"trigger": "days_since_last_appointment", "conditions": {"days": ">60"}}},
@@ -53,7 +53,7 @@ def draft() -> list[dict[str, Any]]:
 
 
 async def read_all(database: Database) -> None:
-    """Read what a preview reads, and do nothing with it."""
+    """Reads all rows of a preview, without evaluating them."""
     after: int | None = 0
     while after is not None:
 
@@ -70,7 +70,7 @@ async def read_all(database: Database) -> None:
 
 
 async def carry_out(database: Database, job: Job) -> tuple[float, int, Job]:
-    """Seconds, growth of memory in bytes, and the job, done."""
+    """Runs a job; returns its seconds, growth of memory in bytes, and the ended job."""
     before, highest = resident(), 0
 
     def watch(_: Job) -> None:
@@ -83,7 +83,7 @@ async def carry_out(database: Database, job: Job) -> tuple[float, int, Job]:
 
 
 async def measure(url: str, customers: int, turns: int) -> None:
-    """Measure and print."""
+    """Measures and prints the results."""
     owner = await asyncpg.connect(url)
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, pool_size=4, pool_timeout=30)
@@ -94,7 +94,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     previews.MAX_INLINE_CUSTOMERS = stage_maps.MAX_INLINE_CUSTOMERS = -1  # the jobs are run here, one by one
     edit = partial(build_draft, raw=draft(), pointer="/stages")
 
-    reading, rehearsing, growth = [], [], []
+    reading, previewing, growth = [], [], []
     for _ in range(turns):
         began = time.perf_counter()
         await read_all(database)
@@ -108,16 +108,16 @@ async def measure(url: str, customers: int, turns: int) -> None:
             actor=Actor("bench"),
         )
         seconds, grown, job = await carry_out(database, job)
-        rehearsing.append(seconds)
+        previewing.append(seconds)
         growth.append(grown)
     assert job.result is not None
     print(f"{customers} relationships, medians of {turns}")
     print(f"reading all rows, page by page     {statistics.median(reading):8.2f} s")
-    print(f"preview                            {statistics.median(rehearsing):8.2f} s")
+    print(f"preview                            {statistics.median(previewing):8.2f} s")
     print(
-        f"preview / reading                  {statistics.median(rehearsing) / statistics.median(reading):8.2f}"
+        f"preview / reading                  {statistics.median(previewing) / statistics.median(reading):8.2f}"
     )
-    print(f"growth of memory, at most          {max(growth) / MEBIBYTE:8.1f} MiB")
+    print(f"maximum growth of memory           {max(growth) / MEBIBYTE:8.1f} MiB")
     print(f"would move                         {sum(cell['customers'] for cell in job.result['moves']):8}")
 
     request = stage_maps.MapChangeRequest(1, Activation.CURRENT_SILENT, Actor("bench"))
@@ -126,15 +126,15 @@ async def measure(url: str, customers: int, turns: int) -> None:
     switched = time.perf_counter() - began
     assert changed.job is not None
     seconds, grown, job = await carry_out(database, changed.job)
-    print(f"put in force, the switch           {switched * 1_000:8.0f} ms")
+    print(f"activation transaction             {switched * 1_000:8.0f} ms")
     print(f"all customers migrated             {seconds:8.2f} s, {job.counts['moved']} moved")
-    print(f"growth of memory, at most          {grown / MEBIBYTE:8.1f} MiB")
+    print(f"maximum growth of memory           {grown / MEBIBYTE:8.1f} MiB")
     await database.close()
     await owner.close()
 
 
 def main() -> None:
-    """Measure once and print."""
+    """Measures once and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("customers", nargs="?", type=int, default=100_000)
     parser.add_argument("--turns", type=int, default=3)

@@ -1,8 +1,8 @@
 """The due sweep compared with a full rescore, a bare UPDATE, and online traffic. `python bench/timekeeping.py [N]`.
 
-N relationships (100,000 by default) in one company, of which a hundredth is due at a time. Starts its own
-PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Each figure is the median of
-five, taken in turns; compare ratios.
+N relationships (100,000 by default) in one company, of which 1% is due at a time. Starts its own
+PostgreSQL (default settings, fsync on) in a temporary folder. Each value is the median of five alternating runs;
+compare ratios.
 """
 
 import argparse
@@ -33,14 +33,14 @@ COMPANY = 1
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 TURNS = 5
-TELLERS = 8
+SENDERS = 8
 ONLINE_SECONDS = 8.0
-PACE_SECONDS = TELLERS / 200
-"""The pace of each sender, so that together they send 200 events a second."""
+PACE_SECONDS = SENDERS / 200
+"""Seconds between two events of one sender; all senders together send 200 events per second."""
 
 
 class Bench:
-    """One company, its clock, and what is measured on it."""
+    """One company with a test clock, and the measured operations."""
 
     def __init__(
         self, database: Database, owner: asyncpg.Connection, watch: asyncpg.Connection, customers: int
@@ -55,7 +55,7 @@ class Bench:
         self.counts: dict[str, int] = {}
 
     async def make_due(self) -> None:
-        """Let another hundredth of the customers lapse: their last visit was 91 days ago."""
+        """Makes another hundredth of the customers due: their last visit was 91 days ago."""
         await self.owner.execute(
             "UPDATE customer_relationships SET next_evaluation_at = $1::timestamptz,"
             " last_appointment_at = $1::timestamptz - interval '91 days',"
@@ -67,7 +67,7 @@ class Bench:
         self.turn += 1
 
     async def a_day_passes(self) -> None:
-        """Lets a day pass in which no customer falls due, so that scores age as they do each night."""
+        """Advances the clock by a day without due customers, so that scores change as in a nightly run."""
         self.at += DAY
         await self.owner.execute("UPDATE companies SET clock_at = $1", self.at)
 
@@ -76,28 +76,28 @@ class Bench:
         self.counts["swept"] = (await Sweeper(self.database).sweep()).decided
 
     async def rescore(self) -> None:
-        """Score everybody."""
+        """Rescores all customers."""
         job_id = await queue_rescore(self.database, COMPANY, actor=Actor("bench"))
         await run_job(self.database, COMPANY, job_id, JOB_HANDLERS)
         job = await get_job(self.database, COMPANY, job_id)
         self.counts.update(scored=job.counts["scored"], changed=job.counts["changed"])
 
     async def spoil(self) -> None:
-        """Make every stored score another one."""
+        """Changes every stored score."""
         await self.owner.execute(
             "UPDATE customer_relationships SET risk_score = 0.99, scored_at = timestamptz '2000-01-01'"
         )
         await self.owner.execute("VACUUM customer_relationships")
 
     async def bare_update(self) -> None:
-        """The lower bound of a rescore that writes every customer."""
+        """Runs the lower bound of a rescore: an UPDATE of every customer."""
         await self.owner.execute(
             "UPDATE customer_relationships SET risk_score = (random() * 100)::int / 100.0,"
             " engagement_score = (random() * 100)::int / 100.0"
         )
 
     async def online(self, seconds: float) -> tuple[list[float], list[float]]:
-        """(seconds of each event at 200 a second, seconds that any event waited for a lock)."""
+        """Returns the seconds of each event at 200 per second, and the seconds of waits for locks."""
         taken: list[float] = []
         waits: list[float] = []
         end = time.perf_counter() + seconds
@@ -121,7 +121,7 @@ class Bench:
                 waits.append(float(found or 0))
                 await asyncio.sleep(0.005)
 
-        await asyncio.gather(watcher(), *(teller() for _ in range(TELLERS)))
+        await asyncio.gather(watcher(), *(teller() for _ in range(SENDERS)))
         return sorted(taken), waits
 
 
@@ -176,7 +176,7 @@ async def _measure(url: str, customers: int) -> None:
 
 
 async def _beside(bench: Bench) -> None:
-    """200 events a second alone, and next to rescoring day after day, one run after the other."""
+    """Measures 200 events per second alone, and during repeated rescoring."""
 
     async def rescoring(end: float) -> int:
         runs = 0
@@ -209,7 +209,7 @@ def _ms(taken: list[float], share: float) -> str:
 
 
 def main() -> None:
-    """Measure once and print."""
+    """Measures once and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("customers", nargs="?", type=int, default=100_000)
     customers = parser.parse_args().customers

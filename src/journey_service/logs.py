@@ -1,7 +1,7 @@
-"""Log formats without personal data and secrets: every line passes through here.
+"""Logging configuration, with formatters that mask personal data and secrets in every line.
 
-No code of the service logs personal data or secrets on purpose. As a second line of defense, names in the register of
-personal columns are masked by name, and credentials and addresses by pattern.
+No code of the service logs personal data or secrets. As additional protection, values of personal columns are masked
+by their name, and credentials and addresses by their pattern.
 """
 
 import json
@@ -18,14 +18,14 @@ from journey_service.domain.customers.personal_data import PRIVATE_NAMES
 
 MASK: Final = "[redacted]"
 _SAFE: Final = "is_safe"
-"""Name of the mark of a record that needs no masking."""
+"""Attribute of log records that need no masking."""
 
 _NAMES: Final = "|".join(sorted(map(re.escape, PRIVATE_NAMES), key=len, reverse=True))
 _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _FORMS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
-        # A member of JSON, or of a printed mapping: its value up to the end of the innermost container.
+        # A member of JSON or of a printed mapping: masks its value.
         (
             rf"(?P<name>[\"'](?:{_NAMES})[\"']\s*:\s*)(?:{_QUOTED}|\{{[^{{}}]*\}}|\[[^\[\]]*\]|[^\s,}}\]]+)",
             rf"\g<name>{MASK}",
@@ -50,9 +50,9 @@ def redact(text: str) -> str:
 
 
 def safe_fields(**fields: object) -> dict[str, object]:
-    """Returns the `extra` of a record whose message and fields are free of private data by construction.
+    """Returns `extra` fields for a record without private data, which is then not masked.
 
-    Masking costs more than all else that a line of the access log needs.
+    Masking would take most of the time of an access log line.
     """
     return {**fields, _SAFE: True}
 
@@ -74,12 +74,12 @@ _REQUEST: Final[ContextVar[Mapping[str, str]]] = ContextVar("request", default=M
 _STANDARD_FIELDS: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", _SAFE)
 )
-"""Fields of every record, and uvicorn's copy of the message with terminal colours."""
+"""Attributes of log records that are not extra fields, and uvicorn's colored copy of the message."""
 
 
 @contextmanager
 def bound_to(**ids: str | None) -> Iterator[None]:
-    """Adds the ids of a request and its trace to every record that is logged meanwhile."""
+    """Adds ids of the request and its trace to every record that is logged in the `with` block."""
     token = _REQUEST.set({name: value for name, value in ids.items() if value is not None})
     try:
         yield
@@ -109,7 +109,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _plain(value: object, mask: Callable[[str], str]) -> object:
-    """Returns a value as JSON: numbers and None as they are, all else as masked text."""
+    """Returns a JSON value: numbers and None unchanged, other values as masked text."""
     return value if value is None or isinstance(value, int | float) else mask(str(value))
 
 
@@ -119,10 +119,10 @@ def config(*, is_json: bool) -> dict[str, Any]:
 
 
 class DuplicateErrorFilter(logging.Filter):
-    """Drops the server's own record of a failed request, which was logged with the request's id before."""
+    """Drops uvicorn's record of a failed request, which the service has already logged with the request id."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is written."""
+        """Returns False for uvicorn's record of a failed request."""
         return not str(record.msg).startswith("Exception in ASGI application")
 
 
@@ -140,7 +140,7 @@ CONFIG: Final[dict[str, Any]] = {
     "filters": {"once": {"()": "journey_service.logs.DuplicateErrorFilter"}},
     "handlers": {"stderr": _HANDLER},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # arq logs every wake-up; failures are logged by the client itself.
+    # arq logs every wake-up at lower levels.
     "loggers": {"arq": {"level": "ERROR"}, "uvicorn.error": {"filters": ["once"]}},
 }
 """Logging configuration of every process, with text lines."""
