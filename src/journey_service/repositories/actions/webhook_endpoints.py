@@ -92,7 +92,7 @@ class WebhookEndpoints:
     async def find_receiver(self, type_: str) -> StoredEndpoint | None:
         """Finds the enabled endpoint of a message type that has one receiver."""
         endpoints = await self.list_all()
-        return next((one for one in endpoints if one.is_enabled and type_ in one.events), None)
+        return next((each for each in endpoints if each.is_enabled and type_ in each.events), None)
 
     async def is_in_use(self, id_: int) -> bool:
         """Returns whether the delivery log refers to an endpoint."""
