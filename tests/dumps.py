@@ -1,4 +1,4 @@
-"""The complete contents of a database and a Redis as text, as a copy of either would reveal them."""
+"""Dumps of a database and of Redis as text, to search for values in them."""
 
 import asyncpg
 import valkey

@@ -1,4 +1,4 @@
-"""The service as its users meet it: processes, started, loaded and killed."""
+"""Processes of the service and of Valkey, which tests start, freeze and kill."""
 
 import os
 import random
@@ -18,12 +18,12 @@ from journey_service.embedded.valkey import valkey_binary
 _OF_A_WORKER = 1_000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _FIRST_PORT = 10_000 + _WORKER % 20 * _OF_A_WORKER
-"""Ports of one worker of the test run: below those that the kernel gives to connections, and no other worker's."""
+"""Ports of one test worker: below the kernel's ephemeral ports, and used by no other test worker."""
 _ports = count(random.randrange(_OF_A_WORKER))
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Returns a port on which no process listens."""
     for number in islice(_ports, _OF_A_WORKER):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port := _FIRST_PORT + number % _OF_A_WORKER))
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 class Process:
-    """The `journey` command, in a process group of its own."""
+    """A `journey` command in its own process group."""
 
     def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -45,16 +45,16 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """kill -9, the whole group."""
+        """Kills the process group with SIGKILL."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> int:
-        """End it the friendly way; returns its status."""
+        """Stops the process with SIGTERM; returns its exit status."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             try:
@@ -72,7 +72,7 @@ class Server(Process):
         super().__init__("api", "--port", str(port), "--workers", str(workers), environment=environment)
 
     def await_ready(self, seconds: float = 180) -> "Server":
-        """Wait until requests are answered."""
+        """Waits until the API responds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
@@ -86,7 +86,7 @@ class Server(Process):
 
 
 class Redis:
-    """A Valkey of a test's own, to be frozen, emptied and killed."""
+    """A Valkey process of one test, which can be frozen, emptied and killed."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -94,7 +94,7 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        """Start it, empty."""
+        """Starts the process without data."""
         self._process = subprocess.Popen(
             [str(valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
             stdout=subprocess.DEVNULL,
@@ -102,22 +102,22 @@ class Redis:
         )
 
     def freeze(self) -> None:
-        """Lets it hold every connection without an answer."""
+        """Freezes the process with SIGSTOP: connections get no response."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resumes the process."""
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """kill -9; it keeps nothing."""
+        """Kills the process with SIGKILL; all its data is lost."""
         self._process.kill()
         self._process.wait()
 
 
 @contextmanager
 def running(environment: Mapping[str, str], *, workers: int = 1) -> Iterator[Server]:
-    """A server for the length of a block."""
+    """Runs a server during a `with` block."""
     server = Server(environment, port=free_port(), workers=workers)
     try:
         yield server.await_ready()

@@ -1,4 +1,4 @@
-"""How many examples property tests take: few in every run, many under JOURNEY_FULL=1.
+"""Number of examples of property tests: few by default, many with JOURNEY_FULL=1.
 
 A failure prints what reproduces it.
 """
@@ -13,7 +13,7 @@ TIMES_AS_MANY = 10
 
 
 def active() -> str:
-    """Return the name of the profile that this run takes."""
+    """Returns the name of the profile of this run."""
     return THOROUGH if os.environ.get("JOURNEY_FULL") == "1" else QUICK
 
 

@@ -1,4 +1,4 @@
-"""The `journey` command, run as a person would."""
+"""The `journey` command, run as a process."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def _journey(*arguments: str, check: bool = True) -> subprocess.CompletedProcess
 
 
 def _parent(pid: int) -> int | None:
-    """The parent of a process; None when it has ended, buried or not."""
+    """Returns the parent of a process; None if the process has ended, even as a zombie."""
     try:
         state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -58,7 +58,7 @@ def _works(pid: int) -> bool:
 
 
 def _await(condition: Callable[[], T | None], seconds: float = 120) -> T:
-    """What the condition finds, as soon as it does."""
+    """Waits until the condition returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -67,8 +67,8 @@ def _await(condition: Callable[[], T | None], seconds: float = 120) -> T:
     raise TimeoutError
 
 
-class Up:
-    """`journey up` on a folder."""
+class UpProcess:
+    """A process of `journey up` on a data directory."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
@@ -105,7 +105,7 @@ class Up:
         return self._process.pid
 
     def worker(self) -> int | None:
-        """The worker next to it."""
+        """Returns the process id of its worker; None if there is none."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and _parent(int(entry.name)) == self.pid and _works(int(entry.name)):
                 return int(entry.name)
@@ -124,12 +124,12 @@ class Up:
         return answer.json()
 
 
-def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path):
+def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tmp_path):
     folder = tmp_path / "a folder"
     history = tmp_path / "history.csv"
     history.write_text(HISTORY, encoding="utf-8")
 
-    up = Up(folder, "--no-demo")
+    up = UpProcess(folder, "--no-demo")
     assert httpx.get(f"{up.url}/", timeout=10).headers["location"] == "/docs"
     assert httpx.get(f"{up.url}/readyz", timeout=10).json()["status"] == "ok"
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
@@ -142,7 +142,7 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert _journey("sign-in-link", *company).stdout.startswith(f"{up.url}/sign-in/link/")
     assert OPERATOR not in up.end(signal.SIGKILL)[1]
 
-    up = Up(folder, "--no-demo")
+    up = UpProcess(folder, "--no-demo")
     key = {"Authorization": f"Bearer {secret}"}
     found = httpx.get(f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30).json()
     assert {item["journey"]["lifetime_value"] for item in found["items"]} == {1200.0}
@@ -151,7 +151,7 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert status == 0
     assert not (folder / "running.json").exists()
 
-    # No instance runs now: the commands start servers of their own.
+    # No instance is running: the commands start the servers themselves.
     again = json.loads(
         _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
     )
@@ -166,7 +166,7 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
 def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
-    up = Up(tmp_path / "folder", "--no-demo")
+    up = UpProcess(tmp_path / "folder", "--no-demo")
     try:
         first = _await(up.worker)
         os.kill(first, signal.SIGKILL)
@@ -176,16 +176,16 @@ def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
         up.end(signal.SIGKILL)
     _await(lambda: _parent(second) is None)
 
-    up = Up(tmp_path / "folder", "--no-demo")
+    up = UpProcess(tmp_path / "folder", "--no-demo")
     third = _await(up.worker)
     status, printed = up.end()
     assert (status, _parent(third)) == (0, None)
-    assert "The worker has ended" not in printed
+    assert "The worker exited" not in printed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
-def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
-    # The control of the test above: nothing but the promise ends the worker of an owner that was killed.
+def test_a_child_without_a_parent_death_signal_outlives_its_owner():
+    # Control of the test above: without the parent death signal, the child of a killed owner keeps running.
     starts = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0)"
     owner = subprocess.Popen(
         [sys.executable, "-c", f"{starts}; print(child.pid, flush=True); child.wait()"],
@@ -203,11 +203,11 @@ def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
-def test_the_processes_that_answer_go_with_up_when_there_are_several(tmp_path):
-    up = Up(tmp_path / "folder", "--no-demo", "--workers", "2")
+def test_all_api_processes_end_with_up(tmp_path):
+    up = UpProcess(tmp_path / "folder", "--no-demo", "--workers", "2")
     up.end(signal.SIGKILL)
 
-    def nobody_answers() -> bool:
+    def is_unreachable() -> bool:
         try:
             httpx.get(f"{up.url}/livez", timeout=5)
         except httpx.ConnectError:
@@ -216,14 +216,14 @@ def test_the_processes_that_answer_go_with_up_when_there_are_several(tmp_path):
             return False
         return False
 
-    assert _await(nobody_answers)
+    assert _await(is_unreachable)
 
 
 def test_up_without_its_postgresql_reports_it_and_ends(tmp_path):
     folder = tmp_path / "folder"
-    up = Up(folder, "--no-demo")
+    up = UpProcess(folder, "--no-demo")
     os.kill(int((folder / "valkey.pid").read_text()), signal.SIGKILL)
-    # Losing Valkey is no reason to end, losing PostgreSQL is.
+    # `up` keeps running without Valkey, but not without PostgreSQL.
     assert httpx.get(f"{up.url}/livez", timeout=10).status_code == 200
     os.kill(int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     printed, _ = up._process.communicate(timeout=180)
@@ -244,8 +244,8 @@ def test_up_refuses_a_port_that_is_taken_before_anything_is_started(tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_up_brings_three_companies_each_with_a_history_and_a_key(tmp_path):
-    up = Up(tmp_path / "demo", "--demo")
+def test_up_creates_three_demo_companies_with_histories_and_keys(tmp_path):
+    up = UpProcess(tmp_path / "demo", "--demo")
     answers = {}
     try:
         printed = ""

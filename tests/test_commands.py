@@ -58,15 +58,15 @@ async def _execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
-class Place:
-    """A database of its own, and the commands run on it."""
+class CommandDatabase:
+    """A database, and the commands that run on it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.database = Database(url, pool_timeout=30)
 
     async def journey(self, *arguments: object, status: int = 0, **environment: str) -> Result:
-        """Run a command as a shell would; it is expected to end with this status."""
+        """Runs a command; it must exit with this status."""
         variables = {"DATABASE_URL": self.url, "MIGRATION_DATABASE_URL": None, "REDIS_URL": None}
         variables["JOURNEY_ENVIRONMENT"] = "development"  # where logins of a test have passwords of a test
         done = await asyncio.to_thread(
@@ -76,14 +76,16 @@ class Place:
         return done
 
     async def json(self, *arguments: object, status: int = 0, **environment: str) -> dict:
-        """Run a command for its JSON: one object, one line, and nothing on stderr."""
+        """Runs a command with --json; it must print one line with an object, and nothing on stderr."""
         done = await self.journey(*arguments, "--json", status=status, **environment)
         assert done.stdout.count("\n") == 1
         assert done.stderr == ""
         return json.loads(done.stdout)
 
-    async def tell(self, company: int, customer: int, at: datetime, cents: int = 40_000) -> None:
-        """A completed appointment."""
+    async def complete_appointment(
+        self, company: int, customer: int, at: datetime, cents: int = 40_000
+    ) -> None:
+        """Ingests a completed appointment."""
         name = f"{customer}-{at.isoformat()}"
         event = Event("tests", name, customer, EventType.APPOINTMENT_COMPLETED, at, cents)
         [answer] = await ingest(self.database, company, [event])
@@ -91,33 +93,35 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-async def place(copied) -> AsyncIterator[Place]:
-    """Company 7, in Berlin, whose time stands still, and company 8, in New York, in real time."""
-    opened = Place(await copied("commands"))
+async def place(copied) -> AsyncIterator[CommandDatabase]:
+    """Company 7 in Berlin with a test clock, and company 8 in New York in real time."""
+    opened = CommandDatabase(await copied("commands"))
     try:
         still = NewCompany("Still", "Europe/Berlin", "EUR", id=STILL, test_clock=START)
         live = NewCompany("Live", "America/New_York", "USD", id=LIVE)
         for new in (still, live):
             context = await create_company(opened.database, new, author=Actor("tests"))
             for customer in (1, 2, 3):
-                await opened.tell(context.company.id, customer, context.now - timedelta(days=customer))
+                await opened.complete_appointment(
+                    context.company.id, customer, context.now - timedelta(days=customer)
+                )
         yield opened
     finally:
         await opened.database.close()
 
 
 @pytest.fixture
-async def alone(copied) -> AsyncIterator[Place]:
+async def alone(copied) -> AsyncIterator[CommandDatabase]:
     """A database for one test."""
-    opened = Place(await copied("one_command"))
+    opened = CommandDatabase(await copied("one_command"))
     try:
         yield opened
     finally:
         await opened.database.close()
 
 
-async def _found(
-    place: Place, company: int, *, at: datetime | None = START, timezone: str = "UTC"
+async def _create_company(
+    place: CommandDatabase, company: int, *, at: datetime | None = START, timezone: str = "UTC"
 ) -> CompanyContext:
     new = NewCompany("A test", timezone, "EUR", id=company, test_clock=at)
     return await create_company(place.database, new, author=Actor("tests"))
@@ -144,8 +148,8 @@ async def test_only_the_customers_named_are_scored(place):
 
 
 async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_first(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     [result] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
     assert (result["scored"], result["evaluated"] > 0, result["moved"]) == (1, True, 1)
@@ -177,21 +181,21 @@ async def test_a_job_that_a_worker_holds_is_watched_to_its_end(place):
 
 async def test_a_job_that_fails_is_reported_and_ends_with_2(place, monkeypatch):
     async def fail(run):
-        raise ValueError("nothing goes")
+        raise ValueError("broken")
 
     monkeypatch.setattr("journey_service.cli.jobs.JOB_HANDLERS", {"rescore": fail})
     done = await place.journey("update-risk-scores", "--company", STILL, "--json", status=2)
     [result] = json.loads(done.stdout)["companies"]
-    assert (result["status"], result["error"]) == ("failed", "ValueError: nothing goes")
-    assert "failed: ValueError: nothing goes" in done.stderr
+    assert (result["status"], result["error"]) == ("failed", "ValueError: broken")
+    assert "failed: ValueError: broken" in done.stderr
 
 
 # evaluate-transitions
 
 
 async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     one = ("evaluate-transitions", "--company", 5, "--customer", 1)
     [would] = (await alone.json(*one, "--dry-run"))["evaluations"]
@@ -214,8 +218,8 @@ async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
 
 
 async def test_a_move_that_a_pin_suppresses_is_reported(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     view = await reading.get_journey(alone.database, 5, 1)
     until = START + timedelta(days=300)
     version = view.stored.relationship.version
@@ -287,7 +291,7 @@ async def test_waiting_ends_when_a_worker_is_done(place):
 
 async def test_waiting_for_a_job_that_fails_ends_with_2(place):
     async def fail(run):
-        raise ValueError("nothing goes")
+        raise ValueError("broken")
 
     runner = JobRunner(place.database, {"rescore": fail})
     options = ("queue-updates", "--company", LIVE, "--wait")
@@ -296,7 +300,7 @@ async def test_waiting_for_a_job_that_fails_ends_with_2(place):
         await runner.poll()
         await asyncio.sleep(0.05)
     await runner.close()
-    assert "failed: ValueError: nothing goes" in (await waiting).stderr
+    assert "failed: ValueError: broken" in (await waiting).stderr
 
 
 # explain-risk
@@ -322,8 +326,8 @@ async def test_risk_is_explained_factor_by_factor(place):
 
 
 async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     shown = await alone.json("clock", "--company", 5)
     assert shown == {"company_id": 5, "test_clock": "2026-03-01T12:00:00Z", "now": "2026-03-01T12:00:00Z"}
     result = await alone.json("clock", "--company", 5, "--advance", "100d")
@@ -339,7 +343,7 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
 
 
 async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
-    await _found(alone, 5)
+    await _create_company(alone, 5)
     result = await alone.json("clock", "--company", 5, "--release")
     assert (result["test_clock"], result["status"]) == (None, "done")
     assert (await alone.json("clock", "--company", 5))["test_clock"] is None
@@ -370,7 +374,7 @@ async def test_what_is_no_way_to_move_a_clock_is_refused_and_nothing_moves(place
 
 
 async def test_the_schedule_shows_polling_tasks_and_nightly_runs_in_both_time_zones(alone):
-    await _found(alone, 5, timezone="Europe/Berlin")
+    await _create_company(alone, 5, timezone="Europe/Berlin")
     await alone.json("clock", "--company", 5, "--advance", "2d")
     result = await alone.json("schedule-list")
     assert {each["name"]: each["every_seconds"] for each in result["polling_tasks"]} == {
@@ -401,7 +405,7 @@ async def test_the_schedule_shows_polling_tasks_and_nightly_runs_in_both_time_zo
 
 
 async def test_a_nightly_run_that_has_not_started_is_shown_as_due(alone):
-    await _found(alone, 5, at=None)
+    await _create_company(alone, 5, at=None)
     await _execute(
         alone.url, "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = 5"
     )
@@ -417,8 +421,8 @@ async def test_a_nightly_run_that_has_not_started_is_shown_as_due(alone):
 
 
 async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_overdue(alone, servers):
-    context = await _found(alone, 5, at=None)
-    await alone.tell(5, 1, context.now - timedelta(days=1))
+    context = await _create_company(alone, 5, at=None)
+    await alone.complete_appointment(5, 1, context.now - timedelta(days=1))
     result = await alone.json("health-check", REDIS_URL=servers.redis_url)
     assert result["status"] == "ok"
     assert {check["name"]: check["status"] for check in result["checks"]} == dict.fromkeys(
@@ -450,8 +454,8 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
 
 async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
     for company in (5, 6):
-        context = await _found(alone, company)
-        await alone.tell(company, 1, context.now)
+        context = await _create_company(alone, company)
+        await alone.complete_appointment(company, 1, context.now)
         await alone.json("clock", "--company", company, "--advance", "2d")
 
     result = await alone.json("health-check", "--all")
@@ -528,8 +532,8 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
 
 
 async def test_the_delivery_log_shows_what_was_sent_and_why_other_actions_were_not(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
 
     result = await alone.json("deliveries", "--company", 5)
 
@@ -545,8 +549,8 @@ async def test_the_delivery_log_shows_what_was_sent_and_why_other_actions_were_n
 
 
 async def test_dead_letters_are_tried_again_and_the_operator_is_on_record(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     await _execute(alone.url, "UPDATE journey_actions SET state = 'dead' WHERE channel = 'crm'")
 
     result = await alone.json("deliveries", "--company", 5, "--state", "dead", "--retry")
@@ -561,8 +565,8 @@ async def test_dead_letters_are_tried_again_and_the_operator_is_on_record(alone)
 
 
 async def test_statistics_are_refreshed_and_a_sound_database_is_reported_as_sound(alone):
-    await _found(alone, 5)
-    await alone.tell(5, 1, START)
+    await _create_company(alone, 5)
+    await alone.complete_appointment(5, 1, START)
     result = await alone.json("optimize-queries")
     assert (result["is_valid"], result["invalid_indexes"], result["missing_indexes"], result["left_out"]) == (
         True,
@@ -752,7 +756,7 @@ def test_a_command_imports_no_library_that_it_does_not_use(module, foreign):
 
 
 async def test_an_import_prints_the_lines_that_failed_and_why(alone, tmp_path):
-    await _found(alone, 5)
+    await _create_company(alone, 5)
     good = "1,2026-01-10,appointment_completed,80\n"
     file = tmp_path / "events.csv"
     file.write_text(

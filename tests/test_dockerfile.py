@@ -1,4 +1,4 @@
-"""The image's steps, run without an engine: the steps of the Dockerfile work."""
+"""The steps of the Dockerfile, run without a container engine."""
 
 import os
 import re
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.big
 
 
 def _steps() -> list[list[str]]:
-    """The instructions of each stage, continued lines joined."""
+    """Returns the instructions of each build stage, with continued lines joined."""
     joined = re.sub(r"\\\n\s*", "", DOCKERFILE)
     lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
     stages: list[list[str]] = []
@@ -54,7 +54,7 @@ async def test_its_steps_make_an_environment_that_migrates_and_serves(tmp_path, 
             step = line.removeprefix("RUN ").replace("/opt/journey", str(environment))
             step = step.replace("python -m venv", "python3 -m venv")
             subprocess.run(["bash", "-ec", step], cwd=context, check=True, timeout=600)
-    # What was copied is gone: the environment has to stand alone.
+    # The copied source is removed: the virtual environment must work without it.
     shutil.rmtree(context)
     journey = str(environment / "bin" / "journey")
     url = await _empty_database(servers.database_url)

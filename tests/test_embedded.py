@@ -1,4 +1,4 @@
-"""The servers of a folder: real processes, started, killed, left behind and found again."""
+"""Embedded servers of a data directory: start, stop, crash and recovery of real processes."""
 
 import contextlib
 import fcntl
@@ -55,7 +55,7 @@ def quick(folder: Path, **arguments) -> EmbeddedServers:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """A folder that was started once; to be copied, not used."""
+    """A data directory after a first start; tests use copies of it."""
     folder = tmp_path_factory.mktemp("made") / "folder"
     with quick(folder):
         pass
@@ -64,7 +64,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(made, tmp_path) -> Path:
-    """A folder with data and a name that is hard to quote."""
+    """A copy of the data directory, with spaces and quotes in its name."""
     copy = tmp_path / "Salon Ünïcode [1] 'x' $HOME"
     shutil.copytree(made, copy)
     return copy
@@ -101,7 +101,7 @@ def other_owner(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 @contextlib.contextmanager
 def left_behind(*command: str | Path, **arguments) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does not know whose child it is."""
+    """A process without a parent death signal."""
     with subprocess.Popen(
         [str(word) for word in command],
         cwd="/",
@@ -123,7 +123,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def processes(program: str, folder: Path) -> list[int]:
-    """The living servers of a folder."""
+    """Returns the running servers of a data directory."""
     return [
         process.info["pid"]
         for process in psutil.process_iter(["pid", "name", "cmdline"])

@@ -1,4 +1,4 @@
-"""Logs: what is private is taken out by the name it goes under, and by its form; what helps stays."""
+"""Logs: private values are masked by name and by format; other text stays."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ SECRETS = {
 
 
 def written(message: str, *args: object) -> str:
-    """What a log would hold of it."""
+    """Returns the log line of a message."""
     record = logging.LogRecord("tests", logging.WARNING, __file__, 1, message, args, None)
     return RedactingFormatter("%(levelname)s %(message)s").format(record)
 

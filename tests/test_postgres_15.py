@@ -1,4 +1,4 @@
-"""Tests that exercise SQL run on the oldest supported PostgreSQL too, and really on that one."""
+"""Tests that exercise SQL also run on the oldest supported PostgreSQL."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The environment: in production the service starts with nothing that a stranger could guess or misuse."""
+"""Settings: in production, the service does not start with guessable secrets or unsafe values."""
 
 import os
 import subprocess
@@ -97,7 +97,7 @@ GUESSABLE_MAIL = {
     "A password that is the user": of_mail("smtps://journey-mails:journey-mails@mail.company.com"),
     "A password of digits for mails": of_mail("smtp://journey:123456@mail.company.com:2525"),
 }
-"""The same of the mail server."""
+"""URLs of the mail server with well-known passwords."""
 
 EXPOSED = {
     "An address without TLS": {"JOURNEY_PUBLIC_URL": "http://journey.company.com"},
@@ -105,7 +105,7 @@ EXPOSED = {
     "Every origin": {"JOURNEY_CORS_ORIGINS": "*"},
     "Every origin next to a named one": {"JOURNEY_CORS_ORIGINS": "https://app.company.com,*"},
 }
-"""What only a developer's machine may do."""
+"""Settings that are allowed in development only."""
 
 WRONG = {
     "No pepper": {"JOURNEY_KEY_PEPPER": None},
@@ -151,19 +151,19 @@ WRONG = {
     "A client without an issuer": {"OIDC_CLIENT_ID": "journey-pages"},
     "A client's secret without a client": {"OIDC_CLIENT_SECRET": SECRET},
     "A client without a way back": {**OIDC, "OIDC_CLIENT_ID": "journey-pages", "JOURNEY_PUBLIC_URL": None},
-    "Operators like everybody": {**OIDC, "OIDC_OPERATOR_AUDIENCE": OIDC["OIDC_AUDIENCE"]},
+    "The same audience for operators": {**OIDC, "OIDC_OPERATOR_AUDIENCE": OIDC["OIDC_AUDIENCE"]},
     "A symmetric algorithm": {**OIDC, "OIDC_ALGORITHMS": "HS256"},
     "A symmetric one among others": {**OIDC, "OIDC_ALGORITHMS": "RS256, HS512"},
     "No signature": {**OIDC, "OIDC_ALGORITHMS": "none"},
     "No algorithm": {**OIDC, "OIDC_ALGORITHMS": ","},
 }
-"""What is wrong everywhere."""
-AT_FAULT = {
+"""Settings that are invalid in every environment."""
+INVALID_VARIABLE = {
     "A mail server without a sender": "SMTP_URL",
     "A mail server without a way to unsubscribe": "SMTP_URL",
     "An issuer without an audience": "OIDC_AUDIENCE",
     "A client without a way back": "OIDC_CLIENT_ID",
-    "Operators like everybody": "OIDC_OPERATOR_AUDIENCE",
+    "The same audience for operators": "OIDC_OPERATOR_AUDIENCE",
     "A symmetric algorithm": "OIDC_ALGORITHMS",
     "A symmetric one among others": "OIDC_ALGORITHMS",
     "No signature": "OIDC_ALGORITHMS",
@@ -192,11 +192,11 @@ def refusal(monkeypatch, changed):
 
 
 def names(error):
-    """The invalid variables. A missing one is named in the letters of the field, which count the same."""
-    return {str(name).upper() for fault in error.errors() for name in fault["loc"]}
+    """Returns the invalid variables in upper case; missing ones are reported by the field name."""
+    return {str(name).upper() for each in error.errors() for name in each["loc"]}
 
 
-def test_a_good_environment_is_taken_and_production_is_what_is_meant(monkeypatch):
+def test_valid_settings_are_read_and_production_is_the_default(monkeypatch):
     taken = read(monkeypatch, OIDC)
 
     assert taken.is_production
@@ -207,9 +207,7 @@ def test_a_good_environment_is_taken_and_production_is_what_is_meant(monkeypatch
 
 
 @pytest.mark.parametrize("changed", (GUESSABLE | EXPOSED).values(), ids=GUESSABLE | EXPOSED)
-def test_what_can_be_guessed_or_reached_is_refused_in_production_and_taken_in_development(
-    monkeypatch, changed
-):
+def test_guessable_or_unsafe_settings_are_refused_in_production_only(monkeypatch, changed):
     assert names(refusal(monkeypatch, changed)) == changed.keys()
 
     taken = read(monkeypatch, {**changed, "JOURNEY_ENVIRONMENT": "development"})
@@ -219,12 +217,12 @@ def test_what_can_be_guessed_or_reached_is_refused_in_production_and_taken_in_de
 
 @pytest.mark.parametrize("environment", ["production", "development"])
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_refused_everywhere_by_the_name_of_its_variable(monkeypatch, case, environment):
+def test_invalid_settings_are_refused_in_every_environment_by_variable_name(monkeypatch, case, environment):
     changed = {"JOURNEY_ENVIRONMENT": environment, **WRONG[case]}
 
     found = names(refusal(monkeypatch, changed))
 
-    assert found == {AT_FAULT.get(case, next(iter(WRONG[case])))}
+    assert found == {INVALID_VARIABLE.get(case, next(iter(WRONG[case])))}
 
 
 @pytest.mark.parametrize("changed", GUESSABLE_MAIL.values(), ids=GUESSABLE_MAIL)
@@ -234,7 +232,7 @@ def test_a_well_known_password_of_the_mail_server_is_refused_in_production(monke
     assert read(monkeypatch, {**MAIL, **changed, "JOURNEY_ENVIRONMENT": "development"}).mail_url
 
 
-def test_mails_of_a_production_go_to_a_server_and_their_links_to_where_browsers_find_the_service(monkeypatch):
+def test_in_production_emails_use_a_server_and_links_use_the_public_url(monkeypatch):
     taken = read(monkeypatch, MAIL)
 
     assert taken.mail_url.get_secret_value() == MAIL["SMTP_URL"]
@@ -248,7 +246,7 @@ def test_mails_of_a_production_go_to_a_server_and_their_links_to_where_browsers_
     )
 
 
-def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch):
+def test_in_development_emails_may_go_to_a_folder_without_a_sender(monkeypatch):
     taken = read(
         monkeypatch, {**FOLDER, "JOURNEY_PUBLIC_URL": None, "JOURNEY_LINKS_URL": "http://127.0.0.1:8000"}
     )
@@ -265,7 +263,7 @@ def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch)
         (MAIL, "SMTP_URL"),
         ({"JOURNEY_PUBLIC_URL": None}, "JOURNEY_PUBLIC_URL: every email contains an unsubscribe link"),
     ],
-    ids=["in production", "beside a server", "with nowhere for links to lead"],
+    ids=["in production", "together with a server", "without a URL for links"],
 )
 def test_a_folder_for_mails_is_refused(monkeypatch, changed, values):
     error = refusal(monkeypatch, {**FOLDER, **changed})
@@ -274,10 +272,10 @@ def test_a_folder_for_mails_is_refused(monkeypatch, changed, values):
     assert values in str(error)
 
 
-def up(monkeypatch, folder, host="127.0.0.1", **said):
+def up(monkeypatch, folder, host="127.0.0.1", **variables):
     """The environment that `journey up` passes to its processes, over what is already set."""
     secrets = {"key_pepper": PEPPER, "erasure_key": ERASURE_KEY, "vault_key": VAULT_KEY}
-    for name, value in said.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     chosen = serving._environment(ServerAddresses(GOOD["DATABASE_URL"], None, secrets), folder, host, 8000)
     for name, value in chosen.items():
@@ -322,17 +320,17 @@ def test_started_as_production_the_service_writes_no_mails_into_folders(monkeypa
 
 
 @pytest.mark.parametrize("changed", (GUESSABLE | WRONG).values(), ids=GUESSABLE | WRONG)
-def test_a_refusal_repeats_no_secret(monkeypatch, changed):
+def test_errors_contain_no_secret(monkeypatch, changed):
     error = refusal(monkeypatch, changed)
     given = {**GOOD, **changed}
     secrets = {given[name] for name in ("DATABASE_URL", *SECRETS) if given.get(name)}
     secrets |= {secret.split("_", 2)[2] for secret in secrets if secret.startswith("jrn_")}
 
-    for values in (str(error), repr(error), *(fault["msg"] for fault in error.errors())):
+    for values in (str(error), repr(error), *(each["msg"] for each in error.errors())):
         assert not [secret for secret in secrets if secret in values], values
 
 
-def test_what_is_read_shows_no_secret_either(monkeypatch):
+def test_settings_do_not_show_secrets(monkeypatch):
     taken = read(monkeypatch, {**OIDC, **MAIL})
 
     for shown in (repr(taken), str(taken), taken.model_dump_json()):
@@ -348,7 +346,7 @@ def test_several_errors_are_reported_at_once(monkeypatch):
     assert names(error) >= {"JOURNEY_KEY_PEPPER", "JOURNEY_CORS_ORIGINS", "OIDC_AUDIENCE"}
 
 
-def test_a_check_that_accepts_every_secret_is_noticed(monkeypatch):
+def test_a_check_that_accepts_every_secret_is_detected(monkeypatch):
     monkeypatch.setattr(settings, "is_guessable", lambda _: False)
 
     with pytest.raises(pytest.fail.Exception):
@@ -383,7 +381,7 @@ def test_the_service_ends_with_a_sentence_and_a_status(changed):
 
 @pytest.mark.parametrize("secret", ["JOURNEY_BOOTSTRAP_KEY", "OIDC_CLIENT_SECRET"])
 @pytest.mark.parametrize("other", ["JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY", "JOURNEY_VAULT_KEY"])
-def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
+def test_secrets_must_differ(monkeypatch, secret, other):
     twice = "Zq7Lw2Xe9RmT4cV8nB1kHs5YpD3uJf6A"
     given = f"jrn_ops_{twice}" if secret == "JOURNEY_BOOTSTRAP_KEY" else twice
 
@@ -391,7 +389,7 @@ def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
 
 
 @pytest.mark.parametrize("audience", ["OIDC_AUDIENCE", "OIDC_OPERATOR_AUDIENCE"])
-def test_an_id_token_opens_no_api(monkeypatch, audience):
+def test_the_client_id_must_not_be_an_api_audience(monkeypatch, audience):
     assert names(refusal(monkeypatch, {**OIDC, audience: OIDC["OIDC_CLIENT_ID"]})) == {"OIDC_CLIENT_ID"}
 
 

@@ -1,4 +1,4 @@
-"""A real identity provider of this machine: keys that rotate, tokens, and people who sign in at once."""
+"""A local identity provider: rotating keys, tokens, and automatic sign-in."""
 
 import asyncio
 import base64
@@ -20,23 +20,23 @@ Signer = Callable[[bytes], bytes]
 
 @cache
 def rsa_key(name: str) -> rsa.RSAPrivateKey:
-    """A key of 2048 bits, made once for each name."""
+    """Returns an RSA key of 2048 bits, generated once per name."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @cache
 def ec_key(name: str) -> ec.EllipticCurvePrivateKey:
-    """A key on the curve of ES256, made once for each name."""
+    """Returns an ES256 key, generated once per name."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def base64url(data: bytes) -> str:
-    """Bytes as tokens carry them."""
+    """Encodes bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def assembled(header: object, claims: object, signer: Signer) -> str:
-    """A token of any header and claims; bytes are used as they are."""
+    """Returns a token with any header and claims; bytes are used unchanged."""
     parts = [
         base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, claims)
     ]
@@ -45,19 +45,19 @@ def assembled(header: object, claims: object, signer: Signer) -> str:
 
 
 def signer_of(alg: str, key: object) -> Signer:
-    """How an algorithm signs with a key."""
+    """Returns the signature function of an algorithm and a key."""
     return lambda signed: jwt.get_algorithm_by_name(alg).sign(signed, key)
 
 
 def jwk(kid: str, key: object, **properties: object) -> dict[str, Any]:
-    """A public key as it is listed; keywords replace properties."""
+    """Returns a public key as JWK; keywords replace members."""
     kind = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
     public = jwt.get_algorithm_by_name(kind).to_jwk(key.public_key(), as_dict=True)
     return {**public, "kid": kid, "use": "sig", **properties}
 
 
 class FakeProvider:
-    """The provider: `client_id` and `client_secret` identify its client, `person` is who signs in."""
+    """The provider. `client_id` and `client_secret` are those of its client; `person` is the user who signs in."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class FakeProvider:
         self.client_secret = client_secret
         self.person: dict[str, Any] = {"sub": "somebody"}
         self.status = 200
-        """The status of every response; 200 lets it work."""
+        """Status of every response; 200 is normal operation."""
         self.fetches: Counter[str] = Counter()
-        """How often each path was asked for."""
+        """Number of requests by path."""
         self.answers: dict[str, object] = {}
-        """What is answered at a path instead; bytes are taken as they are."""
+        """Replaced responses by path; bytes are sent unchanged."""
         self.is_answering = asyncio.Event()
-        """While cleared, requests wait."""
+        """While this event is cleared, requests wait."""
         self.is_answering.set()
         self.rotate("first")
         self._codes: dict[str, dict[str, str]] = {}
@@ -86,35 +86,35 @@ class FakeProvider:
 
     @property
     def url(self) -> str:
-        """The issuer."""
+        """The issuer URL."""
         return f"http://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
-        """Be there, at the same place as before."""
+        """Starts the server, on the same port as before."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Be away: connections are refused."""
+        """Stops the server: connections are refused."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
 
     def rotate(self, name: str) -> None:
-        """Sign with other keys from now on, and list no others."""
+        """Replaces the signing keys and the published keys."""
         self.name = name
         self.keys = {f"rsa-{name}": rsa_key(name), f"ec-{name}": ec_key(name)}
         self.listed = [jwk(kid, key) for kid, key in self.keys.items()]
 
     def claims(self, **replaced: object) -> dict[str, Any]:
-        """What a good access token claims; keywords replace claims, None leaves one out."""
+        """Returns the claims of a valid access token; keywords replace claims, None omits one."""
         now = int(time.time())
         usual = {"iss": self.url, "aud": self.audience, "iat": now, "exp": now + 300, **self.person}
         return {name: value for name, value in {**usual, **replaced}.items() if value is not None}
 
     def token(self, **replaced: object) -> str:
-        """An access token; keywords replace its claims, None leaves one out."""
+        """Returns an access token; keywords replace claims, None omits one."""
         return self.sign(self.claims(**replaced))
 
     def sign(
@@ -126,7 +126,7 @@ class FakeProvider:
         key: object = None,
         header: Mapping[str, object] | None = None,
     ) -> str:
-        """A token of these claims, by the provider's key unless another is given; None leaves a header out."""
+        """Returns a token with these claims, signed with the provider's key by default; None omits a header."""
         own = f"{'ec' if alg.startswith('ES') else 'rsa'}-{self.name}"
         parameters = {"typ": "JWT", "alg": alg, "kid": kid or own, **(header or {})}
         parameters = {name: value for name, value in parameters.items() if value is not None}
@@ -146,7 +146,7 @@ class FakeProvider:
             writer.write(parameters.encode() + answer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the caller hung up
+            pass  # the caller disconnected
         finally:
             writer.close()
 
@@ -179,7 +179,7 @@ class FakeProvider:
         }
 
     def _authorize(self, asked: dict[str, str]) -> str:
-        """Where the browser goes back to: signed in, if it was sent here properly."""
+        """Returns the redirect URL; with a code if the authorization request is valid."""
         usual = {"response_type": "code", "client_id": self.client_id, "code_challenge_method": "S256"}
         is_proper = usual.items() <= asked.items() and "openid" in asked.get("scope", "").split()
         parameters = {"error": "invalid_request"}
@@ -189,7 +189,7 @@ class FakeProvider:
         return f"{asked['redirect_uri']}?{urlencode({**parameters, 'state': asked.get('state', '')})}"
 
     def _redeem(self, headers: Mapping[str, str], form: dict[str, str]) -> dict[str, str]:
-        asked = self._codes.pop(form.get("code", ""), None)  # a code is good once
+        asked = self._codes.pop(form.get("code", ""), None)  # a code can be used once
         if asked is None or form.get("grant_type") != "authorization_code":
             return {"error": "invalid_grant"}
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()

@@ -121,7 +121,7 @@ class Recorder(httpcore.AsyncNetworkBackend):
 
 
 async def resolve(host, port):
-    """The names above, and every spelling of an address that the system knows; no name is asked for outside."""
+    """Resolves the names above and every notation of an address, without network requests."""
     if host in NAMES:
         return NAMES[host]
     loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ async def resolve(host, port):
 
 
 async def _dialled(url, **options):
-    """What a call dials, and the error it ends with."""
+    """Returns the addresses that a call connects to, and its error."""
     recorder = Recorder()
     gate = HttpClient(resolve=resolve, backend=recorder, ssl_context=STRANGERS, **options)
     try:
@@ -142,7 +142,7 @@ async def _dialled(url, **options):
 
 @asynccontextmanager
 async def served(answer, tls=None):
-    """A server of this machine: its port, and an event for when it has seen a connection to its end."""
+    """Runs a local server; yields its port, and an event that is set when a connection has ended."""
     over = asyncio.Event()
 
     async def handle(reader, writer):
@@ -150,7 +150,7 @@ async def served(answer, tls=None):
             await answer(reader, writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the caller hung up
+            pass  # the caller disconnected
         finally:
             writer.close()
             over.set()
@@ -160,7 +160,7 @@ async def served(answer, tls=None):
 
 
 def answering(text, heard=None):
-    """A server's way to answer every request alike."""
+    """Returns a handler that sends the same response to every request."""
 
     async def answer(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
@@ -192,7 +192,7 @@ async def test_no_hostile_destination_is_called_and_no_refusal_contains_a_secret
 
 
 NEEDS_A_LOOK = {f"https://{host}/hidden?key=hidden" for host in NAMES.keys() - HONEST - {"127.0.0.1."}}
-"""Hostile only by what the name leads to."""
+"""Names that are invalid only because of their addresses."""
 
 
 def test_what_could_never_be_called_is_refused_without_resolving_a_name():

@@ -1,4 +1,4 @@
-"""Tokens: only what the provider signed for this service is believed, and it is asked for keys seldom."""
+"""Tokens: only those that the provider signed for this service are valid; key sets are fetched rarely."""
 
 import asyncio
 import base64
@@ -30,11 +30,11 @@ from journey_service.gateways.oidc import IdentityProvider, Provider
 OPERATORS = "journey-operators"
 INFINITE, NO_NUMBER = float("inf"), float("nan")
 ODD = ["soon", True, [], {}, None, INFINITE, -INFINITE, NO_NUMBER, [1], {"a": 1}]
-"""What is no instant."""
+"""Values that are not valid times."""
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that tests advance."""
 
     now = 1_000.0
 
@@ -66,7 +66,7 @@ def clock():
 
 @pytest.fixture
 def known(provider, attacker, clock):
-    """The provider as the service knows it; the attacker could be called too."""
+    """The identity provider client of the service; it could also reach the attacker's server."""
     return known_as(provider, clock, reachable=[attacker.url])
 
 
@@ -83,7 +83,7 @@ def known_as(provider, clock, *, reachable=(), **configured):
 
 
 async def refusal(call):
-    """The error a call ends with, None if it is believed."""
+    """Returns the error of a call; None if the token is valid."""
     try:
         await call
     except (UnauthenticatedError, UnavailableError) as error:
@@ -92,7 +92,7 @@ async def refusal(call):
 
 
 async def believed(known, tokens):
-    """The names of hostile tokens that are not refused, or not alike."""
+    """Returns the names of invalid tokens that are accepted, or refused with another error."""
     found = []
     for name, token in tokens.items():
         error = await refusal(known.verify(token))
@@ -328,7 +328,7 @@ def deep_claims(levels):
 
 
 def by_unfit_keys(provider):
-    """Tokens well signed by keys that are listed, and not for this; lists them."""
+    """Publishes keys that may not verify tokens; returns tokens with valid signatures of these keys."""
     good = provider.claims()
     secret = b"a secret of thirty-two characters"
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
@@ -619,7 +619,7 @@ async def test_keys_at_a_configured_place_need_no_description(provider, clock):
 
 
 class Browser:
-    """A person who is sent to sign in, and comes back."""
+    """A user in the sign-in flow."""
 
     verifier = "a verifier of forty-three or more characters"
 
@@ -629,7 +629,7 @@ class Browser:
         self.known = known
 
     async def sign_in(self):
-        """The code the browser comes back with."""
+        """Returns the authorization code of the redirect."""
         challenge = base64url(hashlib.sha256(self.verifier.encode()).digest())
         url = await self.known.authorization_url(state="s-1", code_challenge=challenge, **self.sent)
         answer = await HttpClient(trusted=[self.provider.url]).send("GET", url)

@@ -1,4 +1,4 @@
-"""Letters, over a real mail server of this machine: what arrives, what is refused for good, what may be tried again."""
+"""Emails over a real local mail server: delivered, refused permanently, and failed temporarily."""
 
 import asyncio
 import base64
@@ -42,12 +42,12 @@ def changed(**properties):
 
 
 def read(content):
-    """A letter as it travelled."""
+    """An email as the server received it."""
     return email.message_from_bytes(content, policy=email.policy.default)
 
 
 def text_of(part):
-    """What a reader is shown; lines end in CRLF on the way."""
+    """The text of the email, with LF line ends."""
     return part.get_content().replace("\r\n", "\n")
 
 
@@ -85,7 +85,7 @@ class Inbox:
 
 @dataclass
 class Certificate:
-    """A certificate of this machine's, as its server and those who trust it have it."""
+    """SSL contexts of a local server and of clients that trust its certificate."""
 
     server: ssl.SSLContext
     trust: ssl.SSLContext
@@ -116,7 +116,7 @@ def certificate(tmp_path_factory):
 
 @asynccontextmanager
 async def serving(inbox, *, over_tls=None, **options):
-    """A mail server of this machine: its port."""
+    """Runs a local mail server; yields its port."""
     loop = asyncio.get_running_loop()
     options = {"authenticator": inbox.authenticator, "enable_SMTPUTF8": True, **options}
 
@@ -129,7 +129,7 @@ async def serving(inbox, *, over_tls=None, **options):
 
 @asynccontextmanager
 async def saying(*lines, then_silent=True):
-    """A server that sends these lines, one per line it receives: its port, the lines received, and when it was left."""
+    """Runs a server that sends one line per received line; yields port, received lines, and a disconnect event."""
     heard, is_left = [], asyncio.Event()
 
     async def handle(reader, writer):
@@ -140,7 +140,7 @@ async def saying(*lines, then_silent=True):
             while then_silent and await reader.read(65_536):
                 pass
         except ConnectionError:
-            pass  # the caller hung up
+            pass  # the caller disconnected
         finally:
             writer.close()
             is_left.set()

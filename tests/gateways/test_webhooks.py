@@ -1,4 +1,4 @@
-"""Signed messages, over a real receiver of this machine that verifies them as any receiver would."""
+"""Signed webhooks to a real local receiver, which verifies the signatures."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def answer_of(status, body=b"", **headers):
 
 
 class Receiver:
-    """A company's own system; what it is asked is in `requests`, as method, path, headers and body."""
+    """A webhook receiver; `requests` contains method, path, headers and body of each request."""
 
     def __init__(self, answer, url=""):
         self.answer = answer
@@ -56,7 +56,7 @@ class Receiver:
             else:
                 await reader.read()
         except ConnectionError:
-            pass  # the caller hung up
+            pass  # the caller disconnected
         finally:
             writer.close()
             self.is_left.set()
@@ -64,7 +64,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(answer):
-    """A receiver that answers every message alike, or not at all."""
+    """A receiver that sends the same response to every message, or none."""
     receiver = Receiver(answer)
     async with await asyncio.start_server(receiver.handle, "127.0.0.1", 0) as server:
         receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
