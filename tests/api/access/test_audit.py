@@ -684,7 +684,7 @@ async def test_an_act_that_is_written_down_twice_is_found_out(scene, monkeypatch
 
     monkeypatch.setattr(AuditLog, "record", twice)
 
-    with pytest.raises(AssertionError, match=r"customer\.write.*customer\.write"):
+    with pytest.raises(AssertionError, match=r"customer\.update.*customer\.update"):
         await check_one_row(scene, "upsert_customer")
     print("guard removed: detected")
 

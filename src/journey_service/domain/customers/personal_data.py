@@ -51,7 +51,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "consent_changes": _table(
             _FACT,
-            "channel was status at source recorded_at",
+            "channel previous_status status at source recorded_at",
             company_id=_NOT,
             id=_NOT,
             customer_id=ColumnKind.ID,
