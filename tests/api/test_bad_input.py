@@ -587,17 +587,17 @@ COMPANY_FAULTS = {
     "an id beyond 64 bits": ({"id": 2**63}, ["/id"]),
     "a negative id": ({"id": -1}, ["/id"]),
     "the operators' own id": ({"id": 0}, ["/id"]),
-    "an unknown setting": ({"policy": {"colour": "red"}}, ["/policy/colour"]),
-    "a bad number of days": ({"policy": {"manual_pin_days": 0}}, ["/policy/manual_pin_days"]),
-    "a bad source of revenue": ({"policy": {"revenue_source": []}}, ["/policy/revenue_source"]),
+    "an unknown setting": ({"settings": {"colour": "red"}}, ["/settings/colour"]),
+    "a bad number of days": ({"settings": {"manual_pin_days": 0}}, ["/settings/manual_pin_days"]),
+    "a bad source of revenue": ({"settings": {"revenue_source": []}}, ["/settings/revenue_source"]),
     "a bad weight": (
-        {"policy": {"scoring": {"inactive_weight": 1.5, "trend": "down"}}},
-        ["/policy/scoring/inactive_weight", "/policy/scoring/trend"],
+        {"settings": {"scoring": {"inactive_weight": 1.5, "trend": "down"}}},
+        ["/settings/scoring/inactive_weight", "/settings/scoring/trend"],
     ),
-    "a policy that is none": ({"policy": []}, ["/policy"]),
+    "settings that are none": ({"settings": []}, ["/settings"]),
     "errors everywhere": (
-        {"timezone": "Mars/Olympus", "policy": {"colour": "red"}, **staged(order=0)},
-        ["/timezone", "/policy/colour", "/stages/1/order"],
+        {"timezone": "Mars/Olympus", "settings": {"colour": "red"}, **staged(order=0)},
+        ["/timezone", "/settings/colour", "/stages/1/order"],
     ),
 }
 

@@ -58,8 +58,8 @@ async def test_an_unknown_parameter_is_refused_with_the_names_of_the_known_ones(
 
     errors = problem_errors(answer)
     (error,) = [each for each in errors if each["pointer"] == "query/no_such_parameter"]
-    text = f"known are {', '.join(known)}" if known else "this operation has no query parameters"
-    assert error["detail"] == f"is not a query parameter here; {text}"
+    allowed = ", ".join(known) if known else "none"
+    assert error["detail"] == f"is not a query parameter of this operation; allowed: {allowed}"
     assert (error["code"], error["params"]) == ("unknown", {"known": known})
 
 

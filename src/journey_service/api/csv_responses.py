@@ -119,7 +119,7 @@ def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:
         headers["X-Next-Cursor"] = {
             "description": "Pass it as `cursor` to read the next page; absent on the last page",
             "schema": {"type": "string"},
-            "example": "WyJjdXN0b21lcnMiLDQyXQ",
+            "example": "b3BhcXVlLWN1cnNvcg",
         }
     return headers
 

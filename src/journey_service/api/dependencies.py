@@ -15,7 +15,7 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 from journey_service.api.schema_fields import Instant, StageKey
 from journey_service.domain.actions.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
-from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider
 from journey_service.gateways.worker_wakeup import WorkerWakeup
@@ -74,7 +74,7 @@ class AppState:
         self.wake(ACTIONS)
 
     def respond_accepted(self, status: str, response: Response) -> None:
-        """Sets the status to 202 and wake the workers if a job has not finished while the caller waited."""
+        """Sets the status to 202 and wakes the workers if a job has not ended while the caller waited."""
         if status in ("queued", "running"):
             self.wake("jobs")
             response.status_code = 202
@@ -88,27 +88,30 @@ async def app_state(request: Request) -> AppState:
 AppStateDep = Annotated[AppState, Depends(app_state)]
 
 CustomerId = Annotated[
-    int, Path(ge=0, le=MAX_ID, description="Id of the customer, as the caller chose it", examples=[4711])
+    int,
+    Path(ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, chosen by the caller", examples=[4711]),
 ]
 AnyCustomerId = Annotated[
     int,
     Path(
         ge=-MAX_ID,
-        le=MAX_ID,
-        description="Id of the customer, as the caller chose it; negative for an erased customer",
+        le=MAX_CUSTOMER_ID,
+        description="Id of the customer, chosen by the caller; negative for an erased customer",
         examples=[4711],
     ),
 ]
 AsOf = Annotated[
     Instant | None,
-    Query(description="Past time to report about; default: now", examples=["2026-03-01T00:00:00Z"]),
+    Query(
+        description="Time to report about, not in the future; default: now", examples=["2026-03-01T00:00:00Z"]
+    ),
 ]
 AnyCustomer = Annotated[
     int | None,
     Query(
         ge=-MAX_ID,
-        le=MAX_ID,
-        description="Only of this customer; negative for an erased customer",
+        le=MAX_CUSTOMER_ID,
+        description="Only of the customer with this id; negative for an erased customer",
         examples=[4711],
     ),
 ]
@@ -124,7 +127,10 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Key of the caller's choice. A repeated request with the same key returns the first response",
+        description="Key that the caller chooses, at most 255 printable ASCII characters. A request with a key that was"
+        " used before, for the same customer and with the same content, is not carried out again: the response shows"
+        " what the first request created, in its current state. With other content it is refused with 422",
+        examples=["move-4711-1"],
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Largest number of items on the page")]
@@ -133,11 +139,34 @@ Cursor = Annotated[
     Query(max_length=4000, description="`next_cursor` of the previous page; default: the first page"),
 ]
 
+REQUIRED: Final = "x-required"
+"""Mark of a header that the route requires, although it has a default in the code: without it the answer is 428."""
 
 IfMatchVersion = Annotated[
     str | None,
     Header(
-        alias="If-Match", description="`version` that the change is based on, in quotes", examples=['"3"']
+        alias="If-Match",
+        description="`version` that the change is based on, in quotes",
+        examples=['"3"'],
+        json_schema_extra={REQUIRED: True},
+    ),
+]
+OptionalIfMatchVersion = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="`version` of the stage map that the change is based on, in quotes; default: the change is made"
+        " unconditionally",
+        examples=['"3"'],
+    ),
+]
+IfMatchDraft = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="`version` of the stage map that the draft is based on, in quotes; default: `version` in the body."
+        " If both are given, they must be equal",
+        examples=['"3"'],
     ),
 ]
 IfMatchTag = Annotated[
@@ -160,9 +189,16 @@ async def version(
 
 
 async def if_match_version(
-    if_match: IfMatchVersion = None,
+    if_match: OptionalIfMatchVersion = None,
 ) -> int | None:
     """Returns the version that a change is based on, or None. Raises InvalidInputError."""
+    return None if if_match is None else _read_version(if_match)
+
+
+async def if_match_draft(
+    if_match: IfMatchDraft = None,
+) -> int | None:
+    """Returns the version that a draft is based on, or None. Raises InvalidInputError."""
     return None if if_match is None else _read_version(if_match)
 
 
@@ -187,6 +223,7 @@ async def if_match_etags(
 
 Version = Annotated[int, Depends(version)]
 SeenVersion = Annotated[int | None, Depends(if_match_version)]
+SeenDraftVersion = Annotated[int | None, Depends(if_match_draft)]
 IfMatchETags = Annotated[frozenset[str] | None, Depends(if_match_etags)]
 
 

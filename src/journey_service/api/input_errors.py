@@ -138,8 +138,8 @@ def _value(context: _Params) -> _Described:
 
 def _unknown_parameter(context: _Params) -> _Described:
     known = context["known"]
-    text = f"known are {', '.join(known)}" if known else "this operation has no query parameters"
-    return "unknown", f"is not a query parameter here; {text}", {"known": known}
+    allowed = ", ".join(known) if known else "none"
+    return "unknown", f"is not a query parameter of this operation; allowed: {allowed}", {"known": known}
 
 
 def _missing(_: _Params) -> _Described:

@@ -24,6 +24,8 @@ from journey_service.domain.journeys.errors import StaleVersionError
 from journey_service.domain.stages.errors import StaleMapError
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 1
+"""Seconds after which a client may repeat a request that was answered with 503."""
 
 
 class BodyLimitMiddleware:
@@ -33,7 +35,7 @@ class BodyLimitMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replaces the response to a body over the limit; pass on all others."""
+        """Replaces the response to a body over the limit; passes on all others."""
         replaced = False
 
         async def send_problem(message: Message) -> None:
@@ -56,12 +58,23 @@ class FieldError(BaseModel):
     pointer: str = Field(
         description="JSON pointer (RFC 6901) into the body, empty for the body as a whole; `query/<name>`,"
         " `path/<name>` or `header/<name>` for a parameter",
-        examples=["/data/total_amount"],
+        examples=["/due_days"],
     )
     detail: str = Field(description="What is wrong, in one sentence", examples=["must be at least 0"])
-    code: ErrorCode = Field(description="Kind of error; stable, for programs", examples=["too_small"])
+    code: ErrorCode = Field(
+        description="Kind of error, for programs; it never changes. `invalid`: breaks a rule that only `detail`"
+        " states. `missing`: is required. `not_allowed`: is not one of the allowed values. `pattern`: does not have"
+        " the required format. `repeated`: is given more than once. `too_large`, `too_small`: is a number outside of"
+        " its range. `too_long`, `too_short`: is a text or list outside of its length. `type`: has another JSON type."
+        " `unknown`: is not a known name or value",
+        examples=["too_small"],
+    )
     params: dict[str, Any] = Field(
-        description="Values of the rule that is broken, by name", examples=[{"min": 0}]
+        description="Values of the broken rule, by name. `too_small`: `min` or `min_exclusive`. `too_large`: `max` or"
+        " `max_exclusive`; empty for too many digits. `too_short`: `min_length` or `min_items`. `too_long`:"
+        " `max_length` or `max_items`. `not_allowed`: `allowed`, a list. `unknown`: `known`, a list, for a query"
+        " parameter. Empty for all other codes, and for rules that depend on several values or on stored data",
+        examples=[{"min": 0}],
     )
 
 
@@ -70,20 +83,19 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(
-        description="Kind of problem: a path of this service that answers what it means and what to do"
-    )
-    title: str = Field(description="What the kind of problem is, the same for each of its occurrences")
+    type: str = Field(description="Kind of problem: the path of a page of this service that explains it")
+    title: str = Field(description="The kind of problem in words, the same for every problem of this `type`")
     status: int = Field(description="Status code of the response")
-    detail: str = Field(description="What happened this time, in one sentence")
+    detail: str = Field(description="What is wrong with this request, in one sentence")
     errors: list[FieldError] | None = Field(
-        default=None, description="Every error of the input; only with `/problems/invalid-input`"
+        default=None,
+        description="Every error of the input; null or missing unless `type` is `/problems/invalid-input`",
     )
 
 
 FRAMEWORK_PROBLEMS: Final[Mapping[HTTPStatus, tuple[str, str, str]]] = {
     HTTPStatus.BAD_REQUEST: ("bad-request", "The request is malformed", "The request could not be read."),
-    HTTPStatus.NOT_FOUND: ("not-found", "Not found", "Nothing is at this path; see /docs."),
+    HTTPStatus.NOT_FOUND: ("not-found", "Not found", "There is no resource at this path; see /docs."),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         "method-not-allowed",
         "Method not allowed",
@@ -129,12 +141,14 @@ _EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
 _SAMPLE_ERRORS: Final[Mapping[type[errors.JourneyServiceError], errors.JourneyServiceError]] = {
     errors.UnauthenticatedError: errors.UnauthenticatedError("The credential is not valid."),
     errors.ForbiddenError: errors.ForbiddenError("The credential lacks the scope 'customers:write'."),
-    errors.InvalidInputError: errors.InvalidInputError.at("/data/total_amount", "must be at least 0"),
     errors.MalformedError: errors.MalformedError(
         "The body is not JSON: unexpected character at byte 17.", offset=17
     ),
     errors.UnavailableError: errors.UnavailableError(),
 }
+_SAMPLE_INPUT_ERRORS: Final[Sequence[Mapping[str, Any]]] = (
+    {"pointer": "/due_days", "detail": "must be at least 0", "code": "too_small", "params": {"min": 0}},
+)
 _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
     "campaign_id": 12,
@@ -144,7 +158,7 @@ _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "customers": {"regular": 12},
     "endpoint_id": 3,
     "event_id": "appt-1001-completed",
-    "events": ["customer.at_risk"],
+    "events": ["action.sms"],
     "import_id": 12,
     "job_id": 12,
     "key": "regular",
@@ -156,22 +170,22 @@ _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "stage": "regular",
     "stage_key": "regular",
     "stages": ["regular"],
-    "state": "done",
-    "status": "completed",
+    "state": "pending",
+    "status": "done",
     "task_id": 12,
     "template_id": 5,
-    "version": 7,
+    "version": 3,
 }
 """Arguments of errors in examples, by the name of the parameter."""
 _CONTEXT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "current_version": {
         "type": "integer",
-        "description": "Version that is stored now: read it again, then send it as If-Match",
+        "description": "Current version: read the resource again, then send this version as If-Match",
     },
     "customers": {
         "type": "object",
         "additionalProperties": {"type": "integer"},
-        "description": "Customers in each stage to be archived, by the key of the stage",
+        "description": "Number of customers in each stage to be archived, by the key of the stage",
     },
     "offset": {"type": "integer", "description": "Byte of the body at which reading stopped"},
 }
@@ -294,6 +308,8 @@ def _subclasses(kind: type[errors.JourneyServiceError]) -> Iterable[type[errors.
 
 
 def _sample(kind: type[errors.JourneyServiceError]) -> errors.JourneyServiceError:
+    if kind is errors.InvalidInputError:
+        return InputError(list(_SAMPLE_INPUT_ERRORS))
     if kind in _SAMPLE_ERRORS:
         return _SAMPLE_ERRORS[kind]
     parameters = inspect.signature(kind).parameters.values()
@@ -323,7 +339,7 @@ async def _on_expected(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.UnavailableError):
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return _respond(problem_of(error), headers)
 
 

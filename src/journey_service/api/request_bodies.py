@@ -32,7 +32,7 @@ class UnsupportedMediaTypeError(JourneyServiceError):
     """The route does not read this media type."""
 
     code = "unsupported-media-type"
-    title = "The media type is not supported here"
+    title = "Unsupported media type"
 
     def __init__(self, media: str) -> None:
         super().__init__(f"Send the body as application/json, not as {media:.80}; nothing was changed.")

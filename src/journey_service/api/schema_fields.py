@@ -26,11 +26,11 @@ SINGLE_LINE_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
 
 PATTERN_SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        STAGE_KEY_PATTERN: "must start with a lower-case letter and hold only a-z, 0-9 and _",
-        KEY_ID_PATTERN: "must hold only letters, digits and -",
+        STAGE_KEY_PATTERN: "must start with a lower-case letter and contain only a-z, 0-9 and _",
+        KEY_ID_PATTERN: "must contain only letters, digits and -",
         SINGLE_LINE_PATTERN: "must be a single line without control characters",
-        r"^[\x20-\x7e]*$": "must hold only printable ASCII characters",
-        r"^[\x21-\x7e]+$": "must hold only printable ASCII characters without spaces",
+        r"^[\x20-\x7e]*$": "must contain only printable ASCII characters",
+        r"^[\x21-\x7e]+$": "must contain only printable ASCII characters without spaces",
         "^[A-Z]{3}$": "must be a currency code of three upper-case letters, such as EUR",
         r"^\d{1,19}$": "must be a customer id in decimal digits",
         r"^\d{4}-\d{2}$": "must be a month such as 2026-03",
@@ -76,9 +76,9 @@ JsonObject = Annotated[dict[str, Any] | None, AfterValidator(_json_object)]
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[12])]
 """An id that the service assigns. Every id fits into a number of JavaScript."""
-CustomerId = Annotated[int, Field(ge=0, le=MAX_CUSTOMER_ID, examples=[4711])]
-"""An id of a customer as a caller may choose it."""
-AnyCustomerId = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID, examples=[4711])]
+CustomerId = Annotated[int, Field(strict=True, ge=0, le=MAX_CUSTOMER_ID, examples=[4711])]
+"""An id of a customer in a request body, chosen by the caller."""
+AnyCustomerId = Annotated[int, Field(ge=-MAX_ID, le=MAX_CUSTOMER_ID, examples=[4711])]
 """An id of a customer in a response: negative once the customer has been erased."""
 StageKey = Annotated[str, Field(max_length=50, pattern=STAGE_KEY_PATTERN, examples=["regular"])]
 Timestamp = Annotated[datetime, Field(examples=["2026-03-01T09:30:00Z"])]
@@ -86,8 +86,8 @@ Timestamp = Annotated[datetime, Field(examples=["2026-03-01T09:30:00Z"])]
 NextCursor = Annotated[
     str | None,
     Field(
-        description="Pass it as `cursor` to read the next page; null on the last page",
-        examples=["WyJqb2JzIiw0Ml0"],
+        description="Opaque: pass it as `cursor` to read the next page; null on the last page",
+        examples=["b3BhcXVlLWN1cnNvcg"],
     ),
 ]
 
@@ -113,7 +113,7 @@ class PatchModel(RequestModel):
     @model_validator(mode="after")
     def _has_a_field(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("must name at least one field to change")
+            raise ValueError("must contain at least one field to change")
         return self
 
 

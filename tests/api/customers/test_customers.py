@@ -136,10 +136,14 @@ async def test_an_unknown_customer_is_not_found(http, salon):
     problem(await http.get(f"{API}/customers/1", headers=salon.headers), 404, "customer-not-found")
 
 
-@pytest.mark.parametrize("customer_id", [0, 2**53 - 1])
-async def test_ids_reach_from_0_to_the_largest_exact_integer(http, salon, customer_id):
+@pytest.mark.parametrize("customer_id", [0, 2**52 - 1])
+async def test_ids_reach_from_0_to_the_limit_of_ids_that_callers_choose(http, salon, customer_id):
     assert (await put(http, salon, customer_id)).status_code == 201
     assert (await fetch(http, salon, f"/customers/{customer_id}"))["customer_id"] == customer_id
+
+
+async def test_an_id_beyond_the_limit_is_refused(http, salon):
+    problem(await put(http, salon, 2**52), 422, "invalid-input", "path/customer_id")
 
 
 # ---- the list

@@ -422,7 +422,7 @@ async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, 
     assert answer.status_code == 200, answer.text
     payload = answer.json()
     draft, present = payload["result"]["draft"], payload["result"]["current"]
-    assert (payload["status"], payload["result"]["listed_customers"], payload["result"]["lapse_days"]) == (
+    assert (payload["status"], payload["result"]["customers"], payload["result"]["lapse_days"]) == (
         "done",
         2,
         180,

@@ -70,7 +70,7 @@ async def create_company_api_key(
 async def list_company_api_keys(
     company_id: CompanyId, caller: Operator, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> ApiKeyPage:
-    """Lists the API keys of a company, expired and revoked ones included, without their secrets."""
+    """Lists the API keys of a company, including expired and revoked ones, without their secrets."""
     await audit.record_operator_access(
         app_state.database, company_id, "list_company_api_keys", by=caller.actor
     )
@@ -92,7 +92,7 @@ async def rotate_company_api_key(
     app_state: AppStateDep,
     body: ApiKeyRotation | None = None,
 ) -> ApiKeyCreated:
-    """Creates a key with the same name and scopes. Both keys are valid for the overlap, then the old one expires."""
+    """Creates a key with the same name, role and scopes. The previous key expires after the overlap."""
     return await _rotate(app_state, company_id, key_id, body, caller)
 
 
@@ -106,7 +106,7 @@ async def rotate_company_api_key(
 async def revoke_company_api_key(
     company_id: CompanyId, key_id: KeyId, caller: Operator, app_state: AppStateDep
 ) -> None:
-    """Revokes a key and its sessions: at once in this process, within two seconds in all others."""
+    """Revokes a key and its sessions. Within two seconds, every process refuses them."""
     await _revoke(app_state, company_id, key_id, caller)
 
 
@@ -119,7 +119,7 @@ async def revoke_company_api_key(
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_api_key(body: ApiKeyCreate, caller: Admin, app_state: AppStateDep) -> ApiKeyCreated:
-    """Creates an API key of the caller's company, with no scope that the caller lacks.
+    """Creates an API key of the caller's company. Scopes that the caller lacks are refused.
 
     The response is the only one that contains its `secret`.
     """
@@ -130,7 +130,7 @@ async def create_api_key(body: ApiKeyCreate, caller: Admin, app_state: AppStateD
 async def list_api_keys(
     caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> ApiKeyPage:
-    """Lists the API keys of the caller's company, expired and revoked ones included, without their secrets."""
+    """Lists the API keys of the caller's company, including expired and revoked ones, without their secrets."""
     return await _list(app_state, caller.company_id, limit, cursor)
 
 
@@ -145,7 +145,7 @@ async def list_api_keys(
 async def rotate_api_key(
     key_id: KeyId, caller: Admin, app_state: AppStateDep, body: ApiKeyRotation | None = None
 ) -> ApiKeyCreated:
-    """Creates a key with the same name and scopes. Both keys are valid for the overlap, then the old one expires."""
+    """Creates a key with the same name, role and scopes. The previous key expires after the overlap."""
     return await _rotate(app_state, caller.company_id, key_id, body, caller)
 
 
@@ -157,7 +157,7 @@ async def rotate_api_key(
     responses=problems(KeyNotFoundError),
 )
 async def revoke_api_key(key_id: KeyId, caller: Admin, app_state: AppStateDep) -> None:
-    """Revokes a key of the caller's company and its sessions: at once here, within two seconds everywhere."""
+    """Revokes a key of the caller's company and its sessions. Within two seconds, every process refuses them."""
     await _revoke(app_state, caller.company_id, key_id, caller)
 
 

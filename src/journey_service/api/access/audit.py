@@ -33,7 +33,8 @@ async def list_audit_entries(
         Query(max_length=255, description="Only entries of this actor", examples=["key:0123456789abcdef"]),
     ] = None,
     action: Annotated[
-        Text | None, Query(max_length=64, description="Only this action", examples=["customer.move"])
+        Text | None,
+        Query(max_length=64, description="Only entries of this action", examples=["customer.move"]),
     ] = None,
     customer_id: AnyCustomer = None,
     since: Annotated[
@@ -46,9 +47,9 @@ async def list_audit_entries(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> AuditPage:
-    """Lists who did what, when, and from where: one entry for each privileged operation, newest first.
+    """Lists one entry for each privileged operation, newest first: actor, time, action, and client.
 
-    Every access of an operator to the company is listed too, reading included.
+    Every access of an operator to the company is listed too, including read access.
     """
     before = from_cursor("audit", cursor, is_id)
     found = await audit.list_audit(

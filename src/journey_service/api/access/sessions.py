@@ -21,8 +21,8 @@ async def create_session(
 ) -> Session:
     """Signs in a browser: exchanges the bearer credential of this request for an `HttpOnly` cookie.
 
-    A session ends after twelve hours, after two hours without a request, and with the API key that created it; an
-    operator's session ends after one hour.
+    A session ends after twelve hours, after two hours without a request, and when the API key that created it expires
+    or is revoked. The session of an operator ends after one hour.
     """
     if "authorization" not in request.headers:
         raise UnauthenticatedError("Send an API key or an access token as Authorization: Bearer.")
@@ -33,7 +33,7 @@ async def create_session(
 
 @router.get("/session", summary="Get the session", responses=problems(of_company=False))
 async def get_session(caller: AnyCaller) -> Session:
-    """Returns who the caller is: name, company, role, and scopes. Works with every kind of credential."""
+    """Returns the name, company, role and scopes of the caller, for any kind of credential."""
     return Session.of(caller.principal)
 
 
@@ -43,7 +43,7 @@ async def get_session(caller: AnyCaller) -> Session:
 async def delete_session(
     request: Request, response: Response, caller: AnyCaller, app_state: AppStateDep
 ) -> None:
-    """Signs out: ends the session of the cookie, if there is one, and deletes the cookie."""
+    """Signs out a browser: ends the session of the cookie, if there is one, and deletes the cookie."""
     token = request.cookies.get(cookie_name(app_state))
     if token is not None:
         with contextlib.suppress(UnauthenticatedError):  # an invalid session needs no end

@@ -53,28 +53,36 @@ async def list_actions(
     app_state: AppStateDep,
     state: Annotated[
         list[ActionState] | None,
-        repeatable("Only actions in this state; `dead` needs attention", examples=[["dead"]]),
+        repeatable(
+            "Only actions in this state; actions that are `dead` can be retried manually", examples=[["dead"]]
+        ),
     ] = None,
     channel: Annotated[
         list[Channel] | None,
         repeatable(
-            "Only actions on this channel; default: all but `webhook`, which is included for dead actions and with"
-            " `endpoint_id`",
+            "Only actions on this channel; default: all channels except `webhook`. Actions on `webhook` are included by"
+            " default if `state` is `dead` or `endpoint_id` is given",
             examples=[["email"]],
         ),
     ] = None,
     customer_id: AnyCustomer = None,
     campaign_id: Annotated[
-        int | None, Query(ge=1, le=MAX_ID, description="Only actions of this campaign", examples=[12])
+        int | None,
+        Query(ge=1, le=MAX_ID, description="Only actions of the campaign with this id", examples=[12]),
     ] = None,
     endpoint_id: Annotated[
         int | None,
-        Query(ge=1, le=MAX_ID, description="Only outbound events for this endpoint", examples=[12]),
+        Query(
+            ge=1,
+            le=MAX_ID,
+            description="Only outbound events for the webhook endpoint with this id",
+            examples=[12],
+        ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ActionPage:
-    """Returns what was delivered, is planned or was cancelled, and why; newest first."""
+    """Lists actions with their state and, if they are cancelled, the reason; newest first."""
     after = from_cursor("actions", cursor, is_instant, is_uuid)
     filter_ = ActionFilter(
         limit=limit + 1,
@@ -105,7 +113,7 @@ async def get_action(action_id: ActionIdPath, caller: ActionReader, app_state: A
     responses=problems(ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
 )
 async def retry_action(action_id: ActionIdPath, caller: ActionWriter, app_state: AppStateDep) -> Action:
-    """Delivers a dead action again, starting now, with all attempts. Earlier attempts stay in its log."""
+    """Delivers a dead action again, with the full number of attempts. Earlier attempts stay in its log."""
     row = await delivery_log.retry_action(
         app_state.database, caller.company_id, str(action_id), by=caller.actor
     )
@@ -130,7 +138,8 @@ async def request_action(
     """Requests a call, an email or an offer. A call becomes a task at once; a message is sent as soon as possible.
 
     Consent, quiet hours and the frequency cap apply: an action that they forbid is returned as `cancelled` with the
-    reason. A repeated request with the same `Idempotency-Key` returns the action in its current state.
+    reason. A repeated request with the same `Idempotency-Key` returns the action of the first request in its current
+    state, with 201 again.
     """
     row = await manual_actions.request_action(
         app_state.database, caller.company_id, customer_id, body.to_domain(idempotency_key), by=caller.actor

@@ -35,7 +35,7 @@ async def list_campaigns(
     app_state: AppStateDep,
     status: Annotated[
         list[Literal["running", "ended", "any"]] | None,
-        repeatable("Only campaigns with this status; default: `any`", examples=[["running"]]),
+        repeatable("Only campaigns with this status; `any`: all; default: `any`", examples=[["running"]]),
     ] = None,
     type: Annotated[  # noqa: A002  # the name of the field
         list[StageKey] | None,
@@ -76,9 +76,9 @@ async def get_campaign(campaign_id: CampaignIdPath, caller: ActionReader, app_st
 async def cancel_campaign(
     campaign_id: CampaignIdPath, caller: ActionWriter, app_state: AppStateDep
 ) -> Campaign:
-    """Ends a running campaign: pending steps are cancelled and its open tasks are closed.
+    """Ends a running campaign: its pending steps are cancelled and its open tasks are closed.
 
-    Cancelling it again changes nothing.
+    Cancelling a cancelled campaign changes nothing; one that ended otherwise returns 409.
     """
     view = await campaigns.cancel_campaign(
         app_state.database, caller.company_id, campaign_id, by=caller.actor

@@ -16,7 +16,7 @@ from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
 from journey_service.services.actions.event_stream import EventStream
 
 router = APIRouter(tags=["stream"], route_class=StrictRoute)
@@ -26,15 +26,16 @@ _RETRY_MS: Final = 3_000
 _EXAMPLE: Final = (
     "retry: 3000\nid: 41\n\n"
     "event: stage.changed\nid: 42\n"
-    'data: {"type":"stage.changed","timestamp":"2026-03-01T12:00:00Z",'
-    '"data":{"company_id":7,"customer_id":4711,"seq":4,"from_stage":"customer","to_stage":"regular"}}\n\n'
+    'data: {"type":"stage.changed","timestamp":"2026-01-15T10:00:00Z",'
+    '"data":{"company_id":42,"customer_id":4711,"seq":4,"from_stage":"customer","to_stage":"regular"}}\n\n'
 )
 _CONTENT: Final[dict[str, Any]] = {
     "text/event-stream": {
         "schema": {
             "type": "string",
-            "description": "Server-sent events. Of each: `id` is a position, `event` is a message type, `data` is the"
-            " same JSON that webhooks of this type receive, on one line. Comments keep the connection open",
+            "description": "Server-sent events. Of each event, `id` is its position, `event` is its type, and `data`"
+            " is the JSON that webhook endpoints receive for this type, on one line. Comments keep the connection"
+            " open",
         },
         "examples": {"example": {"summary": "A customer moves", "value": _EXAMPLE}},
     }
@@ -59,12 +60,15 @@ async def stream_events(
     types: Annotated[
         list[OutboundEventType] | None,
         Query(
-            description="Only events of this type; repeat the parameter for several types; default: all",
+            description="Only events of this type; repeat the parameter to match any of several types; default: all",
             examples=[["stage.changed"]],
         ),
     ] = None,
     customer_id: Annotated[
-        int | None, Query(ge=0, le=MAX_ID, description="Only events of this customer", examples=[4711])
+        int | None,
+        Query(
+            ge=0, le=MAX_CUSTOMER_ID, description="Only events of the customer with this id", examples=[4711]
+        ),
     ] = None,
     last_event_id: Annotated[
         int | None,
@@ -81,15 +85,15 @@ async def stream_events(
             alias="Last-Event-ID",
             ge=0,
             le=MAX_ID,
-            description="Like `last_event_id`, as browsers send it when they reconnect; takes precedence",
+            description="Like `last_event_id`, which it takes precedence over; browsers send it when they reconnect",
             examples=[41],
         ),
     ] = None,
 ) -> EventStreamResponse:
     """Streams transitions, tasks and campaigns as server-sent events, in order.
 
-    A client that reconnects with the last `id` it received gets every later event exactly once; browsers do so by
-    themselves. A stream ends after one minute: reconnect.
+    A client that reconnects with the last `id` that it received gets every later event exactly once; browsers reconnect
+    by themselves. A stream ends after one minute: reconnect.
     """
     head = await app_state.event_stream.head(caller.company_id)
     position = last_event_id if seen is None else seen

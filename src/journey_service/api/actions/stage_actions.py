@@ -47,10 +47,10 @@ async def replace_stage_actions(
     app_state: AppStateDep,
     seen: IfMatchETags,
 ) -> StageActions:
-    """Sets the actions that entering the stage triggers from now on. Actions that are already planned stay planned.
+    """Replaces the actions that entering the stage triggers from now on. Actions that are already planned stay planned.
 
     Replacing actions by equal ones changes nothing. `If-Match` is optional: with it, the change is refused if the
-    actions have changed since.
+    actions have changed since that ETag was read.
     """
     view = await _set_actions(app_state, caller, key, parse_actions(body.actions), seen)
     return _to_response(view, response)
@@ -65,7 +65,7 @@ async def replace_stage_actions(
 async def reset_stage_actions(
     key: StageKeyPath, response: Response, caller: StageWriter, app_state: AppStateDep, seen: IfMatchETags
 ) -> StageActions:
-    """Restores the default actions: those of the default map for a stage with one of its keys, none for any other."""
+    """Restores the default actions. Only a stage with a key of the default stage map has any."""
     return _to_response(await _set_actions(app_state, caller, key, None, seen), response)
 
 

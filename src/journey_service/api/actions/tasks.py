@@ -38,25 +38,29 @@ async def list_tasks(
     status: Annotated[
         list[Literal["open", "done", "dismissed", "closed", "any"]] | None,
         repeatable(
-            "Only tasks with this status; `closed`: ended by the service; `any`: all; default: `open`",
+            "Only tasks with this status. `open`: still to be done; `done`, `dismissed`: ended by a person; `closed`:"
+            " ended by the service; `any`: all. Default: `open`",
             examples=[["open"]],
         ),
     ] = None,
     assignee: Annotated[
         Text | None, Query(max_length=255, description="Only tasks of this assignee", examples=["ada"])
     ] = None,
-    unassigned: Annotated[bool, Query(description="true: only tasks without an assignee")] = False,  # noqa: FBT002  # a query parameter
+    unassigned: Annotated[bool, Query(description="Whether to list only tasks without an assignee")] = False,  # noqa: FBT002  # a query parameter
     due_before: Annotated[
         Instant | None,
         Query(description="Only tasks due before this time", examples=["2026-03-04T00:00:00Z"]),
     ] = None,
     stage: Annotated[
         list[StageKey] | None,
-        repeatable("Only tasks created for a stage with this key", examples=[["at_risk"]]),
+        repeatable("Only tasks that were created in the stage with this key", examples=[["at_risk"]]),
     ] = None,
     customer_id: AnyCustomer = None,
     channel: Annotated[
-        list[TaskChannel] | None, repeatable("Only tasks of this kind", examples=[["call"]])
+        list[TaskChannel] | None,
+        repeatable(
+            "Only tasks of this kind. `call`: call the customer; `task`: anything else", examples=[["call"]]
+        ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -99,7 +103,7 @@ async def update_task(
 ) -> Task:
     """Completes, dismisses, reassigns or postpones a task; omitted fields keep their values.
 
-    A task that is no longer open cannot be changed; repeating the last update has no effect.
+    A task that is not open cannot be changed; repeating the last update has no effect.
     """
     updated = await tasks.change_task(
         app_state.database, caller.company_id, task_id, body.to_domain(), by=caller.actor

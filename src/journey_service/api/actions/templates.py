@@ -49,7 +49,7 @@ async def list_templates(
 async def list_built_in_templates(
     caller: StageReader,  # noqa: ARG001  # naming it is the check
 ) -> BuiltInTemplateList:
-    """Returns the templates that are used where the company has none with the same key."""
+    """Lists the templates that come with the service."""
     return BuiltInTemplateList.of(templates.built_in())
 
 
@@ -61,7 +61,7 @@ async def list_built_in_templates(
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_template(body: TemplateInput, caller: StageWriter, app_state: AppStateDep) -> Template:
-    """Creates a template of the company. One that cannot be rendered is refused with the pointer of each error."""
+    """Creates a template. A template that cannot be rendered is refused with the pointer of each error."""
     stored = await templates.add_template(
         app_state.database, caller.company_id, parse_template(body), by=caller.actor
     )
@@ -97,7 +97,7 @@ async def replace_template(
     responses=problems(TemplateNotFoundError, TemplateInUseError),
 )
 async def delete_template(template_id: TemplateIdPath, caller: StageWriter, app_state: AppStateDep) -> None:
-    """Deletes a template. A built-in template with the same key takes its place; else no stage may use the key."""
+    """Deletes a template. If no built-in template has the same key, no action of a stage may use the key."""
     await templates.remove_template(app_state.database, caller.company_id, template_id, by=caller.actor)
 
 

@@ -21,7 +21,7 @@ TokenPath = Annotated[
     Path(
         max_length=100,
         description="Signed token of the link",
-        examples=["42.1001.email.k3JwbWvT0Zq1x8sYc2hLdA"],
+        examples=["42.4711.email.k3JwbWvT0Zq1x8sYc2hLdA"],
     ),
 ]
 
@@ -38,7 +38,7 @@ def _responses(example: str) -> dict[int | str, dict[str, Any]]:
     `example` is the text of the page.
     """
     responses = problems(InvalidLinkError, of_company=False)
-    examples = {"example": {"summary": "The page, shortened", "value": f"<h1>Salon Aurora</h1>{example}"}}
+    examples = {"example": {"summary": "The page, shortened", "value": f"<h1>Salon Lumière</h1>{example}"}}
     content = {"text/html": {"schema": {"type": "string", "description": "A page"}, "examples": examples}}
     responses[_OK] = {"description": "A page", "content": content}
     responses[_NOT_FOUND]["content"] |= {"text/html": {}}
@@ -49,10 +49,10 @@ def _responses(example: str) -> dict[int | str, dict[str, Any]]:
     "/{token}",
     summary="Show the unsubscribe page",
     response_class=HTMLResponse,
-    responses=_responses("<p>Stop receiving these emails from Salon Aurora?</p>"),
+    responses=_responses("<p>Stop receiving these emails from Salon Lumière?</p>"),
 )
 async def show_unsubscribe_page(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
-    """Returns a page with a button. Nothing is changed: mail programs open links on their own."""
+    """Returns a page with a button. Nothing is changed, because mail programs open links without the reader."""
     return await _respond(request, app_state, token)
 
 
@@ -63,7 +63,10 @@ async def show_unsubscribe_page(token: TokenPath, request: Request, app_state: A
     responses=_responses("<p>You are unsubscribed.</p>"),
 )
 async def unsubscribe(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
-    """Withdraws the consent that the link is about. The body is ignored, as RFC 8058 requires. Idempotent."""
+    """Withdraws the consent that the link names. The body is ignored, as RFC 8058 requires.
+
+    Repeating the request changes nothing.
+    """
     return await _respond(request, app_state, token)
 
 

@@ -45,7 +45,7 @@ EndpointIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the end
 async def list_webhook_endpoints(
     caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> WebhookEndpointPage:
-    """Returns the company's endpoints by id, without their secrets."""
+    """Lists the company's endpoints by id, without their secrets."""
     after = from_cursor("webhook-endpoints", cursor, is_id)
     stored = await endpoints.list_endpoints(app_state.database, caller.company_id)
     following = [endpoint for endpoint in stored if after is None or endpoint.id > after[0]]
@@ -82,7 +82,7 @@ async def create_webhook_endpoint(
 async def get_webhook_endpoint(
     endpoint_id: EndpointIdPath, caller: AdminReader, app_state: AppStateDep
 ) -> WebhookEndpoint:
-    """Returns an endpoint, without its secret, and whether messages reach it."""
+    """Returns an endpoint without its secret, and whether it accepts messages."""
     stored = await endpoints.get_endpoint(app_state.database, caller.company_id, endpoint_id)
     return WebhookEndpoint.of(stored)
 
@@ -96,7 +96,7 @@ async def get_webhook_endpoint(
 async def update_webhook_endpoint(
     endpoint_id: EndpointIdPath, body: WebhookEndpointUpdate, caller: Admin, app_state: AppStateDep
 ) -> WebhookEndpoint:
-    """Changes the given fields; omitted fields keep their values. Disabling cancels the messages that wait."""
+    """Changes the given fields; omitted fields keep their values. Disabling cancels messages that are not sent yet."""
     values = body.model_dump(exclude_unset=True)
     if "url" in values:
         _check_url(app_state, values["url"])
@@ -113,7 +113,7 @@ async def update_webhook_endpoint(
     responses=problems(EndpointNotFoundError, EndpointInUseError),
 )
 async def delete_webhook_endpoint(endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep) -> None:
-    """Deletes an endpoint that no message was ever sent to. Disable any other: the delivery log refers to it."""
+    """Deletes an endpoint to which no message was sent. Disable any other endpoint: the delivery log refers to it."""
     await endpoints.remove_endpoint(app_state.database, caller.company_id, endpoint_id, by=caller.actor)
 
 
@@ -126,7 +126,7 @@ async def delete_webhook_endpoint(endpoint_id: EndpointIdPath, caller: Admin, ap
 async def rotate_webhook_secret(
     endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep, body: SecretRotation | None = None
 ) -> WebhookEndpointCreated:
-    """Replaces the secret; the new one is shown only once. During the overlap the former secret signs as well."""
+    """Replaces the secret, which is shown only once. During the overlap, the previous secret signs messages too."""
     overlap = timedelta(seconds=(body or SecretRotation()).overlap_seconds)
     new = await endpoints.rotate_secret(
         app_state.database, caller.company_id, endpoint_id, overlap=overlap, by=caller.actor

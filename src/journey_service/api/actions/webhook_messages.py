@@ -12,23 +12,25 @@ from journey_service.api.actions.schemas.tasks import TaskChannel
 from journey_service.api.journeys.schemas.journeys import RuleResult, StageResult
 from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
 from journey_service.domain.actions.action import EndReason
-from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
 from journey_service.domain.journeys.relationship import TriggerType
 
 _AT: Final = "2026-03-01T12:00:00Z"
+_REGULAR_AT: Final = "2026-01-15T10:00:00Z"
+_AT_RISK_AT: Final = "2026-01-12T10:00:00Z"
 _INACTIVITY: Final[dict[str, Any]] = {
     "trigger": "days_since_last_appointment",
     "held": True,
     "conditions": [{"field": "days", "condition": ">90", "value": 91, "held": True}],
 }
 _AT_RISK: Final[dict[str, Any]] = {
-    "company_id": 7,
-    "customer_id": 4711,
+    "company_id": 42,
+    "customer_id": 4712,
     "seq": 5,
     "from_stage": "regular",
     "to_stage": "at_risk",
-    "transitioned_at": _AT,
-    "recorded_at": "2026-03-01T12:00:01Z",
+    "transitioned_at": _AT_RISK_AT,
+    "recorded_at": "2026-01-12T10:00:01Z",
     "trigger_type": "automatic",
     "trigger_event": "days_since_last_appointment",
     "performed_by": None,
@@ -38,16 +40,16 @@ _AT_RISK: Final[dict[str, Any]] = {
     "reasons": [{"stage": "at_risk", "kind": "risk", "held": True, "rules": [_INACTIVITY]}],
 }
 _ENDED_CAMPAIGN: Final[dict[str, Any]] = {
-    "company_id": 7,
-    "customer_id": 4711,
+    "company_id": 42,
+    "customer_id": 4712,
     "campaign_id": 12,
     "type": "at_risk",
-    "started_at": _AT,
-    "ended_at": "2026-03-09T09:30:00Z",
-    "reason": "left_stage",
+    "started_at": _AT_RISK_AT,
+    "ended_at": _AT,
+    "reason": "manual",
 }
 _CRM_UPDATE: Final[dict[str, Any]] = {
-    "company_id": 7,
+    "company_id": 42,
     "customer_id": 4711,
     "action_id": ACTION_ID,
     "name": "update_crm_status",
@@ -55,47 +57,55 @@ _CRM_UPDATE: Final[dict[str, Any]] = {
     "campaign_id": None,
     "step": 0,
     "current_stage": {"key": "customer", "name": "Customer"},
-    "owner": "ada",
+    "owner": "ben",
 }
 
 
 class MessageData(ResponseModel):
     """Data of every message about a customer."""
 
-    company_id: Id = Field(description="Id of the company", examples=[7])
-    customer_id: int = Field(ge=0, le=MAX_ID, description="Id of the customer", examples=[4711])
+    company_id: Id = Field(description="Id of the company", examples=[42])
+    customer_id: int = Field(ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer", examples=[4711])
 
 
 class TransitionData(MessageData):
     """A transition of a customer."""
 
-    seq: int = Field(description="Number of the transition in the journey, from 1", examples=[4])
+    seq: int = Field(ge=1, description="Number of the transition in the journey, from 1", examples=[4])
     from_stage: str | None = Field(
-        description="Key of the stage left; null: the journey begins here", examples=["customer"]
+        description="Key of the stage that the customer left; null for the first transition of a journey",
+        examples=["customer"],
     )
-    to_stage: str = Field(description="Key of the stage entered", examples=["regular"])
-    transitioned_at: Timestamp = Field(description="When the transition took effect", examples=[_AT])
-    recorded_at: Timestamp = Field(description="When it was written", examples=["2026-03-01T12:00:01Z"])
+    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["regular"])
+    transitioned_at: Timestamp = Field(description="When the transition took effect", examples=[_REGULAR_AT])
+    recorded_at: Timestamp = Field(
+        description="When the transition was written, in real time", examples=["2026-01-15T10:00:01Z"]
+    )
     trigger_type: TriggerType = Field(
-        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        description="What caused the transition. `manual`: a person; `automatic`: a rule; `system`: the service itself",
         examples=["automatic"],
     )
     trigger_event: str | None = Field(
-        description="Event type or trigger that caused the transition; null for manual moves",
+        description="Event type or trigger that caused the transition; null if `trigger_type` is `manual`",
         examples=["appointment_count"],
     )
     performed_by: int | None = Field(
-        description="Caller's own id of the person who made a manual move; null: not known", examples=[None]
+        ge=0,
+        le=MAX_ID,
+        description="Id, in the caller's system, of the person who made a manual move; null if it is unknown, and for"
+        " other transitions",
+        examples=[None],
     )
-    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
-    is_silent: bool = Field(
-        description="Whether the actions of the stage entered were skipped", examples=[False]
+    map_version: int = Field(
+        ge=1, description="Version of the stage map that decided the transition", examples=[3]
     )
+    is_silent: bool = Field(description="Whether the actions of `to_stage` were skipped", examples=[False])
     rule: RuleResult | None = Field(
-        description="The rule that moved the customer; null for manual and system moves"
+        description="The rule that moved the customer; null if `trigger_type` is `manual` or `system`"
     )
     reasons: list[StageResult] = Field(
-        description="Every stage that was evaluated, with the result of its rules; empty for manual and system moves"
+        description="Every stage that was evaluated, with the results of its rules; empty if `trigger_type` is"
+        " `manual` or `system`"
     )
 
 
@@ -111,9 +121,11 @@ class TaskData(MessageData):
         description="Name of the action that created the task", examples=["schedule_check_in_call"]
     )
     stage: str = Field(description="Key of the customer's stage", examples=["at_risk"])
-    assignee: str | None = Field(description="Who is to do it; null: unassigned", examples=["ada"])
-    due_at: Timestamp = Field(description="When it is due", examples=["2026-03-04T12:00:00Z"])
-    created_at: Timestamp = Field(description="When it was created", examples=[_AT])
+    assignee: str | None = Field(
+        description="Employee who is to do the task; null if it is unassigned", examples=["ada"]
+    )
+    due_at: Timestamp = Field(description="When the task is due", examples=["2026-01-15T10:00:00Z"])
+    created_at: Timestamp = Field(description="When the task was created", examples=[_AT_RISK_AT])
 
 
 class CampaignData(MessageData):
@@ -121,12 +133,12 @@ class CampaignData(MessageData):
 
     campaign_id: Id = Field(description="Id of the campaign", examples=[12])
     type: str = Field(description="Key of the stage that the campaign belongs to", examples=["at_risk"])
-    started_at: Timestamp = Field(description="When it started", examples=[_AT])
+    started_at: Timestamp = Field(description="When the campaign started", examples=[_AT_RISK_AT])
     ended_at: Timestamp | None = Field(
-        description="When it ended, at the time of delivery; null: it is running", examples=[None]
+        description="When the campaign ended; null if it is running when the message is sent", examples=[None]
     )
     reason: EndReason | None = Field(
-        description="Why it ended, at the time of delivery; null: it is running", examples=[None]
+        description="Why the campaign ended; null if it is running when the message is sent", examples=[None]
     )
 
 
@@ -135,57 +147,66 @@ class ActionData(MessageData):
 
     action_id: str = Field(description="UUID of the action: the same for every attempt", examples=[ACTION_ID])
     name: str = Field(
-        description="Name of the stage's action, or `personal_...` for a manual action",
+        description="Name of the action in the actions of the stage, or `personal_offer` for a manual action",
         examples=["create_retention_campaign"],
     )
     stage: str = Field(
         description="Key of the customer's stage when the action was planned", examples=["at_risk"]
     )
-    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[12])
-    step: int = Field(description="Index of the step within the action, from 0", examples=[1])
+    campaign_id: Id | None = Field(
+        description="Id of the campaign that the action belongs to; null if there is none", examples=[12]
+    )
+    step: int = Field(ge=0, description="Index of the step within the action, from 0", examples=[1])
 
 
 class TextMessageData(ActionData):
     """A message to send to the customer."""
 
     customer_name: str | None = Field(
-        description="Name of the customer; null: unknown", examples=["Ada Lovelace"]
+        description="Name of the customer; null if it is unknown", examples=["Grace Hopper"]
     )
-    phone: str | None = Field(description="Phone number; null: unknown", examples=["+49 30 1234567"])
+    phone: str | None = Field(description="Phone number; null if it is unknown", examples=["+49 30 7654321"])
     text: str = Field(
-        description="RenderedTemplate text", examples=["Hello Ada, we would like to see you again."]
+        description="Text of the message, rendered for the customer",
+        examples=["Hello Grace, we would like to see you again."],
     )
-    language: str | None = Field(description="Language of the template; null: none", examples=["en"])
+    language: str | None = Field(
+        description="Language of the template; null if it is unknown", examples=["en"]
+    )
 
 
 class OfferTerms(ResponseModel):
-    """A special offer as it was sent. Terms that the company has not set are missing."""
+    """Terms of a special offer. Terms that the company has not set are missing."""
 
     title: str | None = Field(
-        default=None, description="Title; null or missing: not set", examples=["A treat for your next visit"]
+        default=None,
+        description="Title; null or missing if it is not set",
+        examples=["A treat for your next visit"],
     )
     description: str | None = Field(
         default=None,
-        description="Terms in one line; null or missing: not set",
+        description="Terms in one line; null or missing if they are not set",
         examples=["10% off your next appointment"],
     )
     code: str | None = Field(
         default=None,
-        description="Code that the customer presents; null or missing: not set",
+        description="Code that the customer presents; null or missing if it is not set",
         examples=["HELLO10"],
     )
     valid_until: date | None = Field(
         default=None,
-        description="Last day of validity, a local date; null or missing: unlimited",
-        examples=["2026-03-31"],
+        description="Last local day on which the offer is valid; null or missing if it is unlimited",
+        examples=["2026-02-24"],
     )
 
 
 class SpecialOfferData(TextMessageData):
     """A special offer to make to the customer."""
 
-    email: str | None = Field(description="Email address; null: unknown", examples=["ada@customers.example"])
-    offer: OfferTerms = Field(description="What is offered")
+    email: str | None = Field(
+        description="Email address; null if it is unknown", examples=["grace@customers.example"]
+    )
+    offer: OfferTerms = Field(description="Terms of the offer")
 
 
 class StageName(ResponseModel):
@@ -196,22 +217,25 @@ class StageName(ResponseModel):
 
 
 class CrmUpdateData(ActionData):
-    """The state of a customer, for the company's CRM."""
+    """The state of a customer for the company's CRM."""
 
-    current_stage: StageName = Field(description="Stage at the time of delivery")
-    owner: str | None = Field(description="Who looks after the customer; null: no one", examples=["ada"])
+    current_stage: StageName = Field(description="Stage of the customer when the message is sent")
+    owner: str | None = Field(
+        description="Employee who is responsible for the customer; null if there is none", examples=["ada"]
+    )
 
 
 class WebhookTestData(ResponseModel):
     """Data of a test message."""
 
-    company_id: Id = Field(description="Id of the company", examples=[7])
+    company_id: Id = Field(description="Id of the company", examples=[42])
     endpoint_id: Id = Field(description="Id of the endpoint", examples=[12])
 
 
 class _Message(ResponseModel):
     timestamp: Timestamp = Field(
-        description="When it happened: for events in real time, for actions in the company's time",
+        description="When the event occurred, in real time; for `action...` types, when the action was due, in the"
+        " company's time",
         examples=[_AT],
     )
 
@@ -224,7 +248,7 @@ class StageChangedMessage(_Message):
 
 
 class CustomerAtRiskMessage(_Message):
-    """A customer has entered the mildest risk stage."""
+    """A customer has entered the first risk stage."""
 
     type: Literal["customer.at_risk"] = Field(
         description="Type of the message", examples=["customer.at_risk"]
@@ -301,14 +325,14 @@ MESSAGES: Final[Sequence[WebhookMessage]] = (
     WebhookMessage(
         "stage.changed",
         "A customer has changed stage",
-        "Sent after every transition, the first of a journey included. Messages about one customer are in the order of"
-        " `seq`; retries may deliver them in another order.",
+        "Sent after every transition, the first of a journey included. Messages about one customer are sent in the"
+        " order of `seq`; retries may change the order in which they arrive.",
         StageChangedMessage,
     ),
     WebhookMessage(
         "customer.at_risk",
         "A customer is at risk",
-        "Sent in addition to `stage.changed` when a customer enters the mildest risk stage.",
+        "Sent in addition to `stage.changed` when a customer enters the first risk stage.",
         CustomerAtRiskMessage,
     ),
     WebhookMessage(
@@ -326,31 +350,32 @@ MESSAGES: Final[Sequence[WebhookMessage]] = (
     WebhookMessage(
         "campaign.ended",
         "A campaign has ended",
-        "Sent when all steps are done, the customer has left the stage, or a person has cancelled the campaign.",
+        "Sent when all steps of a campaign are done, the customer has left the stage, or a person has cancelled the"
+        " campaign.",
         CampaignEndedMessage,
     ),
     WebhookMessage(
         "action.sms",
         "Send a text message",
-        "Asks the endpoint to send a text message. Consent, quiet hours and the frequency cap have been checked.",
+        "Requests a text message to a customer. Consent, quiet hours and the frequency cap have been checked.",
         SmsActionMessage,
     ),
     WebhookMessage(
         "action.special_offer",
         "Make a special offer",
-        "Asks the endpoint to make a special offer. Consent, quiet hours and the frequency cap have been checked.",
+        "Requests a special offer to a customer. Consent, quiet hours and the frequency cap have been checked.",
         SpecialOfferActionMessage,
     ),
     WebhookMessage(
         "action.crm_update",
         "Update the CRM",
-        "Asks the endpoint to update the customer in the company's CRM.",
+        "Requests an update of the customer in the company's CRM.",
         CrmUpdateActionMessage,
     ),
     WebhookMessage(
         "webhook.test",
         "Test an endpoint",
-        "Sent by `POST /webhook-endpoints/{endpoint_id}/test`. The endpoint should only accept it.",
+        "Sent by `POST /webhook-endpoints/{endpoint_id}/test`. The endpoint only has to accept it.",
         WebhookTestMessage,
     ),
 )

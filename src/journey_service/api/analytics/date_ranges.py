@@ -15,8 +15,9 @@ async def requested_range(
     period: Annotated[
         Period | None,
         Query(
-            description="Period that ends today: the last 7, 30, 90 or 365 local days, or all days. Not together with"
-            " `from` and `to`. Default without them: `month`, for cohorts `year`",
+            description="Range of local days that ends today. `week`: 7 days; `month`: 30; `quarter`: 90; `year`: 365;"
+            " `all`: all days. Not together with `from` and `to`. Default if they are omitted: `month`, for cohorts"
+            " `year`",
             examples=["month"],
         ),
     ] = None,

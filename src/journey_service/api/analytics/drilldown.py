@@ -58,7 +58,7 @@ async def list_stage_customers(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers who are in a stage now, or were in it at a past time."""
+    """Lists the customers who are in a stage now, or were in it at a past time."""
     page = page_request("stage_customers", limit, cursor)
     found = await drilldown.list_in_stage(app_state.database, caller.company_id, stage, as_of, page)
     return _page("stage_customers", found, limit)
@@ -81,15 +81,16 @@ async def list_funnel_customers(
     outcome: Annotated[
         CohortOutcome | None,
         Query(
-            description="Only with `mode=cohort`: customers who reached a later stage (`converted`), still can"
-            " (`pending`), or did not in time (`dropped`); default: all",
+            description="Only with `mode=cohort`. `converted`: customers who reached a later stage; `pending`: who"
+            " have not, and whose window has not ended; `dropped`: who did not before their window ended. Default:"
+            " all",
             examples=["converted"],
         ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers who entered a stage or a later one in the range; with `mode=cohort`, in their window."""
+    """Lists the customers who entered a stage or a later one in the range; with `mode=cohort`, in their window."""
     page = page_request("funnel_customers", limit, cursor)
     if mode == "cohort":
         step = CohortStepRequest(stage, window_days, outcome)
@@ -112,18 +113,18 @@ async def list_flow_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     days: RangeDep,
-    to_stage: Annotated[StageKey, Query(description="Key of the stage after the transition")],
+    to_stage: Annotated[StageKey, Query(description="Key of the stage that the customer entered")],
     from_stage: Annotated[
         StageKey | None,
         Query(
-            description="Key of the stage before the transition; default: none, for journeys that began in `to_stage`",
+            description="Key of the stage that the customer left; default: customers whose journey began in `to_stage`",
             examples=["customer"],
         ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers who moved from one stage to another in the range, and how often."""
+    """Lists the customers who moved from one stage to another in the range, and how often each did."""
     page = page_request("flow_customers", limit, cursor)
     flow = (from_stage, to_stage)
     found = await drilldown.list_flow(app_state.database, caller.company_id, days, flow, page)
@@ -144,17 +145,20 @@ async def list_moved_customers(
     motion: Annotated[
         list[Motion] | None,
         repeatable(
-            "Only transitions of this kind, such as `lapse` into risk; default: all but `opening`",
+            "Only transitions of this kind. `opening`: the first of a journey; `entry`: to a higher progress stage;"
+            " `down`: to a lower progress stage, by a manual move; `lapse`: into a risk stage; `return`: from a risk"
+            " stage to a progress stage; `remap`: out of an archived stage. Default: all but `opening`",
             examples=[["lapse"]],
         ),
     ] = None,
     to_stage: Annotated[
-        list[StageKey] | None, repeatable("Only transitions to this stage", examples=[["at_risk"]])
+        list[StageKey] | None,
+        repeatable("Only transitions to the stage with this key", examples=[["at_risk"]]),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers who moved in the range, and how often."""
+    """Lists the customers who moved in the range, and how often each did."""
     page = page_request("moved_customers", limit, cursor)
     found = await drilldown.list_moved(
         app_state.database, caller.company_id, days, motion or (), to_stage or (), page
@@ -184,12 +188,16 @@ async def list_action_customers(
     ],
     state: Annotated[
         ActionOutcome,
-        Query(description="Outcome of the action; `pending`: planned or being delivered", examples=["done"]),
+        Query(
+            description="Outcome of the action. `done`: carried out; `dead`: delivery failed permanently; `cancelled`:"
+            " cancelled; `pending`: planned or being delivered",
+            examples=["done"],
+        ),
     ],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers with actions of a name and outcome that were planned in the range, and how many."""
+    """Lists the customers with actions of a name and outcome that were planned in the range, and how many each has."""
     page = page_request("action_customers", limit, cursor)
     found = await drilldown.list_with_action(app_state.database, caller.company_id, days, name, state, page)
     return _page("action_customers", found, limit)
@@ -210,21 +218,24 @@ async def list_stage_visits(
     is_open: Annotated[  # noqa: FBT002  # a query parameter
         bool,
         Query(
-            alias="open", description="Visits that are open now, independent of the range", examples=[True]
+            alias="open",
+            description="Whether to list the visits that are open now, regardless of the range",
+            examples=[True],
         ),
     ] = False,
     converted: Annotated[
         bool | None,
         Query(
-            description="Only ended visits that led to a higher progress stage, of a risk stage out of risk (true), or"
-            " that did not (false); default: both",
+            description="Only visits that ended with a conversion (true) or without one (false); default: both. A"
+            " conversion is a move to a progress stage with a higher `order`; for a risk stage, a move to any"
+            " progress stage",
             examples=[True],
         ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> StageVisitPage:
-    """Returns the visits of a stage that ended in the range or, with `open=true`, the open ones."""
+    """Lists the visits of a stage that ended in the range or, with `open=true`, that are open now."""
     key = from_cursor("stage_visits", cursor, is_id, is_id)
     after = None if key is None else (key[0], key[1])
     if is_open:
@@ -257,11 +268,18 @@ async def list_stage_visits(
 async def list_risk_band_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    band: Annotated[BandName, Query(description="Name of the risk band", examples=["high"])],
+    band: Annotated[
+        BandName,
+        Query(
+            description="Name of the risk band. Risk scores: `low`: 0 to 0.3; `medium`: 0.31 to 0.7; `high`: 0.71 to"
+            " 0.8; `critical`: 0.81 to 1",
+            examples=["high"],
+        ),
+    ],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers whose stored risk score lies in a band."""
+    """Lists the customers whose stored risk score lies in a band."""
     chosen = next(each for each in BANDS if each.name == band)
     page = page_request("risk_band_customers", limit, cursor)
     found = await drilldown.list_in_band(app_state.database, caller.company_id, chosen, page)
@@ -279,13 +297,11 @@ async def list_cohort_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     cohort: Annotated[Month, Query(description="Local month of the first appointment", examples=["2026-01"])],
-    month: Annotated[
-        int, Query(ge=0, le=3_600, description="Months since the first appointment", examples=[1])
-    ],
+    month: Annotated[int, Query(ge=0, le=3_600, description="Number of months after `cohort`", examples=[1])],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
-    """Returns the customers of a cohort who had an appointment in one of the months since their first."""
+    """Lists the customers of a cohort who had an appointment a number of months after their first one."""
     page = page_request("cohort_customers", limit, cursor)
     found = await drilldown.list_retained(app_state.database, caller.company_id, cohort, month, page)
     return _page("cohort_customers", found, limit)

@@ -80,7 +80,7 @@ WindowDays = Annotated[
     without=("as_of", "first", "last", "stages"),
 )
 async def get_overview(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Overview:
-    """Returns the customers by stage now, and the new customers, transitions and revenue of the range."""
+    """Returns the number of customers by stage now, and the new customers, transitions and revenue of the range."""
     return Overview.of(await overview.get_overview(app_state.database, caller.company_id, days))
 
 
@@ -118,13 +118,13 @@ async def get_funnel(
 
 @get_with_csv(router, "/transitions", Flow, summary="Get the flows between stages", responses=problems())
 async def get_flows(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Flows:
-    """Returns the transitions and distinct customers from each stage to each other, without opening transitions."""
+    """Returns the number of transitions, and of distinct customers, from each stage to each other stage."""
     return Flows.of(await funnels.get_flows(app_state.database, caller.company_id, days))
 
 
 @get_with_csv(router, "/time-in-stage", StageTime, summary="Get the time in stage", responses=problems())
 async def get_time_in_stage(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> TimeInStage:
-    """Returns mean, median and 90th percentile of the visits that ended in the range, and the age of open visits."""
+    """Returns mean, median and 90th percentile of the visits that ended in the range, and the mean age of open ones."""
     return TimeInStage.of(await time_in_stage.get_time_in_stage(app_state.database, caller.company_id, days))
 
 
@@ -134,7 +134,10 @@ async def get_time_in_stage(caller: AnalyticsReader, app_state: AppStateDep, day
 async def get_conversion_rates(
     caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep
 ) -> ConversionRates:
-    """Returns the share of ended visits of each stage that led to a higher progress stage, or out of risk."""
+    """Returns the percentage of the ended visits of each stage that ended with a conversion.
+
+    A conversion is a move to a progress stage with a higher `order`; for a risk stage, a move to any progress stage.
+    """
     return ConversionRates.of(
         await time_in_stage.get_conversions(app_state.database, caller.company_id, days)
     )
@@ -159,7 +162,7 @@ async def get_risk_distribution(caller: AnalyticsReader, app_state: AppStateDep)
 async def list_churn_predictions(
     caller: AnalyticsReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> ChurnPredictionPage:
-    """Returns the customers with a stored risk score above 0.7 outside the last risk stage, highest risk first."""
+    """Lists customers with a stored risk score above 0.7 who are not in the last risk stage, highest risk first."""
     after = from_cursor("churn_predictions", cursor, is_decimal, is_id)
     page = RiskPageRequest(after=None if after is None else (after[0], after[1]), limit=limit + 1)
     found = await drilldown.list_churning(app_state.database, caller.company_id, page)
@@ -169,7 +172,7 @@ async def list_churn_predictions(
 
 @get_with_csv(router, "/cohorts", CohortMonth, summary="Get retention cohorts", responses=problems())
 async def get_cohorts(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Cohorts:
-    """Returns, by the month of the first appointment, the customers who had an appointment in each month since."""
+    """Returns, by month of the first appointment, how many customers had an appointment in each later month."""
     return Cohorts.of(await cohorts.get_cohorts(app_state.database, caller.company_id, days))
 
 
@@ -177,5 +180,5 @@ async def get_cohorts(caller: AnalyticsReader, app_state: AppStateDep, days: Ran
     router, "/automation", ActionOutcomes, summary="Get the outcomes of actions", responses=problems()
 )
 async def get_automation(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Automation:
-    """Returns the outcomes of the actions that were planned in the range, by name."""
+    """Returns, by name, the outcomes of the actions that were planned in the range."""
     return Automation.of(await automation.get_automation(app_state.database, caller.company_id, days))

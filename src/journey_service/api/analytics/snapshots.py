@@ -35,8 +35,8 @@ async def list_daily_metrics(
     period: Annotated[
         Period | None,
         Query(
-            description="Period that ends with the last ended day: 7, 30, 90 or 365 local days, or all days. Not"
-            " together with `from` or `to`",
+            description="Range of local days that ends with the last ended day. `week`: 7 days; `month`: 30;"
+            " `quarter`: 90; `year`: 365; `all`: all days. Not together with `from` or `to`",
             examples=["month"],
         ),
     ] = None,
@@ -57,13 +57,13 @@ async def list_daily_metrics(
         ),
     ] = None,
     stage: Annotated[
-        list[StageKey] | None, repeatable("Only metrics of this stage", examples=[["regular"]])
+        list[StageKey] | None, repeatable("Only metrics of the stage with this key", examples=[["regular"]])
     ] = None,
 ) -> DailyMetrics:
-    """Returns the metrics of each stage at the end of each local day; by default of the last thirty ended days.
+    """Lists the metrics of each stage for each local day; by default for the last 30 days that have ended.
 
-    At most 400 days are returned at once. The nightly run writes the metrics of the day that ended, and rewrites those
-    of earlier days that late events have changed, with the next `revision`.
+    At most 400 days are returned at once. The nightly run writes the metrics of the day that has ended, and rewrites
+    those of earlier days that late events have changed, with the next `revision`.
     """
     requested = RequestedRange(period, first, last)
     return DailyMetrics.of(
@@ -80,7 +80,7 @@ async def list_daily_metrics(
     max_body_size=MAX_BODY_BYTES,
 )
 async def rebuild_daily_metrics(body: MetricsRebuild, caller: Admin, app_state: AppStateDep) -> JobAccepted:
-    """Starts a job that recomputes the metrics of ended days from the ledgers. Unchanged rows keep their revision."""
+    """Queues a job that recomputes the metrics of ended days from the ledgers. Unchanged rows keep their revision."""
     job_id = await snapshots.enqueue_snapshot_rebuild(
         app_state.database, caller.company_id, body.first, body.last, actor=caller.actor
     )

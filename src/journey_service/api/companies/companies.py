@@ -35,7 +35,7 @@ async def create_company(body: CompanyCreate, caller: Operator, app_state: AppSt
         currency=body.currency,
         test_clock=body.test_clock,
         deliver=body.deliver,
-        policy=body.policy,
+        policy=body.settings,
         stages=body.stages,
     )
     context = await provisioning.create_company(app_state.database, new, author=caller.actor)

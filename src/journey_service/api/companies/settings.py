@@ -17,7 +17,10 @@ from journey_service.services.companies.settings import PolicyUpdate
 router = APIRouter(tags=["settings"], route_class=StrictRoute)
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": SettingsChange, "description": "In force; a job still evaluates the customers"}
+    202: {
+        "model": SettingsChange,
+        "description": "Activated; a job continues to evaluate and rescore the customers",
+    }
 }
 
 
@@ -25,7 +28,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 async def get_settings(response: Response, caller: AdminReader, app_state: AppStateDep) -> Settings:
     """Returns all settings of the company, defaults included: scoring, revenue source, consent, quiet hours, retention.
 
-    The response can be sent back unchanged. Its ETag depends on the content only: equal settings have the same ETag.
+    The response can be sent back unchanged. Its ETag is a hash of its content: equal settings have the same ETag.
     """
     policy = await settings.get_policy(app_state.database, caller.company_id)
     _set_etag(response, policy)
@@ -41,11 +44,11 @@ async def get_settings(response: Response, caller: AdminReader, app_state: AppSt
 async def replace_settings(
     body: SettingsInput, response: Response, caller: Admin, app_state: AppStateDep, seen: IfMatchETags
 ) -> SettingsChange:
-    """Replaces all settings: **an omitted setting takes its default**, not its present value.
+    """Replaces all settings: **an omitted setting takes its default**, not its current value.
 
-    If scoring or the revenue source change, a job evaluates and rescores every customer as of now, without actions. It
-    is answered with 200 once the job has ended, or with 202 while it continues. The same settings again change nothing.
-    Settings that the stage map cannot be used with are refused.
+    If `scoring` or `revenue_source` change, a job evaluates and rescores every customer as of now, without actions. The
+    response is 200 if the job has ended, or 202 if it continues. Equal settings change nothing. Settings with which the
+    current stage map has errors are refused.
     """
     changed = await settings.change_policy(
         app_state.database,

@@ -58,7 +58,7 @@ async def upsert_customer(
     caller: CustomerWriter,
     app_state: AppStateDep,
 ) -> Customer:
-    """Replaces the profile. A new customer enters the first stage. Repeating a request changes nothing."""
+    """Creates a customer, who enters the first stage, or replaces the profile. Repeating a request changes nothing."""
     customer, is_new = await write_customer(
         app_state.database,
         caller.company_id,
@@ -92,7 +92,7 @@ async def get_customer(
 async def list_consent_changes(
     customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
 ) -> ConsentChangeList:
-    """Returns every change of the customer's consents, oldest first."""
+    """Lists every change of the customer's consents, oldest first."""
     changes = await read_consents(app_state.database, caller.company_id, customer_id)
     return ConsentChangeList(items=[ConsentChange.of(change) for change in changes])
 
@@ -105,29 +105,32 @@ async def list_customers(
         list[StageKey] | None, repeatable("Only customers in this stage", examples=[["at_risk"]])
     ] = None,
     risk_min: Annotated[
-        float | None, Query(ge=0, le=1, description="Smallest stored risk score", examples=[0.5])
+        float | None, Query(ge=0, le=1, description="Smallest stored risk score, 0 to 1", examples=[0.5])
     ] = None,
     risk_max: Annotated[
-        float | None, Query(ge=0, le=1, description="Largest stored risk score", examples=[1])
+        float | None, Query(ge=0, le=1, description="Largest stored risk score, 0 to 1", examples=[1])
     ] = None,
     inactive_days_min: Annotated[
         int | None,
         Query(
-            ge=0, le=36_500, description="Smallest number of days since the last appointment", examples=[60]
+            ge=0,
+            le=36_500,
+            description="Smallest number of whole days since the last appointment",
+            examples=[60],
         ),
     ] = None,
     q: Annotated[
         str | None,
         Query(
             max_length=255,
-            description="Part of a name, email address or phone number, or an id",
+            description="Part of the name, email address or phone number of a customer, or an id",
             examples=["ada"],
         ),
     ] = None,
     sort: Annotated[
         str,
         Query(
-            description="Order of the list; a leading `-` sorts descending",
+            description="Field by which the list is sorted, ascending; with a leading `-`, descending",
             examples=["-risk_score"],
             json_schema_extra={"enum": list(SORTS)},
         ),
@@ -135,7 +138,7 @@ async def list_customers(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CustomerPage:
-    """Returns customers in order. Scores are the stored ones, as of `scored_at`."""
+    """Lists customers with their stored scores, which were computed at `scored_at`."""
     if sort not in SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(SORTS)}")
     if q is not None and "\x00" in q:

@@ -40,10 +40,10 @@ async def export_customer(
 async def anonymize_customer(
     customer_id: CustomerId, caller: Privacy, app_state: AppStateDep
 ) -> CustomerErasure:
-    """Erases all personal data of a customer, for good. Metrics stay as they are.
+    """Erases all personal data of a customer permanently. Metrics do not change.
 
-    The journey is kept under a negative id that cannot be traced back. Later events for the old id are answered with
-    `ignored_erased`. Repeating the request changes nothing.
+    The journey is kept under a random negative id. Later events for the erased id are answered with `ignored_erased`.
+    Repeating the request changes nothing.
     """
     erasure = await privacy.anonymize_customer(
         app_state.database, caller.company_id, customer_id, by=caller.actor

@@ -77,10 +77,10 @@ _MANY: Final = _content(
             "schema": {"type": "array", "maxItems": MAX_BATCH_EVENTS, "items": _ref("Event", "CloudEvent")}
         },
         "application/x-ndjson": {
-            "schema": {"type": "string", "description": "One event a line"},
+            "schema": {"type": "string", "description": "One event on each line"},
             "examples": {
                 "events": {
-                    "summary": "One event a line",
+                    "summary": "One event on each line",
                     "value": f"{orjson.dumps(_EVENT_EXAMPLE).decode()}\n",
                 }
             },
@@ -99,10 +99,10 @@ _MANY: Final = _content(
     max_body_size=MAX_BODY_BYTES,
 )
 async def ingest_event(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
-    """Stores an event and evaluates the customer's stage. Answered after the commit.
+    """Stores an event and evaluates the customer's stage. The response is sent once both are stored durably.
 
-    Source and id identify an event for good: the same event again is answered as `duplicate`, the same id with other
-    content with 409. The body is an event, or a CloudEvents 1.0 message in structured mode.
+    `source` and `id` identify an event permanently: the same event again is answered with the status `duplicate`, the
+    same id with other content with 409. The body is an event, or a CloudEvents 1.0 message in structured mode.
     """
     media = media_type(request)
     event = _parse(read_json(await request.body(), media), media)
@@ -122,10 +122,10 @@ async def ingest_event(request: Request, caller: EventWriter, app_state: AppStat
     max_body_size=MAX_BATCH_BODY_BYTES,
 )
 async def ingest_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
-    """Ingests up to 5,000 events in their order, with one result each. A refused event does not affect the others."""
+    """Ingests up to 5,000 events in order, with one result for each. A refused event does not affect the others."""
     items = _items(await request.body(), media_type(request))
     if len(items) > MAX_BATCH_EVENTS:
-        raise InvalidInputError.at("", f"must hold at most {MAX_BATCH_EVENTS} events, not {len(items)}")
+        raise InvalidInputError.at("", f"must have at most {MAX_BATCH_EVENTS} items, not {len(items)}")
     parsed = [_attempt(parse) for parse in items]
     events = [event for event in parsed if isinstance(event, domain.Event)]
     results = await ingest(app_state.database, caller.company_id, events) if events else []

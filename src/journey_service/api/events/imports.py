@@ -50,19 +50,19 @@ _FILE: Final = {
                 "schema": {
                     "type": "string",
                     "format": "binary",
-                    "description": "A header line, then one event a line",
+                    "description": "A header line, then one event on each line",
                 },
                 "examples": {"csv": {"summary": "One event", "value": _CSV_EXAMPLE}},
             },
             "application/x-ndjson": {
-                "schema": {"type": "string", "format": "binary", "description": "One event a line"},
+                "schema": {"type": "string", "format": "binary", "description": "One event on each line"},
                 "examples": {"ndjson": {"summary": "One event", "value": _NDJSON_EXAMPLE}},
             },
             "application/gzip": {
                 "schema": {
                     "type": "string",
                     "format": "binary",
-                    "description": "Either of the two, compressed",
+                    "description": "A CSV or NDJSON file, compressed with gzip",
                 }
             },
         },
@@ -86,7 +86,7 @@ async def create_import(
     until: Annotated[
         Instant | None,
         Query(
-            description="Time up to which journeys are replayed; default: the company's current time",
+            description="Time up to which events are replayed; later lines are skipped. Default: the current time",
             examples=["2026-03-01T00:00:00Z"],
         ),
     ] = None,
@@ -94,9 +94,9 @@ async def create_import(
         bool, Query(description="Whether to run the actions of stages entered within the last 24 hours")
     ] = False,
 ) -> Import:
-    """Imports a CSV or NDJSON file, plain or gzip. Answered once all lines are stored; a worker then replays them.
+    """Imports a CSV or NDJSON file, plain or gzip. Responds once all lines are stored; a worker then replays them.
 
-    Transitions take the dates of the events. Invalid lines are listed as errors of the import; the others are applied.
+    Transitions have the dates of the events. Invalid lines are listed as errors of the import; the others are applied.
     """
 
     async def chunks() -> AsyncIterator[bytes]:

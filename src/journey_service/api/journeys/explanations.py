@@ -21,9 +21,8 @@ router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 async def get_explanation(
     customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
 ) -> Explanation:
-    """Returns why the customer is in the stage, what a pin suppresses, what comes next, and what each rule lacks.
+    """Returns why the customer is in the stage, what a pin suppresses, the next moves, and what each rule requires.
 
-    The engine computes all of it on copies of the customer: dates are exact, and missing amounts have been tried.
-    Nothing is changed.
+    Everything is computed with the same rules as moves are, so dates and missing amounts are exact. Nothing is changed.
     """
     return Explanation.of(await explanations.explain(app_state.database, caller.company_id, customer_id))

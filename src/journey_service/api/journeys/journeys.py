@@ -73,8 +73,8 @@ async def get_journey(
     """Returns the journey, with scores computed now. The ETag is the version, for `If-Match` of a later change.
 
     With `as_of`, returns the past state as it is known today: stage and version from the transitions, facts and scores
-    from the events that had occurred. Pins, notes, the owner and the next evaluation are null then, and there is no
-    ETag.
+    from the events that had occurred. `pin_until`, `notes`, `metadata`, `owner`, `next_evaluation_at` and `updated_at`
+    are null then, and there is no ETag.
     """
     if as_of is not None:
         return Journey.of(
@@ -98,10 +98,10 @@ async def update_journey(
     version: Version,
     app_state: AppStateDep,
 ) -> Journey:
-    """Changes notes or metadata; omitted fields keep their values. The version stays the same."""
+    """Changes notes or metadata; omitted fields keep their values. The version of the journey does not change."""
     values = body.model_dump(exclude_unset=True)
     if not values:
-        raise InvalidInputError.at("", "must name notes or metadata")
+        raise InvalidInputError.at("", "must contain at least one of notes, metadata")
     view = await manual_changes.annotate(
         app_state.database, caller.company_id, customer_id, values, version=version, by=caller.actor
     )
@@ -142,7 +142,7 @@ async def list_transitions(
     responses={
         200: {
             "model": TransitionCreated,
-            "description": "A request with the same key was carried out before",
+            "description": "A request with the same Idempotency-Key was carried out before",
         },
         **problems(*_CHANGES, StageConflictError, InactiveStageError, IdempotencyKeyReusedError),
     },
@@ -157,9 +157,10 @@ async def move_customer(
     app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
 ) -> TransitionCreated:
-    """Moves a customer to any active stage, against the rules if need be.
+    """Moves a customer to any active stage, even if the rules call for another one.
 
-    If the rules would undo the move at once, the service pins the customer and reports it in `pinned`.
+    If the rules would undo the move at once, the service pins the customer to the stage and reports the pin in
+    `pinned`. A repeated request with the same `Idempotency-Key` returns the first transition and the current journey.
     """
     request = manual_changes.ManualMove(
         to_stage=body.to_stage,
@@ -194,9 +195,9 @@ async def pin_customer(
     version: Version,
     app_state: AppStateDep,
 ) -> Journey:
-    """Keeps the customer in the current stage until a time, or changes that time.
+    """Pins the customer to the current stage until a time, or changes the time of an existing pin.
 
-    Moves that the rules call for meanwhile are recorded in `suppressed`.
+    Moves that the rules call for while the pin lasts are recorded in `suppressed`.
     """
     view = await manual_changes.pin(
         app_state.database,
@@ -241,7 +242,9 @@ async def evaluate_customer(
     response: Response,
     caller: JourneyWriter,
     app_state: AppStateDep,
-    dry_run: Annotated[bool, Query(description="true: only compute the outcome, write nothing")] = False,  # noqa: FBT002  # a query parameter
+    dry_run: Annotated[  # noqa: FBT002  # a query parameter
+        bool, Query(description="Whether to compute the outcome only and write nothing")
+    ] = False,
 ) -> Evaluation:
     """Evaluates the rules for everything that is due up to now, and returns the transitions made."""
     if dry_run:  # it writes no audit entry of its own
@@ -264,5 +267,5 @@ async def evaluate_customer(
 async def get_scores(
     customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
 ) -> CustomerScores:
-    """Returns both scores computed now, with every factor. The contributions add up to the score."""
+    """Returns the engagement score and the risk score, computed now, with the factors that add up to each."""
     return CustomerScores.of(await reading.get_scores(app_state.database, caller.company_id, customer_id))

@@ -10,7 +10,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from journey_service.api.actions.webhook_messages import MESSAGES, WebhookMessage
+from journey_service.api.dependencies import REQUIRED
 from journey_service.api.events.events import EVENT_SCHEMAS
+from journey_service.api.openapi.enum_values import describe_enums
+from journey_service.api.openapi.example_overrides import REQUESTS, RESPONSES, merge
 from journey_service.api.openapi.examples import ExampleComposer
 from journey_service.api.problems import (
     CONTENT_TYPE,
@@ -25,39 +28,47 @@ DESCRIPTION: Final = """
 Other services report what happens to a customer. This service keeps each customer in the right stage, moves
 customers by rules and with the passing of time, and records the reasons.
 
+**Stages.** A stage is a progress stage or a risk stage. The first and the last risk stage of a stage map are the active
+risk stages with the lowest and the highest `order`; likewise for progress stages. The current stage map is the version
+that was activated last.
+
 **Authentication.** Every operation needs a credential that holds the scope of the operation:
 `Authorization: Bearer` with an API key (`jrn_...`) or an OIDC access token, or the session cookie of a browser.
 
-**Company.** The credential determines the company. An operator chooses one with the header `X-Company-Id` and may give
-the reason in `X-Reason` (at most 255 printable ASCII characters), which is kept in the company's audit log. What
-belongs to another company is answered like what does not exist: 404.
+**Company.** The credential determines the company. An operator chooses a company with the header `X-Company-Id` and may
+give the reason in `X-Reason` (at most 255 printable ASCII characters), which is stored in the company's audit log.
+Resources of another company are answered with 404, like resources that do not exist.
 
-**Values.** Times are RFC 3339 in UTC, written with `Z`. Money and scores are numbers with at most two decimals. Ids are
-whole numbers within 2^53 - 1.
+**Values.** Times in responses are RFC 3339 in UTC, written with `Z`; requests may use any offset. Most times are those
+of the company, which a test clock can hold; a field in real time says so. Amounts of money have at most two decimals
+and are in the company's currency. Scores and rates have at most two and four decimals.
 
-**Errors.** Errors are problem details (RFC 9457). Each `type` is a path of this service that explains the problem. A
-422 lists every error of the input with its place. Unknown fields and unknown query parameters are errors.
+**Ids.** The caller chooses the ids of customers: in requests they are whole numbers from 0 to 2^52 - 1. The id of an
+erased customer is negative. All other numeric ids are whole numbers from 1 to 2^53 - 1.
 
-**Lists.** Lists are paged: pass `next_cursor` as `cursor` to read the next page. A filter that takes one of a set may
-be repeated, such as `stage=a&stage=b`.
+**Errors.** Errors are problem details (RFC 9457). Each `type` is the path of a page of this service that explains the
+problem. A 422 lists every error of the input with its pointer. Unknown fields and unknown query parameters are errors.
+
+**Lists.** Lists are paged: pass `next_cursor` as `cursor` to read the next page. A filter with a set of allowed values
+may be repeated, such as `stage=a&stage=b`.
 """
 TAGS: Final[Mapping[str, str]] = {
-    "events": "Ingest what happens to customers: one event, or a batch.",
+    "events": "Ingest events of customers: one, or a batch.",
     "imports": "Import files of past events and follow their progress.",
     "customers": "Profiles and consents of customers, and the list of customers.",
     "privacy": "Export and anonymize a customer's data.",
     "journeys": "A customer's stage, transitions, scores and their explanation; manual moves and pins.",
     "stages": "The stage map: its stages and rules, its actions, versions, previews and back-tests.",
     "templates": "Texts of emails, text messages and offers.",
-    "tasks": "Tasks for people: calls and other work that an action creates.",
+    "tasks": "Tasks for the company's staff: calls and other work that actions create.",
     "campaigns": "Series of actions for one customer.",
-    "actions": "The delivery log of actions, and actions that a person starts.",
+    "actions": "The delivery log of actions, and manual actions.",
     "webhooks": "Endpoints that receive signed messages, and the messages that the service sends to them.",
     "stream": "Outbound events as server-sent events.",
     "unsubscribe": "Pages behind the unsubscribe links of emails.",
     "analytics": "Reports over stages, transitions, revenue and risk, and the customers behind each number.",
     "portal": "Responses in the format of the guide's own dashboard components.",
-    "settings": "The company's policy: scoring, consent, quiet hours, retention.",
+    "settings": "The company's settings: scoring, consent, quiet hours, retention.",
     "sessions": "Browser sessions.",
     "API keys": "API keys of the caller's company.",
     "audit": "The audit log of privileged operations.",
@@ -95,6 +106,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     _add_models(schemas)
     _add_problems(components)
     document["webhooks"] = {message.event_type: {"post": _webhook(message)} for message in MESSAGES}
+    describe_enums(schemas)
     for schema in schemas.values():
         _simplify_fields(schema)
     _use_whole_limits(document)
@@ -191,33 +203,41 @@ def _use_whole_limits(part: Any) -> None:  # noqa: ANN401  # any part of the doc
 
 
 def _complete_parameters(operation: dict[str, Any]) -> None:
-    """Removes null, which a parameter cannot be; require If-Match where a request without it is answered with 428."""
+    """Removes null, which a parameter cannot be; marks the headers that the route requires in its code."""
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         variants = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
         if len(variants) == 1:
             schema = {**{key: value for key, value in schema.items() if key != "anyOf"}, **variants[0]}
-        parameter["schema"] = {
-            key: value for key, value in schema.items() if key not in ("title", "description")
-        }
-        if parameter["name"] == "If-Match" and "428" in operation["responses"]:
+        if REQUIRED in schema:
             parameter["required"] = True
+        parameter["schema"] = {
+            key: value for key, value in schema.items() if key not in ("title", "description", REQUIRED)
+        }
 
 
 def _add_examples(operation: dict[str, Any], composer: ExampleComposer) -> None:
+    id_ = operation["operationId"]
     body = operation.get("requestBody")
     if body is not None:
         for media, content in body["content"].items():
-            _add_example(media, content, composer, operation["summary"])
+            _add_example(media, content, composer, operation["summary"], REQUESTS.get(id_))
     for status, response in operation["responses"].items():
         if response["description"] == "Successful Response":
             response["description"] = HTTPStatus(int(status)).phrase
         for media, content in response.get("content", {}).items():
             if media != CONTENT_TYPE:
-                _add_example(media, content, composer, response["description"])
+                override = RESPONSES.get((id_, int(status)))
+                _add_example(media, content, composer, response["description"], override)
 
 
-def _add_example(media: str, content: dict[str, Any], composer: ExampleComposer, summary: str) -> None:
+def _add_example(
+    media: str,
+    content: dict[str, Any],
+    composer: ExampleComposer,
+    summary: str,
+    override: Mapping[str, Any] | None,
+) -> None:
     row = content.pop("x-row-schema", None)
     if "examples" in content or "example" in content:
         return
@@ -226,6 +246,8 @@ def _add_example(media: str, content: dict[str, Any], composer: ExampleComposer,
     elif media.endswith("json") and "schema" in content:
         content["schema"].pop("title", None)
         value = composer.compose(content["schema"])
+        if override is not None:
+            value = merge(value, override)
     else:
         return
     content["examples"] = {"example": {"summary": summary, "value": value}}

@@ -20,13 +20,13 @@ router = APIRouter(prefix="/admin/data-quality", tags=["operations"], route_clas
 
 _JOBS = "jobs"
 DryRun = Annotated[
-    bool, Query(description="Whether to report what would be repaired without changing anything")
+    bool, Query(description="Whether to report what a repair would change, without changing anything")
 ]
 
 
 @router.get("", summary="Inspect the data", responses=problems())
 async def get_data_quality(caller: AdminReader, app_state: AppStateDep) -> DataQualityReport:
-    """Counts all inconsistencies in the company's data, with examples and what a repair would do."""
+    """Counts the inconsistencies in the company's data, with examples and what a repair does."""
     return DataQualityReport.of(await data_quality.inspect(app_state.database, caller.company_id))
 
 
@@ -47,7 +47,7 @@ async def repair_data(
     body: DataRepairRequest | None = None,
     dry_run: DryRun = False,  # noqa: FBT002  # a query parameter
 ) -> DataRepair:
-    """Queues a job that repairs all kinds of inconsistencies, or some; or reports what it would repair."""
+    """Queues a job that repairs all or some kinds of inconsistencies. A dry run reports what it would repair."""
     names = (body or DataRepairRequest()).issues
     if dry_run:
         found = await data_quality.dry_run(app_state.database, caller.company_id, names, actor=caller.actor)

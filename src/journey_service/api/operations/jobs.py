@@ -40,9 +40,9 @@ _JOBS = "jobs"
 async def rescore_customers(
     caller: Admin, app_state: AppStateDep, body: RescoreRequest | None = None
 ) -> JobAccepted:
-    """Queues a job that computes and stores the scores of all customers, or of some, as of now.
+    """Queues a job that computes and stores the scores of all or some customers as of now.
 
-    For all customers, those that are due are evaluated first.
+    If it is for all customers, those whose evaluation is due are evaluated first.
     """
     request = body or RescoreRequest()
     job_id = await rescoring.queue_rescore(
@@ -66,7 +66,7 @@ async def rescore_customers(
 async def evaluate_customers(
     caller: Admin, app_state: AppStateDep, body: EvaluationRequest | None = None
 ) -> JobAccepted:
-    """Queues a job that evaluates all customers, or some: at the times that are due, and as of now."""
+    """Queues a job that evaluates all or some customers: at each time that was due, and as of now."""
     job_id = await evaluation.queue_evaluation(
         app_state.database,
         caller.company_id,
@@ -81,7 +81,7 @@ async def evaluate_customers(
 async def list_jobs(
     caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> JobPage:
-    """Lists the jobs of the company, newest first, nightly runs included. Imports have a list of their own."""
+    """Lists the jobs of the company, newest first, including nightly runs. `GET /imports` lists imports."""
     before = from_cursor(_JOBS, cursor, is_id)
     found = await jobs.list_jobs(
         app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
@@ -92,7 +92,7 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}", summary="Get a job", responses=problems(JobNotFoundError))
 async def get_job(job_id: JobId, caller: AdminReader, app_state: AppStateDep) -> Job:
-    """Returns a job, or an import, with its progress."""
+    """Returns a job or an import with its progress."""
     try:
         return Job.of(await jobs.get_job(app_state.database, caller.company_id, job_id))
     except JobNotFoundError:

@@ -30,24 +30,27 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
     {
         "action-not-dead": ProblemGuide(
             "Only actions that failed permanently can be retried manually.",
-            "Read the action: it is pending, done or cancelled. Pending actions are retried automatically.",
+            "Read the action to see its state. Pending actions are retried automatically.",
         ),
         "action-not-found": ProblemGuide("The company has no action with this id.", _CHECK_ID),
         "rollout-pending": ProblemGuide(
             "Customers are still being moved to a newer version of the stage map, some of them perhaps into the stage"
             " to be archived.",
-            "Wait until the job of the newer version has ended, or name in remap_to the stage that receives them.",
+            "Wait until the job of the newer version has ended, or name in `remap_to` the stage that its customers"
+            " move to.",
         ),
         "already-in-stage": ProblemGuide(
             "The manual move names the stage in which the customer already is.",
-            "Nothing to do. Read the journey to see the present stage.",
+            "Nothing to do. Read the journey to see the current stage.",
         ),
         "bad-request": ProblemGuide(
-            "The request is not valid HTTP, or its body broke off.", "Correct the request and send it again."
+            "The request is not valid HTTP, or its body is incomplete.",
+            "Correct the request and send it again.",
         ),
         "campaign-ended": ProblemGuide(
-            "The campaign has already ended, so it cannot be cancelled.",
-            "Read the campaign to see when and why it ended.",
+            "The campaign has already ended for another reason, so it cannot be cancelled.",
+            "Read the campaign to see when and why it ended. Cancelling a cancelled campaign changes nothing; one that"
+            " ended for another reason is answered with 409.",
         ),
         "campaign-not-found": ProblemGuide("The company has no campaign with this id.", _CHECK_ID),
         "company-exists": ProblemGuide(
@@ -62,12 +65,12 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Send less at once: split a batch, or use an import.",
         ),
         "customer-erased": ProblemGuide(
-            "The personal data of this customer was erased for good; the id accepts no more changes.",
+            "The personal data of this customer was erased permanently; the id accepts no more changes.",
             "Use a new id if the person becomes a customer again.",
         ),
         "customer-not-found": ProblemGuide(
             "The company has no customer with this id.",
-            "Check the id. A customer exists from the first event or the first profile on.",
+            "Check the id. The first event or the first profile creates a customer.",
         ),
         "endpoint-disabled": ProblemGuide(
             "The webhook endpoint is disabled and receives no messages.",
@@ -79,16 +82,17 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         ),
         "endpoint-not-found": ProblemGuide("The company has no webhook endpoint with this id.", _CHECK_ID),
         "event-type-conflict": ProblemGuide(
-            "Another endpoint already receives these action events; with two, customers would get everything twice.",
-            "Remove the action events from the other endpoint first.",
+            "Another enabled endpoint already receives these `action...` types. With two endpoints, customers would"
+            " receive every message twice.",
+            "Remove the types from the other endpoint first, or disable it.",
         ),
         "event-id-reused": ProblemGuide(
-            "An event with this source and id is known, with other content. Events never change.",
+            "An event with this source and id was stored before, with other content. Events never change.",
             "Send a new event with a new id. To repeat an event, send exactly the same content.",
         ),
         "forbidden": ProblemGuide(
-            "The credential is valid but may not do this: it lacks a scope, it belongs to another company, or the"
-            " request of a browser comes from another origin.",
+            "The credential is valid but does not permit the request: it lacks a scope, it belongs to another company,"
+            " or the request of a browser comes from another origin.",
             "Use a credential with the scope that the operation requires. Operators set X-Company-Id.",
         ),
         "idempotency-key-reused": ProblemGuide(
@@ -100,8 +104,8 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Repeat the request later. When you report the error, quote the X-Request-Id header.",
         ),
         "invalid-input": ProblemGuide(
-            "The request breaks rules of the contract. `errors` lists each error with its place, a sentence, a code and"
-            " the values of the rule.",
+            "The input is not as the contract requires. `errors` lists each error with its pointer, a sentence, a code"
+            " and the values of the broken rule.",
             "Correct every error in the list and send the request again. Nothing was changed.",
         ),
         "job-not-found": ProblemGuide(
@@ -118,7 +122,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Correct the body and send it again. Nothing was changed.",
         ),
         "map-version-not-found": ProblemGuide(
-            "The stage map never had this version.", "List the versions of the stage map."
+            "The stage map has no version with this number.", "List the versions of the stage map."
         ),
         "method-not-allowed": ProblemGuide(
             "The path exists but does not support this method.", "Use a method from the Allow header."
@@ -131,39 +135,41 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The company runs in real time: only companies created with a test clock can be advanced.",
             "Create a company with `test_clock`.",
         ),
-        "not-found": ProblemGuide("Nothing is at this path.", "Compare the path with the documentation."),
+        "not-found": ProblemGuide(
+            "There is no resource at this path.", "Compare the path with the documentation."
+        ),
         "not-pinned": ProblemGuide(
             "The customer has no pin to remove.", "Nothing to do. Read the journey to see its state."
         ),
         "precondition-required": ProblemGuide(
-            "The operation requires the version that the change is based on.",
-            "Read the resource and send its version as If-Match.",
+            "The request does not state the version that the change is based on.",
+            "Read the resource and send its version as If-Match. A draft of the stage map may state it as `version`.",
         ),
         "rotation-in-progress": ProblemGuide(
             "The API key is being replaced: two keys are valid already.",
             "Revoke one of the two keys, then rotate the other one.",
         ),
         "stage-archived": ProblemGuide(
-            "The stage is archived and cannot be changed.", "Choose another stage."
+            "The stage is archived and cannot be changed. Archiving is permanent.", "Choose another stage."
         ),
         "stage-inactive": ProblemGuide(
-            "Customers cannot be moved into an inactive stage.",
-            "Choose an active stage, or activate this one.",
+            "The stage is archived, so customers cannot be moved into it. Archiving is permanent.",
+            "Choose an active stage.",
         ),
         "stage-not-found": ProblemGuide(
             "The stage map has no stage with this key.", "Read the stage map to see the keys of its stages."
         ),
         "stage-in-use": ProblemGuide(
             "Customers are in the stage to be archived; `customers` counts them.",
-            "Name in remap_to the stage that receives them.",
+            "Name in `remap_to` the stage that they move to.",
         ),
         "stale-actions": ProblemGuide("The actions have changed since you read them.", _READ_AGAIN),
         "stale-map": ProblemGuide("The stage map has changed since you read it.", _READ_AGAIN),
         "stale-settings": ProblemGuide("The settings have changed since you read them.", _READ_AGAIN),
         "stale-version": ProblemGuide("The journey has changed since you read it.", _READ_AGAIN),
         "task-closed": ProblemGuide(
-            "The task is completed or cancelled and cannot be changed.",
-            "Read the task to see its state; create a new action if there is more to do.",
+            "The task is done, dismissed or closed, and cannot be changed.",
+            "Read the task to see its status. Request a new action for the customer if there is more to do.",
         ),
         "task-not-found": ProblemGuide("The company has no task with this id.", _CHECK_ID),
         "template-exists": ProblemGuide(
@@ -180,9 +186,9 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Send a valid API key or access token as `Authorization: Bearer`, or sign in again.",
         ),
         "unavailable": ProblemGuide(
-            "The service cannot answer at present, for example because the database is unreachable or busy.",
-            "Repeat the request after the seconds in the Retry-After header. Requests that are safe to repeat are"
-            " events with an id, and requests with an Idempotency-Key.",
+            "The service is temporarily unavailable, for example because the database is unreachable or busy.",
+            "Wait for the number of seconds in the Retry-After header, then repeat the request. Events, and requests"
+            " with an Idempotency-Key, have no second effect when they are repeated.",
         ),
         "unsupported-media-type": ProblemGuide(
             "The operation does not accept the Content-Type of the body.", "Send JSON as application/json."
@@ -194,7 +200,7 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
 
 @router.get("/{code}")
 async def get_problem_page(request: Request, code: str) -> Response:
-    """Explains a problem type, as a page or, where the caller prefers it, as JSON."""
+    """Returns the explanation of a problem type as a page or, if only JSON is accepted, as JSON."""
     example, guide = all_kinds().get(code), GUIDES.get(code)
     if example is None or guide is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)

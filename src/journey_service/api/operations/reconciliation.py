@@ -14,5 +14,5 @@ router = APIRouter(tags=["analytics"], route_class=StrictRoute)
 
 @router.get("/analytics/reconciliation", summary="Reconcile the metrics", responses=problems())
 async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) -> Reconciliation:
-    """Computes every metric in two ways, from stored aggregates and from the ledgers, and list all differences."""
+    """Computes every metric in two ways, from stored aggregates and from the ledgers, and lists all differences."""
     return Reconciliation.of(await reconciliation.reconcile(app_state.database, caller.company_id))

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute
     responses={
         202: {
             "model": TestClock,
-            "description": "The clock is advanced; a job still processes what became due",
+            "description": "The clock is advanced; a job continues to process what became due",
         },
         **problems(NoTestClockError, *JSON_BODY),
     },
@@ -32,10 +32,10 @@ async def advance_test_clock(
     caller: TestClockAdmin,
     app_state: AppStateDep,
 ) -> TestClock:
-    """Advances the time of a company with a test clock, or release it to real time.
+    """Advances the test clock of a company, or releases the company to real time.
 
-    Everything that becomes due on the way is processed at its own time. Answered with 200 once that is done, or after
-    ten seconds with 202 and a job that continues.
+    Everything that becomes due in between is processed as of the time at which it is due. The response is 200 if that
+    is done within ten seconds, or 202 with a job that continues.
     """
     advanced = await test_clock.advance(
         app_state.database,

@@ -32,15 +32,24 @@ router = APIRouter(prefix="/portal", tags=["portal"], route_class=StrictRoute)
 _MAX_TRANSITIONS: Final = 1_000
 OwnCompanyId = Annotated[
     int | None,
-    Query(ge=1, le=MAX_ID, description="Id of the caller's company; any other is refused", examples=[42]),
+    Query(
+        ge=1,
+        le=MAX_ID,
+        description="Id of the caller's company; any other id is refused. Default: the caller's company",
+        examples=[42],
+    ),
 ]
 PortalPeriod = Annotated[
-    Period, Query(description="Period of the funnel, the flows and the times, up to today")
+    Period,
+    Query(
+        description="Range of local days that ends today, for the funnel, the flows and the times. `week`: 7 days;"
+        " `month`: 30; `quarter`: 90; `year`: 365; `all`: all days"
+    ),
 ]
 RiskSort = Annotated[
     str,
     Query(
-        description="Order of the customers; with `-` first, descending",
+        description="Field by which the list is sorted, ascending; with a leading `-`, descending",
         json_schema_extra={"enum": list(RISK_SORTS)},
     ),
 ]
@@ -64,7 +73,7 @@ async def list_portal_risk_customers(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PortalRiskPage:
-    """Lists customers in the mildest risk stage, and those with a risk score above 0.7 outside the last risk stage."""
+    """Lists customers in the first risk stage, and those with a risk score above 0.7 outside the last risk stage."""
     _check_own(company_id, caller.company_id)
     if sort not in RISK_SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
@@ -86,7 +95,7 @@ async def get_portal_timeline(
     app_state: AppStateDep,
     company_id: OwnCompanyId = None,
 ) -> PortalTimeline:
-    """Returns the journey of a customer and its latest 1,000 transitions, newest first, without the opening one."""
+    """Returns the journey of a customer and its latest 1,000 transitions, newest first, except the first transition."""
     _check_own(company_id, caller.company_id)
     view, entries = await reading.list_transitions(
         app_state.database, caller.company_id, customer_id, before=None, limit=_MAX_TRANSITIONS
@@ -103,10 +112,8 @@ async def get_portal_analytics(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     company_id: OwnCompanyId = None,
-    period: Annotated[
-        Period, Query(description="Period of the funnel, the flows and the times, up to today")
-    ] = Period.MONTH,
+    period: PortalPeriod = Period.MONTH,
 ) -> PortalAnalytics:
-    """Returns counts as of now, and the funnel, the flows and the times in stages of a period."""
+    """Returns the number of customers now, and the funnel, the flows and the times in stages of a period."""
     _check_own(company_id, caller.company_id)
     return PortalAnalytics.of(await metrics.get_portal(app_state.database, caller.company_id, period))

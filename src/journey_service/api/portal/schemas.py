@@ -5,12 +5,14 @@ from datetime import date
 
 from pydantic import ConfigDict, Field
 
-from journey_service.api.analytics.schemas.churn_predictions import RetentionAction
+from journey_service.api.analytics.schemas.churn_predictions import RETENTION_EXAMPLE, RetentionAction
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.analytics.flows import acyclic_flows
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.records import TransitionRecord
+from journey_service.domain.journeys.relationship import TriggerType
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.drilldown import AtRisk, RiskList
 from journey_service.services.analytics.overview import Portal
@@ -23,45 +25,64 @@ class PortalJourney(ResponseModel):
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
-    color: str | None = Field(description="Colour of the stage, as #RRGGBB; null: none", examples=["#2563EB"])
-    icon: str | None = Field(description="Icon of the stage; null: none", examples=["star"])
-    stage_entered_at: Timestamp = Field(description="When the customer entered the stage")
-    days_in_current_stage: int = Field(ge=0, description="Whole days in the current stage", examples=[12])
+    color: str | None = Field(
+        description="Color of the stage, as `#RRGGBB`; null if it has none", examples=["#10B981"]
+    )
+    icon: str | None = Field(description="Icon of the stage; null if it has none", examples=["star"])
+    stage_entered_at: Timestamp = Field(
+        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
+    )
+    days_in_current_stage: int = Field(
+        ge=0, description="Whole days of 24 hours since `stage_entered_at`", examples=[45]
+    )
     lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
     total_appointments: int = Field(ge=0, description="Completed appointments", examples=[5])
-    risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.18])
-    engagement_score: float = Field(ge=0, le=1, description="Engagement score, 0 to 1", examples=[0.62])
-    created_at: Timestamp = Field(description="When the journey began")
+    risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.2])
+    engagement_score: float = Field(ge=0, le=1, description="Engagement score, 0 to 1", examples=[0.79])
+    created_at: Timestamp = Field(description="When the journey began", examples=["2025-08-20T08:12:00Z"])
 
 
 class PortalTransition(ResponseModel):
     """An entry of the guide's timeline."""
 
-    id: Id = Field(description="Id of the transition")
+    id: Id = Field(description="Id of the transition", examples=[9001])
     from_stage: str | None = Field(
-        description="Key of the stage before; never null here", examples=["customer"]
+        description="Key of the stage that the customer left; never null, because the first transition is not listed",
+        examples=["customer"],
     )
-    to_stage: str = Field(description="Key of the stage after", examples=["regular"])
-    to_stage_name: str = Field(description="Name of the stage after", examples=["Regular Customer"])
-    transitioned_at: Timestamp = Field(description="When the customer moved")
-    trigger_type: str = Field(description="What caused the transition", examples=["event"])
+    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["regular"])
+    to_stage_name: str = Field(
+        description="Name of the stage that the customer entered", examples=["Regular Customer"]
+    )
+    transitioned_at: Timestamp = Field(
+        description="When the transition took effect", examples=["2026-01-15T10:00:00Z"]
+    )
+    trigger_type: TriggerType = Field(
+        description="What caused the transition. `manual`: a person; `automatic`: a rule; `system`: the service itself",
+        examples=["automatic"],
+    )
     trigger_event: str | None = Field(
-        description="Event type, or schedule, that caused it; null: neither",
-        examples=["appointment_completed"],
+        description="Event type or trigger that caused the transition; null if `trigger_type` is `manual`",
+        examples=["appointment_count"],
     )
     performed_by: int | None = Field(
-        description="Id, in the caller's system, of the person who moved the customer; null: none",
+        ge=0,
+        le=MAX_ID,
+        description="Id, in the caller's system, of the person who made a manual move; null if it is unknown, and for"
+        " other transitions",
         examples=[None],
     )
-    notes: str | None = Field(description="Notes of the transition; null: none", examples=[None])
+    notes: str | None = Field(
+        description="Reason that was given for a manual move; null if there is none", examples=[None]
+    )
 
 
 class PortalTimeline(ResponseModel):
     """The data of the guide's `CustomerJourneyTimeline`."""
 
-    journey: PortalJourney = Field(description="The journey now")
+    journey: PortalJourney = Field(description="The journey in its current state")
     transitions: list[PortalTransition] = Field(
-        description="The latest transitions, newest first, without the opening one"
+        description="The latest transitions, newest first, except the first one of the journey"
     )
 
     @classmethod
@@ -83,7 +104,7 @@ class PortalTimeline(ResponseModel):
                     to_stage=entry.transition.to_stage,
                     to_stage_name=_stage_name(stages, entry.transition.to_stage),
                     transitioned_at=entry.transition.transitioned_at,
-                    trigger_type=entry.transition.trigger_type.value,
+                    trigger_type=entry.transition.trigger_type,
                     trigger_event=entry.transition.trigger_event,
                     performed_by=entry.transition.performed_by,
                     notes=entry.transition.notes,
@@ -105,34 +126,52 @@ class PortalFunnelStep(ResponseModel):
     stage: str = Field(description="Name of the stage", examples=["Regular Customer"])
     stage_key: str = Field(description="Key of the stage", examples=["regular"])
     customers: int = Field(ge=0, description="Customers who reached the stage in the period", examples=[120])
-    percentage: float = Field(ge=0, description="Percent of the customers of the first step", examples=[62.5])
+    percentage: float = Field(
+        ge=0,
+        le=100,
+        description="`customers` in percent of the `customers` of the first step, 0 to 100",
+        examples=[62.5],
+    )
     conversionRate: float = Field(  # noqa: N815  # the name that the component reads
-        ge=0, description="Percent of the customers who reached the next step", examples=[41.7]
+        ge=0,
+        le=100,
+        description="Percentage of `customers` who reached the next step, 0 to 100",
+        examples=[41.7],
     )
 
 
 class PortalFlow(ResponseModel):
-    """A link of the guide's Sankey diagram. A flow to a lower stage ends in a node of its own."""
+    """A link of the guide's Sankey diagram. A flow to a stage with a lower `order` ends in a separate node."""
 
     model_config = ConfigDict(frozen=True, validate_by_alias=True)
 
-    source: str = Field(alias="from", description="Name of the stage before", examples=["Customer"])
+    source: str = Field(
+        alias="from", description="Name of the stage that the customers left", examples=["Customer"]
+    )
     target: str = Field(
         alias="to",
-        description="Name of the stage after; with ` (return)` if it is a lower one",
+        description="Name of the stage that the customers entered, followed by ` (return)` if its `order` is lower",
         examples=["Regular Customer"],
     )
-    count: int = Field(ge=0, description="Transitions in the period", examples=[48])
+    count: int = Field(ge=0, description="Number of transitions in the period", examples=[48])
 
 
 class PortalStageTime(ResponseModel):
-    """A bar of the guide's chart of times; zeros if no stage visit ended in the period."""
+    """A bar of the guide's chart of times. Days are 0 if no stage visit ended in the period."""
 
     stage: str = Field(description="Name of the stage", examples=["Regular Customer"])
     stage_key: str = Field(description="Key of the stage", examples=["regular"])
-    avg_days: float = Field(ge=0, description="Mean days of the ended stage visits", examples=[21.4])
-    median_days: float = Field(ge=0, description="Median days of the ended stage visits", examples=[17])
-    p90_days: float = Field(ge=0, description="90th percentile of the days", examples=[44.5])
+    avg_days: float = Field(
+        ge=0, description="Mean days of the stage visits that ended in the period", examples=[21.4]
+    )
+    median_days: float = Field(
+        ge=0, description="Median days of the stage visits that ended in the period", examples=[17]
+    )
+    p90_days: float = Field(
+        ge=0,
+        description="90th percentile of the days of the stage visits that ended in the period",
+        examples=[44.5],
+    )
     open_count: int = Field(ge=0, description="Customers in the stage now", examples=[120])
 
 
@@ -140,16 +179,25 @@ class PortalAnalytics(ResponseModel):
     """The data of the guide's `JourneyAnalytics`."""
 
     total_customers: int = Field(ge=0, description="All customers now", examples=[1_250])
-    at_risk_count: int = Field(ge=0, description="Customers in the mildest risk stage now", examples=[85])
-    at_risk_percentage: float = Field(ge=0, le=100, description="The same in percent of all", examples=[6.8])
-    vip_count: int = Field(ge=0, description="Customers in the highest progress stage now", examples=[40])
-    vip_percentage: float = Field(ge=0, le=100, description="The same in percent of all", examples=[3.2])
+    at_risk_count: int = Field(ge=0, description="Customers in the first risk stage now", examples=[85])
+    at_risk_percentage: float = Field(
+        ge=0, le=100, description="`at_risk_count` in percent of `total_customers`, 0 to 100", examples=[6.8]
+    )
+    vip_count: int = Field(ge=0, description="Customers in the last progress stage now", examples=[40])
+    vip_percentage: float = Field(
+        ge=0, le=100, description="`vip_count` in percent of `total_customers`, 0 to 100", examples=[3.2]
+    )
     avg_lifetime_value: float = Field(
-        description="Mean lifetime value of all customers in the company's currency", examples=[349.9]
+        description="Mean lifetime value of all customers now, in the company's currency; 0 if there are none",
+        examples=[349.9],
     )
     funnel_data: list[PortalFunnelStep] = Field(description="Steps of the funnel in the period")
-    transitions: list[PortalFlow] = Field(description="Flows in the period, without opening transitions")
-    stage_times: list[PortalStageTime] = Field(description="Times in stages in the period")
+    transitions: list[PortalFlow] = Field(
+        description="Flows in the period, without the first transition of each journey"
+    )
+    stage_times: list[PortalStageTime] = Field(
+        description="Durations of the stage visits that ended in the period"
+    )
 
     @classmethod
     def of(cls, portal: Portal) -> "PortalAnalytics":
@@ -189,21 +237,32 @@ class PortalAnalytics(ResponseModel):
 class PortalRiskCustomer(ResponseModel):
     """A row of the guide's risk dashboard."""
 
-    id: AnyCustomerId = Field(description="Id of the customer")
-    name: str | None = Field(description="Name of the customer; null: unknown", examples=["Ada Keller"])
-    email: str | None = Field(description="Email address; null: unknown", examples=["ada@reader.example"])
-    risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.78])
+    id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
+    name: str | None = Field(
+        description="Name of the customer; null if it is unknown", examples=["Grace Hopper"]
+    )
+    email: str | None = Field(
+        description="Email address; null if it is unknown", examples=["grace@customers.example"]
+    )
+    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.8])
     days_inactive: int | None = Field(
-        ge=0, description="Whole days since the last appointment; null: there was none", examples=[74]
+        ge=0,
+        description="Whole days of 24 hours since the last appointment; null if there was none",
+        examples=[139],
     )
     lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
     predicted_churn_date: date | None = Field(
-        description="Local date on which the customer is expected to leave; null: unknown",
+        description="Local day on which the customer is expected to enter the last risk stage; null if it is unknown",
         examples=["2026-04-12"],
     )
-    retention_actions: list[RetentionAction] = Field(description="Actions that the guide recommends")
+    retention_actions: list[RetentionAction] = Field(
+        description="Actions that the guide recommends, highest priority first", examples=[RETENTION_EXAMPLE]
+    )
     recommended_actions: list[str] = Field(
-        description="The same in short: `call`, `offer`, `email`", examples=[["call", "offer"]]
+        description="Short names of `retention_actions`: `call`, `offer`, `email`",
+        examples=[["offer", "email"]],
     )
 
     @classmethod

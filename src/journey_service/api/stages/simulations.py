@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.authentication import StageDrafter, StageWriter
-from journey_service.api.dependencies import AppStateDep, SeenVersion
+from journey_service.api.dependencies import AppStateDep, SeenDraftVersion
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.schemas.backtests import Backtest, BacktestRequest
@@ -30,17 +30,25 @@ JobIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job", ex
     "/stages/preview",
     summary="Preview a draft of the stage map",
     responses={
-        202: {"model": StageMapPreview, "description": "More than 5,000 customers: the job continues"},
+        202: {
+            "model": StageMapPreview,
+            "description": "The job continues: it takes longer than ten seconds, or there are more than 5,000"
+            " customers",
+        },
         **problems(StaleMapError, StageInUseError, RolloutPendingError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
 async def preview_stage_map(
-    body: StageMapDraft, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+    body: StageMapDraft,
+    response: Response,
+    caller: StageWriter,
+    app_state: AppStateDep,
+    seen: SeenDraftVersion,
 ) -> StageMapPreview:
-    """Computes what putting the draft in force now would do: who would move where, and which messages would be sent.
+    """Computes the effect of activating the draft now: which customers would move, and which messages would be sent.
 
-    Messages are counted after consent and the frequency cap. Nothing is changed.
+    Messages are counted after consent and the frequency cap are checked. Nothing is changed.
     """
     job = await previews.preview(
         app_state.database,
@@ -59,7 +67,7 @@ async def preview_stage_map(
 async def get_stage_map_preview(
     job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep
 ) -> StageMapPreview:
-    """Returns the progress of a preview, and its result once it is done."""
+    """Returns the progress of a preview and, if it is done, its result."""
     job = await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW_JOB)
     return StageMapPreview.of(job)
 
@@ -68,18 +76,25 @@ async def get_stage_map_preview(
     "/stages/backtest",
     summary="Start a back-test of a draft of the stage map",
     responses={
-        202: {"model": Backtest, "description": "More than 500 customers: the job continues"},
+        202: {
+            "model": Backtest,
+            "description": "The job continues: it takes longer than ten seconds, or there are more than 500 customers",
+        },
         **problems(StaleMapError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
 async def start_backtest(
-    body: BacktestRequest, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+    body: BacktestRequest,
+    response: Response,
+    caller: StageWriter,
+    app_state: AppStateDep,
+    seen: SeenDraftVersion,
 ) -> Backtest:
     """Replays a past range under the draft and under the current map, and compares their moves and alarms.
 
     An alarm is a move from a progress stage into a risk stage. It is confirmed if the customer stayed away for
-    `lapse_days`, and false if the customer came back earlier. Nothing is changed.
+    `lapse_days`, and false if the customer came back before. Nothing is changed.
     """
     job = await backtests.backtest(
         app_state.database,
@@ -96,5 +111,5 @@ async def start_backtest(
 
 @router.get("/stage-backtests/{job_id}", summary="Get a back-test", responses=problems(JobNotFoundError))
 async def get_backtest(job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep) -> Backtest:
-    """Returns the progress of a back-test, and its result once it is done."""
+    """Returns the progress of a back-test and, if it is done, its result."""
     return Backtest.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST_JOB))

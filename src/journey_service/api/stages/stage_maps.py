@@ -11,6 +11,7 @@ from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
     Limit,
+    SeenDraftVersion,
     SeenVersion,
     from_cursor,
     is_id,
@@ -54,15 +55,14 @@ ActivationQuery = Annotated[
     Activation,
     Query(
         description="Customers that the change applies to. `future_only`: each customer from the next event or due"
-        " evaluation on."
-        " `current_silent`: all customers at once, without actions. `current_with_actions`: all customers at once, with"
-        " the actions of the stages that they enter",
-        examples=["future_only"],
+        " evaluation on. `current_silent`: all customers at once, without actions. `current_with_actions`: all"
+        " customers at once, with the actions of the stages that they enter",
+        examples=["current_silent"],
     ),
 ]
 
 _MIGRATING: Final[dict[int | str, dict[str, Any]]] = {
-    202: {"model": StageMapChange, "description": "In force; `job` is still migrating customers"}
+    202: {"model": StageMapChange, "description": "Activated; `job` continues to apply it to customers"}
 }
 
 
@@ -80,7 +80,7 @@ def to_base_version(draft: StageMapDraft, seen: int | None) -> int | None:
 
 @router.get("/stages", summary="Get the stage map", responses=problems())
 async def get_stage_map(response: Response, caller: StageReader, app_state: AppStateDep) -> StageMap:
-    """Returns the version in force: all stages with their rules, archived ones included, and who put it in force.
+    """Returns the current version: its author, and all stages with their rules, including archived stages.
 
     The ETag is the version, for `If-Match` of a later change.
     """
@@ -99,12 +99,17 @@ async def get_stage_map(response: Response, caller: StageReader, app_state: AppS
     max_body_size=MAX_BODY_BYTES,
 )
 async def replace_stage_map(
-    body: StageMapDraft, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+    body: StageMapDraft,
+    response: Response,
+    caller: StageWriter,
+    app_state: AppStateDep,
+    seen: SeenDraftVersion,
 ) -> StageMapChange:
-    """Puts a draft in force as the next version. It must be based on the current one.
+    """Activates a draft as the next version. The draft must be based on the current version.
 
-    The base version comes from `If-Match` or from `version` in the body; one of them is required. Stages that the draft
-    leaves out are archived. A draft with errors, also those of the linter, is refused with the pointer of each error.
+    `If-Match` or `version` in the body states the version that the draft is based on: one of them is required (428),
+    and if both are given, they must be equal (422). Stages that the draft omits are archived. A draft with errors,
+    including those of the linter, is refused with the pointer of each error.
     """
     based_on = to_base_version(body, seen)
     if based_on is None:
@@ -124,7 +129,7 @@ async def replace_stage_map(
     max_body_size=MAX_BODY_BYTES,
 )
 async def lint_stage_map(
-    body: StageMapDraft, caller: StageDrafter, app_state: AppStateDep, seen: SeenVersion
+    body: StageMapDraft, caller: StageDrafter, app_state: AppStateDep, seen: SeenDraftVersion
 ) -> LintReport:
     """Returns all errors and warnings of the linter about a draft. Nothing is changed."""
     findings = await stage_maps.lint_draft(
@@ -137,7 +142,7 @@ async def lint_stage_map(
 async def get_stage(
     key: StageKeyPath, response: Response, caller: StageReader, app_state: AppStateDep
 ) -> Stage:
-    """Returns one stage of the version in force, active or archived. The ETag is the version of the map."""
+    """Returns a stage of the current version, active or archived. The ETag is the version of the stage map."""
     view = await stage_maps.get_map(app_state.database, caller.company_id)
     stage = view.stage_map.by_key.get(key)
     if stage is None:
@@ -164,9 +169,9 @@ async def update_stage(
     seen: SeenVersion,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
 ) -> StageMapChange:
-    """Changes the given fields of a stage; omitted fields keep their values. This makes a new version of the map.
+    """Changes the given fields of a stage, which creates the next version; omitted fields keep their values.
 
-    `If-Match` is optional: with it, the change is refused if the map has changed since.
+    `If-Match` is optional: with it, the change is refused if the stage map has changed since that version.
     """
     for name in ("key", "is_active", "remapped_to"):
         if name in body:
@@ -174,7 +179,7 @@ async def update_stage(
                 f"/{name}", "cannot be changed here: a stage keeps its key, and DELETE archives it"
             )
     if not body:
-        raise InvalidInputError.at("", "must name at least one field to change")
+        raise InvalidInputError.at("", "must contain at least one field to change")
     edit = partial(edit_stage, key=key, fields=body)
     request = MapChangeRequest(seen, activation, caller.actor)
     return _to_response(await _change_map(app_state, caller.company_id, edit, request), response, app_state)
@@ -200,15 +205,15 @@ async def archive_stage(
         str | None,
         Query(
             max_length=50,
-            description="Key of the active stage that its customers move to; required if there are any",
+            description="Key of the active stage that the customers of the stage move to; required if it has customers",
             examples=["customer"],
         ),
     ] = None,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
 ) -> StageMapChange:
-    """Archives a stage for good: its key is never used again. Customers in it move to `remap_to` at once.
+    """Archives a stage permanently: its key is never reused. Its customers move to `remap_to` at once.
 
-    `If-Match` is optional: with it, the change is refused if the map has changed since.
+    `If-Match` is optional: with it, the change is refused if the stage map has changed since that version.
     """
     try:
         result = await _change_map(
@@ -226,7 +231,7 @@ async def archive_stage(
 async def list_stage_map_versions(
     caller: StageReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> StageMapVersionPage:
-    """Returns who put which version in force, and when; newest first."""
+    """Lists the versions of the stage map with author and time, newest first."""
     before = from_cursor("stage-versions", cursor, is_id)
     versions = await stage_maps.list_versions(
         app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
@@ -245,7 +250,7 @@ async def list_stage_map_versions(
 async def get_stage_map_version(
     version: MapVersionPath, caller: StageReader, app_state: AppStateDep
 ) -> StageMap:
-    """Returns a version with its stages, as it was put in force."""
+    """Returns a version with its stages, as it was activated."""
     return StageMap.of_view(await stage_maps.get_map(app_state.database, caller.company_id, version))
 
 
@@ -263,12 +268,12 @@ async def get_stage_map_diff(
         Query(
             ge=1,
             le=_MAX_VERSION,
-            description="Version to compare with; default: the previous one",
+            description="Number of the version to compare with; default: the previous version",
             examples=[2],
         ),
     ] = None,
 ) -> StageMapDiff:
-    """Returns which stages were added and archived, and which fields of the others differ."""
+    """Returns which stages were added and archived, and which fields of the other stages differ."""
     start = max(1, version - 1) if since is None else since
     diff = await stage_maps.diff_versions(app_state.database, caller.company_id, version, start)
     return StageMapDiff.of(start, version, diff)

@@ -103,7 +103,8 @@ class EventTypeConflictError(ConflictError):
 
     def __init__(self, endpoint_id: int, events: Sequence[str]) -> None:
         super().__init__(
-            f"Endpoint {endpoint_id} already receives {', '.join(events)}; only one endpoint may receive these."
+            f"Endpoint {endpoint_id} already receives {', '.join(events)};"
+            " only one enabled endpoint can receive an action type."
         )
 
 

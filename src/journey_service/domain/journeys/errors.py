@@ -9,14 +9,14 @@ class JourneyNotStartedError(NotFoundError):
     """The customer's journey began after the requested instant."""
 
     code = "journey-not-started"
-    title = "The journey had not begun yet"
+    title = "The journey had not begun at that time"
 
     def __init__(self, customer_id: int) -> None:
         super().__init__(f"The journey of customer {customer_id} began after the requested time.")
 
 
 class StageConflictError(ConflictError):
-    """The target of a manual move is the customer's present stage."""
+    """The target of a manual move is the customer's current stage."""
 
     code = "already-in-stage"
     title = "The customer is already in this stage"
@@ -29,7 +29,7 @@ class InactiveStageError(ConflictError):
     """The target of a manual move is an archived stage."""
 
     code = "stage-inactive"
-    title = "The stage is not active"
+    title = "The stage is archived"
 
     def __init__(self, stage: str) -> None:
         super().__init__(f"Stage {stage!r} is archived; choose an active stage.")

@@ -103,7 +103,8 @@ async def add_endpoint(
         values = {"url": url, "events": sorted(set(events)), "description": description}
         id_ = await uow.webhook_endpoints.insert(values, secret)
         await uow.audit_log.record(
-            by, AuditEntry("endpoint.create", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
+            by,
+            AuditEntry("endpoint.create", target=f"endpoint:{id_}", detail={"events": sorted(set(events))}),
         )
         return NewEndpoint(await _find(uow, id_), format_secret(secret))
 
@@ -222,7 +223,7 @@ def check_events(events: Collection[object]) -> None:
         if event not in known
     ]
     if not events:
-        errors.append(FieldError("/events", "must name at least one type"))
+        errors.append(FieldError("/events", "must contain at least one type"))
     if errors:
         raise InvalidInputError(errors)
 

@@ -31,24 +31,25 @@ class ApiKeyCreate(RequestModel):
         default=None,
         min_length=1,
         max_length=20,
-        description="Scopes of the key; null or omitted: those of its role, in later versions too",
+        description="Scopes of the key; null or omitted: the scopes of its role, including those that later versions"
+        " add",
         examples=[["events:write"]],
     )
     role: Role | None = Field(
         default=None,
-        description="Role of the key; null or omitted: `admin` with the scope `*`, else `service`",
+        description="Role of the key; null or omitted: `admin` if `scopes` contains `*`, otherwise `service`",
         examples=["service"],
     )
     expires_at: Instant | None = Field(
         default=None,
-        description="When the key becomes invalid; null or omitted: it does not expire",
+        description="When the key expires; null or omitted: it does not expire",
         examples=["2027-03-01T00:00:00Z"],
     )
 
     @model_validator(mode="after")
     def _has_scopes_or_role(self) -> Self:
         if self.scopes is None and self.role is None:
-            raise ValueError("must name scopes or a role")
+            raise ValueError("must contain at least one of scopes, role")
         return self
 
     def to_request(self) -> KeyRequest:
@@ -59,13 +60,13 @@ class ApiKeyCreate(RequestModel):
 
 
 class ApiKeyRotation(RequestModel):
-    """How an API key is replaced."""
+    """Options for the rotation of an API key."""
 
     overlap_seconds: int = Field(
         default=7 * 86_400,
         ge=0,
         le=MAX_OVERLAP_SECONDS,
-        description="Seconds for which the old key stays valid",
+        description="Seconds for which the previous key remains valid",
         examples=[604_800],
     )
 
@@ -77,21 +78,22 @@ class ApiKey(ResponseModel):
     name: str = Field(description="Name of the key", examples=["booking system"])
     role: Role = Field(description="Role of the key", examples=["service"])
     scopes: list[str] = Field(
-        description="Scopes of the key; `*`: everything within the company", examples=[["events:write"]]
+        description="Scopes of the key. `*` includes everything within the company",
+        examples=[["events:write"]],
     )
-    created_at: Timestamp = Field(description="When the key was created")
+    created_at: Timestamp = Field(description="When the key was created, in real time")
     expires_at: Timestamp | None = Field(
-        description="When the key becomes invalid; null: it does not expire",
+        description="When the key expires, in real time; null if it does not expire",
         examples=["2027-03-01T00:00:00Z"],
     )
     revoked_at: Timestamp | None = Field(
-        description="When the key was revoked; null: it was not", examples=[None]
+        description="When the key was revoked, in real time; null if it was not", examples=[None]
     )
     last_used_at: Timestamp | None = Field(
-        description="When the key was last used, exact to the minute; null: never"
+        description="When the key was last used, in real time, exact to the minute; null if it never was"
     )
     rotated_from: str | None = Field(
-        description="Id of the key that it replaces; null: none", examples=[None]
+        description="Id of the previous key that this key replaces; null if there is none", examples=[None]
     )
 
     @classmethod
@@ -114,7 +116,7 @@ class ApiKeyCreated(ApiKey):
     """A new API key. `secret` cannot be read again."""
 
     secret: str = Field(
-        description="The token to send as `Authorization: Bearer`; only its hash is stored",
+        description="Token to send as `Authorization: Bearer`. It is shown only once, because only its hash is stored",
         examples=["jrn_0123456789abcdef_Zk3T9xQ2mV7bN4cR8wL1yH6pD5sF0gJa"],
     )
 

@@ -12,40 +12,50 @@ class AuditEntry(ResponseModel):
     """One privileged operation, or one access of an operator."""
 
     id: Id = Field(description="Id of the entry")
-    at: Timestamp = Field(description="When it happened, by the clock of the database")
+    at: Timestamp = Field(description="When the operation was performed, in real time")
     actor: str = Field(
-        description="Who did it: `key:<id>`, `user:<subject>`, `schedule`, or a command",
-        examples=["key:0123456789abcdef"],
+        description="Who performed the operation: `key:<id>`, `user:<subject>`, `schedule`, or the name of a command",
+        examples=["key:operations"],
     )
-    is_operator: bool = Field(description="Whether an operator of the service acted for the company")
+    is_operator: bool = Field(
+        description="Whether an operator of the service acted for the company", examples=[True]
+    )
     reason: str | None = Field(
-        description="Reason that the operator gave in X-Reason; null: none", examples=["ticket 4711"]
+        description="Reason that the operator gave in X-Reason; null if none was given",
+        examples=["ticket 4711"],
     )
     action: str = Field(
-        description="What was done; for an access of an operator, the operation id",
+        description="Name of the operation, as `<resource>.<verb>`; for other accesses of an operator, the operation"
+        " id",
         examples=["customer.move"],
     )
-    customer_id: AnyCustomerId | None = Field(description="The customer it was done to; null: none")
+    customer_id: AnyCustomerId | None = Field(
+        description="Id of the customer that the operation is about; null if there is none"
+    )
     target: str | None = Field(
-        description="What else it was done to, as `<kind>:<id>`; null: nothing", examples=["job:12"]
+        description="Another resource that the operation is about, as `<kind>:<id>`, such as `job:12`; null if there"
+        " is none",
+        examples=[None],
     )
     detail: dict[str, Any] | None = Field(
-        description="Details, without personal data; null: none", examples=[{"to_stage": "regular"}]
+        description="Details by name, such as `to_stage`, without personal data; null if there are none",
+        examples=[{"to_stage": "vip"}],
     )
     before_hash: str | None = Field(
-        description="SHA-256, in hexadecimal, of a setting before the change; null: no setting changed",
+        description="SHA-256 in hexadecimal of the settings or the stage map before the change; null if neither"
+        " changed",
         examples=[None],
     )
     after_hash: str | None = Field(
-        description="SHA-256, in hexadecimal, of the setting after the change; null: no setting changed",
+        description="SHA-256 in hexadecimal of the settings or the stage map after the change; null if neither changed",
         examples=[None],
     )
     request_id: str | None = Field(
-        description="X-Request-Id of the request; null: not an HTTP request",
+        description="X-Request-Id of the request; null if it was not an HTTP request",
         examples=["5f1c9b1e7a3d4c0f9a2b6d8e0c4f7a13"],
     )
     address: str | None = Field(
-        description="IP address of the client; null: unknown", examples=["203.0.113.7"]
+        description="IP address of the client; null if it is unknown", examples=["203.0.113.7"]
     )
 
     @classmethod

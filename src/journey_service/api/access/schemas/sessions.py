@@ -11,14 +11,16 @@ class Session(ResponseModel):
     """The caller, as its credential identifies it."""
 
     name: str = Field(
-        description="How transitions and the audit log name the caller", examples=["key:0123456789abcdef"]
+        description="Name of the caller in transitions and in the audit log: `key:<id>` or `user:<subject>`",
+        examples=["key:console"],
     )
     company_id: Id | None = Field(
-        description="Id of the company; null: an operator, who chooses one with X-Company-Id", examples=[42]
+        description="Id of the company; null for an operator, who chooses a company with X-Company-Id",
+        examples=[42],
     )
     role: Role = Field(description="Role of the caller", examples=["manager"])
     scopes: list[str] = Field(
-        description="Scopes of the caller; `*`: everything within the company",
+        description="Scopes of the caller. `*` includes everything within the company",
         examples=[["analytics:read", "customers:read"]],
     )
 

@@ -25,6 +25,7 @@ from journey_service.services.actions.delivery_log import ActionView
 
 _DUE_AT: Final = "2026-03-02T12:00:00Z"
 _AT: Final = "2026-03-01T12:00:00Z"
+_ENTERED_AT: Final = "2026-01-15T10:00:00Z"
 ACTION_ID: Final = "018f6f5e-7a3c-7cc0-98a1-3f1f0b8f2a10"
 """Example of an action's id."""
 
@@ -43,16 +44,22 @@ class Offer(RequestModel):
     """A special offer to a customer."""
 
     title: SingleLineText | None = Field(
-        default=None, description="Title; null: none", examples=["10% off your next visit"]
+        default=None, description="Title; null or omitted: none", examples=["10% off your next visit"]
     )
     description: SingleLineText | None = Field(
-        default=None, description="Terms in one line; null: none", examples=["Valid for all treatments"]
+        default=None,
+        description="Terms in one line; null or omitted: none",
+        examples=["Valid for all treatments"],
     )
     code: SingleLineText | None = Field(
-        default=None, description="Code that the customer presents; null: none", examples=["HELLO10"]
+        default=None,
+        description="Code that the customer presents; null or omitted: none",
+        examples=["HELLO10"],
     )
     valid_days: Annotated[Days, Field(ge=1)] | None = Field(
-        default=None, description="Days of validity from the day it is sent; null: unlimited", examples=[30]
+        default=None,
+        description="Days for which the offer is valid, from the day on which it is sent; null or omitted: unlimited",
+        examples=[30],
     )
 
 
@@ -62,32 +69,38 @@ class ActionRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_OFFER_REQUEST]})
 
     type: Literal["call", "email", "offer"] = Field(
-        description="`call`: a task for a person; `email`, `offer`: a message to the customer",
+        description="`call`: a task to call the customer; `email`: an email to the customer; `offer`: a special offer"
+        " to the customer",
         examples=["offer"],
     )
     template: Annotated[str, Field(pattern=f"^{KEY.pattern}$")] | None = Field(
         default=None,
-        description="Email, offer: key of the template; null or omitted: the built-in template",
+        description="For `email` and `offer`: key of the template; null or omitted: the built-in template"
+        " `personal_email` or `personal_offer`",
         examples=["personal_offer"],
     )
     title: SingleLineText | None = Field(
         default=None,
-        description="Call: title of the task; null or omitted: a standard title",
+        description="For `call`: title of the task; null or omitted: `Call this customer`",
         examples=["Call about the new opening hours"],
     )
     assignee: SingleLineText | None = Field(
-        default=None, description="Call: who makes the call; null or omitted: unassigned", examples=["ada"]
+        default=None,
+        description="For `call`: employee who makes the call; null or omitted: unassigned",
+        examples=["ada"],
     )
     due_days: Annotated[Days, Field(ge=0)] | None = Field(
-        default=None, description="Call: days until the task is due; null or omitted: 1", examples=[2]
+        default=None, description="For `call`: days until the task is due; null or omitted: 1", examples=[2]
     )
     note: Note | None = Field(
         default=None,
-        description="Note for the caller, or text for the customer where the template shows it; null: none",
+        description="For `call`: note for the employee. For `email` and `offer`: text for the customer, if the template"
+        " contains `note`. Null or omitted: none",
         examples=["We would like to see you again."],
     )
     offer: Offer | None = Field(
-        default=None, description="Offer: what is offered; null or omitted: only the template's text"
+        default=None,
+        description="For `offer`: terms of the offer; null or omitted: only the text of the template",
     )
 
     def to_domain(self, request_key: str | None) -> domain.ManualActionRequest:
@@ -122,62 +135,82 @@ _TYPES_BY_FIELD: Final = {
 
 
 class Action(ResponseModel):
-    """An action and its delivery. Times are the company's, except `next_attempt_at` and `created_at`."""
+    """An action and its delivery."""
 
     id: str = Field(description="UUID of the action", examples=[ACTION_ID])
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     channel: Channel = Field(
-        description="How the action is carried out; `webhook`: an outbound event for an endpoint",
+        description="How the action is carried out; `webhook`: as an outbound event for a webhook endpoint",
         examples=["email"],
     )
     name: str = Field(
-        description="Name of the stage's action, `personal_...` for a manual action, or type of the outbound event",
-        examples=["send_vip_benefits_email"],
+        description="Name of the action in the actions of the stage; `personal_call`, `personal_email` or"
+        " `personal_offer` for a manual action; type of the event for an outbound event",
+        examples=["send_loyalty_email"],
     )
-    step: int = Field(description="Index of the step within the action, from 0", examples=[0])
+    step: int = Field(ge=0, description="Index of the step within the action, from 0", examples=[0])
     stage: str = Field(
-        description="Key of the customer's stage when the action was planned", examples=["vip"]
+        description="Key of the customer's stage when the action was planned", examples=["regular"]
     )
     transition_seq: int | None = Field(
-        description="`seq` of the transition that caused it; null: a manual action or an outbound event",
+        ge=1,
+        description="`seq` of the transition that caused the action; null for a manual action or an outbound event",
         examples=[4],
     )
     state: ActionState = Field(
-        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: see `reason`; `dead`:"
-        " delivery has failed for good and needs attention",
+        description="`pending`: planned; `leased`: being delivered; `done`: carried out; `cancelled`: not carried out,"
+        " see `reason`; `dead`: delivery has failed permanently and can be retried manually",
         examples=["done"],
     )
-    reason: EndReason | None = Field(description="Why it was cancelled; null: it was not", examples=[None])
+    reason: EndReason | None = Field(
+        description="Why the action was cancelled; null unless `state` is `cancelled`", examples=[None]
+    )
     template: str | None = Field(
-        description="Key of the template; null for channels without templates", examples=["vip_benefits"]
+        description="Key of the template; null for channels without templates", examples=["loyalty"]
     )
-    offer: Offer | None = Field(description="What is offered; null: nothing", examples=[None])
-    note: str | None = Field(description="Note of a manual action; null: none", examples=[None])
+    offer: Offer | None = Field(
+        description="Terms of a special offer; null if there are none", examples=[None]
+    )
+    note: str | None = Field(description="Note of a manual action; null if there is none", examples=[None])
     actor: str | None = Field(
-        description="Who requested a manual action; null for all others", examples=[None]
-    )
-    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
-    endpoint_id: Id | None = Field(
-        description="Endpoint of an outbound event; null for all others", examples=[None]
-    )
-    task_id: Id | None = Field(description="Task that it became; null: none", examples=[None])
-    planned_at: Timestamp = Field(description="When it was first to happen", examples=[_AT])
-    due_at: Timestamp = Field(
-        description="When it is to happen; later than `planned_at` after quiet hours or a cap", examples=[_AT]
-    )
-    finished_at: Timestamp | None = Field(
-        description="When it was done or cancelled; null: not yet", examples=[_AT]
-    )
-    next_attempt_at: Timestamp | None = Field(
-        description="Earliest next attempt, in real time; null unless `pending`, or in simulated time",
+        description="Credential that requested a manual action: `key:<id>` or `user:<subject>`; null for other actions",
         examples=[None],
     )
-    attempts: int = Field(description="Delivery attempts since the last manual retry", examples=[1])
-    last_status: int | None = Field(
-        description="Status of the last response, HTTP or SMTP; null: none", examples=[200]
+    campaign_id: Id | None = Field(
+        description="Id of the campaign that the action belongs to; null if there is none", examples=[None]
     )
-    last_error: str | None = Field(description="Error of the last attempt; null: none", examples=[None])
-    created_at: Timestamp = Field(description="When it was written, in real time", examples=[_AT])
+    endpoint_id: Id | None = Field(
+        description="Id of the webhook endpoint of an outbound event; null for other actions", examples=[None]
+    )
+    task_id: Id | None = Field(
+        description="Id of the task that the action created; null if there is none", examples=[None]
+    )
+    planned_at: Timestamp = Field(description="Time for which the action was planned", examples=[_ENTERED_AT])
+    due_at: Timestamp = Field(
+        description="When the action is due; later than `planned_at` if quiet hours, a pause or a frequency cap"
+        " postponed it",
+        examples=[_ENTERED_AT],
+    )
+    finished_at: Timestamp | None = Field(
+        description="When the action was done or cancelled; null if it is neither", examples=[_ENTERED_AT]
+    )
+    next_attempt_at: Timestamp | None = Field(
+        description="Earliest time of the next attempt, in real time; null unless `state` is `pending`, and for an"
+        " action that is due by a test clock",
+        examples=[None],
+    )
+    attempts: int = Field(
+        ge=0, description="Number of delivery attempts since the last manual retry", examples=[1]
+    )
+    last_status: int | None = Field(
+        description="HTTP or SMTP status of the last response; null if there was none", examples=[200]
+    )
+    last_error: str | None = Field(
+        description="Error of the last attempt; null if it did not fail", examples=[None]
+    )
+    created_at: Timestamp = Field(
+        description="When the action was written, in real time", examples=[_ENTERED_AT]
+    )
 
     @classmethod
     def of(cls, row: DeliveryLogRow) -> "Action":
@@ -186,16 +219,26 @@ class Action(ResponseModel):
 
 
 class DeliveryAttempt(ResponseModel):
-    """A delivery attempt. Times are in real time."""
+    """A delivery attempt."""
 
-    number: int = Field(description="Number of the attempt, from 1", examples=[1])
-    started_at: Timestamp = Field(description="Start of the attempt", examples=[_AT])
-    ended_at: Timestamp = Field(description="End of the attempt", examples=["2026-03-01T12:00:01Z"])
-    outcome: Literal["done", "failed", "refused"] = Field(
-        description="`failed`: it may succeed later; `refused`: it never will", examples=["done"]
+    number: int = Field(ge=1, description="Number of the attempt, from 1", examples=[1])
+    started_at: Timestamp = Field(
+        description="When the attempt started, in real time", examples=[_ENTERED_AT]
     )
-    status: int | None = Field(description="Status of the response, HTTP or SMTP; null: none", examples=[200])
-    response: str | None = Field(description="Start of the response; null: none", examples=["ok"])
+    ended_at: Timestamp = Field(
+        description="When the attempt ended, in real time", examples=["2026-01-15T10:00:01Z"]
+    )
+    outcome: Literal["done", "failed", "refused"] = Field(
+        description="`done`: the action was delivered; `failed`: a later attempt may succeed; `refused`: no later"
+        " attempt can succeed",
+        examples=["done"],
+    )
+    status: int | None = Field(
+        description="HTTP or SMTP status of the response; null if there was none", examples=[200]
+    )
+    response: str | None = Field(
+        description="Beginning of the response; null if there was none", examples=["ok"]
+    )
 
     @classmethod
     def of(cls, attempt: StoredAttempt) -> "DeliveryAttempt":

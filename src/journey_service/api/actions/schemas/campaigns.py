@@ -12,7 +12,7 @@ from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.campaigns import CampaignView
 
-_AT: Final = "2026-03-01T12:00:00Z"
+_AT: Final = "2026-01-12T10:00:00Z"
 
 
 class CampaignStatus(StrEnum):
@@ -25,18 +25,20 @@ class CampaignStatus(StrEnum):
 class CampaignStep(ResponseModel):
     """A step of a campaign."""
 
-    number: int = Field(description="Index of the step, from 0", examples=[0])
+    number: int = Field(ge=0, description="Index of the step, from 0", examples=[0])
     action_id: str = Field(description="UUID of the step's action", examples=[ACTION_ID])
     channel: Channel = Field(description="How the step is carried out", examples=["email"])
     state: ActionState = Field(
-        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: see `reason`; `dead`:"
-        " delivery has failed for good",
+        description="`pending`: planned; `leased`: being delivered; `done`: carried out; `cancelled`: not carried out,"
+        " see `reason`; `dead`: delivery has failed permanently",
         examples=["done"],
     )
-    reason: EndReason | None = Field(description="Why it was cancelled; null: it was not", examples=[None])
-    due_at: Timestamp = Field(description="When it is to happen, in the company's time", examples=[_AT])
+    reason: EndReason | None = Field(
+        description="Why the step was cancelled; null unless `state` is `cancelled`", examples=[None]
+    )
+    due_at: Timestamp = Field(description="When the step is due", examples=[_AT])
     finished_at: Timestamp | None = Field(
-        description="When it was done or cancelled, in the company's time; null: not yet", examples=[_AT]
+        description="When the step was done or cancelled; null if it is neither", examples=[_AT]
     )
 
     @classmethod
@@ -47,17 +49,28 @@ class CampaignStep(ResponseModel):
 
 
 class Campaign(ResponseModel):
-    """A run of a campaign for one customer. Times are the company's."""
+    """A run of a campaign for one customer."""
 
     id: Id = Field(description="Id of the campaign")
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
     type: str = Field(description="Key of the stage that the campaign belongs to", examples=["at_risk"])
-    status: CampaignStatus = Field(description="`running` or `ended`", examples=["running"])
-    transition_seq: int = Field(description="`seq` of the transition that started it", examples=[5])
-    started_at: Timestamp = Field(description="When it started", examples=[_AT])
-    ended_at: Timestamp | None = Field(description="When it ended; null: it is running", examples=[None])
-    reason: EndReason | None = Field(description="Why it ended; null: it is running", examples=[None])
-    steps: list[CampaignStep] = Field(description="Steps in order")
+    status: CampaignStatus = Field(
+        description="`running`: steps are still due; `ended`: no more steps are carried out",
+        examples=["running"],
+    )
+    transition_seq: int = Field(
+        ge=1, description="`seq` of the transition that started the campaign", examples=[5]
+    )
+    started_at: Timestamp = Field(description="When the campaign started", examples=[_AT])
+    ended_at: Timestamp | None = Field(
+        description="When the campaign ended; null if `status` is `running`", examples=[None]
+    )
+    reason: EndReason | None = Field(
+        description="Why the campaign ended; null if `status` is `running`", examples=[None]
+    )
+    steps: list[CampaignStep] = Field(description="Steps of the campaign in order")
 
     @classmethod
     def of(cls, view: CampaignView) -> "Campaign":

@@ -37,11 +37,12 @@ _EXAMPLE: list[dict[str, Any]] = [
 
 
 class ActionStep(RequestModel):
-    """A step of an action. A field that has no meaning for the channel is refused."""
+    """A step of an action. A field that does not apply to the channel is refused."""
 
     channel: Literal["email", "sms", "call", "offer", "crm", "task", "assignment"] = Field(
-        description="How the step is carried out. `email`, `sms` and `offer` are messages from a template; `call` and"
-        " `task` create a task; `assignment` sets the customer's owner; `crm` notifies the company's CRM by webhook",
+        description="How the step is carried out. `email`, `sms`, `offer`: as a message from a template; `call`,"
+        " `task`: by creating a task; `assignment`: by setting the customer's owner; `crm`: by a webhook message to"
+        " the company's CRM",
         examples=["call"],
     )
     delay_days: int = Field(
@@ -51,32 +52,38 @@ class ActionStep(RequestModel):
         description="Local days after the stage is entered, at the same time of day",
         examples=[3],
     )
-    delay_hours: int = Field(default=0, ge=0, le=23, description="Hours on top of `delay_days`", examples=[0])
+    delay_hours: int = Field(
+        default=0, ge=0, le=23, description="Hours that are added to `delay_days`", examples=[0]
+    )
     template: _Line | None = Field(
         default=None,
-        description="Email, sms, offer: key of the template, required there; null for other channels",
+        description="For `email`, `sms` and `offer`, where it is required: key of the template; null or omitted for"
+        " other channels",
         examples=["welcome"],
     )
     title: _Line | None = Field(
         default=None,
-        description="Call, task: title of the task; null: a standard title",
+        description="For `call` and `task`: title of the task; null or omitted: a title that names the action",
         examples=["Ask how it was"],
     )
     assignees: list[_Line] = Field(
         default_factory=list,
         max_length=MAX_ASSIGNEES,
-        description="Call, task, assignment: candidates, one of which is chosen for each customer; required for"
-        " `assignment`",
+        description="For `call`, `task` and `assignment`, where it is required: employees, one of whom is chosen for"
+        " each customer",
         examples=[["ada", "ben"]],
     )
     due_days: int | None = Field(
         default=None,
         ge=0,
         le=MAX_DAYS,
-        description="Call, task: days until the task is due; null: a standard time",
+        description="For `call` and `task`: days until the task is due; null or omitted: 1",
         examples=[2],
     )
-    offer: Offer | None = Field(default=None, description="Offer: what is offered; null: the template's text")
+    offer: Offer | None = Field(
+        default=None,
+        description="For `offer`: terms of the offer; null or omitted: only the text of the template",
+    )
 
 
 class StageAction(RequestModel):
@@ -84,13 +91,13 @@ class StageAction(RequestModel):
 
     name: str = Field(
         pattern="^[a-z][a-z0-9_]{0,63}$",
-        description="Name, unique within the stage; must not begin with `personal_`",
+        description="Name of the action, unique within the stage; it must not begin with `personal_`",
         examples=["call_back"],
     )
     campaign: bool = Field(
         default=False,
-        description="Whether it is a campaign: at most one at a time for a customer, ended when the customer leaves the"
-        " stage. A stage has at most one",
+        description="Whether the action is a campaign. A customer has at most one running campaign, which ends when the"
+        " customer leaves the stage. A stage has at most one campaign",
         examples=[False],
     )
     steps: list[ActionStep] = Field(
@@ -99,7 +106,12 @@ class StageAction(RequestModel):
 
 
 _Actions = Annotated[
-    list[StageAction], Field(max_length=MAX_ACTIONS, description="Actions; empty: none", examples=[_EXAMPLE])
+    list[StageAction],
+    Field(
+        max_length=MAX_ACTIONS,
+        description="Actions of the stage; empty if there are none",
+        examples=[_EXAMPLE],
+    ),
 ]
 
 
@@ -107,17 +119,17 @@ class StageActionsUpdate(RequestModel):
     """The actions that entering a stage triggers."""
 
     actions: Annotated[Any, described_by(_Actions)] = Field(
-        description="Actions; empty: none", examples=[_EXAMPLE]
+        description="Actions of the stage; empty if there are none", examples=[_EXAMPLE]
     )
 
 
 class StageActions(ResponseModel):
-    """The actions that entering a stage triggers. They can be sent back as they are."""
+    """The actions that entering a stage triggers. `actions` can be sent back unchanged."""
 
     stage: str = Field(description="Key of the stage", examples=["vip"])
     actions: _Actions
     is_default: bool = Field(
-        description="Whether these are the default actions, because the company has not set any",
+        description="Whether `actions` are the default actions, because the company has not set its own",
         examples=[False],
     )
 

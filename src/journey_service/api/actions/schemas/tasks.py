@@ -42,12 +42,14 @@ class TaskChannel(StrEnum):
 
 
 class Task(ResponseModel):
-    """A task for a person. Times are the company's."""
+    """A task for the company's staff."""
 
     id: Id = Field(description="Id of the task")
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
     customer_name: str | None = Field(
-        description="Name of the customer; null: unknown or erased", examples=["Ada Lovelace"]
+        description="Name of the customer; null if it is unknown or erased", examples=["Grace Hopper"]
     )
     channel: TaskChannel = Field(
         description="`call`: call the customer; `task`: anything else", examples=["call"]
@@ -59,30 +61,40 @@ class Task(ResponseModel):
     stage: str = Field(
         description="Key of the customer's stage when the task was created", examples=["at_risk"]
     )
-    assignee: str | None = Field(description="Who is to do it; null: unassigned", examples=["ada"])
-    note: str | None = Field(
-        description="Note of the person who requested it; null: none", examples=["Ask about Monday."]
+    assignee: str | None = Field(
+        description="Employee who is to do the task; null if it is unassigned", examples=["ada"]
     )
-    due_at: Timestamp = Field(description="When it is due", examples=[_DUE_AT])
+    note: str | None = Field(
+        description="Note of the person who requested the task; null if there is none",
+        examples=["Ask about Monday."],
+    )
+    due_at: Timestamp = Field(description="When the task is due", examples=[_DUE_AT])
     status: TaskStatus = Field(
-        description="`open`; `done` or `dismissed` by a person; `closed` by the service, for `reason`",
+        description="`open`: still to be done; `done`: completed by a person; `dismissed`: ended by a person without"
+        " doing it; `closed`: ended by the service, see `reason`",
         examples=["open"],
     )
     reason: EndReason | None = Field(
-        description="Why the service closed it; null: it did not", examples=[None]
+        description="Why the service ended the task; null unless `status` is `closed`", examples=[None]
     )
-    outcome: str | None = Field(description="Result in the words of the person; null: none", examples=[None])
+    outcome: str | None = Field(
+        description="Result, as the person who ended the task wrote it; null if there is none",
+        examples=[None],
+    )
     closed_by: str | None = Field(
-        description="Who set it to `done` or `dismissed`; null: not closed by a person", examples=[None]
+        description="Credential that set the task to `done` or `dismissed`; null unless a person ended the task",
+        examples=[None],
     )
     closed_at: Timestamp | None = Field(
-        description="When it ceased to be open; null: it is open", examples=[None]
+        description="When the task ended; null if `status` is `open`", examples=[None]
     )
     action_id: str | None = Field(
-        description="UUID of the action that created it; null: none", examples=[ACTION_ID]
+        description="UUID of the action that created the task; null if it is unknown", examples=[ACTION_ID]
     )
-    campaign_id: Id | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
-    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
+    campaign_id: Id | None = Field(
+        description="Id of the campaign that the task belongs to; null if there is none", examples=[None]
+    )
+    created_at: Timestamp = Field(description="When the task was created", examples=["2026-03-01T12:00:00Z"])
 
     @classmethod
     def of(cls, task: StoredTask) -> "Task":
@@ -105,17 +117,21 @@ class TaskUpdate(PatchModel):
     )
 
     status: Annotated[
-        Literal["done", "dismissed"], Field(description="Ends the task, for good", examples=["done"])
+        Literal["done", "dismissed"],
+        Field(
+            description="Ends the task permanently. `done`: it was completed; `dismissed`: it is not needed",
+            examples=["done"],
+        ),
     ] = omittable()
-    outcome: Annotated[
-        Note, Field(description="Result in your own words", examples=["She comes on Monday."])
-    ] = omittable()
-    assignee: SingleLineText | None = Field(
-        default=None, description="Who is to do it; null unassigns the task", examples=["ben"]
-    )
-    due_at: Annotated[Instant, Field(description="When it is due", examples=["2026-04-01T08:00:00Z"])] = (
+    outcome: Annotated[Note, Field(description="Result in words", examples=["She comes on Monday."])] = (
         omittable()
     )
+    assignee: SingleLineText | None = Field(
+        default=None, description="Employee who is to do the task; null unassigns the task", examples=["ben"]
+    )
+    due_at: Annotated[
+        Instant, Field(description="When the task is due", examples=["2026-04-01T08:00:00Z"])
+    ] = omittable()
 
     def to_domain(self) -> TaskChange:
         """Converts the update."""

@@ -28,13 +28,18 @@ from journey_service.services.actions.template_rendering import VARIABLES, Rende
 
 _LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in VARIABLES)}"
 _Channel = Annotated[
-    Literal["email", "sms", "offer"], Field(description="Channel of the message", examples=["sms"])
+    Literal["email", "sms", "offer"],
+    Field(
+        description="Channel of the message. `email`: email; `sms`: text message; `offer`: special offer",
+        examples=["sms"],
+    ),
 ]
 _Key = Annotated[
     str,
     Field(
         pattern=f"^{KEY.pattern}$",
-        description="Key by which actions name the template. A key of a built-in template replaces that one",
+        description="Key by which actions name the template. With the key of a built-in template, the template"
+        " replaces it",
         examples=["spring_offer"],
     ),
 ]
@@ -50,7 +55,7 @@ _Subject = Annotated[
     str | None,
     Field(
         max_length=MAX_SUBJECT_LENGTH,
-        description="Subject in Liquid; required for emails, null for other channels",
+        description="Subject in Liquid; required for `email`, null for other channels",
         examples=[None],
     ),
 ]
@@ -68,7 +73,7 @@ _HtmlBody = Annotated[
     str | None,
     Field(
         max_length=MAX_HTML_LENGTH,
-        description="HTML version of an email, in Liquid, where values are escaped; null: text only",
+        description="HTML version of an email in Liquid, with values escaped; null if there is only `text`",
         examples=[None],
     ),
 ]
@@ -114,9 +119,16 @@ class Template(BuiltInTemplate):
     """A template of the company."""
 
     id: Id = Field(description="Id of the template")
-    author: str = Field(description="Who wrote the current content", examples=["key:console"])
-    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
-    updated_at: Timestamp = Field(description="When it was last changed", examples=["2026-03-01T12:00:00Z"])
+    author: str = Field(
+        description="Credential that wrote the current content: `key:<id>` or `user:<subject>`",
+        examples=["key:console"],
+    )
+    created_at: Timestamp = Field(
+        description="When the template was created", examples=["2026-03-01T12:00:00Z"]
+    )
+    updated_at: Timestamp = Field(
+        description="When the template was last changed", examples=["2026-03-01T12:00:00Z"]
+    )
 
     @classmethod
     def of(cls, stored: StoredTemplate) -> "Template":
@@ -142,7 +154,8 @@ class TemplatePreviewRequest(RequestModel):
 
     values: JsonObject = Field(
         default=None,
-        description="Values of the variables, in place of those of a sample customer; null: all of the sample",
+        description="Values by the name of the variable, which replace those of a sample customer; null or omitted:"
+        " the sample",
         examples=[{"customer": {"first_name": "Ada"}, "note": "See you soon."}],
     )
 
@@ -150,9 +163,13 @@ class TemplatePreviewRequest(RequestModel):
 class RenderedMessage(ResponseModel):
     """A rendered message, as a customer receives it."""
 
-    subject: str | None = Field(description="Subject; null for channels other than email", examples=[None])
-    text: str = Field(description="Text", examples=["Hello Ada, spring is here. Salon Aurora"])
-    html: str | None = Field(description="HTML version; null: none", examples=[None])
+    subject: str | None = Field(description="Subject; null for channels other than `email`", examples=[None])
+    text: str = Field(
+        description="Text of the message", examples=["Hello Ada, spring is here. Salon Lumière"]
+    )
+    html: str | None = Field(
+        description="HTML version of the message; null if there is none", examples=[None]
+    )
 
     @classmethod
     def of(cls, rendered: RenderedTemplate) -> "RenderedMessage":

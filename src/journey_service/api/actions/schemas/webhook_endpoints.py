@@ -45,14 +45,15 @@ _Events = Annotated[
     list[Text],
     Field(
         max_length=100,
-        description="Message types that the endpoint receives. `action...` types ask it to act, so only one enabled"
-        " endpoint can receive each of them",
+        description="Message types that the endpoint receives, each explained under webhooks. Messages of a type"
+        " `action...` must be carried out once, so only one enabled endpoint can receive each of these types",
         examples=[_EXAMPLE],
         json_schema_extra=_EVENTS,
     ),
 ]
 _Description = Annotated[
-    SingleLineText | None, Field(description="Description for people; null: none", examples=["CRM"])
+    SingleLineText | None,
+    Field(description="Description of the endpoint in words; null or omitted: none", examples=["CRM"]),
 ]
 
 
@@ -74,21 +75,21 @@ class WebhookEndpointUpdate(PatchModel):
         bool,
         Field(
             strict=True,
-            description="false: nothing more is sent, and waiting messages are cancelled; true: sends again",
+            description="Whether messages are sent. false also cancels the messages that are not sent yet",
             examples=[True],
         ),
     ] = omittable()
 
 
 class SecretRotation(RequestModel):
-    """How the secret of a webhook endpoint is replaced."""
+    """Options for the rotation of the secret of a webhook endpoint."""
 
     overlap_seconds: int = Field(
         default=_DAY,
         strict=True,
         ge=0,
         le=int(MAX_OVERLAP.total_seconds()),
-        description="Seconds for which messages are signed with the former secret too",
+        description="Seconds for which messages are also signed with the previous secret",
         examples=[_DAY],
     )
 
@@ -106,20 +107,26 @@ class WebhookEndpoint(ResponseModel):
     )
     is_enabled: bool = Field(description="Whether messages are sent", examples=[True])
     disabled_reason: Literal["failing", "gone"] | None = Field(
-        description="Why the service disabled it: `failing`: no message was accepted for days; `gone`: it answered 410;"
-        " null: enabled, or disabled by a person",
+        description="Why the service disabled the endpoint. `failing`: it accepted no message for days; `gone`: it"
+        " answered 410. Null if the endpoint is enabled, or a person disabled it",
         examples=[None],
     )
     failing_since: Timestamp | None = Field(
-        description="Since when no message was accepted, in real time; null: the last one was",
+        description="Time since which the endpoint has accepted no message, in real time; null if it accepted the last"
+        " one",
         examples=[None],
     )
     previous_secret_expires_at: Timestamp | None = Field(
-        description="Until when the former secret signs too, in real time; null: there is none",
+        description="Time until which messages are also signed with the previous secret, in real time; null if there"
+        " is none",
         examples=[None],
     )
-    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
-    updated_at: Timestamp = Field(description="When it was last changed", examples=["2026-03-01T12:00:00Z"])
+    created_at: Timestamp = Field(
+        description="When the endpoint was created", examples=["2026-03-01T12:00:00Z"]
+    )
+    updated_at: Timestamp = Field(
+        description="When the endpoint was last changed", examples=["2026-03-01T12:00:00Z"]
+    )
 
     @classmethod
     def of(cls, endpoint: StoredEndpoint) -> "WebhookEndpoint":
@@ -152,8 +159,12 @@ class WebhookTest(ResponseModel):
     """The endpoint's response to a test message."""
 
     is_delivered: bool = Field(description="Whether the endpoint accepted the message", examples=[True])
-    status: int | None = Field(description="HTTP status; null: there was no response", examples=[200])
-    response: str = Field(description="Start of the response, or the error", examples=["ok"])
+    status: int | None = Field(
+        description="HTTP status of the response; null if there was none", examples=[200]
+    )
+    response: str = Field(
+        description="Beginning of the response, or the error if there was no response", examples=["ok"]
+    )
 
     @classmethod
     def of(cls, outcome: TestOutcome) -> "WebhookTest":

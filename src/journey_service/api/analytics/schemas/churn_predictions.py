@@ -1,7 +1,7 @@
 """Response schemas of churn predictions."""
 
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -12,15 +12,23 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import churn
 from journey_service.services.analytics.drilldown import AtRisk, RiskList
 
+RETENTION_EXAMPLE: Final = [
+    {"type": "special_offer", "priority": "medium", "description": "Send a special return offer"},
+    {"type": "email_campaign", "priority": "low", "description": "Include in re-engagement email campaign"},
+]
+"""Recommended actions for the customer at risk of the examples."""
+
 
 class RetentionAction(ResponseModel):
     """An action that the guide recommends for a customer at risk."""
 
     type: Literal["personal_call", "special_offer", "email_campaign"] = Field(
-        description="Kind of action", examples=["personal_call"]
+        description="Kind of action. `personal_call`: a call; `special_offer`: a special offer; `email_campaign`: an"
+        " email",
+        examples=["personal_call"],
     )
     priority: Literal["high", "medium", "low"] = Field(
-        description="Priority of the action", examples=["high"]
+        description="Priority of the action: `high`, `medium` or `low`", examples=["high"]
     )
     description: str = Field(
         description="The recommendation in words", examples=["Schedule a personal check-in call"]
@@ -33,31 +41,37 @@ class RetentionAction(ResponseModel):
 
 
 class ChurnPrediction(ResponseModel):
-    """A customer with a stored risk score above 0.7 outside the last risk stage."""
+    """A customer whose stored risk score is above 0.7 and who is not in the last risk stage."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    customer_id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
     current_stage: str = Field(description="Key of the current stage", examples=["at_risk"])
     stage_name: str = Field(description="Name of the current stage", examples=["At Risk"])
     stage_entered_at: Timestamp = Field(
-        description="When the customer entered the stage", examples=["2026-01-12T10:00:00Z"]
+        description="When the customer entered `current_stage`", examples=["2026-01-12T10:00:00Z"]
     )
-    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.82])
+    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.8])
     days_inactive: int | None = Field(
         ge=0,
-        description="Whole days of 24 hours since the last appointment; null: there was none",
-        examples=[74],
+        description="Whole days of 24 hours since the last appointment; null if there was none",
+        examples=[139],
     )
-    lifetime_value: float = Field(description="Lifetime value", examples=[349.9])
+    lifetime_value: float = Field(description="Lifetime value, in `currency`", examples=[780])
     predicted_churn_date: date | None = Field(
-        description="Local day on which the current stage visit ends if it is as long as the mean of earlier visits"
-        " that ended with churn; never a past day; null without such visits",
+        description="Local day on which the customer is expected to enter the last risk stage: when the current stage"
+        " visit is as long as the mean of `sample_size` earlier visits that ended there, but not before today. Null"
+        " if there are none",
         examples=["2026-04-12"],
     )
     sample_size: int = Field(
-        ge=0, description="Earlier visits of the same stage that the prediction is based on", examples=[23]
+        ge=0,
+        description="Number of earlier visits of `current_stage` by any customer that ended in the last risk stage",
+        examples=[23],
     )
     retention_actions: list[RetentionAction] = Field(
-        description="Actions that the guide recommends, most urgent first"
+        description="Actions that the guide recommends, highest priority first",
+        examples=[RETENTION_EXAMPLE],
     )
 
     @classmethod
@@ -81,7 +95,7 @@ class ChurnPrediction(ResponseModel):
 class ChurnPredictionPage(ResponseModel):
     """A page of churn predictions, highest risk first."""
 
-    as_of: Timestamp = Field(description="Time of the page, in the company's time")
+    as_of: Timestamp = Field(description="Time as of which the page was read")
     currency: Currency
     items: list[ChurnPrediction] = Field(description="The customers of the page")
     next_cursor: NextCursor

@@ -45,7 +45,7 @@ Currency = Annotated[str, Field(description="Currency of all amounts, as in ISO 
 class RangedReport(ResponseModel):
     """A report over a range of local days, both included."""
 
-    as_of: Timestamp = Field(description="Time of the report, in the company's time")
+    as_of: Timestamp = Field(description="Time as of which the report was computed")
     first: date = Field(
         alias="from", description="First local day of the range, included", examples=["2026-02-01"]
     )

@@ -19,17 +19,17 @@ def stage_name(context: CompanyContext, key: str) -> str:
 class DrilldownCustomer(ResponseModel):
     """A customer behind a metric, in the current state."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     stage_entered_at: Timestamp = Field(
-        description="When the customer entered the stage", examples=["2026-02-27T15:00:00Z"]
+        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
     )
-    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.18])
-    lifetime_value: float = Field(description="Lifetime value", examples=[349.9])
+    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.2])
+    lifetime_value: float = Field(description="Lifetime value, in `currency`", examples=[349.9])
     moves: int = Field(
         ge=0,
-        description="Matching transitions or actions of the customer; 1 in lists that count neither",
+        description="Number of transitions or actions of the customer that the metric counts; 1 if it counts customers",
         examples=[1],
     )
 
@@ -50,7 +50,7 @@ class DrilldownCustomer(ResponseModel):
 class DrilldownCustomerPage(ResponseModel):
     """A page of the customers behind a metric. All pages together hold exactly those that the metric counts."""
 
-    as_of: Timestamp = Field(description="Time of the page, in the company's time")
+    as_of: Timestamp = Field(description="Time as of which the page was read")
     currency: Currency
     items: list[DrilldownCustomer] = Field(description="The customers of the page, by id")
     next_cursor: NextCursor
@@ -69,20 +69,21 @@ class DrilldownCustomerPage(ResponseModel):
 class StageVisit(ResponseModel):
     """The time of a customer in a stage, from one transition to the next."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
-    seq: int = Field(
-        ge=1, description="Number of the transition that began the visit, within the journey", examples=[2]
-    )
-    entered_at: Timestamp = Field(description="When the visit began", examples=["2026-01-12T10:00:00Z"])
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    seq: int = Field(ge=1, description="`seq` of the transition that began the visit", examples=[3])
+    entered_at: Timestamp = Field(description="When the visit began", examples=["2025-09-02T09:00:00Z"])
     left_at: Timestamp | None = Field(
-        description="When the visit ended; null: it is open", examples=["2026-02-27T15:00:00Z"]
+        description="When the visit ended; null if it is open", examples=["2026-01-15T10:00:00Z"]
     )
     to_stage: str | None = Field(
-        description="Key of the stage that the customer moved to; null: the visit is open",
+        description="Key of the stage that the customer moved to; null if the visit is open",
         examples=["regular"],
     )
     motion: Motion | None = Field(
-        description="Kind of the transition that ended the visit; null: the visit is open", examples=["entry"]
+        description="Kind of the transition that ended the visit. `entry`: to a higher progress stage; `down`: to a"
+        " lower one, by a manual move; `lapse`: into a risk stage; `return`: from a risk stage to a progress stage;"
+        " `remap`: out of an archived stage. Null if the visit is open",
+        examples=["entry"],
     )
 
     @classmethod
@@ -101,8 +102,8 @@ class StageVisit(ResponseModel):
 class StageVisitPage(ResponseModel):
     """A page of stage visits. All pages together hold exactly those that the metric counts."""
 
-    as_of: Timestamp = Field(description="Time of the page, in the company's time")
-    items: list[StageVisit] = Field(description="The visits of the page, by customer id and number")
+    as_of: Timestamp = Field(description="Time as of which the page was read")
+    items: list[StageVisit] = Field(description="The visits of the page, by `customer_id` and `seq`")
     next_cursor: NextCursor
 
     @classmethod

@@ -8,21 +8,25 @@ from journey_service.services.analytics import automation, cohorts
 
 
 class CohortMonth(ResponseModel):
-    """The customers of a cohort who had an appointment in one of the months since their first."""
+    """The customers of a cohort who had an appointment a number of months after their first one."""
 
     cohort: str = Field(
         pattern=r"^\d{4}-\d{2}$", description="Local month of the first appointment", examples=["2026-01"]
     )
-    size: int = Field(ge=0, description="Customers of the cohort", examples=[42])
-    month: int = Field(ge=0, description="Months since the first appointment", examples=[1])
+    size: int = Field(ge=0, description="Number of customers of the cohort", examples=[42])
+    month: int = Field(ge=0, description="Number of months since `cohort`", examples=[1])
     customers: int = Field(
-        ge=0, description="Customers of the cohort with an appointment in that month", examples=[18]
+        ge=0,
+        description="Customers of the cohort with an appointment in the month that is `month` months after `cohort`",
+        examples=[18],
     )
-    percentage: float = Field(ge=0, le=100, description="`customers` in percent of `size`", examples=[42.9])
+    percentage: float = Field(
+        ge=0, le=100, description="`customers` in percent of `size`, 0 to 100", examples=[42.9]
+    )
 
 
 class Cohorts(RangedReport):
-    """Retention by the month of the first appointment, for whole months that the range touches, up to now."""
+    """Retention by the month of the first appointment, for all months that the range touches, up to now."""
 
     items: list[CohortMonth] = Field(description="The months of each cohort, oldest cohort first")
 
@@ -53,12 +57,15 @@ class ActionOutcomes(ResponseModel):
     """The outcomes of the actions of one name."""
 
     name: str = Field(description="Name of the action", examples=["send_welcome_email"])
-    done: int = Field(ge=0, description="Actions that succeeded", examples=[118])
-    dead: int = Field(ge=0, description="Actions whose last attempt failed", examples=[2])
+    done: int = Field(ge=0, description="Actions that were carried out", examples=[118])
+    dead: int = Field(ge=0, description="Actions whose delivery failed permanently", examples=[2])
     cancelled: int = Field(ge=0, description="Actions that were cancelled", examples=[7])
     pending: int = Field(ge=0, description="Actions that are planned or being delivered", examples=[5])
     success_rate: float | None = Field(
-        ge=0, le=100, description="`done` in percent of `done` and `dead`; null: neither", examples=[98.3]
+        ge=0,
+        le=100,
+        description="`done` in percent of `done` and `dead`, 0 to 100; null if both are 0",
+        examples=[98.3],
     )
 
 
@@ -68,7 +75,8 @@ class Automation(RangedReport):
     success_rate: float | None = Field(
         ge=0,
         le=100,
-        description="Done actions in percent of done and dead ones; null: neither",
+        description="Percentage of the actions of all names that are done, of those that are done or dead, 0 to 100;"
+        " null if there are none",
         examples=[98.3],
     )
     items: list[ActionOutcomes] = Field(description="The actions by name")

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.analytics.schemas.dates import Currency, RangedReport, range_values
-from journey_service.api.analytics.schemas.distribution import StageCount
+from journey_service.api.analytics.schemas.distribution import STAGE_COUNTS_EXAMPLE, StageCount
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.aggregates import stage_labels
 from journey_service.services.analytics import funnels, overview, time_in_stage
@@ -17,24 +17,31 @@ class Overview(RangedReport):
     """The customers of a company now, and what happened in the range."""
 
     total_customers: int = Field(ge=0, description="All customers now", examples=[1_250])
-    at_risk_count: int = Field(ge=0, description="Customers in the mildest risk stage now", examples=[85])
+    at_risk_count: int = Field(ge=0, description="Customers in the first risk stage now", examples=[85])
     at_risk_percentage: float = Field(
-        ge=0, le=100, description="`at_risk_count` in percent of all customers", examples=[6.8]
+        ge=0, le=100, description="`at_risk_count` in percent of `total_customers`, 0 to 100", examples=[6.8]
     )
-    vip_count: int = Field(ge=0, description="Customers in the highest progress stage now", examples=[40])
+    vip_count: int = Field(ge=0, description="Customers in the last progress stage now", examples=[40])
     vip_percentage: float = Field(
-        ge=0, le=100, description="`vip_count` in percent of all customers", examples=[3.2]
+        ge=0, le=100, description="`vip_count` in percent of `total_customers`, 0 to 100", examples=[3.2]
     )
     avg_lifetime_value: float = Field(
-        description="Mean lifetime value of all customers now; 0 without customers", examples=[349.9]
+        description="Mean lifetime value of all customers now, in `currency`; 0 if there are none",
+        examples=[349.9],
     )
     currency: Currency
     new_customers: int = Field(ge=0, description="Journeys that began in the range", examples=[64])
-    moves: int = Field(ge=0, description="Transitions in the range, without the opening ones", examples=[212])
+    moves: int = Field(
+        ge=0,
+        description="Transitions in the range, except the first transition of each journey",
+        examples=[212],
+    )
     lapses: int = Field(ge=0, description="Transitions into a risk stage in the range", examples=[31])
     returns: int = Field(ge=0, description="Transitions out of a risk stage in the range", examples=[9])
-    revenue: float = Field(description="Revenue of the range", examples=[18_420.5])
-    stages: list[StageCount] = Field(description="Customers by stage now, with empty stages")
+    revenue: float = Field(description="Revenue of the range, in `currency`", examples=[18_420.5])
+    stages: list[StageCount] = Field(
+        description="Customers by stage now, including empty stages", examples=[STAGE_COUNTS_EXAMPLE]
+    )
 
     @classmethod
     def of(cls, found: overview.Overview) -> "Overview":
@@ -73,38 +80,47 @@ class FunnelStage(ResponseModel):
     stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     customers: int = Field(
         ge=0,
-        description="Distinct customers who entered this stage or a later one in the range; with `mode=cohort`, within"
-        " their window",
+        description="Distinct customers who entered this stage or a later one in the range; if `mode` is `cohort`,"
+        " within the window of each customer",
         examples=[120],
     )
     percentage: float = Field(
-        ge=0, le=100, description="`customers` in percent of those of the first stage", examples=[62.5]
+        ge=0,
+        le=100,
+        description="`customers` in percent of the `customers` of the first progress stage, 0 to 100",
+        examples=[62.5],
     )
     conversion_rate: float = Field(
-        ge=0, le=100, description="Percent of `customers` who reached the next stage", examples=[41.7]
+        ge=0,
+        le=100,
+        description="Percentage of `customers` who reached the next progress stage, 0 to 100",
+        examples=[41.7],
     )
     returned: int | None = Field(
         default=None,
         ge=0,
-        description="Transitions from risk stages back into this stage, which are no entries; null with `mode=cohort`",
+        description="Transitions from risk stages back into the stage, which do not count as entries; null if `mode`"
+        " is `cohort`",
         examples=[4],
     )
     converted: int | None = Field(
         default=None,
         ge=0,
-        description="Customers of the cohort who reached a later stage; null with `mode=reached`",
+        description="Customers of the cohort who reached a later stage; null if `mode` is `reached`",
         examples=[None],
     )
     pending: int | None = Field(
         default=None,
         ge=0,
-        description="Customers of the cohort who are not further, with time left; null with `mode=reached`",
+        description="Customers of the cohort who have not reached a later stage, and whose window has not ended; null"
+        " if `mode` is `reached`",
         examples=[None],
     )
     dropped: int | None = Field(
         default=None,
         ge=0,
-        description="Customers of the cohort who are not further, with no time left; null with `mode=reached`",
+        description="Customers of the cohort who did not reach a later stage before their window ended; null if `mode`"
+        " is `reached`",
         examples=[None],
     )
 
@@ -119,7 +135,7 @@ class Funnel(RangedReport):
     )
     window_days: int | None = Field(
         ge=1,
-        description="Days of 24 hours for which each customer is followed; null with `mode=reached`",
+        description="Days of 24 hours for which each customer is followed; null if `mode` is `reached`",
         examples=[None],
     )
     items: list[FunnelStage] = Field(description="The progress stages in their order")
@@ -144,18 +160,22 @@ class Funnel(RangedReport):
 class Flow(ResponseModel):
     """The transitions from one stage to another."""
 
-    from_stage: str = Field(description="Key of the stage before", examples=["customer"])
-    from_name: str = Field(description="Name of the stage before", examples=["Customer"])
-    to_stage: str = Field(description="Key of the stage after", examples=["regular"])
-    to_name: str = Field(description="Name of the stage after", examples=["Regular Customer"])
-    moves: int = Field(ge=0, description="Transitions in the range", examples=[48])
-    customers: int = Field(ge=0, description="Distinct customers who made them", examples=[46])
+    from_stage: str = Field(description="Key of the stage that the customers left", examples=["customer"])
+    from_name: str = Field(description="Name of the stage that the customers left", examples=["Customer"])
+    to_stage: str = Field(description="Key of the stage that the customers entered", examples=["regular"])
+    to_name: str = Field(
+        description="Name of the stage that the customers entered", examples=["Regular Customer"]
+    )
+    moves: int = Field(
+        ge=0, description="Transitions from `from_stage` to `to_stage` in the range", examples=[48]
+    )
+    customers: int = Field(ge=0, description="Distinct customers who made the transitions", examples=[46])
 
 
 class Flows(RangedReport):
-    """The transitions between stages, without the opening ones."""
+    """The transitions between stages, except the first transition of each journey."""
 
-    items: list[Flow] = Field(description="The flows")
+    items: list[Flow] = Field(description="Pairs of stages with at least one transition")
 
     @classmethod
     def of(cls, flows: funnels.Flows) -> "Flows":
@@ -179,17 +199,19 @@ class StageTime(ResponseModel):
     stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
     avg_days: float | None = Field(
-        ge=0, description="Mean days of the ended visits; null: none ended", examples=[21.4]
+        ge=0, description="Mean days of the ended visits; null if none ended", examples=[21.4]
     )
     median_days: float | None = Field(
-        ge=0, description="Median days of the ended visits; null: none ended", examples=[17.0]
+        ge=0, description="Median days of the ended visits; null if none ended", examples=[17.0]
     )
     p90_days: float | None = Field(
-        ge=0, description="90th percentile of the days of the ended visits; null: none ended", examples=[44.5]
+        ge=0,
+        description="90th percentile of the days of the ended visits; null if none ended",
+        examples=[44.5],
     )
     open_count: int = Field(ge=0, description="Visits that are open now", examples=[120])
     open_avg_days: float | None = Field(
-        ge=0, description="Mean days of the open visits until now; null: none is open", examples=[12.3]
+        ge=0, description="Mean days of the open visits up to now; null if none is open", examples=[12.3]
     )
 
 
@@ -209,18 +231,24 @@ class TimeInStage(RangedReport):
 
 
 class ConversionRate(ResponseModel):
-    """The share of the visits of a stage that ended with an entry; of a risk stage, with a return."""
+    """The percentage of the visits of a stage that ended with a conversion.
+
+    A conversion is a move to a progress stage with a higher `order`; for a risk stage, a move to any progress stage.
+    """
 
     stage_key: str = Field(description="Key of the stage", examples=["regular"])
     stage_name: str = Field(description="Name of the stage", examples=["Regular Customer"])
     visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
     converted: int = Field(
         ge=0,
-        description="Visits that ended with an entry to a higher progress stage; of a risk stage, with a return",
+        description="Visits that ended with a conversion",
         examples=[31],
     )
     conversion_rate: float | None = Field(
-        ge=0, le=100, description="`converted` in percent of `visits`; null: none ended", examples=[59.6]
+        ge=0,
+        le=100,
+        description="`converted` in percent of `visits`, 0 to 100; null if none ended",
+        examples=[59.6],
     )
 
 

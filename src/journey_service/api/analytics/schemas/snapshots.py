@@ -15,40 +15,45 @@ class DailyMetric(ResponseModel):
     metric_date: date = Field(description="Local day", examples=["2026-02-28"])
     stage_key: str = Field(description="Key of the stage", examples=["regular"])
     stage_name: str = Field(
-        description="Name of the stage in the current stage map; the key if it is not there",
+        description="Name of the stage in the current stage map; its key if the current stage map does not have it",
         examples=["Regular Customer"],
     )
     customer_count: int = Field(
         ge=0, description="Customers in the stage at the end of the day", examples=[120]
     )
     avg_time_in_stage: float | None = Field(
-        ge=0, description="Mean days of the visits that ended on the day; null: none ended", examples=[21.4]
+        ge=0,
+        description="Mean days of the visits of the stage that ended on the day; null if none ended",
+        examples=[21.4],
     )
     conversion_rate: float | None = Field(
         ge=0,
         le=100,
-        description="Percent of these visits that ended with an entry to a higher progress stage, of a risk stage with"
-        " a return; null: none ended",
+        description="Percentage of the visits that ended on the day with a conversion, 0 to 100: a move to a progress"
+        " stage with a higher `order`; for a risk stage, to any progress stage. Null if none ended",
         examples=[59.6],
     )
     revenue: float = Field(
-        description="Revenue of the day from customers who were in the stage at the time", examples=[640.5]
+        description="Revenue of the day, in `currency`, from customers who were in the stage at that time",
+        examples=[640.5],
     )
     revision: int = Field(
-        ge=1, description="1, and one more after each change by late events or a rebuild", examples=[1]
+        ge=1,
+        description="Number of the revision: 1, and one more after each change by late events or a rebuild",
+        examples=[1],
     )
     computed_at: Timestamp = Field(
-        description="When this revision was computed", examples=["2026-03-01T01:00:00Z"]
+        description="When the revision was computed, in real time", examples=["2026-03-01T01:00:00Z"]
     )
 
 
 class DailyMetrics(ResponseModel):
-    """The metrics of a range of ended days."""
+    """The metrics of a range of local days that have ended."""
 
     first: date = Field(alias="from", description="First local day, included", examples=["2026-02-01"])
     last: date = Field(alias="to", description="Last local day, included", examples=["2026-02-28"])
     currency: Currency
-    items: list[DailyMetric] = Field(description="The metrics by day, then in the order of the stages")
+    items: list[DailyMetric] = Field(description="The metrics by day, then by the `order` of the stages")
 
     @classmethod
     def of(cls, page: SnapshotPage) -> "DailyMetrics":
@@ -73,7 +78,9 @@ class DailyMetrics(ResponseModel):
 
 
 class MetricsRebuild(RequestModel):
-    """The days whose metrics are rebuilt, both included."""
+    """The range of days whose metrics are rebuilt."""
 
-    first: Day = Field(alias="from", description="First local day", examples=["2026-02-01"])
-    last: Day = Field(alias="to", description="Last local day; it must have ended", examples=["2026-02-28"])
+    first: Day = Field(alias="from", description="First local day, included", examples=["2026-02-01"])
+    last: Day = Field(
+        alias="to", description="Last local day, included; it must have ended", examples=["2026-02-28"]
+    )

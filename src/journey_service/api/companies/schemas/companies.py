@@ -30,7 +30,7 @@ class CompanyCreate(RequestModel):
         default=None,
         ge=1,
         le=MAX_ID,
-        description="Id of the company; null or omitted: assigned",
+        description="Id of the company; null or omitted: the service assigns one",
         examples=[None],
     )
     name: Text = Field(
@@ -39,24 +39,29 @@ class CompanyCreate(RequestModel):
     timezone: Text = Field(
         default="UTC",
         max_length=64,
-        description="IANA time zone, for local days and quiet hours",
+        description="IANA time zone of local days and quiet hours",
         examples=["Europe/Berlin"],
     )
     currency: str = Field(
-        default="EUR", pattern="^[A-Z]{3}$", description="ISO 4217 code of all amounts", examples=["EUR"]
+        default="EUR",
+        pattern="^[A-Z]{3}$",
+        description="Currency of all amounts of the company, as in ISO 4217",
+        examples=["EUR"],
     )
     test_clock: Instant | None = Field(
         default=None,
-        description="Time at which the company's clock stands until it is advanced; null or omitted: real time",
+        description="Time of the company's test clock, which stands still until it is advanced; null or omitted: the"
+        " company runs in real time",
         examples=["2026-03-01T00:00:00Z"],
     )
     deliver: bool = Field(
         default=False,
-        description="Whether messages that become due by the test clock are sent; else they are only logged",
+        description="Whether messages that are due by the test clock are sent; if not, they are only logged as done."
+        " Requires `test_clock`",
     )
-    policy: Annotated[dict[str, Any], described_by(SettingsUpdate)] = Field(
+    settings: Annotated[dict[str, Any], described_by(SettingsUpdate)] = Field(
         default_factory=dict,
-        description="Settings that differ from the defaults",
+        description="Settings of the company; an omitted setting takes its default",
         examples=[{"scoring": {"inactive_days": 45}}],
     )
     stages: Annotated[list[dict[str, Any]], described_by(list[StageDefinition])] | None = Field(
@@ -72,13 +77,15 @@ class Company(ResponseModel):
     id: Id = Field(description="Id of the company", examples=[42])
     name: str = Field(description="Name of the company", examples=["Salon Lumière"])
     timezone: str = Field(description="IANA time zone", examples=["Europe/Berlin"])
-    currency: str = Field(description="ISO 4217 code of all amounts", examples=["EUR"])
+    currency: str = Field(
+        description="Currency of all amounts of the company, as in ISO 4217", examples=["EUR"]
+    )
     test_clock: Timestamp | None = Field(
-        description="Time of the test clock; null: the company runs in real time",
+        description="Time of the test clock; null if the company runs in real time",
         examples=["2026-03-01T00:00:00Z"],
     )
-    map_version: int = Field(ge=1, description="Version of the stage map in force", examples=[1])
-    created_at: Timestamp = Field(description="When the company was created")
+    map_version: int = Field(ge=1, description="Version of the current stage map", examples=[1])
+    created_at: Timestamp = Field(description="When the company was created, in real time")
 
     @classmethod
     def of(cls, company: records.Company) -> "Company":

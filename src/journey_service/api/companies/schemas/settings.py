@@ -20,46 +20,66 @@ RetentionDays = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class ScoringSettings(ResponseModel):
-    """Parameters of the scores. Weights and rates are fractions of 1 with at most four decimals; a day has 24 hours."""
+    """Parameters of the scores. Weights and rates are 0 to 1 with at most four decimals; a day has 24 hours."""
 
     engagement_frequency_weight: Share = Field(description="Weight of frequency in the engagement score")
     engagement_recency_weight: Share = Field(description="Weight of recency in the engagement score")
     engagement_monetary_weight: Share = Field(description="Weight of lifetime value in the engagement score")
     engagement_quality_weight: Share = Field(description="Weight of contact quality in the engagement score")
     frequency_window_days: Days = Field(
-        description="Days within which completed appointments count as frequency"
+        description="Days within which completed appointments count for frequency"
     )
-    frequency_target: Days = Field(description="Number of appointments in the window that is full frequency")
+    frequency_target: Days = Field(
+        description="Number of completed appointments within `frequency_window_days` at which frequency is 1"
+    )
     recency_horizon_days: Days = Field(description="Days without an appointment after which recency is 0")
     monetary_target: float = Field(
-        ge=0.01, le=1_000_000_000, description="Lifetime value in the company's currency that is full value"
+        ge=0.01,
+        le=1_000_000_000,
+        description="Lifetime value, in the company's currency, at which the factor of lifetime value is 1",
     )
-    quality_window_days: Days = Field(description="Days within which good and bad contacts count")
-    long_call_seconds: Days = Field(description="Seconds that a call must exceed to be a good contact")
-    initial_engagement: Share = Field(description="Engagement score of a customer without any events")
-    initial_risk: Share = Field(description="Risk score of a customer without any events")
+    quality_window_days: Days = Field(
+        description="Days within which good contacts (appointments, long calls) and bad ones (missed appointments,"
+        " tickets) count for contact quality"
+    )
+    long_call_seconds: Days = Field(description="Seconds that a call must exceed to count as a good contact")
+    initial_engagement: Share = Field(description="Engagement score of a customer without events")
+    initial_risk: Share = Field(description="Risk score of a customer without events")
     inactive_days: Days = Field(
-        description="Days without an appointment after which `inactive_weight` is added"
+        description="Days without an appointment after which `inactive_weight` is added to the risk score"
     )
-    inactive_weight: Share = Field(description="Risk added for inactivity")
+    inactive_weight: Share = Field(description="Weight that is added to the risk score after `inactive_days`")
     very_inactive_days: Days = Field(
-        description="Days without an appointment after which `very_inactive_weight` is added as well"
+        description="Days without an appointment after which `very_inactive_weight` is added to the risk score too"
     )
-    very_inactive_weight: Share = Field(description="Risk added for long inactivity")
+    very_inactive_weight: Share = Field(
+        description="Weight that is added to the risk score after `very_inactive_days`"
+    )
     missed_rate: Share = Field(
-        description="Share of missed appointments above which `missed_rate_weight` is added"
+        description="Rate of missed appointments, 0 to 1, above which `missed_rate_weight` is added to the risk score"
     )
-    missed_rate_weight: Share = Field(description="Risk added for missed appointments")
-    missed_window_days: Days = Field(description="Days within which missed appointments count")
+    missed_rate_weight: Share = Field(
+        description="Weight that is added to the risk score above `missed_rate`"
+    )
+    missed_window_days: Days = Field(
+        description="Days within which appointments count for the rate of missed ones"
+    )
     trend: float = Field(
-        ge=-1, le=0, description="Relative change of appointments below which `trend_weight` is added"
+        ge=-1,
+        le=0,
+        description="Relative change of the number of appointments, -1 to 0, below which `trend_weight` is added to"
+        " the risk score",
     )
-    trend_weight: Share = Field(description="Risk added for a falling number of appointments")
+    trend_weight: Share = Field(description="Weight that is added to the risk score below `trend`")
     trend_window_days: Days = Field(
-        description="Days of the trend: the last ones compared with as many before"
+        description="Days whose appointments are compared with those of as many days before them"
     )
-    tickets_weight: Share = Field(description="Risk added for a ticket opened within `tickets_window_days`")
-    tickets_window_days: Days = Field(description="Days within which an opened ticket counts")
+    tickets_weight: Share = Field(
+        description="Weight that is added to the risk score for a ticket opened within `tickets_window_days`"
+    )
+    tickets_window_days: Days = Field(
+        description="Days within which an opened ticket counts for the risk score"
+    )
 
 
 class Settings(ResponseModel):
@@ -69,58 +89,66 @@ class Settings(ResponseModel):
 
     scoring: ScoringSettings = Field(description="Parameters of the scores")
     revenue_source: Literal["appointments", "payments"] = Field(
-        description="What lifetime value sums: completed appointments, or payments less refunds"
+        description="What lifetime value and revenue sum up. `appointments`: amounts of completed appointments;"
+        " `payments`: payments less refunds"
     )
     manual_pin_days: Days = Field(
         description="Days for which a manual move is pinned if the rules would undo it at once"
     )
     consent: Literal["opt_out", "opt_in"] = Field(
-        description="Whether a customer without a recorded consent may be contacted (`opt_out`) or not (`opt_in`)"
+        description="Whether a customer whose consent is `unknown` may be contacted. `opt_out`: yes; `opt_in`: no"
     )
     frequency_cap: int = Field(
         ge=1,
         le=1000,
-        description="Messages that a customer receives at most per channel in `frequency_cap_days`",
+        description="Largest number of messages to a customer on one channel within `frequency_cap_days`",
     )
-    frequency_cap_days: int = Field(ge=1, le=365, description="Days of the frequency cap")
+    frequency_cap_days: int = Field(
+        ge=1, le=365, description="Days within which messages count for `frequency_cap`"
+    )
     quiet_from: LocalTime = Field(
-        description="Local time, HH:MM, from which no messages are sent; null: no quiet hours"
+        description="Local time, HH:MM, at which quiet hours begin, during which no messages are sent; null if there"
+        " are none"
     )
     quiet_until: LocalTime = Field(
-        description="Local time at which quiet hours end, of the next day if before `quiet_from`; null: no quiet hours"
+        description="Local time, HH:MM, at which quiet hours end, on the next day if it is before `quiet_from`; null"
+        " if there are none"
     )
     messages_paused: bool = Field(
-        description="Whether emails, text messages and offers wait, for `max_hold_hours` at most"
+        description="Whether emails, text messages and offers are held back, for at most `max_hold_hours`"
     )
     max_hold_hours: int = Field(
-        ge=1, le=168, description="Hours that a message waits at most for quiet hours or a pause to end"
+        ge=1,
+        le=168,
+        description="Hours after which a message that quiet hours or a pause hold back is cancelled",
     )
     campaign_pause_days: int = Field(
         ge=0,
         le=3650,
-        description="Days after a campaign in which none of its kind starts for the same customer",
+        description="Days after the end of a campaign during which no campaign of the same stage starts for the"
+        " customer",
     )
     reply_to: str | None = Field(
         max_length=254,
-        description="Reply-To address of the company's emails; null: the sender of the service",
+        description="Reply-To address of the company's emails; null if replies go to the sender address of the service",
     )
     language: str = Field(
         pattern=r"^[a-z]{2,3}(-[a-z0-9]{2,8})?$",
-        description="Language tag for messages to customers without a language of their own",
+        description="Language of messages to customers whose language is unknown",
     )
     keep_event_details_days: RetentionDays = Field(
-        description="Days for which free metadata of events is kept"
+        description="Days after which the `metadata` of events is deleted"
     )
     keep_import_errors_days: RetentionDays = Field(
-        description="Days for which errors of imported lines are kept"
+        description="Days after which errors of imported lines are deleted"
     )
     keep_job_details_days: RetentionDays = Field(
-        description="Days for which parameters of ended jobs are kept"
+        description="Days after which the parameters of ended jobs are deleted"
     )
     keep_outbound_events_days: RetentionDays = Field(
-        description="Days for which outbound events and their deliveries are kept"
+        description="Days after which outbound events and their deliveries are deleted"
     )
-    keep_audit_days: int = Field(ge=30, le=36_500, description="Days for which audit entries are kept")
+    keep_audit_days: int = Field(ge=30, le=36_500, description="Days after which audit entries are deleted")
 
     @classmethod
     def of(cls, policy: CompanyPolicy) -> "Settings":
@@ -160,23 +188,23 @@ class SettingsUpdate(RequestModel):
 
 
 SettingsInput = Annotated[dict[str, Any], described_by(SettingsUpdate)]
-"""Settings as the domain parses them, which reports the place of every error."""
+"""Settings as the domain parses them, which reports the pointer of every error."""
 
 
 class SettingsChange(ResponseModel):
-    """Settings after a change. With 202, a job still evaluates and rescores the customers."""
+    """Settings after a change. With 202, a job continues to evaluate and rescore the customers."""
 
-    settings: Settings = Field(description="The settings in force")
+    settings: Settings = Field(description="The current settings")
     changed: list[str] = Field(
-        description="Names of the settings that changed",
-        examples=[["scoring.inactive_days", "revenue_source"]],
+        description="Names of the settings that changed; empty if none did",
+        examples=[["scoring.inactive_days", "revenue_source", "frequency_cap"]],
     )
-    warnings: list[str] = Field(description="Messages of `findings`", examples=[[]])
+    warnings: list[str] = Field(description="The `message` of each of `findings`", examples=[[]])
     findings: list[LintFinding] = Field(
-        description="What the linter finds in the stage map with these settings", examples=[[]]
+        description="Findings of the linter about the current stage map with these settings", examples=[[]]
     )
     job: Job | None = Field(
-        description="Job that evaluates and rescores all customers; null: no customer is affected"
+        description="Job that evaluates and rescores all customers; null if no customer is affected"
     )
 
     @classmethod

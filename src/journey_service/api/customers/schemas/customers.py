@@ -33,7 +33,7 @@ class ConsentStatus(StrEnum):
 
 
 class CustomerProfile(RequestModel):
-    """A customer's profile. Omitted fields are unknown; consents of omitted channels stay as they are."""
+    """A customer's profile. Omitted fields become unknown; consents of omitted channels do not change."""
 
     name: Text | None = Field(
         default=None,
@@ -56,12 +56,13 @@ class CustomerProfile(RequestModel):
     language: str | None = Field(
         default=None,
         pattern=rf"^{LANGUAGE.pattern}$",
-        description="Language of messages, with or without a region, in lower case; null or omitted: the company's",
+        description="Language of messages, with or without a region, in lower case; null or omitted: the language of"
+        " the company",
         examples=["de"],
     )
     consents: dict[ConsentChannel, ConsentStatus] = Field(
         default_factory=dict,
-        description="Consent by channel. A change is recorded with its time and source",
+        description="Consent by channel. Each change is recorded with its time and source",
         examples=[{"email": "granted", "sms": "withdrawn"}],
     )
 
@@ -69,15 +70,19 @@ class CustomerProfile(RequestModel):
 class Consent(ResponseModel):
     """The consent of a customer on one channel."""
 
-    status: ConsentStatus = Field(description="`unknown`: the company's policy decides", examples=["granted"])
+    status: ConsentStatus = Field(
+        description="Whether the customer may be contacted. `granted`: yes; `withdrawn`: no; `unknown`: the setting"
+        " `consent` of the company decides",
+        examples=["granted"],
+    )
     at: Timestamp | None = Field(
         default=None,
-        description="Last change, in the company's time; null: never changed",
+        description="When the consent was last changed; null if it never was",
         examples=[_CREATED_AT],
     )
     source: str | None = Field(
         default=None,
-        description="Who or what made the last change; null: never changed",
+        description="Credential or system that made the last change; null if there was none",
         examples=["key:console"],
     )
 
@@ -85,20 +90,27 @@ class Consent(ResponseModel):
 class CustomerConsents(ResponseModel):
     """The consents of a customer, by channel."""
 
-    email: Consent = Field(description="Emails")
-    sms: Consent = Field(description="Text messages")
-    call: Consent = Field(description="Calls")
-    offer: Consent = Field(description="Special offers")
+    email: Consent = Field(description="Consent to emails")
+    sms: Consent = Field(
+        description="Consent to text messages",
+        examples=[{"status": "withdrawn", "at": _CREATED_AT, "source": "key:console"}],
+    )
+    call: Consent = Field(description="Consent to calls", examples=[{"status": "unknown"}])
+    offer: Consent = Field(description="Consent to special offers", examples=[{"status": "unknown"}])
 
 
 class ConsentChange(ResponseModel):
     """A change of a consent."""
 
-    channel: ConsentChannel = Field(description="Channel of the consent", examples=["email"])
-    previous_status: ConsentStatus = Field(description="Status before", examples=["unknown"])
-    status: ConsentStatus = Field(description="Status after", examples=["granted"])
-    at: Timestamp = Field(description="Time of the change, in the company's time", examples=[_CREATED_AT])
-    source: str = Field(description="Who or what made the change", examples=["key:console"])
+    channel: ConsentChannel = Field(
+        description="Channel of the consent. `email`: emails; `sms`: text messages; `call`: calls; `offer`: special"
+        " offers",
+        examples=["email"],
+    )
+    previous_status: ConsentStatus = Field(description="Status before the change", examples=["unknown"])
+    status: ConsentStatus = Field(description="Status after the change", examples=["granted"])
+    at: Timestamp = Field(description="When the consent was changed", examples=[_CREATED_AT])
+    source: str = Field(description="Credential or system that made the change", examples=["key:console"])
 
     @classmethod
     def of(cls, change: records.ConsentChange) -> "ConsentChange":
@@ -109,23 +121,27 @@ class ConsentChange(ResponseModel):
 class ConsentChangeList(ResponseModel):
     """All changes of a customer's consents, oldest first."""
 
-    items: list[ConsentChange] = Field(description="The changes")
+    items: list[ConsentChange] = Field(description="All changes of the customer's consents")
 
 
 class Customer(ResponseModel):
     """A customer's profile, consents and journey."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
-    name: str | None = Field(description="Full name; null: unknown", examples=["Ada Lovelace"])
-    email: str | None = Field(description="Email address; null: unknown", examples=["ada@customers.example"])
-    phone: str | None = Field(description="Phone number; null: unknown", examples=["+49 30 1234567"])
-    language: str | None = Field(description="Language of messages; null: the company's", examples=["de"])
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    name: str | None = Field(description="Full name; null if it is unknown", examples=["Ada Lovelace"])
+    email: str | None = Field(
+        description="Email address; null if it is unknown", examples=["ada@customers.example"]
+    )
+    phone: str | None = Field(description="Phone number; null if it is unknown", examples=["+49 30 1234567"])
+    language: str | None = Field(
+        description="Language of messages; null if it is the language of the company", examples=["de"]
+    )
     consents: CustomerConsents = Field(description="Consent on each channel")
     created_at: Timestamp = Field(
-        description="When the customer was first known, in real time", examples=[_CREATED_AT]
+        description="When the customer was created, in real time", examples=[_CREATED_AT]
     )
     updated_at: Timestamp = Field(
-        description="Last change of the profile, in real time", examples=["2026-02-27T15:00:04Z"]
+        description="When the profile was last changed, in real time", examples=["2025-08-20T08:12:00Z"]
     )
     journey: Journey = Field(description="Current stage, facts and scores")
 

@@ -6,51 +6,62 @@ from pydantic import Field
 
 from journey_service.api.journeys.schemas.scores import CustomerScores
 from journey_service.api.schema_fields import ResponseModel, Timestamp
-from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.event import MAX_CUSTOMER_ID
 from journey_service.services.customers import privacy
 
 _AT: Final = "2026-03-01T12:00:00Z"
+_BEGAN_AT: Final = "2025-08-20T08:12:00Z"
 _ROW: Final = [[{"id": 12, "customer_id": 4711, "created_at": _AT}]]
 
 
 class CustomerExport(ResponseModel):
-    """Everything stored about a customer. Rows have the names of their columns."""
+    """Everything stored about a customer. A row is an object with the columns of its table as keys."""
 
-    customer_id: int = Field(ge=0, le=MAX_ID, description="Id of the customer", examples=[4711])
-    exported_at: Timestamp = Field(description="Time of the export, in the company's time", examples=[_AT])
+    customer_id: int = Field(ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer", examples=[4711])
+    exported_at: Timestamp = Field(description="Time of the export", examples=[_AT])
     profile: dict[str, Any] = Field(
-        description="Profile and consents", examples=[{"customer_id": 4711, "name": "Ada Lovelace"}]
+        description="Row of the customer: profile and consents",
+        examples=[{"customer_id": 4711, "name": "Ada Lovelace"}],
     )
     consent_changes: list[dict[str, Any]] = Field(
-        description="Changes of consents, oldest first",
-        examples=[[{"channel": "email", "previous_status": "unknown", "status": "granted", "at": _AT}]],
+        description="Rows of the changes of consents, oldest first",
+        examples=[[{"channel": "email", "previous_status": "unknown", "status": "granted", "at": _BEGAN_AT}]],
     )
     relationship: dict[str, Any] = Field(
-        description="Current stage and facts", examples=[{"id": 12, "current_stage": "regular", "version": 4}]
+        description="Row of the journey: current stage and facts",
+        examples=[{"id": 12, "current_stage": "regular", "version": 4}],
     )
-    scores: CustomerScores = Field(description="Scores with their factors")
+    scores: CustomerScores = Field(description="Scores of the customer with their factors")
     transitions: list[dict[str, Any]] = Field(
-        description="Transitions with their reasons, oldest first",
-        examples=[[{"seq": 1, "from_stage": None, "to_stage": "prospect", "transitioned_at": _AT}]],
+        description="Rows of the transitions with their reasons, oldest first",
+        examples=[[{"seq": 1, "from_stage": None, "to_stage": "prospect", "transitioned_at": _BEGAN_AT}]],
     )
     events: list[dict[str, Any]] = Field(
-        description="Events by `occurred_at`",
-        examples=[[{"source": "booking", "type": "appointment_completed", "occurred_at": _AT}]],
+        description="Rows of the events, by `occurred_at`",
+        examples=[
+            [{"source": "booking", "type": "appointment_completed", "occurred_at": "2026-03-01T09:30:00Z"}]
+        ],
     )
-    campaigns: list[dict[str, Any]] = Field(description="Campaigns, running and ended", examples=_ROW)
-    actions: list[dict[str, Any]] = Field(description="Actions, also those not delivered", examples=_ROW)
+    campaigns: list[dict[str, Any]] = Field(
+        description="Rows of the campaigns, running and ended", examples=_ROW
+    )
+    actions: list[dict[str, Any]] = Field(
+        description="Rows of the actions, including those that were not delivered", examples=_ROW
+    )
     attempts: list[dict[str, Any]] = Field(
-        description="Delivery attempts with the responses", examples=[[{"number": 1, "outcome": "done"}]]
+        description="Rows of the delivery attempts with the responses",
+        examples=[[{"number": 1, "outcome": "done"}]],
     )
-    tasks: list[dict[str, Any]] = Field(description="Tasks", examples=_ROW)
+    tasks: list[dict[str, Any]] = Field(description="Rows of the tasks", examples=_ROW)
     outbound_events: list[dict[str, Any]] = Field(
-        description="Events that were published to webhook endpoints and streams", examples=_ROW
+        description="Rows of the outbound events, which webhook endpoints and event streams receive",
+        examples=_ROW,
     )
     import_lines: list[dict[str, Any]] = Field(
-        description="Lines of import files that are not evaluated yet", examples=[[]]
+        description="Rows of the lines of import files that are not replayed yet", examples=[[]]
     )
     audit: list[dict[str, Any]] = Field(
-        description="Audit entries about the customer, this export included",
+        description="Rows of the audit entries about the customer, including this export",
         examples=[[{"action": "customer.export", "actor": "key:console", "at": _AT}]],
     )
 
@@ -88,7 +99,8 @@ class CustomerErasure(ResponseModel):
     """The outcome of an anonymization."""
 
     status: Literal["anonymized", "already_anonymized"] = Field(
-        description="`already_anonymized`: an earlier request did it", examples=["anonymized"]
+        description="`anonymized`: this request erased the customer; `already_anonymized`: an earlier request did",
+        examples=["anonymized"],
     )
     at: Timestamp = Field(description="When the customer was anonymized", examples=[_AT])
 

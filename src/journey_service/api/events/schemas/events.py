@@ -19,43 +19,43 @@ from journey_service.services.events.ingest import IngestOutcome
 
 
 class EventData(RequestModel):
-    """Details of an event, each of them optional."""
+    """Details of an event. Each is optional."""
 
     call_duration: int | None = Field(
         default=None,
         ge=0,
         le=MAX_CALL_SECONDS,
-        description="Seconds of the call; null: unknown",
+        description="Duration of the call in seconds; null or omitted: unknown",
         examples=[180],
     )
     total_amount: float | None = Field(
         default=None,
         ge=0,
         le=999_999_999.99,
-        description="Amount in the company's currency, at most two decimals; null: 0",
+        description="Amount in the company's currency, with at most two decimals; null or omitted: 0",
         examples=[49.9],
     )
     booking_id: Text | None = Field(
         default=None,
         min_length=1,
         max_length=255,
-        description="The sender's id of the booking; null: none",
+        description="Id of the booking in the sending system; null or omitted: none",
         examples=["b-1001"],
     )
     scheduled_for: Instant | None = Field(
         default=None,
-        description="When the booked appointment takes place; null: unknown",
+        description="When the appointment takes place; null or omitted: unknown",
         examples=["2026-03-08T09:30:00Z"],
     )
     metadata: JsonObject = Field(
         default=None,
-        description="Any JSON object of at most 8 KiB and 20 levels; null: none",
+        description="JSON object with keys of your choice, at most 8 KiB and 20 levels; null or omitted: none",
         examples=[{"channel": "phone"}],
     )
 
 
 class Event(RequestModel):
-    """Something that happened to a customer. Source and id identify it for good."""
+    """An event of a customer. `source` and `id` identify it permanently."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -81,14 +81,15 @@ class Event(RequestModel):
     source: Text = Field(
         min_length=1, max_length=255, description="System that reports the event", examples=["booking"]
     )
-    type: EventType = Field(description="What happened", examples=["appointment_completed"])
+    type: EventType = Field(description="Type of the event", examples=["appointment_completed"])
     customer_id: int = Field(
-        ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, as the caller chose it", examples=[4711]
+        ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, chosen by the caller", examples=[4711]
     )
     occurred_at: Instant = Field(
-        description="When it happened, at most five minutes in the future", examples=["2026-03-01T09:30:00Z"]
+        description="When the event occurred, at most five minutes in the future",
+        examples=["2026-03-01T09:30:00Z"],
     )
-    data: EventData | None = Field(default=None, description="Details; null: none")
+    data: EventData | None = Field(default=None, description="Details; null or omitted: none")
 
 
 class CloudEvent(BaseModel):
@@ -115,15 +116,19 @@ class CloudEvent(BaseModel):
     specversion: Literal["1.0"] = Field(description="Version of CloudEvents")
     id: Text = Field(min_length=1, max_length=255, description="Id of the event, unique within its source")
     source: Text = Field(min_length=1, max_length=255, description="System that reports the event")
-    type: EventType = Field(description="What happened")
+    type: EventType = Field(description="Type of the event")
     subject: str = Field(
-        description="Id of the customer in decimal digits", pattern=r"^\d{1,19}$", examples=["4711"]
+        description="Id of the customer in decimal digits: a number from 0 to 2^52 - 1",
+        pattern=r"^\d{1,19}$",
+        examples=["4711"],
     )
-    time: Instant = Field(description="When it happened, at most five minutes in the future")
+    time: Instant = Field(description="When the event occurred, at most five minutes in the future")
     datacontenttype: str = Field(
-        default="application/json", description="Media type of `data`: JSON", examples=["application/json"]
+        default="application/json",
+        description="Media type of `data`, which is JSON",
+        examples=["application/json"],
     )
-    data: EventData | None = Field(default=None, description="Details; null: none")
+    data: EventData | None = Field(default=None, description="Details; null or omitted: none")
 
 
 class EventResult(ResponseModel):
@@ -131,13 +136,15 @@ class EventResult(ResponseModel):
 
     status: Literal["applied", "duplicate", "ignored_erased"] = Field(
         description="`applied`: stored and evaluated. `duplicate`: the same event was stored before."
-        " `ignored_erased`: the customer was erased",
+        " `ignored_erased`: the customer was erased, so the event was not stored",
         examples=["applied"],
     )
     journey: Journey | None = Field(
-        description="Journey of the customer after the event; null for an erased customer"
+        description="Journey of the customer after the event; null if `status` is `ignored_erased`"
     )
-    transition: Transition | None = Field(description="Transition that the event caused; null: none")
+    transition: Transition | None = Field(
+        description="Transition that the event caused; null if it caused none"
+    )
 
     @classmethod
     def of(cls, outcome: IngestOutcome) -> "EventResult":
@@ -154,17 +161,21 @@ class BatchItemResult(ResponseModel):
 
     index: int = Field(ge=0, description="Position of the event in the batch, from 0", examples=[0])
     status: Literal["applied", "duplicate", "ignored_erased", "refused"] = Field(
-        description="As for a single event; `refused`: see `problem`", examples=["applied"]
+        description="`applied`: stored and evaluated. `duplicate`: the same event was stored before. `ignored_erased`:"
+        " the customer was erased, so the event was not stored. `refused`: not stored, see `problem`",
+        examples=["applied"],
     )
     journey: Journey | None = Field(
         default=None,
-        description="Journey of the customer after the event; null if erased or refused",
+        description="Journey of the customer after the event; null if `status` is `ignored_erased` or `refused`",
     )
     transition: Transition | None = Field(
-        default=None, description="Transition that the event caused; null: none"
+        default=None, description="Transition that the event caused; null if it caused none", examples=[None]
     )
     problem: Annotated[dict[str, Any], described_by(Problem)] | None = Field(
-        default=None, description="Problem details of a refused event; null: not refused", examples=[None]
+        default=None,
+        description="Problem details of a refused event; null unless `status` is `refused`",
+        examples=[None],
     )
 
 

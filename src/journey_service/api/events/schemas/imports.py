@@ -14,34 +14,38 @@ class Import(ResponseModel):
     """An import of past events and its progress."""
 
     id: Id = Field(description="Id of the import")
-    job_id: Id = Field(description="Id of the import as a job: the same as `id`")
+    job_id: Id = Field(description="Id of the import for `GET /admin/jobs/{job_id}`: equal to `id`")
     status: ImportStatus = Field(
-        description="`reading`: the file is being stored. `queued`: no worker has started it. `running`: a worker"
-        " replays it. `done` and `failed`: it has ended",
+        description="`reading`: the file is being stored. `queued`: no worker has started the import. `running`: a"
+        " worker replays the lines. `done`: all lines are replayed. `failed`: the import has stopped, see `error`",
         examples=["done"],
     )
     until: Timestamp | None = Field(
-        description="Time up to which journeys are replayed; null: the company's current time",
+        description="Time up to which events are replayed; null if it is the time of the import",
         examples=[None],
     )
-    lines: int = Field(ge=0, description="Lines of the file, the header included", examples=[10_001])
+    lines: int = Field(ge=0, description="Lines of the file, including the header", examples=[10_001])
     total: int = Field(ge=0, description="Valid lines to replay", examples=[9_998])
     done: int = Field(ge=0, description="Lines replayed so far", examples=[9_998])
     applied: int = Field(ge=0, description="Lines that were stored as new events", examples=[9_990])
     duplicates: int = Field(ge=0, description="Lines whose event was stored before", examples=[5])
     late: int = Field(
         ge=0,
-        description="Applied lines older than a stored event; they are evaluated as of now",
+        description="Lines of `applied` that are older than a stored event of the customer; they are evaluated as of"
+        " now",
         examples=[0],
     )
-    later: int = Field(ge=0, description="Lines after `until`, which were skipped", examples=[0])
+    later: int = Field(ge=0, description="Lines with a time after `until`, which were skipped", examples=[0])
     erased: int = Field(ge=0, description="Lines of erased customers, which were skipped", examples=[3])
     failed: int = Field(ge=0, description="Invalid lines; see the errors of the import", examples=[2])
     transitions: int = Field(ge=0, description="Transitions that the import caused", examples=[1_204])
-    error: str | None = Field(description="Why the import failed; null unless it failed", examples=[None])
-    created_at: Timestamp = Field(description="When the import began")
+    error: str | None = Field(
+        description="Why the import failed; null unless `status` is `failed`", examples=[None]
+    )
+    created_at: Timestamp = Field(description="When the import began, in real time")
     finished_at: Timestamp | None = Field(
-        description="When the import ended; null before", examples=["2026-03-01T09:30:04Z"]
+        description="When the import ended, in real time; null if it has not ended",
+        examples=["2026-03-01T09:30:04Z"],
     )
 
     @classmethod
@@ -80,7 +84,7 @@ class ImportLineError(ResponseModel):
 
     line: int = Field(ge=1, description="Number of the line, from 1", examples=[17])
     pointer: str = Field(
-        description="JSON pointer (RFC 6901) to the field; empty for the line as a whole",
+        description="JSON pointer (RFC 6901) of the field; empty for the line as a whole",
         examples=["/occurred_at"],
     )
     detail: str = Field(

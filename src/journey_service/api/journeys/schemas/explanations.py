@@ -14,7 +14,7 @@ from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.relationship import TriggerType
 from journey_service.services.journeys import explanations
 
-_DUE_AT = "2027-03-14T09:00:00Z"
+_DUE_AT = "2026-05-31T09:30:00Z"
 
 
 class ConditionExplanation(ResponseModel):
@@ -23,10 +23,16 @@ class ConditionExplanation(ResponseModel):
     stage: str = Field(description="Key of the stage that the rule belongs to", examples=["regular"])
     trigger: str = Field(description="Trigger of the rule", examples=["appointment_count"])
     condition: str | None = Field(
-        description="Operator and number; null: the rule has no conditions", examples=[">=3"]
+        description="Operator and number that the value is compared with; null if the rule has no conditions",
+        examples=[">=3"],
     )
-    value: float | int | None = Field(description="Value that was compared; null: unknown", examples=[3])
-    held: bool = Field(description="Whether the condition held", examples=[True])
+    value: float | int | None = Field(
+        description="Value that was compared; null if it is unknown", examples=[3]
+    )
+    held: bool = Field(
+        description="Whether the value met the condition; without conditions, whether the rule held",
+        examples=[True],
+    )
     sentence: str = Field(
         description="The condition and its result in words",
         examples=["3 completed appointments (required: at least 3)"],
@@ -38,19 +44,25 @@ class EntryExplanation(ResponseModel):
 
     sentence: str = Field(
         description="The transition in words",
-        examples=["regular since 2026-12-13: 3 completed appointments (required: at least 3)"],
+        examples=["regular since 2026-01-15: 3 completed appointments (required: at least 3)"],
     )
     trigger_type: TriggerType = Field(
-        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        description="What caused the transition. `manual`: a person; `automatic`: a rule; `system`: the service itself",
         examples=["automatic"],
     )
     trigger_event: str | None = Field(
-        description="Event type or trigger that caused the transition; null for manual moves",
+        description="Event type or trigger that caused the transition; null if `trigger_type` is `manual`",
         examples=["appointment_count"],
     )
-    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
-    transition: int = Field(description="`seq` of the transition", examples=[4])
-    details: list[ConditionExplanation] = Field(description="Every condition that was evaluated")
+    map_version: int = Field(
+        ge=1, description="Version of the stage map that decided the transition", examples=[3]
+    )
+    transition: int = Field(
+        ge=1, description="Number of the transition in the journey: its `seq`", examples=[4]
+    )
+    details: list[ConditionExplanation] = Field(
+        description="Every condition that was evaluated for the transition, held or not"
+    )
 
     @classmethod
     def of(cls, last: domain.Transition, zone: ZoneInfo) -> "EntryExplanation":
@@ -89,11 +101,9 @@ class SuppressedMoveExplanation(SuppressedMove):
 class PinExplanation(ResponseModel):
     """The pin that keeps the customer in the stage."""
 
-    until: Timestamp = Field(description="End of the pin", examples=["2026-07-01T00:00:00Z"])
+    until: Timestamp = Field(description="Time until which the pin lasts", examples=["2026-07-01T00:00:00Z"])
     sentence: str = Field(description="The pin in words", examples=["pinned to vip until 2026-07-01"])
-    suppressed: list[SuppressedMoveExplanation] = Field(
-        description="Moves that the pin has suppressed so far"
-    )
+    suppressed: list[SuppressedMoveExplanation] = Field(description="Moves that the pin has suppressed")
 
     @classmethod
     def of(cls, outlook: forecast.Forecast, zone: ZoneInfo) -> "PinExplanation | None":
@@ -116,18 +126,21 @@ class PinExplanation(ResponseModel):
 
 
 class DueMove(ResponseModel):
-    """A move that the rules call for now: suppressed by the pin, or due and not yet written."""
+    """A move that the rules call for now. It is suppressed by the pin, or will be written shortly."""
 
-    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    to_stage: str = Field(
+        description="Key of the stage that the customer would move to", examples=["at_risk"]
+    )
     trigger_event: str | None = Field(
-        description="Event or trigger that calls for the move; null: the customer's stage is archived",
+        description="Event type or trigger that calls for the move; null if the cause is that the customer's stage is"
+        " archived",
         examples=["days_since_last_appointment"],
     )
     due_at: Timestamp | None = Field(
-        description="When the move was due; null: nothing is scheduled for it",
+        description="When the move was due; null if it has no due time",
         examples=["2026-05-31T11:00:00Z"],
     )
-    is_suppressed: bool = Field(description="Whether the pin suppresses the move", examples=[False])
+    is_suppressed: bool = Field(description="Whether a pin suppresses the move", examples=[False])
     sentence: str = Field(
         description="The move in words",
         examples=["at_risk has been due since 2026-05-31 and will be recorded shortly"],
@@ -142,18 +155,18 @@ class DueMove(ResponseModel):
 class UpcomingMove(ResponseModel):
     """A move that will happen unless an event changes the customer's facts."""
 
-    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    to_stage: str = Field(description="Key of the stage that the customer will move to", examples=["at_risk"])
     at: Timestamp = Field(description="When the move will happen", examples=[_DUE_AT])
     trigger_event: str | None = Field(
-        description="Trigger that causes the move; null: the customer's stage is archived",
+        description="Trigger that causes the move; null if the cause is that the customer's stage is archived",
         examples=["days_since_last_appointment"],
     )
     unless: Literal["appointment_completed"] | None = Field(
-        description="Event that would prevent the move if it happened now; null: none would",
+        description="Type of an event that would prevent the move if it occurred now; null if there is none",
         examples=["appointment_completed"],
     )
     sentence: str = Field(
-        description="The move in words", examples=["at_risk on 2027-03-14 unless there is an appointment"]
+        description="The move in words", examples=["at_risk on 2026-05-31 unless there is an appointment"]
     )
 
     @classmethod
@@ -169,15 +182,17 @@ class UpcomingMove(ResponseModel):
 
 
 class RequiredEvents(ResponseModel):
-    """The smallest set of events that would make a rule hold."""
+    """The smallest number of equal events that would make a rule hold."""
 
     event: EventType = Field(description="Type of the events", examples=["appointment_completed"])
-    times: int = Field(description="Number of events", examples=[1])
+    times: int = Field(ge=1, description="Number of events", examples=[1])
     total_amount: float | None = Field(
-        description="Amount of each event, in the company's currency; null: any", examples=[120]
+        ge=0,
+        description="Amount of each event, in the company's currency; null if any amount will do",
+        examples=[650.1],
     )
     call_duration: int | None = Field(
-        description="Duration of each call in seconds; null: any", examples=[None]
+        ge=0, description="Duration of each call in seconds; null if any duration will do", examples=[None]
     )
 
     @classmethod
@@ -194,35 +209,44 @@ class RequiredEvents(ResponseModel):
 class StagePath(ResponseModel):
     """A rule that could move the customer, and what is missing for it."""
 
-    to_stage: str = Field(description="Key of the stage", examples=["vip"])
+    to_stage: str = Field(description="Key of the stage that the rule belongs to", examples=["vip"])
     direction: Literal["progress", "risk", "return"] = Field(
-        description="Direction of the move; `return`: out of a risk stage", examples=["progress"]
+        description="Direction of the move. `progress`: to a progress stage; `risk`: into a risk stage; `return`: out"
+        " of a risk stage",
+        examples=["progress"],
     )
     trigger: str = Field(description="Trigger of the rule", examples=["lifetime_value"])
     condition: str | None = Field(
-        description="Operator and number; null: the rule has no conditions", examples=[">=1000"]
+        description="Operator and number that the value is compared with; null if the rule has no conditions",
+        examples=[">=1000"],
     )
-    value: float | int | None = Field(description="Current value in `unit`; null: unknown", examples=[880])
+    value: float | int | None = Field(
+        description="Current value, in the unit `unit`; null if it is unknown", examples=[349.9]
+    )
     missing: float | int | None = Field(
-        description="Difference to the required value, in `unit`; null: nothing, or not measurable",
-        examples=[120],
+        description="Difference between `value` and the required value, in the unit `unit`; null if there is none or"
+        " it cannot be measured",
+        examples=[650.1],
     )
     unit: paths.PathUnit | None = Field(
-        description="Unit of `value` and `missing`; money is in the company's currency; null: the rule has no"
-        " conditions",
+        description="Unit of `value` and `missing`. `money`: the company's currency; `appointments`, `days`,"
+        " `seconds`: their number; `score`, `rate`: 0 to 1. Null if the rule has no conditions",
         examples=["money"],
     )
     needs: RequiredEvents | None = Field(
-        description="Events that would make the rule hold; null: time alone, or nothing, makes it hold"
+        description="Events that would make the rule hold; null if no events would: see `at`"
     )
     at: Timestamp | None = Field(
-        description="When the rule will hold by the passing of time; null: never", examples=[None]
+        description="When the rule will hold by the passing of time; null if it never will", examples=[None]
     )
     leads_to: str | None = Field(
-        description="Key of the stage that the customer would then be in; null: not computed",
+        description="Key of the stage that the customer would be in once the rule holds; it differs from `to_stage` if"
+        " another rule takes precedence. Null if it was not computed",
         examples=["vip"],
     )
-    sentence: str = Field(description="What is missing, in words", examples=["EUR 120.00 short of vip"])
+    sentence: str = Field(
+        description="What is missing, in words", examples=["EUR 650.10 more needed for vip"]
+    )
 
     @classmethod
     def of(
@@ -245,32 +269,34 @@ class StagePath(ResponseModel):
 
 
 class Explanation(ResponseModel):
-    """Why a customer is in a stage and what would move them. Days in sentences are in the company's time zone."""
+    """Why a customer is in a stage and what would move the customer. Dates in sentences are local dates."""
 
     as_of: Timestamp = Field(
-        description="The company's time for which the explanation holds", examples=["2026-12-20T12:00:00Z"]
+        description="Time as of which everything was computed", examples=["2026-03-01T12:00:00Z"]
     )
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     since: Timestamp = Field(
-        description="When the customer entered the stage", examples=["2026-12-13T10:00:00Z"]
+        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
     )
-    days_in_stage: int = Field(description="Whole days since then", examples=[7])
-    why: EntryExplanation = Field(description="The transition that led into the stage")
+    days_in_stage: int = Field(ge=0, description="Whole days of 24 hours since `since`", examples=[45])
+    why: EntryExplanation = Field(description="The transition that led into `current_stage`")
     pin: PinExplanation | None = Field(
-        description="The pin that keeps the customer in the stage; null: not pinned", examples=[None]
+        description="The pin that keeps the customer in `current_stage`; null if there is none",
+        examples=[None],
     )
     due_move: DueMove | None = Field(
-        description="A move that the rules call for already; null: none", examples=[None]
+        description="A move that the rules call for now; null if there is none", examples=[None]
     )
     upcoming: list[UpcomingMove] = Field(
-        description="Moves that will happen by the passing of time, in order; at most five, up to `searched_until`"
+        description="The next moves by the passing of time, in order; at most five, up to `searched_until`"
     )
     searched_until: Timestamp = Field(
-        description="End of the range that was searched for upcoming moves", examples=["2036-12-20T12:00:00Z"]
+        description="End of the range of time that was searched for `upcoming`",
+        examples=["2036-03-01T12:00:00Z"],
     )
-    paths: list[StagePath] = Field(description="Every rule that could move the customer")
+    paths: list[StagePath] = Field(description="Every rule that can move the customer, and what it requires")
 
     @classmethod
     def of(cls, explanation: explanations.Explanation) -> "Explanation":

@@ -25,10 +25,10 @@ from journey_service.services.journeys import manual_changes
 from journey_service.services.journeys.view import JourneyView
 
 _MANUAL_MOVE: Final[dict[str, Any]] = {
-    "id": 9001,
-    "seq": 4,
-    "from_stage": "customer",
-    "to_stage": "regular",
+    "id": 9005,
+    "seq": 5,
+    "from_stage": "regular",
+    "to_stage": "vip",
     "transitioned_at": "2026-03-01T12:00:00Z",
     "recorded_at": "2026-03-01T12:00:00Z",
     "trigger_type": "manual",
@@ -46,25 +46,25 @@ class TransitionCreate(RequestModel):
     """A manual move of a customer to another stage."""
 
     to_stage: Text = Field(
-        min_length=1, max_length=50, description="Key of an active stage", examples=["regular"]
+        min_length=1, max_length=50, description="Key of an active stage", examples=["vip"]
     )
     notes: Text | None = Field(
         default=None,
         max_length=10_000,
-        description="Reason for the move, kept with the transition; null: none",
+        description="Reason for the move, stored with the transition; null or omitted: none",
         examples=["Has agreed on monthly appointments"],
     )
     performed_by: int | None = Field(
         default=None,
         ge=0,
         le=MAX_ID,
-        description="Caller's own id of the person who makes the move, from 0; null: not known",
+        description="Id, in the caller's system, of the person who makes the move; null or omitted: unknown",
         examples=[77],
     )
     pin_until: Instant | None = Field(
         default=None,
-        description="Keep the customer in the stage until this time, which must be in the future; null: no pin, unless"
-        " the rules would undo the move at once",
+        description="Time until which the customer is pinned to the stage; it must be in the future. Null or omitted:"
+        " the customer is pinned only if the rules would undo the move at once",
         examples=[None],
     )
 
@@ -73,7 +73,7 @@ class PinUpdate(RequestModel):
     """The end of a pin."""
 
     pin_until: Instant = Field(
-        description="Keep the customer in the current stage until this time, which must be in the future",
+        description="Time until which the customer is pinned to the current stage; it must be in the future",
         examples=["2026-04-01T00:00:00Z"],
     )
 
@@ -84,12 +84,13 @@ class JourneyUpdate(RequestModel):
     notes: Text | None = Field(
         default=None,
         max_length=10_000,
-        description="Free text; null removes it",
+        description="Free text; null removes the notes",
         examples=["Prefers mornings"],
     )
     metadata: JsonObject = Field(
         default=None,
-        description="Any JSON object of at most 8 KiB and 20 levels; replaced as a whole; null removes it",
+        description="JSON object with keys of your choice, at most 8 KiB and 20 levels; it replaces the stored object."
+        " Null removes the metadata",
         examples=[{"chair": 3}],
     )
 
@@ -97,10 +98,12 @@ class JourneyUpdate(RequestModel):
 class SuppressedMove(ResponseModel):
     """A move that the rules called for while the customer was pinned."""
 
-    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    to_stage: str = Field(
+        description="Key of the stage that the customer would have moved to", examples=["at_risk"]
+    )
     at: Timestamp = Field(description="When the move would have happened", examples=["2026-05-31T11:00:00Z"])
     trigger_event: str = Field(
-        description="Event or trigger that called for the move", examples=["days_since_last_appointment"]
+        description="Event type or trigger that called for the move", examples=["days_since_last_appointment"]
     )
 
     @classmethod
@@ -116,63 +119,83 @@ class Journey(ResponseModel):
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     stage_entered_at: Timestamp = Field(
-        description="When the customer entered the stage", examples=["2026-01-15T10:00:00Z"]
+        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
     )
-    days_in_current_stage: int = Field(description="Whole days since then", examples=[45])
+    days_in_current_stage: int = Field(
+        ge=0, description="Whole days of 24 hours since `stage_entered_at`", examples=[45]
+    )
     previous_stage: str | None = Field(
-        description="Key of the stage before; null: the journey began in the current one",
+        description="Key of the stage before `current_stage`; null if the journey began in `current_stage`",
         examples=["customer"],
     )
     version: int = Field(
-        description="Number of transitions so far, and the ETag of the journey", examples=[4]
+        ge=1, description="Number of transitions of the journey; also its ETag", examples=[4]
     )
     pin_until: Timestamp | None = Field(
-        description="End of the pin that keeps the customer in the stage; null: not pinned", examples=[None]
+        description="Time until which a pin keeps the customer in `current_stage`; null if there is no pin",
+        examples=[None],
     )
     suppressed: list[SuppressedMove] = Field(
-        description="Moves that the pin has suppressed so far; empty without a pin", examples=[[]]
+        description="Moves that the pin until `pin_until` has suppressed; empty if there is no pin",
+        examples=[[]],
     )
     lifetime_value: float = Field(
-        description="Sum of all revenue in the company's currency", examples=[349.9]
+        description="Lifetime value: sum of the revenue from the customer, in the company's currency, by the setting"
+        " `revenue_source`",
+        examples=[349.9],
     )
-    total_appointments: int = Field(description="Number of completed appointments", examples=[5])
-    total_missed: int = Field(description="Number of missed appointments", examples=[1])
+    total_appointments: int = Field(ge=0, description="Number of completed appointments", examples=[5])
+    total_missed: int = Field(ge=0, description="Number of missed appointments", examples=[2])
     first_appointment_at: Timestamp | None = Field(
-        description="First completed appointment; null: none yet", examples=["2025-09-02T09:00:00Z"]
+        description="Time of the first completed appointment; null if there is none",
+        examples=["2025-09-02T09:00:00Z"],
     )
     last_appointment_at: Timestamp | None = Field(
-        description="Last completed appointment; null: none yet", examples=["2026-02-27T15:00:00Z"]
+        description="Time of the last completed appointment; null if there is none",
+        examples=["2026-03-01T09:30:00Z"],
     )
     last_event_at: Timestamp | None = Field(
-        description="Last event of any type; null: none yet", examples=["2026-02-27T15:00:00Z"]
+        description="Time of the last event of any type; null if there is none",
+        examples=["2026-03-01T09:30:00Z"],
     )
     risk_score: float = Field(
-        description="Risk of losing the customer, from 0 (none) to 1, two decimals", examples=[0.18]
+        ge=0,
+        le=1,
+        description="Risk of losing the customer, 0 (none) to 1, with two decimals",
+        examples=[0.2],
     )
     engagement_score: float = Field(
-        description="Engagement, from 0 (none) to 1, two decimals", examples=[0.62]
+        ge=0,
+        le=1,
+        description="Engagement of the customer, 0 (none) to 1, with two decimals",
+        examples=[0.79],
     )
     scored_at: Timestamp = Field(
-        description="Time for which the scores hold", examples=["2026-03-01T12:00:00Z"]
+        description="Time as of which `risk_score` and `engagement_score` were computed",
+        examples=["2026-03-01T12:00:00Z"],
     )
     next_evaluation_at: Timestamp | None = Field(
-        description="When the passing of time next changes a rule's result; null: never",
-        examples=["2026-05-28T15:00:00Z"],
+        description="When the passing of time next changes the result of a rule; null if it never does, and with"
+        " `as_of`",
+        examples=["2026-05-31T09:30:00Z"],
     )
-    map_version: int = Field(description="Version of the stage map in force", examples=[3])
+    map_version: int = Field(ge=1, description="Version of the current stage map", examples=[3])
     owner: str | None = Field(
-        description="Who looks after the customer: the last assignee; null: no one", examples=["ada"]
+        description="Employee who is responsible for the customer: the last one that an action assigned; null if there"
+        " is none",
+        examples=["ben"],
     )
     notes: str | None = Field(
-        description="Free text of the company's staff; null: none", examples=["Prefers mornings"]
+        description="Free text of the company's staff; null if there is none", examples=["Prefers mornings"]
     )
     metadata: dict[str, Any] | None = Field(
-        description="Free JSON of the company; null: none", examples=[{"chair": 3}]
+        description="JSON object with keys of the company's choice; null if there is none",
+        examples=[{"chair": 3}],
     )
     created_at: Timestamp = Field(description="When the journey began", examples=["2025-08-20T08:12:00Z"])
     updated_at: Timestamp | None = Field(
-        description="Last change of the stored journey, in real time; null: unknown for past states",
-        examples=["2026-02-27T15:00:04Z"],
+        description="When the stored journey was last changed, in real time; null with `as_of`",
+        examples=["2026-03-01T09:30:01Z"],
     )
 
     @classmethod
@@ -217,19 +240,27 @@ class Journey(ResponseModel):
 class ConditionResult(ResponseModel):
     """The result of one condition."""
 
-    field: str = Field(description="Field of the trigger", examples=["count"])
-    condition: str = Field(description="Operator and number", examples=[">=3"])
-    value: float | int | None = Field(description="Value that was compared; null: unknown", examples=[3])
-    held: bool = Field(description="Whether the condition held", examples=[True])
+    field: str = Field(
+        description="Field of the trigger that was compared: `count`, `value`, `days`, `score`, `rate`,"
+        " `call_duration` or `total_amount`",
+        examples=["count"],
+    )
+    condition: str = Field(
+        description="Operator and number that the value was compared with", examples=[">=3"]
+    )
+    value: float | int | None = Field(
+        description="Value that was compared, in the unit of the field; null if it is unknown", examples=[3]
+    )
+    held: bool = Field(description="Whether the value met the condition", examples=[True])
 
 
 class RuleResult(ResponseModel):
     """The result of one rule."""
 
     trigger: str = Field(description="Trigger of the rule", examples=["appointment_count"])
-    held: bool = Field(description="Whether all conditions held", examples=[True])
+    held: bool = Field(description="Whether all conditions of the rule were met", examples=[True])
     conditions: list[ConditionResult] = Field(
-        description="Conditions in the order in which they were evaluated; empty: the rule has none"
+        description="Conditions in the order in which they were evaluated; empty if the rule has none"
     )
 
 
@@ -237,8 +268,8 @@ class StageResult(ResponseModel):
     """The result of the rules of one stage."""
 
     stage: str = Field(description="Key of the stage", examples=["regular"])
-    kind: StageKind = Field(description="Kind of the stage", examples=["progress"])
-    held: bool = Field(description="Whether one of the rules held", examples=[True])
+    kind: StageKind = Field(description="Kind of the stage: `progress` or `risk`", examples=["progress"])
+    held: bool = Field(description="Whether at least one rule of the stage held", examples=[True])
     rules: list[RuleResult] = Field(description="Rules in the order in which they were evaluated")
 
     @classmethod
@@ -266,40 +297,50 @@ class Transition(ResponseModel):
     """A transition in a journey's ledger."""
 
     id: Id | None = Field(description="Id of the transition; null in a dry run", examples=[9001])
-    seq: int = Field(description="Number of the transition in the journey, from 1", examples=[4])
+    seq: int = Field(ge=1, description="Number of the transition in the journey, from 1", examples=[4])
     from_stage: str | None = Field(
-        description="Key of the stage left; null: the journey begins here", examples=["customer"]
+        description="Key of the stage that the customer left; null for the first transition of a journey",
+        examples=["customer"],
     )
-    to_stage: str = Field(description="Key of the stage entered", examples=["regular"])
+    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["regular"])
     transitioned_at: Timestamp = Field(
         description="When the transition took effect", examples=["2026-01-15T10:00:00Z"]
     )
     recorded_at: Timestamp = Field(
-        description="When it was written; later than `transitioned_at` for imports and late events",
+        description="When the transition was written, in real time; later than `transitioned_at` for imports and late"
+        " events",
         examples=["2026-01-15T10:00:01Z"],
     )
     trigger_type: TriggerType = Field(
-        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        description="What caused the transition. `manual`: a person; `automatic`: a rule; `system`: the service itself",
         examples=["automatic"],
     )
     trigger_event: str | None = Field(
-        description="Event type or trigger that caused the transition; null for manual moves",
+        description="Event type or trigger that caused the transition; null if `trigger_type` is `manual`",
         examples=["appointment_count"],
     )
     actor: str | None = Field(
-        description="Credential that made a manual move; null for all others", examples=[None]
+        description="Credential that made a manual move: `key:<id>` or `user:<subject>`; null for other transitions",
+        examples=[None],
     )
     performed_by: int | None = Field(
-        description="Caller's own id of the person who made a manual move; null: not known", examples=[None]
+        ge=0,
+        le=MAX_ID,
+        description="Id, in the caller's system, of the person who made a manual move; null if it is unknown, and for"
+        " other transitions",
+        examples=[None],
     )
-    notes: str | None = Field(description="Reason given for a manual move; null: none", examples=[None])
+    notes: str | None = Field(
+        description="Reason that was given for a manual move; null if there is none", examples=[None]
+    )
     reasons: list[StageResult] = Field(
-        description="Every stage that was evaluated, with the result of its rules; empty for manual and system moves"
+        description="Every stage that was evaluated, with the results of its rules; empty if `trigger_type` is"
+        " `manual` or `system`"
     )
-    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
-    is_silent: bool = Field(
-        description="Whether the actions of the stage entered were skipped", examples=[False]
+    map_version: int = Field(
+        ge=1, description="Version of the stage map that decided the transition", examples=[3]
     )
+    is_silent: bool = Field(description="Whether the actions of `to_stage` were skipped", examples=[False])
 
     @classmethod
     def of(cls, entry: TransitionRecord) -> "Transition":
@@ -336,7 +377,7 @@ class AutomaticPin(ResponseModel):
     until: Timestamp = Field(description="End of the pin", examples=["2026-03-31T12:00:00Z"])
     reason: str = Field(
         description="Why the customer was pinned, in one English sentence",
-        examples=["The rules would undo this move at once, so the customer is pinned until then."],
+        examples=["The rules would undo this move at once, so the customer is pinned."],
     )
 
 
@@ -344,9 +385,9 @@ class TransitionCreated(ResponseModel):
     """The outcome of a manual move."""
 
     transition: Transition = Field(description="The transition that was written", examples=[_MANUAL_MOVE])
-    journey: Journey = Field(description="The journey now")
+    journey: Journey = Field(description="The journey in its current state")
     pinned: AutomaticPin | None = Field(
-        description="The pin that the service set; null: none was needed", examples=[None]
+        description="The pin that the service set; null if it set none", examples=[None]
     )
 
     @classmethod
@@ -354,25 +395,29 @@ class TransitionCreated(ResponseModel):
         """Builds the response from the outcome of a manual move."""
         pinned = None
         if moved.pinned_until is not None:
-            reason = "The rules would undo this move at once, so the customer is pinned until then."
+            reason = "The rules would undo this move at once, so the customer is pinned."
             pinned = AutomaticPin(until=moved.pinned_until, reason=reason)
         return cls(transition=Transition.of(moved.entry), journey=Journey.of(moved.view), pinned=pinned)
 
 
 class Evaluation(ResponseModel):
-    """The outcome of an evaluation, or in a dry run what it would be."""
+    """The outcome of an evaluation. In a dry run: the outcome that an evaluation would have."""
 
     status: Literal["moved", "stayed", "suppressed"] = Field(
-        description="`suppressed`: a pin keeps the customer from moving", examples=["moved"]
+        description="`moved`: the customer moved at least once. `stayed`: no rule moves the customer. `suppressed`: a"
+        " rule would move the customer, but a pin prevents it",
+        examples=["moved"],
     )
-    dry_run: bool = Field(description="Whether nothing was written", examples=[False])
-    transitions: list[Transition] = Field(description="Transitions in order; empty unless `moved`")
+    dry_run: bool = Field(description="Whether this was a dry run, which writes nothing", examples=[False])
+    transitions: list[Transition] = Field(
+        description="Transitions in order; empty unless `status` is `moved`"
+    )
     suppressed_to: str | None = Field(
-        description="Key of the stage that the rules call for; null unless a pin suppresses the move",
+        description="Key of the stage that the rules call for; null unless `status` is `suppressed`",
         examples=[None],
     )
     reasons: list[StageResult] = Field(
-        description="Every stage that was evaluated for the final result, with its rules"
+        description="Every stage that was evaluated for the last decision, with the results of its rules"
     )
     journey: Journey = Field(description="The journey after the evaluation")
 

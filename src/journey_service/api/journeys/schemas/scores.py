@@ -1,6 +1,7 @@
 """Response schemas of scores and their factors."""
 
 from decimal import Decimal
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -8,28 +9,64 @@ from journey_service.api.schema_fields import ResponseModel, Timestamp
 from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.services.journeys.reading import ScoreExplanations
 
+_FACTOR_FIELDS: Final = ("name", "value", "threshold", "weight", "contribution")
+_ENGAGEMENT_EXAMPLE: Final[dict[str, Any]] = {
+    "score": 0.79,
+    "factors": [
+        dict(zip(_FACTOR_FIELDS, factor, strict=True))
+        for factor in (
+            ("appointment_frequency", 1, 3, 0.3, 0.3),
+            ("recency", 1, 180, 0.3, 0.3),
+            ("monetary_value", 0.3499, 1000, 0.2, 0.07),
+            ("interaction_quality", 0.625, None, 0.2, 0.12),
+        )
+    ],
+}
+_RISK_EXAMPLE: Final[dict[str, Any]] = {
+    "score": 0.2,
+    "factors": [
+        dict(zip(_FACTOR_FIELDS, factor, strict=True))
+        for factor in (
+            ("days_inactive", 0, 60, 0.3, 0),
+            ("days_very_inactive", 0, 90, 0.3, 0),
+            ("missed_appointments", 0.3333, 0.2, 0.2, 0.2),
+            ("declining_frequency", 2, -0.3, 0.2, 0),
+            ("support_tickets", 0, 0, 0, 0),
+        )
+    ],
+}
+
 
 class ScoreFactor(ResponseModel):
     """One factor of a score. The contributions of all factors add up to the score."""
 
-    name: str = Field(description="Name of the factor", examples=["days_inactive"])
+    name: str = Field(
+        description="Name of the factor. Engagement: `appointment_frequency`, `recency`, `monetary_value`,"
+        " `interaction_quality`. Risk: `days_inactive`, `days_very_inactive`, `missed_appointments`,"
+        " `declining_frequency`, `support_tickets`. Both: `new_relationship`, for a customer without events",
+        examples=["days_inactive"],
+    )
     value: float | int | None = Field(
-        description="Measured value, in the unit of the factor; null: unknown", examples=[120]
+        description="Measured value; null if it is unknown. Factors of engagement: 0 to 1. Factors of risk: in the"
+        " unit of `threshold`",
+        examples=[120],
     )
     threshold: float | int | None = Field(
-        description="Value at which the factor counts, in the same unit; null: none", examples=[90]
+        description="Engagement: value of the setting at which the factor is full, in appointments, days or money."
+        " Risk: value beyond which the factor contributes, in days, as a rate, or as a number. Null if there is none",
+        examples=[60],
     )
-    weight: float = Field(description="Largest possible contribution, from 0 to 1", examples=[0.3])
+    weight: float = Field(ge=0, le=1, description="Largest possible contribution, 0 to 1", examples=[0.3])
     contribution: float = Field(
-        description="Contribution to the score, from 0 to `weight`, two decimals", examples=[0.3]
+        ge=0, le=1, description="Contribution to the score, 0 to `weight`, with two decimals", examples=[0.3]
     )
 
 
 class Score(ResponseModel):
     """A score and its factors."""
 
-    score: float = Field(description="The score from 0 to 1, two decimals", examples=[0.3])
-    factors: list[ScoreFactor] = Field(description="Every factor, also those that contribute nothing")
+    score: float = Field(ge=0, le=1, description="The score, 0 to 1, with two decimals", examples=[0.3])
+    factors: list[ScoreFactor] = Field(description="All factors, including those that contribute nothing")
 
     @classmethod
     def of(cls, explanation: ScoreExplanation) -> "Score":
@@ -53,10 +90,12 @@ class CustomerScores(ResponseModel):
     """Both scores of a customer with their factors."""
 
     as_of: Timestamp = Field(
-        description="The company's time for which the scores were computed", examples=["2026-03-01T12:00:00Z"]
+        description="Time as of which the scores were computed", examples=["2026-03-01T12:00:00Z"]
     )
-    engagement: Score = Field(description="Engagement: 0 (none) to 1")
-    risk: Score = Field(description="Risk of losing the customer: 0 (none) to 1")
+    engagement: Score = Field(
+        description="Engagement of the customer: 0 (none) to 1", examples=[_ENGAGEMENT_EXAMPLE]
+    )
+    risk: Score = Field(description="Risk of losing the customer: 0 (none) to 1", examples=[_RISK_EXAMPLE])
 
     @classmethod
     def of(cls, scores: ScoreExplanations) -> "CustomerScores":

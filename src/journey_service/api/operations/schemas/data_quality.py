@@ -15,19 +15,20 @@ assert get_args(RepairableIssue) == REPAIRABLE  # noqa: S101  # the contract off
 
 
 class DataQualityIssue(ResponseModel):
-    """A kind of inconsistency, and how often it occurs."""
+    """A kind of inconsistency and its occurrences."""
 
-    name: str = Field(description="Name of the kind", examples=["wrong_facts"])
+    name: str = Field(description="Name of the kind of inconsistency", examples=["wrong_facts"])
     description: str = Field(
         description="What is inconsistent",
         examples=["Stored facts that differ from those of the event ledger"],
     )
-    count: int = Field(ge=0, description="How often it occurs; 0: nowhere", examples=[1])
+    count: int = Field(ge=0, description="Number of occurrences", examples=[1])
     examples: list[dict[str, Any]] = Field(
-        description="The first ten occurrences", examples=[[{"customer_id": 4711}]]
+        description="The first ten occurrences, each with the ids of its rows, such as `customer_id`",
+        examples=[[{"customer_id": 4711}]],
     )
     repair: str | None = Field(
-        description="What the repair does; null: it cannot be repaired automatically",
+        description="What a repair does; null if there is no automatic repair",
         examples=["computes the facts from the event ledger"],
     )
 
@@ -44,7 +45,7 @@ class DataQualityIssue(ResponseModel):
 
 
 class DataQualityReport(ResponseModel):
-    """All kinds of inconsistencies that are checked, those that do not occur included."""
+    """All kinds of inconsistencies that are checked, including those that do not occur."""
 
     issues: list[DataQualityIssue] = Field(description="The kinds, in the order of their repair")
 
@@ -55,13 +56,13 @@ class DataQualityReport(ResponseModel):
 
 
 class DataRepairRequest(RequestModel):
-    """What to repair."""
+    """The kinds of inconsistencies to repair."""
 
     issues: list[RepairableIssue] | None = Field(
         default=None,
         min_length=1,
         max_length=len(REPAIRABLE),
-        description="Names of the kinds to repair; null or omitted: all",
+        description="Names of the kinds to repair, which `GET /admin/data-quality` explains; null or omitted: all",
         examples=[["wrong_facts", "stale_scores"]],
     )
 
@@ -69,10 +70,10 @@ class DataRepairRequest(RequestModel):
 class DataRepair(ResponseModel):
     """A queued repair, or the result of a dry run."""
 
-    dry_run: bool = Field(description="Whether nothing is changed")
+    dry_run: bool = Field(description="Whether this was a dry run, which changes nothing")
     job_id: Id | None = Field(
-        description="Id of the job: follow it with `GET /admin/jobs/{job_id}`; null in a dry run"
+        description="Id of the job, for `GET /admin/jobs/{job_id}`; null if `dry_run` is true"
     )
     issues: list[DataQualityIssue] = Field(
-        description="In a dry run: what each repair would change; else empty"
+        description="If `dry_run` is true, what a repair would change; otherwise empty"
     )

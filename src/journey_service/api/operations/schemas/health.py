@@ -13,46 +13,58 @@ CheckStatus = Literal["ok", "warning", "failed"]
 
 
 class Liveness(ResponseModel):
-    """The process answers requests."""
+    """Liveness of the process."""
 
-    status: Literal["ok"] = Field(description="Always `ok`: the process answers")
+    status: Literal["ok"] = Field(description="Always `ok`")
 
 
 class Readiness(ResponseModel):
     """Whether the process can serve requests."""
 
     status: Literal["ok", "degraded", "unavailable"] = Field(
-        description="`degraded`: without Redis, background work starts some seconds later. `unavailable`: without a"
-        " database, or with another version's schema"
+        description="`ok`: ready. `degraded`: Redis is unreachable or not configured, so background work starts some"
+        " seconds later. `unavailable`: the database is unreachable, or its schema is that of another version"
     )
-    database: Literal["ok", "unreachable"] = Field(description="Whether the database answers")
+    database: Literal["ok", "unreachable"] = Field(
+        description="`ok`: the database answers; `unreachable`: it does not"
+    )
     schema_status: Literal["ok", "mismatch"] = Field(
         alias="schema",
-        description="Whether the schema of the database is the one of this version of the service",
+        description="`ok`: the schema of the database is that of this version of the service; `mismatch`: it is not,"
+        " or it cannot be read",
     )
-    redis: Literal["ok", "unreachable"] = Field(description="Whether Redis answers; it is optional")
+    redis: Literal["ok", "unreachable"] = Field(
+        description="`ok`: Redis answers; `unreachable`: it does not, or it is not configured"
+    )
 
 
 class PollingTask(ResponseModel):
-    """A task that every worker repeats."""
+    """A polling task, which every worker repeats."""
 
     name: str = Field(description="Name of the task", examples=["due_customers"])
     description: str = Field(description="What the task does", examples=["evaluates customers that are due"])
     every_seconds: float = Field(gt=0, description="Seconds between two runs", examples=[5])
     can_be_woken: bool = Field(
-        description="Whether it also runs as soon as there is work, where Redis is configured"
+        description="Whether the task also runs as soon as there is work, if Redis is configured"
     )
 
 
 class NightlyRun(ResponseModel):
     """The nightly run of one local date."""
 
-    local_date: date = Field(description="Local date that the run closes", examples=["2026-02-28"])
-    due_at: Timestamp = Field(description="When the run was due", examples=["2026-03-01T02:00:00Z"])
+    local_date: date = Field(
+        description="Local date of the run, which closes the days before it", examples=["2026-03-01"]
+    )
+    due_at: Timestamp = Field(description="When the run was due", examples=["2026-03-01T01:00:00Z"])
     job_id: Id = Field(description="Id of the job of the run")
-    status: JobStatus = Field(description="Status of the job", examples=["done"])
+    status: JobStatus = Field(
+        description="Status of the job. `queued`: no worker has started it. `running`: a worker runs it. `done`: it has"
+        " succeeded. `failed`: it has failed",
+        examples=["done"],
+    )
     finished_at: Timestamp | None = Field(
-        description="When the run ended; null before", examples=["2026-03-01T02:00:09Z"]
+        description="When the run ended, in real time; null if it has not ended",
+        examples=["2026-03-01T01:00:09Z"],
     )
 
 
@@ -62,20 +74,23 @@ class Schedule(ResponseModel):
     timezone: str = Field(description="IANA time zone of the company", examples=["Europe/Berlin"])
     now: Timestamp = Field(description="Current time of the company")
     test_clock: Timestamp | None = Field(
-        description="Time of the test clock; null: the company runs in real time", examples=[None]
+        description="Time of the test clock; null if the company runs in real time", examples=[None]
     )
     next_nightly_run_at: Timestamp = Field(
-        description="When the next nightly run is due", examples=["2026-03-29T01:00:00Z"]
+        description="When the next nightly run is due", examples=["2026-03-02T01:00:00Z"]
     )
     next_nightly_run_local: str = Field(
-        description="The same time in the company's time zone, with its offset",
-        examples=["2026-03-29T03:00:00+02:00"],
+        description="`next_nightly_run_at` in the company's time zone, with its offset",
+        examples=["2026-03-02T02:00:00+01:00"],
     )
     scored_at: Timestamp | None = Field(
-        description="Time as of which all stored scores were last verified; null: never"
+        description="Time as of which all stored scores were last computed; null if they never were",
+        examples=["2026-03-01T01:00:00Z"],
     )
     nightly_runs: list[NightlyRun] = Field(description="The latest nightly runs, newest first")
-    polling_tasks: list[PollingTask] = Field(description="The tasks that workers repeat, for all companies")
+    polling_tasks: list[PollingTask] = Field(
+        description="The polling tasks of the workers, for all companies"
+    )
 
     @classmethod
     def of(cls, found: schedule.Schedule) -> "Schedule":
@@ -113,9 +128,11 @@ class HealthCheck(ResponseModel):
     """One check of the service."""
 
     name: str = Field(description="Name of the check", examples=["due_customers"])
-    status: CheckStatus = Field(description="Result of the check", examples=["ok"])
+    status: CheckStatus = Field(
+        description="Result of the check: `ok`, `warning` or `failed`", examples=["ok"]
+    )
     value: float | str | None = Field(
-        description="What was measured: seconds, a number, or a name; null: nothing to measure", examples=[0]
+        description="Measured value: seconds, a number, or a name; null if nothing is measured", examples=[0]
     )
     message: str = Field(
         description="The result in a sentence", examples=["no backlog (oldest due customer: 0 s)"]
@@ -125,7 +142,9 @@ class HealthCheck(ResponseModel):
 class Health(ResponseModel):
     """Whether the service works, with its workers. The worst check determines the status."""
 
-    status: CheckStatus = Field(description="The worst status of all checks", examples=["ok"])
+    status: CheckStatus = Field(
+        description="The worst status of all checks: `ok`, `warning` or `failed`", examples=["ok"]
+    )
     checks: list[HealthCheck] = Field(description="All checks")
 
     @classmethod

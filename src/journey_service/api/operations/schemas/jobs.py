@@ -1,17 +1,17 @@
 """Schemas of background jobs."""
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from journey_service.api.schema_fields import (
+    CustomerId,
     Id,
     NextCursor,
     RequestModel,
     ResponseModel,
     Timestamp,
 )
-from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.records import ImportRecord
 from journey_service.domain.operations import records
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
@@ -38,7 +38,7 @@ JOB_KINDS = frozenset(get_args(JobKind))
 class EvaluationRequest(RequestModel):
     """The customers to evaluate."""
 
-    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
+    customer_ids: list[CustomerId] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_NAMED_CUSTOMERS,
@@ -55,7 +55,7 @@ class RescoreRequest(EvaluationRequest):
         strict=True,
         ge=1,
         le=MAX_CHUNK_SIZE,
-        description="Customers that one transaction of the job reads",
+        description="Number of customers that one transaction of the job reads",
         examples=[CHUNK],
     )
 
@@ -63,34 +63,53 @@ class RescoreRequest(EvaluationRequest):
 class JobAccepted(ResponseModel):
     """A job that has been queued."""
 
-    job_id: Id = Field(description="Id of the job: follow it with `GET /admin/jobs/{job_id}`")
+    job_id: Id = Field(description="Id of the job, for `GET /admin/jobs/{job_id}`")
 
 
 class Job(ResponseModel):
     """A background job and its progress."""
 
     id: Id = Field(description="Id of the job")
-    kind: JobKind = Field(description="What the job does", examples=["rescore"])
+    kind: JobKind = Field(
+        description="What the job does. `roll_out_stage_map`: applies a version of the stage map to customers."
+        " `apply_settings`: evaluates and rescores customers after a change of settings. `advance_clock`: processes"
+        " what became due by a test clock. `rescore`: computes scores, also as the nightly run."
+        " `evaluate_transitions`: evaluates customers. `preview_stage_map`, `backtest`: compute a preview or a"
+        " back-test. `rebuild_metrics`: recomputes daily metrics. `count_rollups`: recomputes the totals of reports."
+        " `check_metrics`: compares metrics with the ledgers. `repair_data`: repairs inconsistencies. `import`:"
+        " replays an import file",
+        examples=["rescore"],
+    )
     status: JobStatus = Field(
-        description="`queued`: no worker has started it. `running`: a worker executes it. `done` and `failed`: it has"
-        " ended",
+        description="`queued`: no worker has started the job. `running`: a worker runs it. `done`: it has succeeded."
+        " `failed`: it has failed, see `error`",
         examples=["done"],
     )
-    done: int = Field(ge=0, description="Customers, days or lines processed so far", examples=[900])
+    done: int = Field(
+        ge=0, description="Number of customers, days or lines that are processed", examples=[900]
+    )
     total: int | None = Field(
         ge=0,
-        description="Customers, days or lines to process; null while the number is unknown",
+        description="Number of customers, days or lines to process; null while it is unknown",
         examples=[900],
     )
-    error: str | None = Field(description="Why the job failed; null unless it failed", examples=[None])
-    counts: dict[str, int] = Field(description="Results of the job by name", examples=[{"scored": 900}])
+    error: str | None = Field(
+        description="Why the job failed; null unless `status` is `failed`", examples=[None]
+    )
+    counts: dict[str, int] = Field(
+        description="Results of the job by name, such as `scored`, `evaluated` or `moved`; the names depend on `kind`",
+        examples=[{"scored": 900, "changed": 31}],
+    )
     actor: str = Field(
         description="Who started the job: `key:<id>`, `user:<subject>`, or `schedule`", examples=["schedule"]
     )
-    created_at: Timestamp = Field(description="When the job was queued")
-    started_at: Timestamp | None = Field(description="When a worker started it; null before")
+    created_at: Timestamp = Field(description="When the job was queued, in real time")
+    started_at: Timestamp | None = Field(
+        description="When the job was started, in real time; null if `status` is `queued`"
+    )
     finished_at: Timestamp | None = Field(
-        description="When the job ended; null before", examples=["2026-03-01T09:30:04Z"]
+        description="When the job ended, in real time; null if it has not ended",
+        examples=["2026-03-01T09:30:04Z"],
     )
 
     @classmethod

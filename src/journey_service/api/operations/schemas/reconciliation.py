@@ -9,18 +9,18 @@ from journey_service.services.operations import reconciliation
 
 
 class ReconciliationCheck(ResponseModel):
-    """A metric computed in two ways, compared."""
+    """A comparison of a metric that is computed in several ways."""
 
     name: str = Field(description="Name of the check", examples=["stages"])
     description: str = Field(
-        description="What is compared with what",
+        description="The sources that are compared",
         examples=["Customers by stage: ledger, stored stages, open stage visits, distribution"],
     )
-    checked: int = Field(ge=0, description="Values that were compared", examples=[7])
-    differing: int = Field(ge=0, description="Values that differ", examples=[1])
+    checked: int = Field(ge=0, description="Number of values that were compared", examples=[7])
+    differing: int = Field(ge=0, description="Number of values that differ", examples=[1])
     status: Literal["ok", "failed", "pending"] = Field(
-        description="`ok`: nothing differs. `failed`: something differs. `pending`: one of the two is still being"
-        " computed",
+        description="`ok`: no value differs. `failed`: at least one value differs. `pending`: one of the sources is"
+        " still being computed",
         examples=["failed"],
     )
 
@@ -31,7 +31,8 @@ class ReconciliationDifference(ResponseModel):
     check: str = Field(description="Name of the check", examples=["stages"])
     subject: str = Field(description="Kind of value", examples=["stage"])
     details: dict[str, Any] = Field(
-        description="What the value belongs to, and the value by source",
+        description="The keys of what is compared, such as `stage`, and the value in each source, by the name of the"
+        " source",
         examples=[{"stage": "regular", "ledger": 3, "stored": 4, "open_visits": 3, "distribution": 4}],
     )
 

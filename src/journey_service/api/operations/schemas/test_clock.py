@@ -18,11 +18,12 @@ class TestClockUpdate(RequestModel):
 
     advance_to: Instant | None = Field(
         default=None,
-        description="Time to advance the clock to, not before its present time; null or omitted with `release`",
+        description="New time of the clock, not before its current time; null or omitted if `release` is true",
         examples=["2026-09-01T00:00:00Z"],
     )
     release: bool = Field(
-        default=False, description="Whether the company runs in real time from now on; this cannot be undone"
+        default=False,
+        description="Whether to run the company in real time from now on, which cannot be undone",
     )
 
     @model_validator(mode="after")
@@ -33,27 +34,35 @@ class TestClockUpdate(RequestModel):
 
 
 class TestClock(ResponseModel):
-    """A test clock after an advance. With 202, a job still processes what became due on the way."""
+    """A test clock after an advance. With 202, a job continues to process what became due."""
 
     __test__ = False
 
     company_id: Id = Field(description="Id of the company", examples=[42])
     test_clock: Timestamp | None = Field(
-        description="Time of the clock; null: the company runs in real time",
+        description="Time of the test clock; null if the company runs in real time",
         examples=["2026-09-01T00:00:00Z"],
     )
     now: Timestamp = Field(description="Current time of the company", examples=["2026-09-01T00:00:00Z"])
-    job_id: Id = Field(description="Id of the job that processes what became due on the way")
-    status: JobStatus = Field(description="Status of the job", examples=["done"])
-    nightly_runs: int = Field(ge=0, description="Nightly runs on the way", examples=[184])
+    job_id: Id = Field(description="Id of the job that processes what became due")
+    status: JobStatus = Field(
+        description="Status of the job. `queued`: no worker has started it. `running`: a worker runs it. `done`: it has"
+        " succeeded. `failed`: it has failed",
+        examples=["done"],
+    )
+    nightly_runs: int = Field(ge=0, description="Number of nightly runs that became due", examples=[184])
     evaluated: int = Field(
         ge=0,
-        description="Evaluations by this job; workers may have done others at the same time",
+        description="Number of evaluations by the job; workers may have made others at the same time",
         examples=[52],
     )
-    transitions: int = Field(ge=0, description="Transitions that these evaluations caused", examples=[17])
+    transitions: int = Field(
+        ge=0, description="Number of transitions that the evaluations of the job caused", examples=[17]
+    )
     rescored: int = Field(
-        ge=0, description="Customers whose stored scores changed as of the last nightly run", examples=[31]
+        ge=0,
+        description="Number of customers whose stored scores the last nightly run changed",
+        examples=[31],
     )
 
     @classmethod

@@ -1,20 +1,20 @@
 """Request and response schemas of back-tests of a draft of the stage map."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
 from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    CustomerId,
     Id,
     Instant,
     ResponseModel,
     Timestamp,
 )
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageMapDraft
-from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.operations.records import Job
 from journey_service.services.stages.backtests import MAX_LAPSE_DAYS, MAX_NAMED_CUSTOMERS, BacktestParameters
 
@@ -36,14 +36,14 @@ class BacktestRequest(StageMapDraft):
         ge=1,
         le=MAX_LAPSE_DAYS,
         description="Days without an appointment after which a customer counts as lost; null or omitted: the days in"
-        " the rule of the most severe risk stage of the current map, or else 180",
+        " the rule of the last risk stage of the current map that has such a rule, or 180 if none has",
         examples=[180],
     )
-    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] = Field(
+    customer_ids: list[CustomerId] = Field(
         default_factory=list,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="Customers whose moves are listed one by one in `listed_customers`",
-        examples=[[4711]],
+        description="Ids of customers whose moves are listed in `listed_customers`",
+        examples=[[4712]],
     )
 
     @property
@@ -55,11 +55,11 @@ class BacktestRequest(StageMapDraft):
 class BacktestMove(ResponseModel):
     """A move that the map would have made."""
 
-    from_stage: str = Field(description="Key of the stage left", examples=["customer"])
-    to_stage: str = Field(description="Key of the stage entered", examples=["at_risk"])
+    from_stage: str = Field(description="Key of the stage that the customer left", examples=["customer"])
+    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["at_risk"])
     at: Timestamp = Field(description="When the move would have happened", examples=["2025-06-12T09:00:00Z"])
     trigger_event: str = Field(
-        description="Event or trigger that would have caused the move",
+        description="Event type or trigger that would have caused the move",
         examples=["days_since_last_appointment"],
     )
 
@@ -67,75 +67,100 @@ class BacktestMove(ResponseModel):
 class BacktestSampleMove(BacktestMove):
     """A move that the map would have made, with its customer."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    customer_id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
 
 
 class BacktestFlow(ResponseModel):
     """Moves from one stage to another."""
 
-    from_stage: str = Field(description="Key of the stage left", examples=["customer"])
-    to_stage: str = Field(description="Key of the stage entered", examples=["at_risk"])
-    moves: int = Field(description="Number of moves", examples=[30])
-    customers: int = Field(description="Number of customers who made them", examples=[28])
+    from_stage: str = Field(description="Key of the stage that the customer left", examples=["customer"])
+    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["at_risk"])
+    moves: int = Field(ge=0, description="Number of moves", examples=[30])
+    customers: int = Field(ge=0, description="Number of distinct customers who made the moves", examples=[28])
 
 
 class BacktestAlarms(ResponseModel):
     """Alarms (moves from a progress stage into a risk stage) by their outcome."""
 
-    raised: int = Field(description="All alarms", examples=[30])
-    confirmed: int = Field(description="The customer stayed away for `lapse_days`", examples=[20])
-    late: int = Field(description="Of `confirmed`: raised after `lapse_days` had passed", examples=[1])
-    returned: int = Field(description="False alarms: the customer came back earlier", examples=[8])
-    open: int = Field(description="The outcome is not known yet", examples=[2])
+    raised: int = Field(ge=0, description="Number of all alarms", examples=[30])
+    confirmed: int = Field(
+        ge=0,
+        description="Number of alarms after which the customer stayed away for `lapse_days`",
+        examples=[20],
+    )
+    late: int = Field(
+        ge=0,
+        description="Number of alarms of `confirmed` that were raised after `lapse_days` had passed",
+        examples=[1],
+    )
+    returned: int = Field(
+        ge=0,
+        description="Number of false alarms: the customer came back before `lapse_days` had passed",
+        examples=[8],
+    )
+    open: int = Field(ge=0, description="Number of alarms whose outcome is unknown", examples=[2])
 
 
 class BacktestLapses(ResponseModel):
-    """Customers who stayed away for `lapse_days`."""
+    """Lapses by whether an alarm preceded. In a lapse, a customer stayed away for `lapse_days`."""
 
-    total: int = Field(description="All lapses", examples=[25])
-    alarmed: int = Field(description="An alarm had been raised before", examples=[19])
+    total: int = Field(ge=0, description="Number of all lapses", examples=[25])
+    alarmed: int = Field(ge=0, description="Number of lapses before which an alarm was raised", examples=[19])
     already_at_risk: int = Field(
-        description="No alarm was possible, because the customer had never left a risk stage", examples=[2]
+        ge=0,
+        description="Number of lapses without a possible alarm, because the customer had never left a risk stage",
+        examples=[2],
     )
 
 
 class LeadTimeDays(ResponseModel):
     """Days from alarm to lapse, with one decimal."""
 
-    median: float | None = Field(description="Median; null without any", examples=[89.5])
-    p90: float | None = Field(description="90th percentile; null without any", examples=[120])
-    mean: float | None = Field(description="Mean; null without any", examples=[91.2])
+    median: float | None = Field(ge=0, description="Median; null if there are none", examples=[89.5])
+    p90: float | None = Field(ge=0, description="90th percentile; null if there are none", examples=[120])
+    mean: float | None = Field(ge=0, description="Mean; null if there are none", examples=[91.2])
 
 
 class ReturnDays(ResponseModel):
     """Days from a false alarm to the next appointment, with one decimal."""
 
-    median: float | None = Field(description="Median; null without any", examples=[12.5])
+    median: float | None = Field(ge=0, description="Median; null if there are none", examples=[12.5])
 
 
 class BacktestMetrics(ResponseModel):
     """What one map would have done in the range."""
 
-    customers_moved: int = Field(description="Customers who would have moved at least once", examples=[210])
-    moves: int = Field(description="Number of moves", examples=[340])
-    matrix: list[BacktestFlow] = Field(description="Moves by pair of stages, in the order of the map")
+    customers_moved: int = Field(
+        ge=0, description="Number of customers who would have moved at least once", examples=[210]
+    )
+    moves: int = Field(ge=0, description="Number of moves", examples=[340])
+    matrix: list[BacktestFlow] = Field(description="Moves by pair of stages, by the `order` of the stages")
     months: dict[str, dict[str, int]] = Field(
-        description="Moves by local month and key of the stage entered",
+        description="Number of moves by local month, then by key of the stage that was entered",
         examples=[{"2025-06": {"at_risk": 4}}],
     )
     stages: dict[str, int] = Field(
-        description="Customers by key of their stage at the end of the range", examples=[{"vip": 40}]
+        description="Number of customers at the end of the range, by key of their stage",
+        examples=[{"vip": 40}],
     )
     alarms: BacktestAlarms = Field(description="Alarms by outcome")
-    lapses: BacktestLapses = Field(description="Customers lost, and whether an alarm preceded")
+    lapses: BacktestLapses = Field(description="Lapses, by whether an alarm preceded")
     precision: float | None = Field(
-        description="confirmed / (confirmed + returned), from 0 to 1; null without any", examples=[0.7143]
+        ge=0,
+        le=1,
+        description="`confirmed` / (`confirmed` + `returned`) of `alarms`, 0 to 1; null if both are 0",
+        examples=[0.7143],
     )
     recall: float | None = Field(
-        description="lapses alarmed / all lapses, from 0 to 1; null without any", examples=[0.76]
+        ge=0,
+        le=1,
+        description="`alarmed` / `total` of `lapses`, 0 to 1; null if there are no lapses",
+        examples=[0.76],
     )
-    lead_time_days: LeadTimeDays = Field(description="How early confirmed alarms were raised")
-    return_days: ReturnDays = Field(description="How soon customers returned after false alarms")
+    lead_time_days: LeadTimeDays = Field(description="Days from a confirmed alarm to the lapse")
+    return_days: ReturnDays = Field(description="Days from a false alarm to the next appointment")
 
 
 class BacktestDraftMetrics(BacktestMetrics):
@@ -147,30 +172,33 @@ class BacktestDraftMetrics(BacktestMetrics):
 class BacktestMoveLists(ResponseModel):
     """Moves of one customer under both maps, the newest 200 of each."""
 
-    draft: list[BacktestMove] = Field(description="Under the draft")
-    current: list[BacktestMove] = Field(description="Under the current map")
+    draft: list[BacktestMove] = Field(description="Moves under the draft")
+    current: list[BacktestMove] = Field(description="Moves under the current map")
 
 
 class BacktestOmittedMoves(ResponseModel):
     """Number of earlier moves that are not listed."""
 
-    draft: int = Field(description="Under the draft", examples=[0])
-    current: int = Field(description="Under the current map", examples=[0])
+    draft: int = Field(ge=0, description="Number of moves under the draft", examples=[0])
+    current: int = Field(ge=0, description="Number of moves under the current map", examples=[0])
 
 
 class BacktestCustomer(ResponseModel):
     """The moves of a customer that the request named."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    customer_id: AnyCustomerId = Field(
+        description="Id of the customer; negative for an erased customer", examples=[4712]
+    )
     opened_at: Timestamp | None = Field(
-        description="When the journey began; null: after the range", examples=["2025-02-01T09:00:00Z"]
+        description="When the journey began; null if it began after the range",
+        examples=["2025-02-01T09:00:00Z"],
     )
     moves: BacktestMoveLists = Field(description="Moves up to the end of the range, oldest first")
     omitted: BacktestOmittedMoves = Field(description="Earlier moves that are not listed")
 
 
 class BacktestResult(ResponseModel):
-    """The draft compared with the map that was in force when the back-test was requested."""
+    """The draft compared with the stage map that was current when the back-test was requested."""
 
     since: Timestamp = Field(
         alias="from",
@@ -181,21 +209,21 @@ class BacktestResult(ResponseModel):
         alias="to", description="End of the range, exclusive", examples=["2026-01-01T00:00:00Z"]
     )
     as_of: Timestamp = Field(
-        description="The company's time of the request: later appointments are not known",
+        description="Time of the request; later appointments are not taken into account",
         examples=["2026-03-01T12:00:00Z"],
     )
-    timezone: str = Field(description="Time zone of months and days", examples=["Europe/Berlin"])
+    timezone: str = Field(description="IANA time zone of months and days", examples=["Europe/Berlin"])
     lapse_days: int = Field(
-        description="Days without an appointment after which a customer counted as lost", examples=[180]
+        ge=1, description="Days without an appointment after which a customer counted as lost", examples=[180]
     )
-    map_version: int = Field(description="Version of the current map", examples=[3])
-    customers: int = Field(description="Customers replayed", examples=[340])
+    map_version: int = Field(ge=1, description="Version of the current stage map", examples=[3])
+    customers: int = Field(ge=0, description="Number of customers whose events were replayed", examples=[340])
     draft: BacktestDraftMetrics = Field(description="Metrics of the draft")
     current: BacktestMetrics = Field(description="Metrics of the current map")
     listed_customers: list[BacktestCustomer] = Field(
         description="Moves of the customers in `customer_ids`, by id"
     )
-    warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft")
+    warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "BacktestResult":
@@ -207,11 +235,21 @@ class Backtest(ResponseModel):
     """A back-test job and its result."""
 
     job_id: Id = Field(description="Id of the job, for `GET /stage-backtests/{job_id}`")
-    status: JobStatus = Field(description="State of the job", examples=["done"])
-    done: int = Field(description="Customers replayed so far", examples=[340])
-    total: int | None = Field(description="Customers to replay; null: not known yet", examples=[340])
-    error: str | None = Field(description="Why the job failed; null: it has not failed", examples=[None])
-    result: BacktestResult | None = Field(description="The comparison; null until the job is done")
+    status: JobStatus = Field(
+        description="Status of the job. `queued`: no worker has started it. `running`: a worker runs it. `done`: it has"
+        " succeeded. `failed`: it has failed, see `error`",
+        examples=["done"],
+    )
+    done: int = Field(ge=0, description="Number of customers whose events are replayed", examples=[340])
+    total: int | None = Field(
+        ge=0,
+        description="Number of customers whose events are to be replayed; null while it is unknown",
+        examples=[340],
+    )
+    error: str | None = Field(
+        description="Why the job failed; null unless `status` is `failed`", examples=[None]
+    )
+    result: BacktestResult | None = Field(description="The comparison; null unless `status` is `done`")
 
     @classmethod
     def of(cls, job: Job) -> "Backtest":

@@ -13,14 +13,15 @@ from journey_service.domain.operations.records import Job
 
 
 class PreviewSample(ResponseModel):
-    """A customer that the draft would move."""
+    """A customer whom the draft would move."""
 
-    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     trigger_event: str | None = Field(
-        description="What would cause the last move; null: the customer's stage is archived",
+        description="Event type or trigger that would cause the last move; null if the cause is that the draft"
+        " archives the customer's stage",
         examples=["lifetime_value"],
     )
-    moves: int = Field(description="How many moves the customer would make at once", examples=[1])
+    moves: int = Field(ge=0, description="Number of moves that the customer would make at once", examples=[1])
 
 
 class PreviewMove(ResponseModel):
@@ -28,17 +29,27 @@ class PreviewMove(ResponseModel):
 
     from_stage: str = Field(description="Key of the current stage", examples=["regular"])
     to_stage: str = Field(description="Key of the stage after all moves", examples=["vip"])
-    customers: int = Field(description="Number of customers", examples=[12])
+    customers: int = Field(ge=0, description="Number of customers", examples=[12])
     samples: list[PreviewSample] = Field(description="The first customers by id, at most five")
 
 
 class MessageCounts(ResponseModel):
-    """Messages on one channel, by whether they could be sent."""
+    """Number of messages on one channel, by whether they would be sent."""
 
-    sent: int = Field(description="Messages that would be sent", examples=[10])
-    no_consent: int = Field(description="Messages refused for lack of consent", examples=[1])
-    no_address: int = Field(description="Messages to customers without an address or number", examples=[1])
-    capped: int = Field(description="Messages over the frequency cap", examples=[0])
+    sent: int = Field(ge=0, description="Messages that would be sent", examples=[10])
+    no_consent: int = Field(
+        ge=0,
+        description="Messages that would not be sent, because the customer has not consented",
+        examples=[1],
+    )
+    no_address: int = Field(
+        ge=0,
+        description="Messages that would not be sent, because the email address or phone number is unknown",
+        examples=[1],
+    )
+    capped: int = Field(
+        ge=0, description="Messages that would not be sent, because of the frequency cap", examples=[0]
+    )
 
 
 class PreviewChannels(ResponseModel):
@@ -59,41 +70,53 @@ class StageMapChanges(ResponseModel):
 
 
 class PreviewStage(ResponseModel):
-    """Customers in a stage before and after the draft is put in force."""
+    """Customers in a stage before and after the activation of the draft."""
 
     stage_key: str = Field(description="Key of the stage", examples=["vip"])
     stage_name: str = Field(description="Name of the stage in the draft", examples=["VIP Customer"])
-    before: int = Field(description="Customers before, once all overdue moves are made", examples=[40])
-    after: int = Field(description="Customers after", examples=[52])
+    before: int = Field(
+        ge=0,
+        description="Customers in the stage before the activation, after all overdue moves",
+        examples=[40],
+    )
+    after: int = Field(ge=0, description="Customers in the stage after the activation", examples=[52])
 
 
 class PreviewResult(ResponseModel):
-    """The effect of putting a draft in force at `as_of`."""
+    """The effect of activating a draft at `as_of`."""
 
     based_on: int = Field(
-        description="Version of the stage map that the draft is compared with", examples=[3]
+        ge=1, description="Version of the stage map that the draft is compared with", examples=[3]
     )
     activation: Activation = Field(
-        description="Customers that the version would apply to", examples=["current_with_actions"]
+        description="Customers that the version would apply to. `future_only`: each customer from the next event or"
+        " due evaluation on; `current_silent`: all customers at once, without actions; `current_with_actions`: all"
+        " customers at once, with actions",
+        examples=["current_with_actions"],
     )
-    as_of: Timestamp = Field(description="The company's time at which the preview was computed")
-    customers: int = Field(description="Customers examined", examples=[340])
-    moved: int = Field(description="Customers that the draft would move", examples=[12])
-    remapped: int = Field(description="Customers whose stage the draft archives", examples=[0])
+    as_of: Timestamp = Field(description="Time as of which the preview was computed")
+    customers: int = Field(ge=0, description="Number of customers that were examined", examples=[340])
+    moved: int = Field(ge=0, description="Number of customers whom the draft would move", examples=[12])
+    remapped: int = Field(
+        ge=0, description="Number of customers whose stage the draft archives", examples=[0]
+    )
     overdue: int = Field(
-        description="Customers that the current rules would move first, because an evaluation is overdue",
+        ge=0,
+        description="Number of customers whom the current rules would move first, because an evaluation is overdue",
         examples=[0],
     )
-    suppressed: int = Field(description="Customers that only a pin keeps from moving", examples=[2])
+    suppressed: int = Field(
+        ge=0, description="Number of customers whom only a pin keeps from moving", examples=[2]
+    )
     stages: list[PreviewStage] = Field(
         description="Stages in the order of the draft; archived stages only if they have customers"
     )
-    moves: list[PreviewMove] = Field(description="Moves by pair of stages, most customers first")
+    moves: list[PreviewMove] = Field(description="Moves by pair of stages, largest number of customers first")
     messages: PreviewChannels = Field(
-        description="Messages by channel; all zero unless `activation` is `current_with_actions`"
+        description="Number of messages by channel; all are 0 unless `activation` is `current_with_actions`"
     )
-    diff: StageMapChanges = Field(description="Changes of the stage map itself")
-    warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft")
+    diff: StageMapChanges = Field(description="Changes that the draft makes in the stage map")
+    warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "PreviewResult":
@@ -106,11 +129,21 @@ class StageMapPreview(ResponseModel):
     """A preview job and its result."""
 
     job_id: Id = Field(description="Id of the job, for `GET /stage-previews/{job_id}`")
-    status: JobStatus = Field(description="State of the job", examples=["done"])
-    done: int = Field(description="Customers examined so far", examples=[340])
-    total: int | None = Field(description="Customers to examine; null: not known yet", examples=[340])
-    error: str | None = Field(description="Why the job failed; null: it has not failed", examples=[None])
-    result: PreviewResult | None = Field(description="The effect of the draft; null until the job is done")
+    status: JobStatus = Field(
+        description="Status of the job. `queued`: no worker has started it. `running`: a worker runs it. `done`: it has"
+        " succeeded. `failed`: it has failed, see `error`",
+        examples=["done"],
+    )
+    done: int = Field(ge=0, description="Number of customers that are examined", examples=[340])
+    total: int | None = Field(
+        ge=0, description="Number of customers to examine; null while it is unknown", examples=[340]
+    )
+    error: str | None = Field(
+        description="Why the job failed; null unless `status` is `failed`", examples=[None]
+    )
+    result: PreviewResult | None = Field(
+        description="The effect of the draft; null unless `status` is `done`"
+    )
 
     @classmethod
     def of(cls, job: Job) -> "StageMapPreview":

@@ -27,16 +27,17 @@ MAX_DRAFT_STAGES: Final = 200
 
 
 class StageMapDraft(RequestModel):
-    """The next version of the stage map. Stages of the current version that it leaves out are archived.
+    """The next version of the stage map. Stages of the current version that it omits are archived.
 
-    The same draft can be linted, previewed, back-tested and put in force.
+    The same draft can be linted, previewed, back-tested and activated.
     """
 
     version: int | None = Field(
         default=None,
         strict=True,
         ge=1,
-        description="Version that the draft is based on, as an alternative to If-Match; null: not stated",
+        description="Version that the draft is based on. It may be stated here, in If-Match, or in both, if they are"
+        " equal. `PUT /stages` requires it; elsewhere the default is the current version. Null is like omitted",
         examples=[3],
     )
     stages: list[StageInput] = Field(
@@ -47,23 +48,24 @@ class StageMapDraft(RequestModel):
     remap: dict[str, str] = Field(
         default_factory=dict,
         max_length=MAX_DRAFT_STAGES,
-        description="Where the customers of archived stages go: key of the archived stage to key of an active one",
+        description="Stages that the customers of archived stages move to: by the key of the archived stage, the key"
+        " of an active stage",
         examples=[{}],
     )
     activation: Annotated[
         Activation,
         Field(
-            description="Customers that the version applies to. `future_only`: each customer from the next event or due"
-            " evaluation on. `current_silent`: all customers at once, without actions. `current_with_actions`: all"
-            " customers at once, with the actions of the stages that they enter. Omitted: `future_only` when the draft"
-            " is put in force, `current_with_actions` in a preview. Linting and back-testing ignore it",
-            examples=["future_only"],
+            description="Customers that the version applies to. `future_only`: each customer from the next event or"
+            " due evaluation on. `current_silent`: all customers at once, without actions. `current_with_actions`:"
+            " all customers at once, with the actions of the stages that they enter. Default: `future_only` in `PUT"
+            " /stages`, `current_with_actions` in a preview. Linting and back-testing ignore it",
+            examples=["current_silent"],
         ),
     ] = omittable()
     notes: Text | None = Field(
         default=None,
         max_length=10_000,
-        description="Notes that are kept with the version; null: none",
+        description="Notes that are stored with the version; null or omitted: none",
         examples=["VIP from EUR 1,000"],
     )
 
@@ -78,17 +80,24 @@ class LintFinding(ResponseModel):
     severity: FindingSeverity = Field(
         description="`error`: the map is refused; `warning`: the map is accepted", examples=["warning"]
     )
-    code: str = Field(description="Kind of the finding", examples=["shadowed_rule"])
+    code: str = Field(
+        description="Kind of the finding: `stage_count`, `no_risk_stage`, `manual_only`, `unreachable_stage`,"
+        " `shadowed_rule`, `oscillation`, `no_return_path`, `permanent_rule` or `gap`; `message` explains it",
+        examples=["manual_only"],
+    )
     pointer: str = Field(
-        description="JSON pointer of the stage or rule in the draft; empty: the whole map",
-        examples=["/stages/4/auto_rules"],
+        description="JSON pointer (RFC 6901) of the stage or rule in the draft; `/stages` for the map as a whole",
+        examples=["/stages/4"],
     )
     stages: list[str] = Field(
-        description="Keys of the stages concerned, the main one first", examples=[["vip", "regular"]]
+        description="Keys of the stages that the finding is about, the main one first; empty for the map as a whole",
+        examples=[["vip"]],
     )
     message: str = Field(
         description="The finding in one English sentence",
-        examples=["No rule leads to this stage: customers enter it by manual moves only"],
+        examples=[
+            "Stage 'vip' has no rules, so customers only enter it by manual moves. Add a rule if this is not intended."
+        ],
     )
 
     @classmethod
@@ -112,9 +121,9 @@ class LintReport(ResponseModel):
     """All findings of the linter about a draft."""
 
     is_valid: bool = Field(
-        description="Whether the draft has no errors and could be put in force", examples=[True]
+        description="Whether the draft has no errors, so that it can be activated", examples=[True]
     )
-    findings: list[LintFinding] = Field(description="Errors and warnings")
+    findings: list[LintFinding] = Field(description="Errors and warnings, errors first")
 
     @classmethod
     def of(cls, findings: Sequence[LinterFinding]) -> "LintReport":
@@ -129,21 +138,28 @@ class StageMapVersion(ResponseModel):
     """A version of the stage map, without its stages."""
 
     version: int = Field(
-        description="Number of the version, from 1. The ETag of the current version", examples=[3]
+        ge=1,
+        description="Number of the version, from 1. That of the current version is the ETag of the stage map",
+        examples=[3],
     )
     author: str = Field(
-        description="Who put the version in force: `key:`, `user:` or `link:` and a name, or a system process",
+        description="Who created the version: `key:<id>`, `user:<subject>`, or the name of a command",
         examples=["key:console"],
     )
-    created_at: Timestamp = Field(description="When the version was stored")
+    created_at: Timestamp = Field(description="When the version was created, in real time")
     activated_at: Timestamp | None = Field(
-        description="When the version was put in force, by the company's clock; null: the company was created with it",
-        examples=["2026-03-01T12:00:00Z"],
+        description="When the version was activated; null if the company was created with it",
+        examples=["2026-03-01T09:30:00Z"],
     )
     activation: Activation = Field(
-        description="Customers that the version applied to from then on", examples=["future_only"]
+        description="Customers that the version applied to when it was activated. `future_only`: each customer from"
+        " the next event or due evaluation on; `current_silent`: all customers at once, without actions;"
+        " `current_with_actions`: all customers at once, with actions",
+        examples=["current_silent"],
     )
-    notes: str | None = Field(description="Notes of the author; null: none", examples=["VIP from EUR 1,000"])
+    notes: str | None = Field(
+        description="Notes of the author; null if there are none", examples=["VIP from EUR 1,000"]
+    )
 
     @classmethod
     def of(cls, version: MapVersion) -> "StageMapVersion":
@@ -168,11 +184,19 @@ class StageMapVersionPage(ResponseModel):
 class StageMap(StageMapVersion):
     """A version of the stage map with its stages."""
 
-    is_current: bool = Field(description="Whether the version is in force", examples=[True])
-    stages: list[Stage] = Field(description="All stages by `order`, archived ones included")
-    warnings: list[str] = Field(description="Messages of `findings`", examples=[[]])
+    is_current: bool = Field(description="Whether the version is the current one", examples=[True])
+    stages: list[Stage] = Field(
+        description="All stages by `order`, including archived ones",
+        examples=[
+            [
+                {**stage, "retention_days": None, "is_active": True, "remapped_to": None}
+                for stage in DEFAULT_STAGES
+            ]
+        ],
+    )
+    warnings: list[str] = Field(description="The `message` of each of `findings`", examples=[[]])
     findings: list[LintFinding] = Field(
-        description="Warnings of the linter when the version was put in force"
+        description="Warnings of the linter when the version was activated", examples=[[]]
     )
 
     @classmethod
@@ -182,10 +206,10 @@ class StageMap(StageMapVersion):
 
 
 class StageMapChange(StageMap):
-    """The stage map after a change. With 202, customers are still being migrated to it."""
+    """The stage map after a change. With 202, a job continues to apply it to customers."""
 
     job: Job | None = Field(
-        description="The job that migrates customers to the version; null: no customer had to be migrated"
+        description="Job that applies the version to customers; null if it applies to none at once"
     )
 
     @classmethod
@@ -201,25 +225,31 @@ class StageFieldChange(ResponseModel):
     stage: str = Field(description="Key of the stage", examples=["vip"])
     field: str = Field(description="Name of the field", examples=["auto_rules"])
     before: Any = Field(
-        description="Value in the earlier version, as JSON",
-        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1000"}}],
+        description="Value before, of any JSON type",
+        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1500"}}],
     )
     after: Any = Field(
-        description="Value in the later version, as JSON",
-        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1500"}}],
+        description="Value after, of any JSON type",
+        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1000"}}],
     )
 
 
 class StageMapDiff(ResponseModel):
     """The differences between two versions of the stage map."""
 
-    since: int = Field(description="Version that the comparison starts from", examples=[2])
-    version: int = Field(description="Version that the comparison leads to", examples=[3])
-    added: list[str] = Field(
-        description="Keys of stages that are active only in `version`", examples=[["gold"]]
+    since: int = Field(
+        ge=1, description="Number of the version that `version` is compared with", examples=[2]
     )
-    archived: list[str] = Field(description="Keys of stages that are active only in `since`", examples=[[]])
-    changed: list[StageFieldChange] = Field(description="Fields that differ, of stages in both versions")
+    version: int = Field(ge=1, description="Number of the version that is compared", examples=[3])
+    added: list[str] = Field(
+        description="Keys of stages that are active in `version` and not in `since`", examples=[["gold"]]
+    )
+    archived: list[str] = Field(
+        description="Keys of stages that are active in `since` and not in `version`", examples=[[]]
+    )
+    changed: list[StageFieldChange] = Field(
+        description="Fields with different values, of stages that both versions have"
+    )
 
     @classmethod
     def of(cls, since: int, version: int, diff: MapDiff) -> "StageMapDiff":

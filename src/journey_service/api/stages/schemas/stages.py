@@ -14,7 +14,7 @@ _VIP_RULE: dict[str, Any] = {"trigger": "lifetime_value", "conditions": {"value"
 _EXAMPLE: dict[str, Any] = {
     "key": "vip",
     "name": "VIP Customer",
-    "description": "High-value customers",
+    "description": "High-value loyal customer",
     "color": "#8B5CF6",
     "icon": "crown",
     "order": 5,
@@ -31,7 +31,7 @@ _Key = Annotated[
     str,
     Field(
         pattern="^[a-z][a-z0-9_]{0,49}$",
-        description="Permanent identifier of the stage. A key never changes and is never used again",
+        description="Permanent identifier of the stage. A key never changes and is never reused",
         examples=["vip"],
     ),
 ]
@@ -48,26 +48,29 @@ _Description = Annotated[
     str | None,
     Field(
         max_length=2000,
-        description="What the stage means; null: no description",
-        examples=["High-value customers"],
+        description="What the stage means; null or omitted: no description",
+        examples=["High-value loyal customer"],
     ),
 ]
 _Color = Annotated[
     str | None,
     Field(
         pattern="^#[0-9A-Fa-f]{6}$",
-        description="Color in lists and charts, as `#RRGGBB`; null: the client chooses",
+        description="Color in lists and charts, as `#RRGGBB`; null or omitted: the client chooses one",
         examples=["#8B5CF6"],
     ),
 ]
-_Icon = Annotated[StageIcon | None, Field(description="Name of the icon; null: no icon", examples=["crown"])]
+_Icon = Annotated[
+    StageIcon | None, Field(description="Name of the icon; null or omitted: no icon", examples=["crown"])
+]
 _Order = Annotated[
     int,
     Field(
         ge=1,
         le=1000,
-        description="Rank of the stage, unique among active stages. A higher progress stage is further, a higher risk"
-        " stage is worse",
+        description="Rank of the stage, unique among active stages. A progress stage with a higher `order` is further,"
+        " a risk stage with a higher `order` is worse. The first and the last risk stage are those with the lowest"
+        " and the highest `order`",
         examples=[5],
     ),
 ]
@@ -76,40 +79,41 @@ _RetentionDays = Annotated[
     Field(
         ge=1,
         le=3650,
-        description="Days without an appointment after which a customer of this stage counts as at risk, in place of"
-        " the days in the rule of the mildest risk stage; null: the days in that rule",
+        description="Days without an appointment after which a customer of the stage enters the first risk stage, in"
+        " place of the days in the rule of that stage; null or omitted: the days in that rule",
         examples=[None],
     ),
 ]
 _RemappedTo = Annotated[
     str | None,
     Field(
-        description="For an archived stage: key of the stage that its customers move to; null: not remapped",
+        description="For an archived stage: key of the active stage that its customers move to; null or omitted: none",
         examples=[None],
     ),
 ]
 
 
 class StageRule(RequestModel):
-    """A trigger and its conditions. All conditions must hold."""
+    """A trigger and its conditions. The rule holds if all its conditions are met."""
 
     trigger: str = Field(
-        description="An event while it is applied, or a value of the customer. Triggers that are not events need a"
-        " condition",
+        description="Event type, for a rule that is evaluated when such an event is stored; or a value of the"
+        " customer, for a rule that is evaluated at any time and requires a condition",
         examples=["lifetime_value"],
         json_schema_extra={"enum": [*TRIGGERS]},
     )
     conditions: dict[ConditionField, ConditionText] = Field(
         default_factory=dict,
-        description="An operator and a number for each field of the trigger. Events have `call_duration` (seconds) and"
-        " `total_amount` (money); `appointment_count` has `count`, `lifetime_value` `value` (money), `days_...` `days`,"
-        " `..._score` `score` (0 to 1), `missed_rate` `rate` (0 to 1)",
+        description="Operator and number, by field of the trigger. Event types have the fields `call_duration`"
+        " (seconds) and `total_amount` (money in the company's currency). `appointment_count` has `count`;"
+        " `lifetime_value` has `value` (money); `days_...` has `days`; `..._score` has `score` (0 to 1);"
+        " `missed_rate` has `rate` (0 to 1)",
         examples=[{"value": ">=1000"}],
     )
 
 
 class StageRuleSet(RequestModel):
-    """Several rules of one stage. One of them must hold."""
+    """Alternative rules of a stage. The set holds if one of its rules holds."""
 
     any: list[StageRule] = Field(
         min_length=1, max_length=20, description="Alternative rules", examples=[[_VIP_RULE]]
@@ -119,8 +123,8 @@ class StageRuleSet(RequestModel):
 StageRules = Annotated[
     StageRule | StageRuleSet | None,
     Field(
-        description="When customers enter the stage: one rule or a set of alternatives; null: only manual moves lead"
-        " here",
+        description="Rules by which customers enter the stage: one rule, or a set of alternatives; null or omitted:"
+        " customers enter it by manual moves only",
         examples=[_VIP_RULE],
     ),
 ]
@@ -137,14 +141,16 @@ class StageDefinition(RequestModel):
     order: _Order
     kind: StageKind | None = Field(
         default=None,
-        description="`progress` or `risk`. It can never be changed; null or omitted: the kind that the stage already"
-        " has, or for a new stage the one that follows from its rules",
+        description="`progress`: the customer advances; `risk`: the customer may be lost. The kind of a stage never"
+        " changes; null or omitted: the existing kind, or for a new stage the kind that follows from its rules",
         examples=["progress"],
     )
     auto_rules: StageRules = None
     retention_days: _RetentionDays = None
     is_active: bool = Field(
-        default=True, description="false: the stage is archived, for good", examples=[True]
+        default=True,
+        description="Whether the stage is active; false archives it permanently",
+        examples=[True],
     )
     remapped_to: _RemappedTo = None
 
@@ -176,10 +182,15 @@ class Stage(ResponseModel):
     color: _Color
     icon: _Icon
     order: _Order
-    kind: StageKind = Field(description="`progress`, or `risk` of losing the customer", examples=["progress"])
+    kind: StageKind = Field(
+        description="`progress`: the customer advances; `risk`: the customer may be lost",
+        examples=["progress"],
+    )
     auto_rules: StageRules
     retention_days: _RetentionDays
-    is_active: bool = Field(description="false: archived, and never used again", examples=[True])
+    is_active: bool = Field(
+        description="Whether the stage is active; false: it is archived permanently", examples=[True]
+    )
     remapped_to: _RemappedTo
 
     @classmethod
