@@ -1,4 +1,4 @@
-"""Sizes, seeds, and a ground of its own for every test: workers look at every company there is."""
+"""Sizes, seeds, and a separate database for every test, because workers process all companies of a database."""
 
 import os
 import random
@@ -9,9 +9,9 @@ from itertools import count
 import asyncpg
 import pytest
 
-from chaos.ground import Ground
-from chaos.outside import Outside
-from chaos.outside import outside as opened
+from chaos.receivers import Receivers
+from chaos.receivers import receivers as opened
+from chaos.system import SystemUnderTest
 from conftest import ERASURE_KEY, VAULT_KEY, Copied
 from journey_service.repositories.database import Database
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def size():
-    """Picks one of three numbers: for every commit, for 25 minutes, and the plan's own."""
+    """Returns a function that picks a number by the test size: `ci`, `chaos` (25 minutes) or `full`."""
     wanted = os.environ.get("JOURNEY_CHAOS", "ci")
     if wanted not in _SIZES:
         pytest.fail(f"JOURNEY_CHAOS must be one of {', '.join(_SIZES)}")
@@ -40,29 +40,29 @@ def size():
 
 @pytest.fixture(scope="session")
 def seed() -> str:
-    """What chance is made from: JOURNEY_SEED, or any."""
+    """The seed of all random choices: JOURNEY_SEED, or a random one."""
     return os.environ.get("JOURNEY_SEED") or secrets.token_hex(4)
 
 
 @pytest.fixture
 def chance(seed: str, request: pytest.FixtureRequest) -> random.Random:
-    """The test's own chance: the same under the same seed, whichever tests run."""
+    """The random generator of a test; the same for the same seed, independent of other tests."""
     return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture
-def outside() -> Iterator[Outside]:
-    """A mail server and the companies' own systems."""
+def receivers() -> Iterator[Receivers]:
+    """A mail server and webhook receivers."""
     with opened() as servers:
         yield servers
 
 
 @pytest.fixture
-async def ground(copied: Copied, outside: Outside) -> AsyncIterator[Ground]:
-    """An empty database, and the systems outside."""
+async def system(copied: Copied, receivers: Receivers) -> AsyncIterator[SystemUnderTest]:
+    """An empty database with receivers."""
     url = await copied(f"chaos_{next(_numbers)}")
     database = Database(url, pool_size=10, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
     owner = await asyncpg.connect(url)
-    yield Ground(url, database, owner, outside)
+    yield SystemUnderTest(url, database, owner, receivers)
     await owner.close()
     await database.close()

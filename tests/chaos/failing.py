@@ -1,13 +1,12 @@
-"""The service's own processes with a fault in them: killed at a chosen point, or without one of their guards.
+"""Runs a command of the service with an injected fault: killed at a chosen point, or without some guards.
 
     python failing.py worker
     python failing.py api --port 8000
 
 JOURNEY_FAULT is `point:n`: the process kills itself (SIGKILL) when that point is reached for the n-th time.
-JOURNEY_WITHOUT names guards to be taken away, with commas between: what they guard against must then be seen.
-JOURNEY_NAME is how the process names itself to receivers. JOURNEY_POLL_SECONDS is how often a worker looks for work
-by itself, in place of its own seconds, so that tests need not wait for these. Nothing of the service itself knows of
-any of this.
+JOURNEY_WITHOUT is a comma-separated list of guards to remove; the test must then detect the violation. JOURNEY_NAME is
+the name of the process in its calls. JOURNEY_POLL_SECONDS replaces the seconds between two polls of a worker, so that
+tests are fast. The service itself contains none of this code.
 """
 
 import asyncio
@@ -57,7 +56,7 @@ _is_ingesting: ContextVar[bool] = ContextVar("is_ingesting", default=False)
 
 
 def _after(*places: tuple[Any, str]) -> Callable[[Hit], None]:
-    """When any of these functions has returned."""
+    """A point that is reached when any of these functions returns."""
 
     def install(hit: Hit) -> None:
         for owner, name in places:
@@ -75,7 +74,7 @@ def _after(*places: tuple[Any, str]) -> Callable[[Hit], None]:
 
 
 def _before(owner: Any, name: str) -> Callable[[Hit], None]:
-    """When this function is called."""
+    """A point that is reached when this function is called."""
 
     def install(hit: Hit) -> None:
         original = getattr(owner, name)
@@ -91,7 +90,7 @@ def _before(owner: Any, name: str) -> Callable[[Hit], None]:
 
 
 def _before_commit(hit: Hit) -> None:
-    """When a transaction that takes events has done everything, and nothing of it is kept yet."""
+    """A point directly before the commit of a transaction that ingests events."""
     run, ingest = Database.run, ingest_batcher.ingest
 
     @wraps(run)
@@ -116,8 +115,8 @@ def _before_commit(hit: Hit) -> None:
 
 
 def _before_response(hit: Hit) -> None:
-    """After an event is committed and before the caller gets an answer."""
-    from journey_service.api.events import events  # noqa: PLC0415  # the worker has no use for the API
+    """A point after the commit of an event and before the response."""
+    from journey_service.api.events import events  # noqa: PLC0415  # the worker does not import the API
 
     original = events._json
 
@@ -151,7 +150,7 @@ WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
 
 
 def install_fault(values: str) -> None:
-    """Have this process kill itself at `point:n`."""
+    """Makes this process kill itself at `point:n`."""
     point, _, at = values.partition(":")
     visits = count(1)
 
@@ -166,7 +165,7 @@ def install_fault(values: str) -> None:
 
 
 def _actions_in_the_moves_transaction(patch: Patch) -> None:
-    """What a move calls for is planned in a transaction of its own, after the move's."""
+    """Actions are planned in a separate transaction after the transaction of the move."""
     plan_actions, ingest = context.plan_actions, ingest_batcher.ingest
     waiting: ContextVar[list[Any]] = ContextVar("waiting")
 
@@ -188,7 +187,7 @@ def _actions_in_the_moves_transaction(patch: Patch) -> None:
 
 
 def _event_key(patch: Patch) -> None:
-    """Every delivery of an event counts."""
+    """Every delivery of an event counts, also duplicates."""
     ingest = ingest_batcher.ingest
 
     async def ingesting(database, company_id, events, **options):
@@ -199,7 +198,7 @@ def _event_key(patch: Patch) -> None:
 
 
 def _done_after_the_call(patch: Patch) -> None:
-    """An action is done before it is done."""
+    """An action is recorded as done before the call."""
     send = LaneWorker._send
 
     async def sending(self, outbound_message):
@@ -210,20 +209,20 @@ def _done_after_the_call(patch: Patch) -> None:
 
 
 def _same_key(patch: Patch) -> None:
-    """Every attempt has a key of its own."""
+    """Every attempt has another key."""
     message, email = OutboundMessage.message, OutboundMessage.email
     patch(OutboundMessage, "message", lambda self: replace(message(self), key=str(uuid4())))
     patch(OutboundMessage, "email", lambda self: replace(email(self), key=str(uuid4())))
 
 
 def _polling(patch: Patch) -> None:
-    """Workers look for work only when they are woken."""
+    """Workers poll only when they are woken."""
     hourly = tuple(replace(each, every_seconds=3600.0) for each in polling.POLLING_TASKS)
     patch(polling, "POLLING_TASKS", hourly)
 
 
 def _attempts_given_back(patch: Patch) -> None:
-    """What is given back counts as an attempt."""
+    """Releasing an action counts as an attempt."""
     _rewrite(patch, "_RELEASE", "lease_token = NULL", "lease_token = NULL, attempts = attempts + 1")
 
 
@@ -233,13 +232,13 @@ def _lease_token(patch: Patch) -> None:
 
 
 def _check_at_the_claim(patch: Patch) -> None:
-    """Nothing is looked at any more when an action falls due."""
+    """No checks run when an action is due."""
     patch(ActionPlan, "_cancel_reason", lambda _self, _action: None)
     patch(ActionPlan, "cancel_if_unreachable", lambda _self, _action, _now: False)
 
 
 def _one_by_one(patch: Patch) -> None:
-    """What cannot be taken together is not taken at all."""
+    """If a batch cannot be claimed, its items are not claimed one by one."""
 
     async def claim(self, company_id, lane, request):
         return await self.database.run(company_id, lambda uow: lane.claim(uow, request))
@@ -248,7 +247,7 @@ def _one_by_one(patch: Patch) -> None:
 
 
 def _turns(patch: Patch) -> None:
-    """One company after the other, each until nothing of it is ready."""
+    """Companies are processed one after the other, each until no action is ready."""
 
     async def poll(self):
         due = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_actions())
@@ -268,7 +267,7 @@ def _rewrite(patch: Patch, name: str, pattern: str, by: str) -> None:
     before = getattr(outbox, name).text
     after = re.sub(pattern, by, before)
     if after == before:
-        raise LookupError(f"{name} does not look as it did")
+        raise LookupError(f"the pattern does not match {name}")
     patch(outbox, name, text(after))
 
 
@@ -296,7 +295,7 @@ class _Undo:
 
 @contextmanager
 def without(*guards: str) -> Iterator[None]:
-    """This process without some guards, for the length of a block."""
+    """Removes guards in this process during a `with` block."""
     undoing: list[_Undo] = []
 
     def patch(owner: Any, name: str, value: Any) -> None:
@@ -313,7 +312,7 @@ def without(*guards: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Runs a command of the service with the fault that the environment names."""
+    """Runs a command of the service with the faults that the environment variables define."""
     if fault := os.environ.get("JOURNEY_FAULT"):
         install_fault(fault)
     if seconds := os.environ.get("JOURNEY_POLL_SECONDS"):
@@ -324,7 +323,7 @@ def main() -> None:
         GUARDS[guard](setattr)
     if name := os.environ.get("JOURNEY_NAME"):
         webhooks._USER_AGENT = name  # type: ignore[misc]
-    if sys.argv[1] == "worker":  # as the command does; without it, and so twice as fast
+    if sys.argv[1] == "worker":  # like the command, but without importing it, which is twice as fast
         asyncio.run(run_worker(read_settings()))
     else:
         from journey_service.cli import app  # noqa: PLC0415  # the command itself

@@ -1,4 +1,4 @@
-"""T11: campaigns on a clock that is moved, and people who leave, withdraw or are erased between the steps."""
+"""T11: campaigns on a test clock; customers leave, withdraw consent or are erased between the steps."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chaos.failing import without
-from chaos.ground import BY, detected, tell
+from chaos.system import ACTOR, assert_detected, print_result
 from journey_service.domain.actions.errors import CampaignEndedError
 from journey_service.domain.actions.stage_actions import RETENTION_CAMPAIGN
 from journey_service.domain.errors import UnavailableError
@@ -26,10 +26,10 @@ DAY = timedelta(days=1)
 VISIT = T0 - timedelta(hours=1)
 START = VISIT + 91 * DAY
 CLOCKS = [START + days * DAY + timedelta(hours=1) for days in (0, 3, 7, 14)]
-"""Each an hour after a step is due."""
+"""Times to which the clock is advanced: one hour after each step is due."""
 DUE = [START + step.day * DAY for step in RETENTION_CAMPAIGN]
 NAME = "create_retention_campaign"
-FATES = ("stays", "exit", "opt_out", "erasure", "manual")
+OUTCOMES = ("stays", "exit", "opt_out", "erasure", "manual")
 REASONS = {
     "stays": ("completed", set()),
     "exit": ("left_stage", {"left_stage"}),
@@ -37,30 +37,30 @@ REASONS = {
     "erasure": ("erased", {"erased"}),
     "manual": ("manual", {"campaign_ended"}),
 }
-"""Why the campaign ends, and why the steps that are not sent are not."""
-AT_ONCE = 6
+"""By outcome: the end reason of the campaign, and the reasons of cancelled steps."""
+CONCURRENT_CUSTOMERS = 6
 LAST = len(CLOCKS) - 1
 WITHDRAWN = dict.fromkeys(("email", "sms", "call", "offer"), "withdrawn")
 
 
 @dataclass
-class Person:
-    """A customer and their fate: `phase` is the step before or during which it happens."""
+class CampaignCustomer:
+    """A customer and the outcome of the campaign; `phase` is the step before or during which the outcome occurs."""
 
     customer_id: int
-    fate: str
+    outcome: str
     phase: int
-    is_beside: bool
+    is_concurrent: bool
     relationship_id: int = 0
 
     @property
-    def may_be_too_late(self):
-        """Whether it happens during the last step, which may come first: then the campaign is complete."""
-        return self.is_beside and self.phase == LAST
+    def may_come_after_end(self):
+        """Whether the outcome occurs during the last step, so that the campaign may be completed first."""
+        return self.is_concurrent and self.phase == LAST
 
-    async def meet_it(self, ground, company_id):
-        """It happens."""
-        match self.fate:
+    async def apply_outcome(self, system, company_id):
+        """Applies the outcome."""
+        match self.outcome:
             case "exit":
                 visit = Event(
                     "chaos",
@@ -70,28 +70,28 @@ class Person:
                     START,
                     100,
                 )
-                [answer] = await ingest(ground.database, company_id, [visit])
+                [answer] = await ingest(system.database, company_id, [visit])
                 assert answer.status == "applied"
             case "opt_out":
                 await put_customer(
-                    ground.database, company_id, self.customer_id, {}, consents=WITHDRAWN, by=BY
+                    system.database, company_id, self.customer_id, {}, consents=WITHDRAWN, by=ACTOR
                 )
             case "erasure":
-                await anonymize_customer(ground.database, company_id, self.customer_id, by=BY)
+                await anonymize_customer(system.database, company_id, self.customer_id, by=ACTOR)
             case "manual":
                 [campaign] = await rows(
-                    ground.database,
+                    system.database,
                     company_id,
                     "SELECT id FROM retention_campaigns WHERE company_id = :company AND relationship_id = :who",
                     who=self.relationship_id,
                 )
                 try:
-                    await cancel_campaign(ground.database, company_id, campaign.id, by=BY)
+                    await cancel_campaign(system.database, company_id, campaign.id, by=ACTOR)
                 except CampaignEndedError:
-                    assert self.may_be_too_late
+                    assert self.may_come_after_end
 
     def step_of(self, effect, company_id):
-        """Which step of the person's campaign a call was for."""
+        """Returns the step of the customer's campaign that an effect belongs to; None for other effects."""
         if effect == (
             "mail",
             f"ada{self.customer_id}@{company_id}.salon.example",
@@ -103,46 +103,46 @@ class Person:
         return None
 
 
-async def _deliver(ground):
-    """Two at once, until nothing is ready."""
-    while await ground.ask("SELECT count(*) FROM journey_actions WHERE ready_at IS NOT NULL"):
-        await asyncio.gather(*(ground.outbox_dispatcher().drain() for _ in range(2)))
+async def _deliver(system):
+    """Runs two dispatchers until no action is ready."""
+    while await system.fetch_value("SELECT count(*) FROM journey_actions WHERE ready_at IS NOT NULL"):
+        await asyncio.gather(*(system.outbox_dispatcher().drain() for _ in range(2)))
 
 
-async def _advance(ground, company_id, to):
+async def _advance(system, company_id, to):
     """Advances the clock and runs what becomes due; a worker continues if this is interrupted."""
     with suppress(UnavailableError):
-        await advance(ground.database, company_id, to, actor=BY, timeout_seconds=None)
-    [job] = await list_jobs(ground.database, company_id, before=None, limit=1)
-    while (await get_job(ground.database, company_id, job.id)).status != "done":
+        await advance(system.database, company_id, to, actor=ACTOR, timeout_seconds=None)
+    [job] = await list_jobs(system.database, company_id, before=None, limit=1)
+    while (await get_job(system.database, company_id, job.id)).status != "done":
         with suppress(UnavailableError):
-            await run_job(ground.database, company_id, job.id, JOB_HANDLERS)
+            await run_job(system.database, company_id, job.id, JOB_HANDLERS)
 
 
-async def _live_through(ground, company_id, people):
-    """Advances the clock over every step; the fates happen before or during that."""
-    room = asyncio.Semaphore(AT_ONCE)
+async def _run_campaign(system, company_id, people):
+    """Advances the clock over every step; outcomes occur before or during an advance."""
+    slots = asyncio.Semaphore(CONCURRENT_CUSTOMERS)
 
-    async def meet(person):
-        async with room:
-            await person.meet_it(ground, company_id)
+    async def apply(person):
+        async with slots:
+            await person.apply_outcome(system, company_id)
 
-    await _advance(ground, company_id, VISIT + 90 * DAY)
-    await _deliver(ground)
+    await _advance(system, company_id, VISIT + 90 * DAY)
+    await _deliver(system)
     for phase, at in enumerate(CLOCKS):
-        now = [person for person in people if person.phase == phase and person.fate != "stays"]
-        await asyncio.gather(*(meet(person) for person in now if not person.is_beside))
+        now = [person for person in people if person.phase == phase and person.outcome != "stays"]
+        await asyncio.gather(*(apply(person) for person in now if not person.is_concurrent))
         await asyncio.gather(
-            _advance(ground, company_id, at),
-            *(meet(person) for person in now if person.is_beside),
-            ground.outbox_dispatcher().drain(),
+            _advance(system, company_id, at),
+            *(apply(person) for person in now if person.is_concurrent),
+            system.outbox_dispatcher().drain(),
         )
-        await _deliver(ground)
+        await _deliver(system)
 
 
 @dataclass
-class Verdict:
-    """What was wrong, by kind."""
+class CampaignViolations:
+    """Violations by kind."""
 
     lost: list
     duplicated: int
@@ -151,27 +151,27 @@ class Verdict:
     inconsistent: list
 
 
-async def _verdict(ground, company_id, people):
+async def _find_campaign_violations(system, company_id, people):
     campaigns = {
-        row["relationship_id"]: row for row in await ground.owner.fetch("SELECT * FROM retention_campaigns")
+        row["relationship_id"]: row for row in await system.owner.fetch("SELECT * FROM retention_campaigns")
     }
     consents = {
         row["customer_id"]: json.loads(row["consents"])
-        for row in await ground.owner.fetch("SELECT customer_id, consents FROM customers")
+        for row in await system.owner.fetch("SELECT customer_id, consents FROM customers")
     }
     steps = {}
-    for row in await ground.owner.fetch(
+    for row in await system.owner.fetch(
         "SELECT relationship_id, state, reason FROM journey_actions WHERE name = $1", NAME
     ):
         steps.setdefault(row["relationship_id"], []).append((row["state"], row["reason"]))
     calls = {}
-    for call in ground.outside.calls:
+    for call in system.receivers.calls:
         calls.setdefault(call.effect, []).append(call)
     by_customer = {}
     for effect, made in calls.items():
         who = int(effect[1].partition("@")[0][3:]) if effect[0] == "mail" else effect[2]
         by_customer.setdefault(who, []).append((effect, made))
-    verdict = Verdict([], 0, [], [], [])
+    violations = CampaignViolations([], 0, [], [], [])
     for person in people:
         campaign = campaigns[person.relationship_id]
         first = {}
@@ -179,60 +179,62 @@ async def _verdict(ground, company_id, people):
             step = person.step_of(effect, company_id)
             if step is not None:
                 first[step] = made[0].number
-                verdict.duplicated += len({call.key for call in made}) - 1
-        is_over = person.may_be_too_late and campaign["end_reason"] == "completed"
-        until = None if is_over or person.fate == "stays" else campaign["ended_at"]
-        if person.fate == "opt_out":
+                violations.duplicated += len({call.key for call in made}) - 1
+        is_over = person.may_come_after_end and campaign["end_reason"] == "completed"
+        until = None if is_over or person.outcome == "stays" else campaign["ended_at"]
+        if person.outcome == "opt_out":
             until = datetime.fromisoformat(consents[person.customer_id]["email"]["at"])
         messages = [n for n, step in enumerate(RETENTION_CAMPAIGN) if step.channel != "call"]
-        before = CLOCKS[-1] if person.fate == "stays" else CLOCKS[person.phase - 1]
-        verdict.lost += [(person, n) for n in messages if DUE[n] <= before and n not in first]
-        verdict.too_late += [(person, n) for n in first if until is not None and DUE[n] > until]
+        before = CLOCKS[-1] if person.outcome == "stays" else CLOCKS[person.phase - 1]
+        violations.lost += [(person, n) for n in messages if DUE[n] <= before and n not in first]
+        violations.too_late += [(person, n) for n in first if until is not None and DUE[n] > until]
         if [first[n] for n in sorted(first)] != sorted(first.values()):
-            verdict.out_of_order.append((person, first))
-        ends, reasons = REASONS[person.fate]
+            violations.out_of_order.append((person, first))
+        ends, reasons = REASONS[person.outcome]
         found = {reason for state, reason in steps[person.relationship_id] if state != "done"}
         if (campaign["end_reason"] != ends and not is_over) or not found <= reasons:
-            verdict.inconsistent.append((person, campaign["end_reason"], found))
-    return verdict
+            violations.inconsistent.append((person, campaign["end_reason"], found))
+    return violations
 
 
-async def _people(ground, company_id, people):
+async def _create_customers(system, company_id, people):
     at = VISIT
-    await ground.visit(company_id, range(len(people)), at=at)
-    rows = await ground.owner.fetch("SELECT id, customer_id FROM customer_relationships")
+    await system.send_first_visits(company_id, range(len(people)), at=at)
+    rows = await system.owner.fetch("SELECT id, customer_id FROM customer_relationships")
     ids = {row["customer_id"]: row["id"] for row in rows}
     for person in people:
         person.relationship_id = ids[person.customer_id]
 
 
-async def test_no_step_comes_out_of_order_and_none_begins_after_it_was_called_off(ground, size, chance, seed):
+async def test_steps_run_in_order_and_none_starts_after_a_committed_cancellation(system, size, chance, seed):
     count = size(ci=60, chaos=1_000, full=2_000)
     people = [
-        Person(n, chance.choice(FATES), chance.randint(1, 3), chance.random() < 0.5) for n in range(count)
+        CampaignCustomer(n, chance.choice(OUTCOMES), chance.randint(1, 3), chance.random() < 0.5)
+        for n in range(count)
     ]
-    company_id = await ground.found(test_clock=T0, deliver=True)
-    await _people(ground, company_id, people)
+    company_id = await system.create_company(test_clock=T0, deliver=True)
+    await _create_customers(system, company_id, people)
 
-    await _live_through(ground, company_id, people)
+    await _run_campaign(system, company_id, people)
 
-    verdict = await _verdict(ground, company_id, people)
-    kills = sum(person.fate != "stays" for person in people)
-    tell(
-        *("T11", len(verdict.lost), verdict.duplicated, count, kills, seed),
-        f"{len(verdict.out_of_order)} journeys out of order,"
-        f" {len(verdict.too_late)} steps begun after a committed cancel, {len(verdict.inconsistent)} without a reason",
+    violations = await _find_campaign_violations(system, company_id, people)
+    kills = sum(person.outcome != "stays" for person in people)
+    print_result(
+        *("T11", len(violations.lost), violations.duplicated, count, kills, seed),
+        f"{len(violations.out_of_order)} journeys out of order,"
+        f" {len(violations.too_late)} steps started after a committed cancellation,"
+        f" {len(violations.inconsistent)} without a reason",
     )
-    assert verdict == Verdict([], 0, [], [], [])
-    assert await ground.find_violations() == []
+    assert violations == CampaignViolations([], 0, [], [], [])
+    assert await system.find_violations() == []
 
 
-async def test_a_step_that_is_not_evaluated_when_it_falls_due_is_noticed(ground):
-    people = [Person(n, "opt_out", 1, is_beside=False) for n in range(3)]
-    company_id = await ground.found(test_clock=T0, deliver=True)
-    await _people(ground, company_id, people)
+async def test_steps_without_checks_at_their_due_time_are_detected(system):
+    people = [CampaignCustomer(n, "opt_out", 1, is_concurrent=False) for n in range(3)]
+    company_id = await system.create_company(test_clock=T0, deliver=True)
+    await _create_customers(system, company_id, people)
     guard = "check at the claim"
     with without(guard):
-        await _live_through(ground, company_id, people)
-    verdict = await _verdict(ground, company_id, people)
-    detected(guard, verdict.too_late)
+        await _run_campaign(system, company_id, people)
+    violations = await _find_campaign_violations(system, company_id, people)
+    assert_detected(guard, violations.too_late)

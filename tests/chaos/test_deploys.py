@@ -1,23 +1,23 @@
-"""T5: workers replaced one after the other while calls are under way: nothing is lost, and nothing counts as failed."""
+"""T5: workers are replaced one after the other during calls: no action is lost or counts as failed."""
 
 import signal
 from collections import Counter
 
-from chaos.ground import Stream, Worker, detected, ending, tell, until
-from chaos.outside import Answer
+from chaos.receivers import Answer
+from chaos.system import VisitStream, WorkerProcess, assert_detected, kill_at_end, print_result, wait_for
 
 COMPANIES = 2
 LEASE = 60.0
-"""Longer than any call lasts on a busy machine: no lease may end here."""
-NO_END = 1_000_000
+"""Seconds; longer than any call on a busy machine, so that no lease expires."""
+UNLIMITED = 1_000_000
 MORE = 24
-"""So many customers come again and again until the old worker and the new one both have work in their hands."""
+"""Number of additional visits that are sent until both the old and the new worker make calls."""
 FAULTY = 16
-"""Of so many keys one is refused, the first time."""
+"""One of this many keys is refused at the first attempt."""
 
 
-def _slow(chance, outside):
-    """Answers take their time, and some first ones are no."""
+def _slow(chance, receivers):
+    """Delays all responses, and refuses some first attempts; returns the refused keys."""
     refused = set()
 
     def answer(call):
@@ -27,75 +27,73 @@ def _slow(chance, outside):
         refused.add(call.key)
         return Answer(500, seconds=seconds)
 
-    outside.answer = answer
+    receivers.answer = answer
     return refused
 
 
-async def test_workers_replaced_in_a_row_lose_nothing_and_no_action_pays_for_it(
-    ground, outside, size, chance, seed
-):
+async def test_replacing_workers_loses_no_action_and_counts_no_attempt(system, receivers, size, chance, seed):
     rolls = size(ci=5, chaos=30, full=30)
     portion = size(ci=24, chaos=60, full=112)
-    refused = _slow(chance, outside)
-    stream = await Stream.of(ground, COMPANIES, NO_END, portion)
-    environment = ground.environment(lease=LEASE)
-    in_the_middle = 0
-    with ending([]) as all_:
+    refused = _slow(chance, receivers)
+    stream = await VisitStream.of(system, COMPANIES, UNLIMITED, portion)
+    environment = system.environment(lease=LEASE)
+    replaced_during_calls = 0
+    with kill_at_end([]) as all_:
         old = None
         for n in range(rolls):
-            await stream.come()
-            new = Worker(environment, f"w{n}")
+            await stream.send_next()
+            new = WorkerProcess(environment, f"w{n}")
             all_.append(new)
 
             async def are_at_work(at_work=(old or new, new)):
-                await ground.rewind("attempts > 0")
-                if await ground.live() == 0:
-                    await stream.come(MORE)
-                return all(outside.under_way(worker.name) for worker in at_work)
+                await system.make_pending_ready("attempts > 0")
+                if await system.count_unfinished() == 0:
+                    await stream.send_next(MORE)
+                return all(receivers.under_way(worker.name) for worker in at_work)
 
-            await until(are_at_work)
+            await wait_for(are_at_work)
             if old is not None:
-                in_the_middle += bool(outside.under_way(old.name))
+                replaced_during_calls += bool(receivers.under_way(old.name))
                 old.signal(signal.SIGTERM)
-                await until(lambda old=old: not old.is_alive)
+                await wait_for(lambda old=old: not old.is_alive)
                 assert old.status == 0
             old = new
 
         async def is_done():
-            await ground.rewind("attempts > 0")
-            return await ground.live() == 0
+            await system.make_pending_ready("attempts > 0")
+            return await system.count_unfinished() == 0
 
-        await until(is_done)
+        await wait_for(is_done)
         assert old.stop() == 0
 
-    tally = stream.tally
-    lost, duplicated, phantoms = tally.zeros
-    states = await ground.states()
-    failures = await _failures(ground)
-    tell(
-        *("T5", lost, duplicated, len(tally.expected), rolls, seed),
+    totals = stream.totals
+    lost, duplicated, unexpected = totals.violation_counts
+    states = await system.count_by_state()
+    failures = await _failures(system)
+    print_result(
+        *("T5", lost, duplicated, len(totals.expected), rolls, seed),
         f"{states['dead']} dead, {len(failures)} failed attempts for {len(refused)} refusals",
     )
-    assert (lost, duplicated, phantoms) == (0, 0, 0)
+    assert (lost, duplicated, unexpected) == (0, 0, 0)
     assert states["dead"] == 0
     assert failures == Counter(refused)
-    # A worker that stops finishes its calls: none is repeated for that.
-    assert {key for key, calls in outside.by_key().items() if len(calls) != 1 + (key in refused)} == set()
-    assert in_the_middle >= 1, "no worker was replaced in the middle"
-    assert await ground.find_violations() == []
+    # A stopping worker finishes its calls, so none is repeated.
+    assert {key for key, calls in receivers.by_key().items() if len(calls) != 1 + (key in refused)} == set()
+    assert replaced_during_calls >= 1, "no worker was replaced during a call"
+    assert await system.find_violations() == []
 
 
-async def _failures(ground):
-    rows = await ground.owner.fetch("SELECT action_id FROM action_attempts WHERE outcome <> 'done'")
+async def _failures(system):
+    rows = await system.owner.fetch("SELECT action_id FROM action_attempts WHERE outcome <> 'done'")
     return Counter(str(row["action_id"]) for row in rows)
 
 
-async def test_an_attempt_that_was_only_given_back_and_counts_is_noticed(ground, outside):
-    outside.answer = lambda _call: Answer(seconds=1.0)
-    stream = await Stream.of(ground, 1, 40, 40)
+async def test_released_actions_that_count_an_attempt_are_detected(system, receivers):
+    receivers.answer = lambda _call: Answer(seconds=1.0)
+    stream = await VisitStream.of(system, 1, 40, 40)
     guard = "attempts given back"
-    await stream.come()
-    with ending([Worker(ground.environment(lease=LEASE), "w", without=guard)]) as [worker]:
-        await until(lambda: outside.under_way("w"))
+    await stream.send_next()
+    with kill_at_end([WorkerProcess(system.environment(lease=LEASE), "w", without=guard)]) as [worker]:
+        await wait_for(lambda: receivers.under_way("w"))
         assert worker.stop() == 0
-    detected(guard, await ground.find_violations())
+    assert_detected(guard, await system.find_violations())

@@ -1,11 +1,11 @@
-"""T6: workers frozen for longer than their lease: what they were about is others' then, and their word is nothing."""
+"""T6: workers are frozen for longer than their lease: other workers take over, and stale results are rejected."""
 
 import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chaos.ground import Stream, Worker, detected, ending, tell, until
-from chaos.outside import Answer
+from chaos.receivers import Answer
+from chaos.system import VisitStream, WorkerProcess, assert_detected, kill_at_end, print_result, wait_for
 
 COMPANIES = 2
 LEASE = 5.0
@@ -14,15 +14,15 @@ _LEASES = "SELECT id::text, lease_token::text FROM journey_actions WHERE state =
 
 
 @dataclass
-class Frozen:
-    """Frozen workers: the calls that others have claimed again, and when the freeze began."""
+class FreezeRecord:
+    """Actions of frozen workers that other workers claimed again, with the time of the freeze."""
 
     superseded: list[tuple[str, datetime]] = field(default_factory=list)
     freezes: int = 0
 
-    async def stale(self, ground):
-        """What was written down on the word of a worker whose lease was over: of a call from before its freeze."""
-        rows = await ground.owner.fetch(
+    async def stale(self, system):
+        """Returns attempts that a worker recorded after its lease had expired, for calls from before its freeze."""
+        rows = await system.owner.fetch(
             "SELECT action_id, started_at, ended_at, outcome FROM action_attempts"
         )
         written = [
@@ -36,77 +36,75 @@ class Frozen:
         ]
 
 
-async def _freeze(ground, workers, frozen):
-    """Freezes a worker in the middle of calls until others have claimed them, then lets it continue and ends it."""
-    outside = ground.outside
-    worker = await until(lambda: next((each for each in workers if outside.under_way(each.name)), None))
+async def _freeze(system, workers, frozen):
+    """Freezes a worker during calls until other workers have claimed its actions; then resumes and stops it."""
+    receivers = system.receivers
+    worker = await wait_for(lambda: next((each for each in workers if receivers.under_way(each.name)), None))
     worker.signal(signal.SIGSTOP)
-    frozen_at = await ground.now()
-    before = len(outside.calls)
-    leases = dict(await ground.owner.fetch(_LEASES))
-    begun = {call.key for call in outside.calls[:before] if call.by == worker.name}
-    asked = {key: token for key, token in leases.items() if key in begun}
+    frozen_at = await system.now()
+    before = len(receivers.calls)
+    leases = dict(await system.owner.fetch(_LEASES))
+    begun = {call.key for call in receivers.calls[:before] if call.by == worker.name}
+    leased = {key: token for key, token in leases.items() if key in begun}
     claimed_again: set[str] = set()
 
     async def is_taken_over():
-        now = dict(await ground.owner.fetch(_LEASES))
-        claimed_again.update(key for key, token in asked.items() if key in now and now[key] != token)
-        # A call of another worker may fail on a slow machine, and is then due minutes later: the lease decides.
-        return all(now.get(key) != token for key, token in asked.items())
+        now = dict(await system.owner.fetch(_LEASES))
+        claimed_again.update(key for key, token in leased.items() if key in now and now[key] != token)
+        # Checked by the lease: a call of another worker may fail on a slow machine and is then retried minutes later.
+        return all(now.get(key) != token for key, token in leased.items())
 
-    await until(is_taken_over)
-    called_again = {call.key for call in outside.calls[before:] if call.by != worker.name}
-    frozen.superseded += [(key, frozen_at) for key in asked.keys() & (claimed_again | called_again)]
+    await wait_for(is_taken_over)
+    called_again = {call.key for call in receivers.calls[before:] if call.by != worker.name}
+    frozen.superseded += [(key, frozen_at) for key in leased.keys() & (claimed_again | called_again)]
     frozen.freezes += 1
     # It records the results of those calls before it ends.
     worker.signal(signal.SIGCONT)
     worker.signal(signal.SIGTERM)
-    await until(lambda: not worker.is_alive)
+    await wait_for(lambda: not worker.is_alive)
     assert worker.status == 0
 
 
-async def test_nothing_is_written_down_on_the_word_of_a_worker_that_was_away_for_too_long(
-    ground, outside, size, chance, seed
-):
+async def test_results_of_workers_with_an_expired_lease_are_rejected(system, receivers, size, chance, seed):
     freezes = size(ci=2, chaos=25, full=500)
-    outside.answer = lambda _call: Answer(seconds=0.3)
-    stream = await Stream.of(ground, COMPANIES, 10**9, PORTION)
-    environment = ground.environment(lease=LEASE)
-    frozen = Frozen()
-    with ending([Worker(environment, "a"), Worker(environment, "b")]) as workers:
+    receivers.answer = lambda _call: Answer(seconds=0.3)
+    stream = await VisitStream.of(system, COMPANIES, 10**9, PORTION)
+    environment = system.environment(lease=LEASE)
+    frozen = FreezeRecord()
+    with kill_at_end([WorkerProcess(environment, "a"), WorkerProcess(environment, "b")]) as workers:
         while frozen.freezes < freezes:
-            await stream.come()
-            await stream.come()
+            await stream.send_next()
+            await stream.send_next()
             awake = [worker for worker in workers if worker.is_alive]
-            await _freeze(ground, chance.sample(awake, len(awake)), frozen)
-            workers.append(Worker(environment, f"w{frozen.freezes}"))
+            await _freeze(system, chance.sample(awake, len(awake)), frozen)
+            workers.append(WorkerProcess(environment, f"w{frozen.freezes}"))
 
         async def is_done():
-            return await ground.live() == 0
+            return await system.count_unfinished() == 0
 
-        await until(is_done)
+        await wait_for(is_done)
 
-    lost, duplicated, phantoms = stream.tally.zeros
-    stale = await frozen.stale(ground)
-    tell(
-        *("T6", lost, duplicated, len(stream.tally.expected), frozen.freezes, seed),
+    lost, duplicated, unexpected = stream.totals.violation_counts
+    stale = await frozen.stale(system)
+    print_result(
+        *("T6", lost, duplicated, len(stream.totals.expected), frozen.freezes, seed),
         f"{len(stale)} stale completions accepted of {len(frozen.superseded)}",
     )
-    assert (lost, duplicated, phantoms) == (0, 0, 0)
+    assert (lost, duplicated, unexpected) == (0, 0, 0)
     assert stale == []
     assert frozen.superseded, "no worker was frozen in the middle of a call"
-    assert await ground.states() == {"done": len(stream.tally.expected)}
-    assert await ground.find_violations() == []
+    assert await system.count_by_state() == {"done": len(stream.totals.expected)}
+    assert await system.find_violations() == []
 
 
-async def test_a_stale_word_that_is_believed_is_noticed(ground, outside):
-    outside.answer = lambda _call: Answer(seconds=0.3)
-    stream = await Stream.of(ground, 1, 10**9, PORTION)
-    environment = ground.environment(lease=LEASE)
-    guard, frozen = "lease token", Frozen()
-    await stream.come()
-    with ending([Worker(environment, "a", without=guard)]) as workers:
-        await until(lambda: outside.under_way("a"))
-        workers.append(Worker(environment, "b"))
-        await _freeze(ground, workers[:1], frozen)
-    detected(guard, await frozen.stale(ground))
+async def test_accepted_stale_results_are_detected(system, receivers):
+    receivers.answer = lambda _call: Answer(seconds=0.3)
+    stream = await VisitStream.of(system, 1, 10**9, PORTION)
+    environment = system.environment(lease=LEASE)
+    guard, frozen = "lease token", FreezeRecord()
+    await stream.send_next()
+    with kill_at_end([WorkerProcess(environment, "a", without=guard)]) as workers:
+        await wait_for(lambda: receivers.under_way("a"))
+        workers.append(WorkerProcess(environment, "b"))
+        await _freeze(system, workers[:1], frozen)
+    assert_detected(guard, await frozen.stale(system))

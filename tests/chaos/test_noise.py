@@ -1,51 +1,49 @@
-"""T27: actions that cannot even be looked at, receivers that are out of order, and one company with a crowd of both."""
+"""T27: corrupt rows, failing receivers, and one company with many failing actions."""
 
 import asyncio
 from datetime import timedelta
 
 from chaos.failing import without
-from chaos.ground import LONG, Tally, detected, tell
-from chaos.outside import Answer
+from chaos.receivers import Answer
+from chaos.system import TIMEOUT_SECONDS, DeliveryTotals, assert_detected, print_result
 from journey_service.domain.actions.delivery import RETRY_AFTER
 
-MOST_ATTEMPTS = len(RETRY_AFTER) + 1
-WISH = 3_600
-NOBODY = 10**6
+MAX_ATTEMPTS = len(RETRY_AFTER) + 1
+RETRY_AFTER_SECONDS = 3_600
+FIRST_CROWD_ID = 10**6
 
 
-async def _drain(ground):
-    async with asyncio.timeout(LONG):
-        await ground.outbox_dispatcher().drain()
+async def _drain(system):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await system.outbox_dispatcher().drain()
 
 
 def _of(effect):
-    """Whose an effect is."""
+    """Returns the customer of an effect."""
     return int(effect[1].partition("@")[0][3:]) if effect[0] == "mail" else effect[2]
 
 
-async def _poison(ground, customers):
+async def _poison(system, customers):
     """Corrupts rows: all planned actions of some customers, and the outbound event of one move."""
-    await ground.owner.execute(
-        "UPDATE journey_actions SET reason = 'nobody knows' WHERE relationship_id IN (SELECT id FROM"
+    await system.owner.execute(
+        "UPDATE journey_actions SET reason = 'unknown' WHERE relationship_id IN (SELECT id FROM"
         " customer_relationships WHERE customer_id = ANY($1::bigint[])) AND state = 'pending' AND channel <> 'webhook'",
         [*customers],
     )
-    await ground.owner.execute(
+    await system.owner.execute(
         "UPDATE journey_transitions SET reasons = '[[1]]' WHERE seq = 2 AND relationship_id IN (SELECT id FROM"
         " customer_relationships WHERE customer_id = ANY($1::bigint[]))",
         [*customers],
     )
 
 
-async def test_what_cannot_be_done_costs_no_other_customer_and_is_dead_in_the_end(
-    ground, outside, size, chance, seed
-):
+async def test_failing_actions_affect_no_other_customer_and_end_dead(system, receivers, size, chance, seed):
     count = size(ci=60, chaos=600, full=1_000)
-    company_id = await ground.found("stage.changed")
-    everybody = await ground.visit(company_id, range(count))
+    company_id = await system.create_company("stage.changed")
+    customers_ = await system.send_first_visits(company_id, range(count))
     poisoned, refused, put_off = (set(part) for part in _parts(chance, count, 3))
-    await ground.publish()
-    await _poison(ground, poisoned)
+    await system.publish()
+    await _poison(system, poisoned)
 
     def answer(call):
         who = _of(call.effect)
@@ -53,56 +51,56 @@ async def test_what_cannot_be_done_costs_no_other_customer_and_is_dead_in_the_en
             return Answer(500)
         is_webhook = bool(call.body)
         if who in put_off and is_webhook:
-            return Answer(429, headers=(("Retry-After", str(WISH)),))
+            return Answer(429, headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),))
         return Answer()
 
-    outside.answer = answer
-    began = await ground.now()
-    await _drain(ground)
+    receivers.answer = answer
+    began = await system.now()
+    await _drain(system)
 
-    tally = Tally({effect for effect in everybody if _of(effect) not in poisoned}, outside)
+    totals = DeliveryTotals({effect for effect in customers_ if _of(effect) not in poisoned}, receivers)
     others = [n for n in range(count) if n not in poisoned | refused | put_off]
-    states = await ground.owner.fetch(
+    states = await system.owner.fetch(
         "SELECT r.customer_id, a.state, count(*) FROM journey_actions a JOIN customer_relationships r"
         " ON r.company_id = a.company_id AND r.id = a.relationship_id GROUP BY 1, 2"
     )
     unaffected = {row["customer_id"] for row in states if row["state"] == "done" and row["count"] == 5}
-    too_early = await ground.ask(
+    too_early = await system.fetch_value(
         "SELECT count(*) FROM journey_actions WHERE last_status = 429 AND ready_at < $1",
-        began + timedelta(seconds=WISH),
+        began + timedelta(seconds=RETRY_AFTER_SECONDS),
     )
-    wishes = await ground.ask("SELECT count(*) FROM action_attempts WHERE status = 429")
+    wishes = await system.fetch_value("SELECT count(*) FROM action_attempts WHERE status = 429")
 
-    # Customers who withdrew consent are left alone; for the others the hours pass.
-    for _ in range(MOST_ATTEMPTS):
-        await ground.rewind("last_status IS DISTINCT FROM 429")
-        await _drain(ground)
+    # Actions with Retry-After keep their due time; for the others, the retry delay passes.
+    for _ in range(MAX_ATTEMPTS):
+        await system.make_pending_ready("last_status IS DISTINCT FROM 429")
+        await _drain(system)
     impatient = sum(
         len(calls) > 1
-        for calls in outside.by_key().values()
+        for calls in receivers.by_key().values()
         if calls[0].body and _of(calls[0].effect) in put_off
     )
-    dead = await ground.owner.fetch(
+    dead = await system.owner.fetch(
         "SELECT r.customer_id, a.attempts FROM journey_actions a JOIN customer_relationships r"
         " ON r.company_id = a.company_id AND r.id = a.relationship_id WHERE a.state = 'dead'"
     )
-    outside.answer = lambda _call: Answer()
-    await ground.rewind()
-    await _drain(ground)
+    receivers.answer = lambda _call: Answer()
+    await system.make_pending_ready()
+    await _drain(system)
 
-    lost = len(tally.lost)
-    tell(
-        *("T27", lost, tally.duplicated, len(everybody), len(poisoned | refused | put_off), seed),
+    lost = len(totals.lost)
+    print_result(
+        *("T27", lost, totals.duplicated, len(customers_), len(poisoned | refused | put_off), seed),
         f"{len(set(others) - unaffected)} others affected, {len(dead)} dead, {too_early + impatient} of {wishes}"
-        " wishes to be left alone ignored",
+        " Retry-After headers ignored",
     )
     assert set(others) <= unaffected
-    assert (lost, tally.duplicated, too_early, impatient) == (0, 0, 0, 0)
+    assert (lost, totals.duplicated, too_early, impatient) == (0, 0, 0, 0)
     assert wishes >= len(put_off)
-    assert {row["attempts"] for row in dead} == {MOST_ATTEMPTS}
+    assert {row["attempts"] for row in dead} == {MAX_ATTEMPTS}
     assert {row["customer_id"] for row in dead} == poisoned | refused
-    assert await ground.live() == 0
-    assert await ground.find_violations() == []
+    assert await system.count_unfinished() == 0
+    assert await system.find_violations() == []
 
 
 def _parts(chance, count, parts):
@@ -110,39 +108,39 @@ def _parts(chance, count, parts):
     return [some[n::parts] for n in range(parts)]
 
 
-async def test_poison_that_spoils_what_is_taken_with_it_is_noticed(ground):
-    company_id = await ground.found()
-    tally = Tally(await ground.visit(company_id, range(5)), ground.outside)
-    await _poison(ground, [2])
+async def test_corrupt_rows_that_block_their_batch_are_detected(system):
+    company_id = await system.create_company()
+    totals = DeliveryTotals(await system.send_first_visits(company_id, range(5)), system.receivers)
+    await _poison(system, [2])
     guard = "one by one"
     with without(guard):
-        await _drain(ground)
-    detected(guard, {_of(effect) for effect in tally.lost} - {2})
+        await _drain(system)
+    assert_detected(guard, {_of(effect) for effect in totals.lost} - {2})
 
 
-async def test_a_wish_to_be_left_alone_that_is_ignored_is_noticed(ground, outside):
-    company_id = await ground.found()
-    await ground.visit(company_id, range(1))
-    outside.answer = lambda _call: Answer(429, headers=(("Retry-After", str(WISH)),))
+async def test_an_ignored_retry_after_is_detected(system, receivers):
+    company_id = await system.create_company()
+    await system.send_first_visits(company_id, range(1))
+    receivers.answer = lambda _call: Answer(429, headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),))
     guard = "retry after"
     with without(guard):
-        await _drain(ground)
-    early = await ground.ask(
+        await _drain(system)
+    early = await system.fetch_value(
         "SELECT count(*) FROM journey_actions WHERE last_status = 429 AND ready_at < now() + interval '50 min'"
     )
-    detected(guard, early)
+    assert_detected(guard, early)
 
 
-# ---- one company's crowd next to another's few
+# ---- many actions of one company, few of another
 
 
-async def _ahead(ground, outside, few, crowd, *, is_stuck):
-    """How much of a crowd, which was there first and is refused, goes out before the last of another company's few.
+async def _ahead(system, receivers, few, crowd, *, is_stuck):
+    """Returns how many of a noisy company's failing calls, which were due first, precede the last call of a quiet one.
 
-    Of mails and of messages by webhook: how many, and of how many. Where the crowd's own system is stuck, it answers
-    only when all of the others are out; the mail server is shared.
+    Returns a pair (preceding calls, all calls) for emails and one for webhooks. With `is_stuck`, the noisy company's
+    receiver responds only when all calls of the quiet company were made; both companies use the same mail server.
     """
-    quiet, noisy = await ground.found(), await ground.found()
+    quiet, noisy = await system.create_company(), await system.create_company()
     is_held = is_stuck
 
     def answer(call):
@@ -150,42 +148,42 @@ async def _ahead(ground, outside, few, crowd, *, is_stuck):
             return Answer()
         return Answer(500, is_held=(lambda: is_held) if call.body else None)
 
-    outside.answer = answer
-    everybody = await ground.visit(noisy, range(NOBODY, NOBODY + crowd))
-    expected = await ground.visit(quiet, range(few))
-    outbox_dispatcher = ground.outbox_dispatcher()
-    async with asyncio.timeout(LONG):
-        while not expected <= outside.effects(quiet).keys():
+    receivers.answer = answer
+    customers_ = await system.send_first_visits(noisy, range(FIRST_CROWD_ID, FIRST_CROWD_ID + crowd))
+    expected = await system.send_first_visits(quiet, range(few))
+    outbox_dispatcher = system.outbox_dispatcher()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not expected <= receivers.effects(quiet).keys():
             await outbox_dispatcher.poll()
             await asyncio.sleep(0.02)
     is_held = False
     await outbox_dispatcher.close()
     first = {}
-    for call in list(outside.calls):
+    for call in list(receivers.calls):
         first.setdefault(call.effect, call.number)
     found = []
     for is_mail in (True, False):
         last = max(first[effect] for effect in expected if (effect[0] == "mail") is is_mail)
-        others = [effect for effect in everybody if (effect[0] == "mail") is is_mail]
+        others = [effect for effect in customers_ if (effect[0] == "mail") is is_mail]
         found.append((sum(first.get(effect, last) < last for effect in others), len(others)))
     return found
 
 
-async def test_a_crowd_of_one_company_keeps_no_other_waiting(ground, outside, size, seed):
+async def test_many_actions_of_one_company_do_not_delay_another(system, receivers, size, seed):
     few, crowd = size(ci=20, chaos=60, full=100), size(ci=60, chaos=600, full=900)
 
-    found = await _ahead(ground, outside, few, crowd, is_stuck=True)
+    found = await _ahead(system, receivers, few, crowd, is_stuck=True)
 
-    tell(
+    print_result(
         *("T27", 0, 0, 3 * (few + crowd), crowd, seed),
-        " and ".join(f"{ahead} of a crowd's {of} calls" for ahead, of in found)
-        + " before the last of the others",
+        " and ".join(f"{ahead} of the noisy company's {of} calls" for ahead, of in found)
+        + " before the last call of the quiet company",
     )
     assert all(ahead < of for ahead, of in found)
 
 
-async def test_companies_that_wait_for_each_other_are_noticed(ground, outside):
+async def test_companies_processed_in_turn_are_detected(system, receivers):
     guard = "turns"
     with without(guard):
-        found = await _ahead(ground, outside, 10, 40, is_stuck=False)
-    detected(guard, all(ahead == of for ahead, of in found))
+        found = await _ahead(system, receivers, 10, 40, is_stuck=False)
+    assert_detected(guard, all(ahead == of for ahead, of in found))

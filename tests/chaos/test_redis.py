@@ -1,4 +1,4 @@
-"""T4: Redis dead, emptied, frozen, locked or full: events are taken as ever, and what is due goes out in time."""
+"""T4: Redis is killed, emptied, frozen, locked or full: events are ingested, and due actions are sent in time."""
 
 import time
 from collections import Counter
@@ -10,12 +10,22 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
-from chaos.ground import ROUND_SECONDS, Api, Tally, Worker, detected, ending, of_first_visit, tell, until
+from chaos.system import (
+    POLL_SECONDS,
+    ApiProcess,
+    DeliveryTotals,
+    WorkerProcess,
+    assert_detected,
+    effects_of_first_visit,
+    kill_at_end,
+    print_result,
+    wait_for,
+)
 from processes import Redis, free_port
 
-LATE = 3 * ROUND_SECONDS
-"""For how long nothing comes from a worker that only waits to be rung for: seconds."""
-ANOTHER = "another password"
+NO_CALL_SECONDS = 3 * POLL_SECONDS
+"""Seconds without a call after which a worker counts as not polling."""
+OTHER_PASSWORD = "another password"
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ async def redis():
         except (RedisError, OSError):
             return False
 
-    await until(answers)
+    await wait_for(answers)
     yield started
     started.thaw()
     started.kill()
@@ -60,10 +70,10 @@ async def _frozen(redis):
 async def _locked(redis):
     """Refuses new connections and closes existing ones."""
     async with Client.from_url(redis.url) as client:
-        await client.config_set("requirepass", ANOTHER)
+        await client.config_set("requirepass", OTHER_PASSWORD)
         await client.client_kill_filter(_type="normal", skipme=True)
     yield
-    async with Client.from_url(redis.url, password=ANOTHER) as client:
+    async with Client.from_url(redis.url, password=OTHER_PASSWORD) as client:
         await client.config_set("requirepass", "")
 
 
@@ -78,20 +88,20 @@ async def _full(redis):
 FAULTS = {"emptied": _emptied, "killed": _killed, "frozen": _frozen, "locked": _locked, "full": _full}
 
 
-class Guests:
+class VisitSender:
     """Sends first visits of customers over HTTP."""
 
-    def __init__(self, ground, company_id, client):
-        self.tally = Tally(set(), ground.outside)
+    def __init__(self, system, company_id, client):
+        self.totals = DeliveryTotals(set(), system.receivers)
         self.statuses = Counter()
         self.acknowledged = {}
-        self._ground = ground
+        self._system = system
         self._company_id = company_id
         self._client = client
 
-    async def come(self, count):
-        """Some of them; every answer is written down."""
-        at = (await self._ground.now() - timedelta(minutes=1)).isoformat()
+    async def send_next(self, count):
+        """Sends profiles and first visits of some customers; records every response."""
+        at = (await self._system.now() - timedelta(minutes=1)).isoformat()
         for _ in range(count):
             n = len(self.acknowledged)
             profile = {"name": "Ada Keller", "email": f"ada{n}@{self._company_id}.salon.example"}
@@ -106,62 +116,65 @@ class Guests:
             came = await self._client.post("/events", json=visit)
             self.statuses.update((values.status_code, came.status_code))
             self.acknowledged[n] = time.monotonic()
-            self.tally.expected |= of_first_visit(self._company_id, n)
+            self.totals.expected |= effects_of_first_visit(self._company_id, n)
 
     @property
     def latest(self):
-        """The longest that anything was on its way."""
+        """The maximum time between a response and an effect of its event, in seconds."""
         reached = {}
-        for call in self._ground.outside.calls:
+        for call in self._system.receivers.calls:
             reached.setdefault(call.effect, call.at)
         return max(
             reached[effect] - since
             for n, since in self.acknowledged.items()
-            for effect in of_first_visit(self._company_id, n)
+            for effect in effects_of_first_visit(self._company_id, n)
         )
 
 
-async def test_events_are_ingested_and_actions_sent_in_time_without_redis(ground, redis, size, chance, seed):
-    rounds, guests_at_once = size(ci=1, chaos=6, full=20), size(ci=5, chaos=20, full=40)
-    company_id = await ground.found()
-    headers = await ground.key(company_id)
-    environment = ground.environment(redis_url=redis.url)
+async def test_events_are_ingested_and_actions_sent_in_time_without_redis(system, redis, size, chance, seed):
+    rounds, visits_per_round = size(ci=1, chaos=6, full=20), size(ci=5, chaos=20, full=40)
+    company_id = await system.create_company()
+    headers = await system.create_headers(company_id)
+    environment = system.environment(redis_url=redis.url)
     faults = [name for _ in range(rounds) for name in chance.sample([*FAULTS], len(FAULTS))]
-    with ending([Worker(environment, "w"), Api(environment, free_port())]) as [worker, api]:
+    with kill_at_end([WorkerProcess(environment, "w"), ApiProcess(environment, free_port())]) as [
+        worker,
+        api,
+    ]:
         api.await_ready()
         async with httpx.AsyncClient(base_url=f"{api.url}/api/v1", headers=headers, timeout=30) as client:
-            guests = Guests(ground, company_id, client)
+            visit_sender = VisitSender(system, company_id, client)
             for name in faults:
                 async with FAULTS[name](redis):
-                    await guests.come(guests_at_once)
-                    await until(lambda: not guests.tally.lost)
-                await guests.come(1)
-                await until(lambda: not guests.tally.lost)
+                    await visit_sender.send_next(visits_per_round)
+                    await wait_for(lambda: not visit_sender.totals.lost)
+                await visit_sender.send_next(1)
+                await wait_for(lambda: not visit_sender.totals.lost)
         assert worker.is_alive
         assert worker.stop() == 0
 
-    lost, duplicated, phantoms = guests.tally.zeros
-    errors = guests.statuses.total() - guests.statuses[200] - guests.statuses[201]
-    tell(
-        *("T4", lost, duplicated, len(guests.tally.expected), len(faults), seed),
-        f"{errors} errors of {guests.statuses.total()} requests; {guests.latest:.1f} s late at most",
+    lost, duplicated, unexpected = visit_sender.totals.violation_counts
+    errors = visit_sender.statuses.total() - visit_sender.statuses[200] - visit_sender.statuses[201]
+    print_result(
+        *("T4", lost, duplicated, len(visit_sender.totals.expected), len(faults), seed),
+        f"{errors} errors of {visit_sender.statuses.total()} requests; {visit_sender.latest:.1f} s late at most",
     )
-    assert (lost, duplicated, phantoms, errors) == (0, 0, 0, 0)
-    assert await ground.find_violations() == []
+    assert (lost, duplicated, unexpected, errors) == (0, 0, 0, 0)
+    assert await system.find_violations() == []
 
 
-async def test_a_worker_that_only_waits_to_be_rung_for_is_noticed(ground, redis):
-    company_id = await ground.found()
+async def test_a_worker_without_polling_is_detected(system, redis):
+    company_id = await system.create_company()
     guard = "polling"
-    tally = Tally(await ground.visit(company_id, range(1)), ground.outside)
+    totals = DeliveryTotals(await system.send_first_visits(company_id, range(1)), system.receivers)
     redis.kill()
-    environment = ground.environment(redis_url=redis.url)
-    with ending([Worker(environment, "w", without=guard)]) as [worker]:
-        await until(lambda: not tally.lost)
-        # One may still come within the worker's first look; the next ones do not.
+    environment = system.environment(redis_url=redis.url)
+    with kill_at_end([WorkerProcess(environment, "w", without=guard)]) as [worker]:
+        await wait_for(lambda: not totals.lost)
+        # The first poll may still find one visit; later visits are not found.
         with pytest.raises(TimeoutError):
             for n in range(1, 4):
-                tally.expected |= await ground.visit(company_id, range(n, n + 1))
-                await until(lambda: not tally.lost, LATE)
+                totals.expected |= await system.send_first_visits(company_id, range(n, n + 1))
+                await wait_for(lambda: not totals.lost, NO_CALL_SECONDS)
         assert worker.is_alive
-    detected(guard, tally.lost)
+    assert_detected(guard, totals.lost)

@@ -7,7 +7,7 @@ from itertools import count
 import asyncpg
 import pytest
 
-from chaos.ground import ROUND_SECONDS
+from chaos.system import POLL_SECONDS
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY, Copied
 from journey_service.domain.access.actors import Actor
 from journey_service.repositories.database import Database
@@ -33,7 +33,7 @@ class WorkerDatabase:
             "JOURNEY_ERASURE_KEY": ERASURE_KEY,
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_LEASE_SECONDS": "1",
-            "JOURNEY_POLL_SECONDS": str(ROUND_SECONDS),
+            "JOURNEY_POLL_SECONDS": str(POLL_SECONDS),
             "JOURNEY_POOL_TIMEOUT": "20",
         }
 

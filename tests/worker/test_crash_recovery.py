@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
-from chaos.ground import Worker
+from chaos.system import WorkerProcess
 from conftest import PEPPER
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
@@ -49,7 +49,7 @@ async def redis():
 @contextmanager
 def workers(environment, count):
     """Starts workers, and kills those that are alive at the end."""
-    started = [Worker(environment, f"w{n}") for n in range(count)]
+    started = [WorkerProcess(environment, f"w{n}") for n in range(count)]
     try:
         yield started
     finally:

@@ -1,4 +1,4 @@
-"""What chaos is made on: an empty database, companies whose customers can be reached, processes with faults in them."""
+"""Test environment: an empty database, companies with reachable customers, and processes with injected faults."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from chaos.outside import Outside
+from chaos.receivers import Receivers
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
@@ -36,22 +36,21 @@ from journey_service.services.events.ingest import ingest
 from ledger import find_violations
 from processes import Process, Server
 
-BY = Actor("tests")
+ACTOR = Actor("tests")
 FAILING = Path(__file__).with_name("failing.py")
 MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
 BATCH = 1_000
-LONG = 120.0
-"""How long something is waited for that has to come: seconds, of which a test that passes takes few."""
+TIMEOUT_SECONDS = 120.0
+"""Seconds that a test waits for an expected condition; a passing test needs only a few."""
 LATE_SECONDS = 900.0
-"""After how long an action that is ready is stuck: longer than the small size takes on a slow machine, where nothing
-may be left at the end anyway."""
-ROUND_SECONDS = 1.0
-"""How often workers look for work by themselves."""
-NO_NIGHT = {"quiet_from": None, "quiet_until": None}
+"""Seconds after which a ready action counts as stuck: longer than the small test size takes on a slow machine."""
+POLL_SECONDS = 1.0
+"""Seconds between two polls of a worker."""
+NO_QUIET_HOURS = {"quiet_from": None, "quiet_until": None}
 
 
-async def until(ask: Callable[[], Any], seconds: float = LONG) -> Any:
-    """What is asked for, as soon as there is any; it may have to be awaited."""
+async def wait_for(ask: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -> Any:
+    """Polls a function or coroutine function until its result is true, and returns the result."""
     async with asyncio.timeout(seconds):
         while True:
             found = ask()
@@ -65,8 +64,8 @@ async def until(ask: Callable[[], Any], seconds: float = LONG) -> Any:
 # ---- processes
 
 
-class _Faulty(Process):
-    """A process of the service with a fault in it."""
+class _FaultyProcess(Process):
+    """A process of the service with an injected fault."""
 
     def __init__(
         self,
@@ -84,44 +83,46 @@ class _Faulty(Process):
             "JOURNEY_MAIL_FROM": f"{name}@salon.example",
         }
         log = os.environ.get("JOURNEY_CHAOS_LOG")
-        with Path(log or os.devnull).open("ab") as heard:
+        with Path(log or os.devnull).open("ab") as log_file:
             self._process = subprocess.Popen(
                 [sys.executable, str(FAILING), *arguments],
                 env={**os.environ, **environment, **variables},
-                stdout=heard,
-                stderr=heard,
+                stdout=log_file,
+                stderr=log_file,
                 start_new_session=True,
                 preexec_fn=parent_death_preexec(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
             )
 
     def signal(self, signal_: signal.Signals) -> None:
-        """Tell it something."""
+        """Sends a signal to the process group."""
         os.killpg(self._process.pid, signal_)
 
     @property
     def status(self) -> int | None:
-        """How it has ended, if it has."""
+        """The exit status; None while the process runs."""
         return self._process.poll()
 
 
-class Worker(_Faulty):
-    """`journey worker`."""
+class WorkerProcess(_FaultyProcess):
+    """A process of `journey worker`."""
 
     def __init__(self, environment: Mapping[str, str], name: str, **options: Any) -> None:
         super().__init__("worker", environment=environment, name=name, **options)
 
 
-class Api(_Faulty, Server):
-    """`journey api` on a port."""
+class ApiProcess(_FaultyProcess, Server):
+    """A process of `journey api` on a port."""
 
     def __init__(self, environment: Mapping[str, str], port: int, **options: Any) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        _Faulty.__init__(self, "api", "--port", str(port), environment=environment, name="api", **options)
+        _FaultyProcess.__init__(
+            self, "api", "--port", str(port), environment=environment, name="api", **options
+        )
 
 
 @contextmanager
-def ending(processes: list[Any]) -> Iterator[list[Any]]:
-    """Processes that are killed at the end, frozen or not."""
+def kill_at_end(processes: list[Any]) -> Iterator[list[Any]]:
+    """Yields processes and kills those that still run, including frozen ones, at the end of the block."""
     try:
         yield processes
     finally:
@@ -134,17 +135,17 @@ def ending(processes: list[Any]) -> Iterator[list[Any]]:
 
 
 @dataclass
-class Ground:
-    """A database, the service's way to it, the owner's, and what is outside."""
+class SystemUnderTest:
+    """A database, connections of the service and of the table owner, and the receivers."""
 
     url: str
     database: Database
     owner: asyncpg.Connection
-    outside: Outside
+    receivers: Receivers
     companies: list[int] = field(default_factory=list)
 
     def environment(self, *, lease: float = 60.0, redis_url: str = "") -> dict[str, str]:
-        """The environment of a process of the service."""
+        """Returns the environment variables of a process of the service."""
         return {
             "DATABASE_URL": self.url,
             "REDIS_URL": redis_url,
@@ -154,40 +155,42 @@ class Ground:
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_POOL_TIMEOUT": "20",
             "JOURNEY_LEASE_SECONDS": "2",
-            "JOURNEY_POLL_SECONDS": str(ROUND_SECONDS),
+            "JOURNEY_POLL_SECONDS": str(POLL_SECONDS),
             "JOURNEY_DELIVERY_LEASE_SECONDS": str(lease),
-            "JOURNEY_TRUSTED_ORIGINS": self.outside.url,
+            "JOURNEY_TRUSTED_ORIGINS": self.receivers.url,
             "JOURNEY_LINKS_URL": "http://127.0.0.1:9",
-            "SMTP_URL": self.outside.mail_url,
+            "SMTP_URL": self.receivers.mail_url,
         }
 
-    async def found(self, *outbound_events: str, **properties: Any) -> int:
-        """A company without quiet hours whose own system takes messages, and news of some types."""
-        policy = NO_NIGHT | properties.pop("policy", {})
+    async def create_company(self, *outbound_events: str, **properties: Any) -> int:
+        """Creates a company without quiet hours, whose endpoint subscribes to messages and some outbound events."""
+        policy = NO_QUIET_HOURS | properties.pop("policy", {})
         new = NewCompany(
             **{"name": "A salon", "timezone": "UTC", "currency": "EUR", "policy": policy, **properties}
         )
-        company_id = (await create_company(self.database, new, author=BY)).company.id
+        company_id = (await create_company(self.database, new, author=ACTOR)).company.id
         await add_endpoint(
             self.database,
             company_id,
-            url=f"{self.outside.url}/{company_id}",
+            url=f"{self.receivers.url}/{company_id}",
             events=(*MESSAGES, *outbound_events),
             description=None,
-            by=BY,
+            by=ACTOR,
         )
         self.companies.append(company_id)
         return company_id
 
-    async def key(self, company_id: int) -> dict[str, str]:
-        """How a request of a company begins."""
-        key = await create_key(self.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=BY)
+    async def create_headers(self, company_id: int) -> dict[str, str]:
+        """Creates an API key and returns the headers of requests."""
+        key = await create_key(self.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=ACTOR)
         return {"Authorization": f"Bearer {key.token}"}
 
-    async def visit(self, company_id: int, customers: range, at: datetime | None = None) -> set[Hashable]:
-        """Sends first visits of customers; returns the effects that must arrive outside."""
+    async def send_first_visits(
+        self, company_id: int, customers: range, at: datetime | None = None
+    ) -> set[Hashable]:
+        """Sends first visits of customers; returns the effects that receivers must get."""
         at = at or await self.now() - timedelta(minutes=5)
-        await self.introduce(company_id, customers)
+        await self.insert_customers(company_id, customers)
         for start in range(customers.start, customers.stop, BATCH):
             visits = [
                 Event("chaos", f"visit {n}", n, "appointment_completed", at, 100)
@@ -195,10 +198,10 @@ class Ground:
             ]
             answers = await ingest(self.database, company_id, visits)
             assert {answer.status for answer in answers} == {"applied"}  # type: ignore[union-attr]
-        return {effect for n in customers for effect in of_first_visit(company_id, n)}
+        return {effect for n in customers for effect in effects_of_first_visit(company_id, n)}
 
-    async def introduce(self, company_id: int, customers: range) -> None:
-        """Gives every customer a name, an address and a phone number first."""
+    async def insert_customers(self, company_id: int, customers: range) -> None:
+        """Inserts profiles with name, email address and phone number."""
         await self.owner.execute(
             "INSERT INTO customers (company_id, customer_id, name, phone, email)"
             " SELECT $1, n, 'Ada Keller', '+49 170 1', 'ada' || n || '@' || $1::bigint || '.salon.example'"
@@ -209,54 +212,54 @@ class Ground:
         )
 
     async def publish(self) -> None:
-        """Put all news in order, so that they can be sent."""
+        """Assigns positions to all outbound events, so that they can be sent."""
         for company_id in self.companies:
             await publish(self.database, company_id)
 
-    async def hold(self, where: str = "true") -> None:
-        """Let what waits wait for another hour."""
+    async def delay_pending(self, where: str = "true") -> None:
+        """Delays pending actions by an hour."""
         await self.owner.execute(
             "UPDATE journey_actions SET ready_at = now() + interval '1 hour' WHERE state = 'pending' AND "
             + where
         )
 
-    async def rewind(self, where: str = "true") -> None:
-        """Let what waits be ready now, as if the time had passed."""
+    async def make_pending_ready(self, where: str = "true") -> None:
+        """Makes pending actions ready now, as if their due time had passed."""
         await self.owner.execute(
             "UPDATE journey_actions SET ready_at = now() WHERE state = 'pending' AND " + where
         )
 
-    async def expire(self) -> None:
-        """Let every lease be over, as if the time had passed."""
+    async def expire_leases(self) -> None:
+        """Expires all leases, as if their time had passed."""
         await self.owner.execute("UPDATE journey_actions SET ready_at = now() WHERE state = 'leased'")
 
     async def now(self) -> datetime:
-        """The database's time."""
-        return (await self.ask("SELECT clock_timestamp()")).astimezone(UTC)
+        """Returns the current time of the database."""
+        return (await self.fetch_value("SELECT clock_timestamp()")).astimezone(UTC)
 
-    async def ask(self, sql: str, *values: Any) -> Any:
-        """One value, as the owner of everything sees it."""
+    async def fetch_value(self, sql: str, *values: Any) -> Any:
+        """Returns one value, read as the table owner."""
         return await self.owner.fetchval(sql, *values)
 
     def outbox_dispatcher(self, **options: Any) -> OutboxDispatcher:
-        """The dispatcher of the outboxes, in this process."""
-        messenger = Webhooks(HttpClient(trusted=[self.outside.url]))
-        mailer = SmtpMailer(self.outside.mail_url, "here <hello@salon.example>")
+        """Returns an outbox dispatcher that runs in this process."""
+        messenger = Webhooks(HttpClient(trusted=[self.receivers.url]))
+        mailer = SmtpMailer(self.receivers.mail_url, "here <hello@salon.example>")
         return OutboxDispatcher(
             self.database, MessageSenders(messenger, mailer, Links("http://127.0.0.1:9")), **options
         )
 
-    # ---- what must hold
+    # ---- invariants
 
-    async def live(self) -> int:
-        """How much is still to be done: actions, and news that are not in order."""
-        return await self.ask(
+    async def count_unfinished(self) -> int:
+        """Returns the number of unfinished actions and unpublished outbound events."""
+        return await self.fetch_value(
             "SELECT (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased'))"
             " + (SELECT count(*) FROM outbound_events WHERE position IS NULL)"
         )
 
-    async def states(self) -> Counter[str]:
-        """How many actions stand how."""
+    async def count_by_state(self) -> Counter[str]:
+        """Returns the number of actions by state."""
         found = await self.owner.fetch("SELECT state, count(*) FROM journey_actions GROUP BY state")
         return Counter({row["state"]: row["count"] for row in found})
 
@@ -267,7 +270,7 @@ class Ground:
             for company_id in self.companies
             for violation in await find_violations(self.database, company_id)
         ]
-        stuck = await self.ask(
+        stuck = await self.fetch_value(
             "SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased')"
             " AND ready_at < now() - make_interval(secs => $1)",
             LATE_SECONDS,
@@ -293,7 +296,7 @@ class Ground:
             for move in moves
             if sorted(move["planned"]) != wanted.get(move["to_stage"], [])
         ] + [
-            f"the action {row['id']} is of no move"
+            f"the action {row['id']} has no move"
             for row in await self.owner.fetch(
                 "SELECT a.id FROM journey_actions a LEFT JOIN journey_transitions t ON t.company_id = a.company_id"
                 " AND t.relationship_id = a.relationship_id AND t.seq = a.transition_seq"
@@ -317,8 +320,8 @@ class Ground:
         ]
 
 
-def of_first_visit(company_id: int, customer: int) -> set[Hashable]:
-    """The effects of a first visit: two emails, and one message to the company's own system."""
+def effects_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
+    """Returns the effects of a first visit: two emails, and one message to the company's own system."""
     address = f"ada{customer}@{company_id}.salon.example"
     return {
         ("mail", address, "Good to have you with us"),
@@ -327,8 +330,8 @@ def of_first_visit(company_id: int, customer: int) -> set[Hashable]:
     }
 
 
-def news_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
-    """And the outbound events of its moves: the journey has begun, and the customer has moved to `customer`."""
+def events_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
+    """Returns the outbound events of a first visit: the opening, and the move to `customer`."""
     return {("stage.changed", company_id, customer, seq) for seq in (1, 2)}
 
 
@@ -336,43 +339,48 @@ def news_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
 
 
 @dataclass
-class Tally:
-    """What must have reached the outside, and what has: by the effects and the keys of all calls."""
+class DeliveryTotals:
+    """Compares expected effects with those that receivers got."""
 
     expected: set[Hashable]
-    outside: Outside
+    receivers: Receivers
 
     @property
     def lost(self) -> set[Hashable]:
         """Effects that never arrived."""
-        return self.expected - self.outside.effects().keys()
+        return self.expected - self.receivers.effects().keys()
 
     @property
-    def phantoms(self) -> set[Hashable]:
+    def unexpected(self) -> set[Hashable]:
         """Effects that arrived without a cause."""
-        return self.outside.effects().keys() - self.expected
+        return self.receivers.effects().keys() - self.expected
 
     @property
     def duplicated(self) -> int:
         """Effects with several keys: receivers could not recognize the repetition."""
-        return sum(len(keys) - 1 for keys in self.outside.effects().values())
+        return sum(len(keys) - 1 for keys in self.receivers.effects().values())
 
     @property
-    def zeros(self) -> tuple[int, int, int]:
+    def violation_counts(self) -> tuple[int, int, int]:
         """Counts of lost, duplicated and unexpected effects."""
-        return len(self.lost), self.duplicated, len(self.phantoms)
+        return len(self.lost), self.duplicated, len(self.unexpected)
 
 
-class Stream:
-    """Customers who come in portions, to one company after the other."""
+class VisitStream:
+    """Sends first visits of customers in portions, to the companies in turn."""
 
     def __init__(
-        self, ground: Ground, companies: list[int], customers: int, portion: int, *outbound_events: str
+        self,
+        system: SystemUnderTest,
+        companies: list[int],
+        customers: int,
+        portion: int,
+        *outbound_events: str,
     ) -> None:
-        self.tally = Tally(set(), ground.outside)
+        self.totals = DeliveryTotals(set(), system.receivers)
         self.left = customers
         self.portion = portion
-        self._ground = ground
+        self._system = system
         self._companies = companies
         self._news = outbound_events
         self._next = 0
@@ -380,48 +388,52 @@ class Stream:
 
     @classmethod
     async def of(
-        cls, ground: Ground, companies: int, customers: int, portion: int, *outbound_events: str
-    ) -> "Stream":
-        """A stream of events to new companies."""
+        cls, system: SystemUnderTest, companies: int, customers: int, portion: int, *outbound_events: str
+    ) -> "VisitStream":
+        """Creates companies, and a stream of visits to them."""
         return cls(
-            ground,
-            [await ground.found(*outbound_events) for _ in range(companies)],
+            system,
+            [await system.create_company(*outbound_events) for _ in range(companies)],
             customers,
             portion,
             *outbound_events,
         )
 
-    async def come(self, count: int | None = None) -> None:
-        """The next ones come, if there are any."""
+    async def send_next(self, count: int | None = None) -> None:
+        """Sends the next visits, if any are left."""
         count = min(self.left, count or self.portion)
         if not count:
             return
         company_id = self._companies[self._turn % len(self._companies)]
-        everybody = range(self._next, self._next + count)
-        self.tally.expected |= {effect for n in everybody for effect in of_first_visit(company_id, n)}
+        customers_ = range(self._next, self._next + count)
+        self.totals.expected |= {
+            effect for n in customers_ for effect in effects_of_first_visit(company_id, n)
+        }
         if self._news:
-            self.tally.expected |= {
-                effect for n in everybody for effect in news_of_first_visit(company_id, n)
+            self.totals.expected |= {
+                effect for n in customers_ for effect in events_of_first_visit(company_id, n)
             }
-        await self._ground.visit(company_id, everybody)
+        await self._system.send_first_visits(company_id, customers_)
         self._next += count
         self._turn += 1
         self.left -= count
 
 
-def tell(name: str, lost: int, duplicated: int, of: int, kills: int, seed: str, more: str = "") -> None:
-    """The line that a run is about."""
+def print_result(
+    name: str, lost: int, duplicated: int, of: int, kills: int, seed: str, more: str = ""
+) -> None:
+    """Prints the result line of a test."""
     print(
         f"\n{name}: {lost} lost, {duplicated} duplicated of {of}, {kills} faults, seed {seed}{more and '; '}{more}"
     )
 
 
-def detected(guard: str, found: object) -> None:
-    """A guard was taken away, and that was seen."""
-    assert found, f"the guard {guard!r} was not missed"
+def assert_detected(guard: str, found: object) -> None:
+    """Asserts that the violation was detected after a guard was removed, and prints it."""
+    assert found, f"without the guard {guard!r} the test detected no violation"
     print(f"\nguard removed: detected ({guard})")
 
 
-def elapsed(since: float) -> float:
-    """Seconds since then."""
+def seconds_since(since: float) -> float:
+    """Returns the seconds since a monotonic time."""
     return time.monotonic() - since

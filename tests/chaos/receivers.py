@@ -1,6 +1,6 @@
-"""Everything outside the service, real and on this machine: a mail server and companies' own systems.
+"""External systems, real and on this machine: a mail server and webhook receivers.
 
-They live in a thread of their own and write down every call with its key: what reaches them is what has happened.
+They run in a separate thread and record every call with its key.
 """
 
 import asyncio
@@ -22,8 +22,7 @@ from aiosmtpd.smtp import SMTP
 class Call:
     """A received call: its key, and its effect without the key.
 
-    `by` is the name of the calling process, for a mail server in the sender's address; `body` is empty for an
-    mail.
+    `by` is the name of the calling process (of emails: in the sender's address). `body` is empty for emails.
     """
 
     number: int
@@ -34,12 +33,12 @@ class Call:
     at: float
     body: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
-    """The response; None: none yet, or the caller had gone."""
+    """The status of the response; None before the response, or if the caller disconnected."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call is answered, after how long, and not as long as it is held."""
+    """Response to a call: status, delay in seconds, and a function that holds the response while it returns True."""
 
     status: int = 200
     seconds: float = 0.0
@@ -48,12 +47,12 @@ class Answer:
 
 
 def accept(_call: Call) -> Answer:
-    """Take everything at once."""
+    """Accepts every call immediately."""
     return Answer()
 
 
-class Outside:
-    """The servers, and all that has reached them."""
+class Receivers:
+    """The servers, and all calls that they received."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -63,10 +62,10 @@ class Outside:
         self._numbers = count(1)
         self._under_way: set[int] = set()
 
-    # ---- what the tests ask
+    # ---- queries of the tests
 
     def effects(self, company: int | None = None) -> dict[Hashable, set[str]]:
-        """The keys under which each effect was asked for: receivers that know keys see one effect for each."""
+        """Returns the keys of each effect. A receiver that stores keys sees one effect per key."""
         found: dict[Hashable, set[str]] = {}
         for call in list(self.calls):
             if company in (None, call.company):
@@ -74,17 +73,17 @@ class Outside:
         return found
 
     def by_key(self) -> dict[str, list[Call]]:
-        """The calls of each key, as they came."""
+        """Returns the calls by key, in order of arrival."""
         found: dict[str, list[Call]] = {}
         for call in list(self.calls):
             found.setdefault(call.key, []).append(call)
         return found
 
     def under_way(self, by: str) -> int:
-        """How many calls of a process are being answered."""
+        """Returns the number of calls of a process without a response."""
         return sum(call.by == by and call.number in self._under_way for call in list(self.calls))
 
-    # ---- what the servers do
+    # ---- servers
 
     def _note(self, **values: Any) -> Call:
         call = Call(number=next(self._numbers), at=time.monotonic(), **values)
@@ -104,7 +103,7 @@ class Outside:
         return answer
 
     async def hook(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one message: the path names the company."""
+        """Receives one webhook message; the path is the company id."""
         with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {
@@ -121,15 +120,15 @@ class Outside:
                 body=body,
             )
             answer = await self._answer(call)
-            said = f"call {call.number}".encode()
-            lines = [f"HTTP/1.1 {answer.status} said", f"Content-Length: {len(said)}"]
+            text = f"call {call.number}".encode()
+            lines = [f"HTTP/1.1 {answer.status} Status", f"Content-Length: {len(text)}"]
             lines += [f"{name}: {value}" for name, value in answer.headers]
-            writer.write("\r\n".join((*lines, "", "")).encode("latin-1") + said)
+            writer.write("\r\n".join((*lines, "", "")).encode("latin-1") + text)
             await writer.drain()
             call.status = answer.status
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # the library's name
-        """Take one mail."""
+        """Receives one email."""
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
         address = mail["To"]
         call = self._note(
@@ -140,8 +139,8 @@ class Outside:
         )
         answer = await self._answer(call)
         call.status = answer.status
-        said = f"call {call.number}"
-        return f"250 {said}" if answer.status == 200 else f"451 {said}"
+        text = f"call {call.number}"
+        return f"250 {text}" if answer.status == 200 else f"451 {text}"
 
 
 def _effect(company: int, body: dict[str, Any]) -> Hashable:
@@ -152,10 +151,10 @@ def _effect(company: int, body: dict[str, Any]) -> Hashable:
 
 
 @contextmanager
-def outside() -> Iterator[Outside]:
-    """The servers, for the length of a block."""
-    servers, loop, are_up = Outside(), asyncio.new_event_loop(), threading.Event()
-    ending = asyncio.Event()
+def receivers() -> Iterator[Receivers]:
+    """Runs the servers during a `with` block."""
+    servers, loop, are_up = Receivers(), asyncio.new_event_loop(), threading.Event()
+    stop_event = asyncio.Event()
 
     async def serve() -> None:
         sessions: list[SMTP] = []
@@ -170,7 +169,7 @@ def outside() -> Iterator[Outside]:
         servers.mail_url = f"smtp://127.0.0.1:{mails.sockets[0].getsockname()[1]}"
         are_up.set()
         async with mails, hooks:
-            await ending.wait()
+            await stop_event.wait()
         # Connections that are still open are closed.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
@@ -187,6 +186,6 @@ def outside() -> Iterator[Outside]:
     try:
         yield servers
     finally:
-        loop.call_soon_threadsafe(ending.set)
+        loop.call_soon_threadsafe(stop_event.set)
         thread.join()
         loop.close()
