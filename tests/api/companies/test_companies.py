@@ -157,7 +157,7 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
     policy = {"revenue_source": "payments", "manual_pin_days": 5}
 
     body = (
-        await found(http, operator, id=id_, name="A", test_clock=NOON, stages=THREE, policy=policy)
+        await found(http, operator, id=id_, name="A", test_clock=NOON, stages=THREE, settings=policy)
     ).json()
 
     assert [(stage["key"], stage["kind"]) for stage in body["stages"]["stages"]] == [
