@@ -227,9 +227,7 @@ async def annotate(
             raise StaleVersionError(journey.relationship.version)
         await uow.relationships.update_notes(transaction.relationships[customer_id].id, values)
         detail = {"fields": sorted(values)}
-        await uow.audit_log.record(
-            by, AuditEntry("journey.update", customer_id=customer_id, detail=detail)
-        )
+        await uow.audit_log.record(by, AuditEntry("journey.update", customer_id=customer_id, detail=detail))
         return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)
