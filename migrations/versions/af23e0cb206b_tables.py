@@ -672,9 +672,9 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.ForeignKeyConstraint(
-            ["company_id", "job_id"], ["jobs.company_id", "jobs.id"], name=op.f("fk_scoring_runs_jobs")
+            ["company_id", "job_id"], ["jobs.company_id", "jobs.id"], name=op.f("fk_nightly_runs_jobs")
         ),
-        sa.PrimaryKeyConstraint("company_id", "local_date", name=op.f("pk_scoring_runs")),
+        sa.PrimaryKeyConstraint("company_id", "local_date", name=op.f("pk_nightly_runs")),
     )
     op.create_table(
         "journey_events",
