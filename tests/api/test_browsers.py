@@ -35,7 +35,6 @@ ANSWERS = {
     "200": ("GET", f"{API}/customers", {}, None, 200),
     "201": ("POST", f"{API}/session", {}, None, 201),
     "204": ("DELETE", f"{API}/session", {}, None, 204),
-    "307": ("GET", "/", {"Authorization": ""}, None, 307),
     "401": ("GET", f"{API}/customers", {"Authorization": ""}, None, 401),
     "403": ("GET", f"{API}/admin/companies", {}, None, 403),
     "404 of a customer": ("GET", f"{API}/customers/4711", {}, None, 404),
