@@ -12,8 +12,8 @@ type Props = {
   targetOf: (item: CohortMonth) => DrillTarget;
 };
 
-/** Columns beyond this many months would not be read. */
-const MAX_MONTHS = 12;
+/** Later months would not be read, and would not fit. */
+const MAX_MONTHS = 11;
 
 /** A table of shares: a row for each month of first appointments, a column for each month since. */
 export function CohortHeat({ items, caption, targetOf }: Props) {

@@ -11,13 +11,14 @@ export function Spark({ values, color }: { values: readonly number[]; color: str
   const x = scaleLinear({ domain: [0, values.length - 1], range: [2, WIDTH - 2] });
   const y = scaleLinear({ domain: [low, high === low ? low + 1 : high], range: [HEIGHT - 3, 3] });
   return (
-    <svg width={WIDTH} height={HEIGHT} className="spark" aria-hidden>
+    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" className="spark" aria-hidden>
       <LinePath
         data={[...values]}
         x={(_, index) => x(index)}
         y={(value) => y(value)}
         stroke={color}
         strokeWidth={1.6}
+        vectorEffect="non-scaling-stroke"
         strokeLinejoin="round"
         strokeLinecap="round"
       />

@@ -17,7 +17,7 @@ type Props = {
   label: string;
 };
 
-const ROW = 36;
+const ROW = 43;
 const AXIS = 24;
 const GAP = 12;
 const RIGHT = 64;

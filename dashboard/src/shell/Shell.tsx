@@ -1,9 +1,10 @@
 import { useQuery } from '@tanstack/react-query';
 import { Outlet } from '@tanstack/react-router';
 import { ConfigProvider } from 'antd';
-import { useEffect, useMemo, type ReactNode } from 'react';
+import { lazy, Suspense, useEffect, useMemo, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
+import { useSignedOut } from '../api/signedOut';
 import { sessionQuery, type Session } from '../api/queries/session';
 import { createFormats } from '../format/formats';
 import { FormatsContext } from '../format/useFormats';
@@ -18,12 +19,15 @@ import { BootContext } from '../parts/useBoot';
 import { i18next } from '../words/setup';
 import { Rail, Tabs } from './Navigation';
 import { OfflineBanner } from './OfflineBanner';
-import { SignInOverlay } from './SignInOverlay';
 import { TopBar } from './TopBar';
+
+// Seldom needed, and then not at once.
+const SignInOverlay = lazy(() => import('./SignInOverlay'));
 
 /** Everything around a page. Pages are rendered when it is known whose they are. */
 export function Shell() {
   const session = useQuery(sessionQuery());
+  const isSignedOut = useSignedOut();
   return (
     <Look>
       {session.data === undefined ? (
@@ -37,7 +41,11 @@ export function Shell() {
       ) : (
         <Frame session={session.data} />
       )}
-      <SignInOverlay />
+      {isSignedOut && (
+        <Suspense>
+          <SignInOverlay />
+        </Suspense>
+      )}
     </Look>
   );
 }

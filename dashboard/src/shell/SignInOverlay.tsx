@@ -2,13 +2,12 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Button, Modal } from 'antd';
 import { useTranslation } from 'react-i18next';
 
-import { resumeSession, useSignedOut } from '../api/signedOut';
+import { resumeSession } from '../api/signedOut';
 
 /** Laid over the page when the session has ended. The page stays, so that nothing typed there is lost. */
-export function SignInOverlay() {
+export default function SignInOverlay() {
   const { t } = useTranslation();
   const client = useQueryClient();
-  const isOver = useSignedOut();
   const goOn = () => {
     resumeSession();
     void client.invalidateQueries();
@@ -16,7 +15,7 @@ export function SignInOverlay() {
   const here = encodeURIComponent(location.pathname + location.search);
   return (
     <Modal
-      open={isOver}
+      open
       title={t('shell.sessionOver')}
       closable={false}
       mask={{ closable: false }}

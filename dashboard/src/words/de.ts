@@ -59,6 +59,8 @@ export const de: Words = {
     freeShort: 'Tage',
     first: 'Erster Tag',
     last: 'Letzter Tag',
+    show: 'Zeigen',
+    order: 'Der letzte Tag liegt vor dem ersten.',
     days: '{{from}} bis {{to}}',
   },
   chart: {

@@ -59,6 +59,8 @@ export const en = {
     freeShort: 'Days',
     first: 'First day',
     last: 'Last day',
+    show: 'Show',
+    order: 'The last day is before the first.',
     days: '{{from}} to {{to}}',
   },
   chart: {

@@ -4,12 +4,14 @@ import { Button } from 'antd';
 import { ArrowLeft } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
+import { localDay } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
-import { readRange } from '../../format/ranges';
+import { daysOf, readRange } from '../../format/ranges';
 import { FIGURES, type Figure } from '../../parts/drillTargets';
 import { EmptyState } from '../../parts/EmptyState';
 import { Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
+import { useBoot } from '../../parts/useBoot';
 import { CsvButton } from './CsvButton';
 import { CustomerTable } from './CustomerTable';
 import type { Search } from './expected';
@@ -51,7 +53,10 @@ function DrillList({ figure, search }: { figure: Figure; search: Search }) {
   const visits = pages.flatMap((page) => page.visits);
   const shown = customers.length + visits.length;
   const path = listPath(figure);
+  const { company } = useBoot();
   const range = readRange(search);
+  const hasRange = range.period !== undefined || range.from !== undefined;
+  const days = hasRange ? daysOf(range, localDay(company.now, company.timezone)) : null;
   const again = () => {
     void expected.refetch();
     void list.refetch();
@@ -66,9 +71,9 @@ function DrillList({ figure, search }: { figure: Figure; search: Search }) {
         <div>
           <h1>{sentence}</h1>
           <p className="lead">
-            {range.from !== undefined && range.to !== undefined
-              ? t('range.days', { from: formats.day(range.from), to: formats.day(range.to) })
-              : range.period !== undefined && figure !== 'stage' && t(`range.${range.period}`)}
+            {days !== null
+              ? t('range.days', { from: formats.day(days.from), to: formats.day(days.to) })
+              : hasRange && t('range.all')}
           </p>
         </div>
         {path !== null && <CsvButton path={path} search={search} figure={figure} />}

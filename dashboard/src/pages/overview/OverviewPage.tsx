@@ -87,9 +87,11 @@ export function OverviewPage() {
       </div>
       <div className="grid wide-left">
         <Cohorts {...context} />
-        <Risk />
+        <div className="grid stack">
+          <Risk />
+          <Automation {...context} />
+        </div>
       </div>
-      <Automation {...context} />
     </div>
   );
 }
