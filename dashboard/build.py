@@ -1,12 +1,13 @@
 """Builds the dashboard into the Python package if its sources or the contract differ from the built ones.
 
-Needs the Node of the locked Python packages. With --optional it goes on without a dashboard where the packages of the
-dashboard cannot be fetched.
+Needs the Node of the locked Python packages. With --optional it succeeds without a dashboard where that cannot be
+built, for example because its packages cannot be fetched.
 """
 
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,11 @@ def sources() -> list[Path]:
 
 def run(*command: str) -> int:
     """Runs a command with the Node beside this Python; returns its exit status."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return subprocess.run(command, cwd=HERE, env={**os.environ, "PATH": path}, check=False).returncode
+    return subprocess.run(command, cwd=HERE, env={**os.environ, "PATH": _path()}, check=False).returncode
+
+
+def _path() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def install() -> bool:
@@ -57,25 +61,32 @@ def install() -> bool:
     return True
 
 
-def main() -> int:
-    """Builds what has changed; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--optional", action="store_true", help="go on without packages")
-    parser.add_argument("--packages-only", action="store_true", help="install the packages, and build nothing")
-    options = parser.parse_args()
+def has_node() -> bool:
+    """Returns whether there is a Node to build with."""
+    return shutil.which("npm", path=_path()) is not None
+
+
+def build() -> int:
+    """Builds the dashboard unless what is built is current; returns the exit status."""
     stamp, wanted = BUILT / "sources.sha256", hash_of(sources())
-    is_built = stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted
-    if is_built and not options.packages_only:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return 0
-    if not install():
+    if not has_node() or not install():
         print("The packages of the dashboard could not be fetched, so it was not built.", file=sys.stderr)
-        return 0 if options.optional else 1
-    if options.packages_only:
-        return 0
-    status = run("npm", "run", "--silent", "build", "--", "--logLevel", "warn")
+        return 1
+    status = run("npm", "run", "--silent", "build")
     if status == 0:
         stamp.write_text(wanted, encoding="utf-8")
     return status
+
+
+def main() -> int:
+    """Builds what has changed; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--optional", action="store_true", help="succeed without a dashboard")
+    options = parser.parse_args()
+    status = build()
+    return 0 if options.optional else status
 
 
 if __name__ == "__main__":

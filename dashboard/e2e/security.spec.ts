@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test';
 
-import { expect, settled, test } from './fixtures';
+import { expect, SALON, settled, signIn, test } from './fixtures';
 
 /** Ends the session behind the page's back, and has the page notice. */
 async function loseSession(page: Page): Promise<void> {
@@ -11,13 +11,34 @@ async function loseSession(page: Page): Promise<void> {
   await expect(page.getByRole('dialog')).toContainText('Your session has ended');
 }
 
-test('a session that ends lays the sign-in over the page, and the page stays', async ({ salon, watch }) => {
+test('a session that ends lays the sign-in over the page, and the page stays', async ({
+  salon,
+  service,
+  watch,
+}) => {
   watch.allowed.push(/401/);
   await loseSession(salon);
 
   await expect(salon.locator('.statistic-value').first()).toBeAttached();
-  const link = salon.getByRole('dialog').getByRole('link', { name: 'Sign in' });
-  await expect(link).toHaveAttribute('href', /^\/sign-in\?next=%2F/);
+  const dialog = salon.getByRole('dialog');
+  await expect(dialog.getByRole('link', { name: 'Sign in' })).toHaveAttribute('href', /^\/sign-in\?next=%2F/);
+
+  await signIn(salon.context(), service, SALON);
+  await dialog.getByRole('button', { name: 'I have signed in' }).click();
+  await settled(salon);
+  await expect(dialog).toHaveCount(0);
+  await expect(salon).toHaveURL(/period=quarter/);
+  await expect(salon.locator('.failure')).toHaveCount(0);
+});
+
+test('signing out ends the session and leads to the sign-in', async ({ salon }) => {
+  await salon.goto('/');
+  await settled(salon);
+  await salon.getByRole('button', { name: /Account/ }).click();
+  await salon.getByText('Sign out').click();
+  await expect(salon).toHaveURL(/\/sign-in$/);
+  await salon.goto('/?period=year');
+  await expect(salon).toHaveURL(/\/sign-in\?next=/);
 });
 
 test('negative control: without the nonce of made styles the policy is violated', async ({

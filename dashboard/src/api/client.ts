@@ -2,15 +2,21 @@ import createClient, { type Middleware } from 'openapi-fetch';
 
 import { ProblemError } from './problems';
 import type { components, paths } from './schema';
-import { endSession } from './signedOut';
+import { signedIn } from './signedOut';
 
 export type Schemas = components['schemas'];
 
-/** Turns every answer that is no success into an error, and notices the end of the session. */
+/** Turns every answer that is no success into an error. What was read waits for a new sign-in when a session ends. */
 const problems: Middleware = {
-  async onResponse({ response }) {
-    if (response.ok) return undefined;
-    if (response.status === 401) endSession();
+  async onResponse({ request, response: first }) {
+    let response = first;
+    while (response.status === 401) {
+      const next = signedIn();
+      if (request.method !== 'GET') break;
+      await next;
+      response = await fetch(new Request(request));
+    }
+    if (response.ok) return response;
     const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
     throw new ProblemError(
       response.status,

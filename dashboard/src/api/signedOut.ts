@@ -10,8 +10,20 @@ function change(value: boolean): void {
   for (const listener of listeners) listener();
 }
 
-export const endSession = (): void => change(true);
 export const resumeSession = (): void => change(false);
+
+/** Lays the sign-in over the page. Resolves when the person says that it is done. */
+export function signedIn(): Promise<void> {
+  change(true);
+  return new Promise((resolve) => {
+    const listener = () => {
+      if (isOver) return;
+      listeners.delete(listener);
+      resolve();
+    };
+    listeners.add(listener);
+  });
+}
 
 export function useSignedOut(): boolean {
   return useSyncExternalStore(

@@ -30,7 +30,7 @@ export function StageArea({ rows, stages, targetOf, label }: Props) {
   const [cursor, setCursor] = useState<number | null>(null);
   const [first, last] = [rows.at(0), rows.at(-1)];
   if (first === undefined || last === undefined) return null;
-  const labels = Math.max(...stages.map((stage) => textWidth(stage.short))) + LABEL_GAP + 2;
+  const labels = Math.max(0, ...stages.map((stage) => textWidth(stage.short))) + LABEL_GAP + 2;
   const most = Math.max(1, ...rows.map((row) => row.total));
   const bottom = AREA_HEIGHT - MARGIN.bottom;
   return (

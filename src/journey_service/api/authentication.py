@@ -97,7 +97,7 @@ async def authenticated(
 
 
 async def has_session(request: Request, app_state: AppState) -> bool:
-    """Returns whether the browser has signed in. True if that cannot be checked: its next request says why."""
+    """Returns whether the browser has signed in. True if that cannot be checked: its next request reports why."""
     token = request.cookies.get(cookie_name(app_state))
     if token is None:
         return False

@@ -9,6 +9,7 @@ import { MAX_METRIC_DAYS, metricDays } from '../../format/ranges';
 import { useFormats } from '../../format/useFormats';
 import { DataTable } from '../../parts/DataTable';
 import { EmptyState } from '../../parts/EmptyState';
+import { Loading } from '../../parts/Loading';
 import { useStages } from '../../parts/useStages';
 import type { PageContext } from './context';
 
@@ -49,13 +50,14 @@ export function ByStage({ days, today }: PageContext) {
       )}
     >
       {(data) => {
+        if (stages === undefined) return <Loading height={AREA_HEIGHT} />;
         const rows = thin(daysOfMetrics(data.items), MAX_METRIC_DAYS);
         if (rows.length < 2) return <EmptyState title={t('area.tooFew')} />;
         return (
           <StageArea
             label={t('area.title')}
             rows={rows}
-            stages={stages ?? []}
+            stages={stages}
             targetOf={(stage) => ({ figure: 'stage', search: { stage: stage.key } })}
           />
         );

@@ -30,7 +30,7 @@ class Compression:
                 start = message  # held back: the headers depend on the body
                 return
             if start is not None:
-                body, headers = message.get("body", b""), [*start["headers"], (b"vary", b"Accept-Encoding")]
+                body, headers = message.get("body", b""), _with_vary(start["headers"])
                 if is_accepted and len(body) >= MIN_BYTES and not message.get("more_body", False):
                     body = gzip.compress(body, _LEVEL, mtime=0)
                     headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
@@ -53,6 +53,13 @@ def accepted_encodings(scope: Scope) -> frozenset[str]:
         if quality.strip("0.") or not quality:
             accepted.add(name)
     return frozenset(accepted)
+
+
+def _with_vary(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Returns the headers with the one that the body depends on, added to those that are named already."""
+    given = [value for name, value in headers if name.lower() == b"vary"]
+    others = [pair for pair in headers if pair[0].lower() != b"vary"]
+    return [*others, (b"vary", b", ".join((*given, b"Accept-Encoding")))]
 
 
 def _is_compressible(message: Message) -> bool:
