@@ -1,5 +1,15 @@
 # syntax=docker/dockerfile:1
-# Two stages: the first builds a virtual environment, the second holds nothing but it and runs as nobody special.
+# Three stages: the first builds the dashboard, the second a virtual environment with it; the third holds nothing but
+# that environment and runs as an unprivileged user.
+
+FROM python:3.13-slim-bookworm AS dashboard
+WORKDIR /build
+COPY requirements-dashboard.lock ./
+RUN python -m venv /opt/node \
+ && /opt/node/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-dashboard.lock
+COPY openapi ./openapi
+COPY dashboard ./dashboard
+RUN /opt/node/bin/python dashboard/build.py
 
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /build
@@ -9,6 +19,7 @@ RUN python -m venv /opt/journey \
 COPY pyproject.toml README.md ./
 COPY src ./src
 COPY migrations ./migrations
+COPY --from=dashboard /build/src/journey_service/dashboard ./src/journey_service/dashboard
 RUN /opt/journey/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 
 FROM python:3.13-slim-bookworm

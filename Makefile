@@ -10,9 +10,11 @@ DATA ?= .journey
 # Of the tests: one more than cores, as they often wait for PostgreSQL.
 WORKERS ?= auto
 
-.PHONY: run install test test-full chaos chaos-full lint types contracts openapi docs bench bench-small code-metrics lock clean
+.PHONY: run install dashboard dashboard-test test test-full chaos chaos-full lint types contracts openapi docs bench \
+  bench-small code-metrics lock clean
 
-run: install ## Start everything here, with the demo.
+run: install ## Start everything here, with the demo; without the dashboard if its packages cannot be fetched.
+	$(BIN)/python dashboard/build.py --optional
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
 
 install: $(STAMP) ## Set up .venv with the locked dependencies.
@@ -23,7 +25,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-test: install lint types contracts ## Everything that CI runs.
+dashboard: install ## Build the dashboard into the Python package, if it or the contract has changed.
+	$(BIN)/python dashboard/build.py
+
+dashboard-test: install ## Types, lint, unit tests, sizes and browser tests of the dashboard.
+	$(BIN)/python dashboard/check.py
+
+test: install lint types contracts dashboard-test ## Everything that CI runs.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-full: install ## All tests, with ten times as many examples of each property.
@@ -72,6 +80,9 @@ lock: ## Resolve the dependencies again; needs uv.
 	  --no-emit-index-url --all-extras --upgrade pyproject.toml requirements-build.in -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url pyproject.toml requirements-build.in -c requirements.lock -o requirements-runtime.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url requirements-dashboard.in -c requirements.lock -o requirements-dashboard.lock
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist dashboard/node_modules dashboard/test-results \
+	  src/journey_service/dashboard

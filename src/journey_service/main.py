@@ -32,6 +32,7 @@ from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
 from journey_service.api.events import events, imports
 from journey_service.api.journeys import explanations, journeys
+from journey_service.api.middleware.compression import Compression
 from journey_service.api.middleware.response_headers import ResponseHeaders, page_policy
 from journey_service.api.middleware.telemetry import Telemetry, send_traces
 from journey_service.api.middleware.trailing_newline import TrailingNewline
@@ -45,7 +46,7 @@ from journey_service.api.operations import (
     reconciliation,
     test_clock,
 )
-from journey_service.api.portal import portal
+from journey_service.api.portal import dashboard, portal
 from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.api.shutdown import call_on_shutdown
 from journey_service.api.stages import simulations, stage_maps
@@ -141,6 +142,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     contract.install(app)
     _serve_docs(app)
+    app.include_router(dashboard.router)
+    app.include_router(dashboard.pages)  # last: its path is every path
     _add_middleware(app, chosen)
     check_declared(app)
     return app
@@ -234,6 +237,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             max_age=600,
         )
     app.add_middleware(TrailingNewline)
+    app.add_middleware(Compression)
     app.add_middleware(Telemetry, logs_access=settings.access_log)
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")

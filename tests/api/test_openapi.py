@@ -335,13 +335,6 @@ async def test_the_documentation_is_served_whole_and_calls_no_other_host(http):
     assert "'/openapi.json'" in page.text
 
 
-async def test_the_root_leads_to_the_documentation(http):
-    answer = await http.get("/")
-
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "/docs"
-
-
 @pytest.mark.parametrize(
     "path",
     [

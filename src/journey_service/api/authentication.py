@@ -96,6 +96,20 @@ async def authenticated(
     return principal
 
 
+async def has_session(request: Request, app_state: AppState) -> bool:
+    """Returns whether the browser has signed in. True if that cannot be checked: its next request reports why."""
+    token = request.cookies.get(cookie_name(app_state))
+    if token is None:
+        return False
+    try:
+        await _find_cached(app_state, "session", token)
+    except UnauthenticatedError:
+        return False
+    except UnavailableError:
+        return True
+    return True
+
+
 def check_own_origin(request: Request, app_state: AppState) -> None:
     """Checks that a browser's request comes from the service's own origin.
 

@@ -11,7 +11,8 @@ from journey_service.domain.access.actors import OPERATE, SCOPES, SELF
 
 OPEN: Final = frozenset(
     (
-        "/",
+        "/assets/{name:path}",
+        "/{path:path}",  # pages of the dashboard, without data
         "/livez",
         "/readyz",
         "/metrics",  # has a token of its own
@@ -26,7 +27,8 @@ OPEN: Final = frozenset(
         "/api/v1/unsubscribe/{token}",
     )
 )
-"""Paths that need no credential: probes, documentation, problem types, sign-in and unsubscribe links."""
+"""Paths that need no credential: the dashboard's files, probes, documentation, problem types, sign-in and unsubscribe
+links."""
 
 _KNOWN: Final = frozenset((*SCOPES, OPERATE, SELF))
 

@@ -35,7 +35,8 @@ def page(title: str, heading: str, inner: str, *, status: int = 200) -> HTMLResp
 <title>{html.escape(title)}</title><style>{STYLE}</style></head>
 <body><main><h1>{html.escape(heading)}</h1>{inner}</main></body></html>""",
         status_code=status,
-        headers={"Content-Security-Policy": POLICY},
+        # A form of a page without a referrer is sent with the origin `null`, which is not this service's.
+        headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"},
     )
 
 

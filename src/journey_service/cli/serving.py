@@ -176,6 +176,7 @@ def _create_demo(servers: ServerAddresses, address: str) -> None:
             await database.close()
 
     keys = asyncio.run(run())
+    print_note(f"Dashboard: {address}/")
     print_note(f"Documentation: {address}/docs")
     for key in keys:
         print_note(f"Demo company {key.company_id}, {key.name}: {key.token}")

@@ -8,6 +8,7 @@ import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import count
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from api.calls import API, problem
+from api.calls import API, NOON, problem
 from gateways.identity_provider import FakeProvider, assembled, rsa_key
 from journey_service.api import authentication
 from journey_service.api.access import sign_in
@@ -152,6 +153,11 @@ async def is_alive(client, token):
     return answer.status_code == 200
 
 
+def who(answer):
+    """Whom an answer names as the caller."""
+    return {name: answer.json()[name] for name in ("name", "company_id", "role", "scopes")}
+
+
 # ---- opening, looking, ending
 
 
@@ -161,11 +167,38 @@ async def test_a_key_opens_a_session_that_may_what_the_key_may(client, salon):
     assert answer.status_code == 201
     name = f"key:{salon.token.split('_')[1]}"
     values = {"name": name, "company_id": salon.id, "role": "service", "scopes": ["*"]}
-    assert answer.json() == values
+    assert who(answer) == values
     token = cookies(answer)[COOKIE].value
-    assert (await client.get(SESSION, headers=with_cookie(token))).json() == values
+    assert who(await client.get(SESSION, headers=with_cookie(token))) == values
     assert (await client.get(f"{API}/customers", headers=with_cookie(token))).status_code == 200
     assert token not in answer.text
+
+
+async def test_a_session_describes_its_company_and_its_own_end(client, token, salon):
+    values = (await client.get(SESSION, headers=with_cookie(token))).json()
+
+    assert values["assignee"] == values["name"]
+    assert values["company"] == {
+        "id": salon.id,
+        "name": "A test",
+        "timezone": "UTC",
+        "currency": "EUR",
+        "language": "en",
+        "map_version": 1,
+        "test_clock": NOON,
+        "now": NOON,
+    }
+    expires_at, idle_until = (datetime.fromisoformat(values[name]) for name in ("expires_at", "idle_until"))
+    between = timedelta(seconds=sessions.MAX_SESSION_SECONDS - sessions.IDLE_SECONDS)
+    assert abs(expires_at - idle_until - between) < timedelta(minutes=1)
+
+
+async def test_a_caller_without_a_browser_has_no_end_and_an_operator_has_no_company(client, salon, operator):
+    by_key = (await client.get(SESSION, headers=salon.headers)).json()
+    by_operator = (await client.get(SESSION, headers=operator)).json()
+
+    assert (by_key["expires_at"], by_key["idle_until"], by_key["company"]["id"]) == (None, None, salon.id)
+    assert (by_operator["company"], by_operator["company_id"]) == (None, None)
 
 
 async def test_a_session_of_a_narrow_key_is_narrow(client, create_test_company):
@@ -496,6 +529,19 @@ async def test_a_session_is_over_after_twelve_hours_however_busy_it_was(client, 
     assert (sessions.IDLE_SECONDS, sessions.MAX_SESSION_SECONDS) == (7_200, 43_200)
 
 
+async def test_a_session_is_idle_later_with_each_use_and_never_after_its_expiry(client, token, move):
+    async def read():
+        values = (await client.get(SESSION, headers=with_cookie(token))).json()
+        return [datetime.fromisoformat(values[name]) for name in ("idle_until", "expires_at")]
+
+    first, _ = await read()
+    await move(token, "last_used_at", 3_600)
+    assert (await read())[0] >= first
+    await move(token, "expires_at", sessions.MAX_SESSION_SECONDS - 300)
+    idle_until, expires_at = await read()
+    assert idle_until == expires_at
+
+
 async def test_that_a_session_was_seen_is_noted_once_a_minute(client, token, move, database_owner):
     seen = "SELECT last_used_at FROM browser_sessions WHERE token_hash = $1"
     digest = hashlib.sha256(token.encode()).digest()
@@ -757,7 +803,7 @@ async def test_a_link_opens_a_session_of_its_role(client, salon, link, role):
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     seen = await client.get(SESSION, headers=with_cookie(cookies(answer)[COOKIE].value))
-    assert seen.json() == {
+    assert who(seen) == {
         "name": "link:journey link",
         "company_id": salon.id,
         "role": role,
@@ -957,7 +1003,8 @@ async def test_the_redirect_to_the_provider_contains_nothing_that_lets_another_p
     for name in ("state", "nonce", "code_challenge"):
         assert len(values[name]) >= 43
         assert values[name] != again[name]
-    state, nonce, verifier = json.loads(base64.urlsafe_b64decode(flow.value))
+    state, nonce, verifier, following = json.loads(base64.urlsafe_b64decode(flow.value))
+    assert following == "/"
     assert (state, nonce) == (values["state"], values["nonce"])
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     assert (values["code_challenge_method"], values["code_challenge"]) == ("S256", digest)
@@ -976,6 +1023,33 @@ async def test_over_tls_the_way_back_is_bound_to_the_host_too(base, provider):
     [(name, kept)] = cookies(answer).items()
     assert name == f"__Host-{FLOW}"
     assert "secure" in kept.attributes
+
+
+@pytest.mark.parametrize(
+    ("requested", "location"),
+    [("/today?x=1", "/today?x=1"), ("//evil.example", "/"), ("https://evil.example", "/")],
+)
+async def test_the_way_through_the_provider_leads_back_to_a_path_of_this_service(
+    portal, ada, requested, location
+):
+    ada("agent")
+    left = await portal.client.get("/sign-in/oidc", params={"next": requested})
+    flow = cookies(left)[FLOW].value
+
+    answer = await come_back(portal.client, await at_the_provider(left.headers["location"]), flow)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
+
+
+async def test_a_path_of_another_site_in_the_cookie_is_not_followed(portal, ada):
+    ada("agent")
+    location, flow = await set_out(portal.client)
+    *values, _ = json.loads(base64.urlsafe_b64decode(flow.value))
+    forged = base64.urlsafe_b64encode(json.dumps([*values, "//evil.example"]).encode()).decode()
+
+    answer = await come_back(portal.client, await at_the_provider(location), forged)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 async def test_the_page_leads_to_the_provider(portal):
@@ -1004,7 +1078,7 @@ async def test_signing_in_there_gives_the_widest_role_that_the_account_has(porta
     values = cookies(answer)
     assert values[FLOW].attributes["max-age"] == "0", "the way was used"
     seen = await portal.client.get(SESSION, headers=with_cookie(values[COOKIE].value))
-    assert seen.json() == {
+    assert who(seen) == {
         "name": "user:ada",
         "company_id": salon.id,
         "role": role,

@@ -28,13 +28,18 @@ async def create_session(
         raise UnauthenticatedError("Send an API key or an access token as Authorization: Bearer.")
     opened = await sessions.open_session(app_state.database, caller.principal, by=caller.actor)
     set_session_cookie(response, app_state, opened.token)
-    return Session.of(opened.principal)
+    return Session.of(
+        opened.principal, await sessions.get_details(app_state.database, opened.principal, opened.token)
+    )
 
 
 @router.get("/session", summary="Get the session", responses=problems(of_company=False))
-async def get_session(caller: AnyCaller) -> Session:
+async def get_session(request: Request, caller: AnyCaller, app_state: AppStateDep) -> Session:
     """Returns the name, company, role and scopes of the caller, for any kind of credential."""
-    return Session.of(caller.principal)
+    token = None if "authorization" in request.headers else request.cookies.get(cookie_name(app_state))
+    return Session.of(
+        caller.principal, await sessions.get_details(app_state.database, caller.principal, token)
+    )
 
 
 @router.delete(

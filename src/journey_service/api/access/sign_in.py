@@ -14,6 +14,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from journey_service.api.access.own_paths import HOME, own_path
 from journey_service.api.access.sessions import set_session_cookie
 from journey_service.api.authentication import actor_of, check_own_origin
 from journey_service.api.dependencies import AppState, AppStateDep
@@ -36,63 +37,72 @@ _FLOW_SECONDS: Final = 600
 """Seconds that a browser has to come back from the identity provider."""
 _KEY_FORM: Final = """<form method="post" action="/sign-in"><label for="key">API key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
-<button>Sign in</button></form>"""
+{}<button>Sign in</button></form>"""
+_NEXT_FIELD: Final = """<input type="hidden" name="next" value="{}">"""
 _CONFIRM_FORM: Final = (
     """<form method="post" action="{}"><button autofocus>Sign in with this link</button></form>"""
 )
 _STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
 _UNREADABLE: Final = 422
 _LOGGER: Final = logging.getLogger(__name__)
+NextPath = Annotated[str, Query(alias="next")]
+"""Where the browser goes after the sign-in: a path of this service; anything else is the start page."""
 
 
 @router.get("")
-async def get_sign_in(app_state: AppStateDep) -> Response:
+async def get_sign_in(app_state: AppStateDep, following: NextPath = HOME) -> Response:
     """Shows a form for an API key, and a link to the identity provider if one is configured."""
-    return _page(app_state)
+    return _page(app_state, following=following)
 
 
 @router.post("", max_body_size=MAX_BODY_BYTES)
 async def post_sign_in(request: Request, app_state: AppStateDep) -> Response:
     """Signs in with the API key of the form."""
+    following = HOME
     try:
         check_own_origin(request, app_state)
         form = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
+        following = form.get("next", [HOME])[0]
         pepper = app_state.settings.key_pepper.get_secret_value()
         token = form.get("key", [""])[0].strip()
         principal = await credentials.authenticate(app_state.database, token, pepper=pepper)
-        return await _open_session(request, app_state, principal)
+        return await _open_session(request, app_state, principal, following)
     except (JourneyServiceError, ValueError) as error:
-        return _refuse(app_state, "an API key", error)
+        return _refuse(app_state, "an API key", error, following)
 
 
 @router.get("/link/{token}")
-async def get_link(request: Request, app_state: AppStateDep, token: str) -> Response:
+async def get_link(
+    request: Request, app_state: AppStateDep, token: str, following: NextPath = HOME
+) -> Response:
     """Signs in with a one-time link. A request from another site gets a page to confirm first."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return _page(app_state, confirm=f"/sign-in/link/{quote(token, safe='')}")
-    return await _use_link(request, app_state, token)
+        return _page(app_state, confirm=_with_next(f"/sign-in/link/{quote(token, safe='')}", following))
+    return await _use_link(request, app_state, token, following)
 
 
 @router.post("/link/{token}", max_body_size=MAX_BODY_BYTES)
-async def post_link(request: Request, app_state: AppStateDep, token: str) -> Response:
+async def post_link(
+    request: Request, app_state: AppStateDep, token: str, following: NextPath = HOME
+) -> Response:
     """Signs in with a one-time link after the confirmation."""
     try:
         check_own_origin(request, app_state)
     except ForbiddenError as error:
-        return _refuse(app_state, "a link", error)
-    return await _use_link(request, app_state, token)
+        return _refuse(app_state, "a link", error, following)
+    return await _use_link(request, app_state, token, following)
 
 
-async def _use_link(request: Request, app_state: AppState, token: str) -> Response:
+async def _use_link(request: Request, app_state: AppState, token: str, following: str) -> Response:
     try:
         opened = await sessions.open_by_link(app_state.database, token, by=partial(actor_of, request))
     except JourneyServiceError as error:
-        return _refuse(app_state, "a link", error)
-    return _redirect_home(app_state, opened.token)
+        return _refuse(app_state, "a link", error, following)
+    return _redirect(app_state, opened.token, following)
 
 
 @router.get("/oidc")
-async def get_oidc(app_state: AppStateDep) -> Response:
+async def get_oidc(app_state: AppStateDep, following: NextPath = HOME) -> Response:
     """Redirects the browser to the identity provider."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     try:
@@ -103,9 +113,9 @@ async def get_oidc(app_state: AppStateDep) -> Response:
             code_challenge=_challenge(verifier),
         )
     except JourneyServiceError as error:
-        return _refuse(app_state, "an identity provider", error)
+        return _refuse(app_state, "an identity provider", error, following)
     response = RedirectResponse(address, status_code=303)
-    flow = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
+    flow = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier, own_path(following)])).decode()
     response.set_cookie(
         _flow_name(app_state),
         flow,
@@ -126,8 +136,9 @@ async def get_oidc_callback(
     state: Annotated[str, Query(max_length=4096)] = "",
 ) -> Response:
     """Signs in the browser that returns from the identity provider, if it is the one that was sent there."""
+    following = HOME
     try:
-        first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(app_state), ""))
+        first_state, nonce, verifier, following = _flow(request.cookies.get(_flow_name(app_state), ""))
         if not code or not hmac.compare_digest(first_state.encode(), state.encode()):
             raise UnauthenticatedError("The identity provider did not sign you in; try again.")
         verified = await _provider(app_state).redeem(
@@ -140,23 +151,25 @@ async def get_oidc_callback(
             company_claim=app_state.settings.oidc_company_claim,
             role_claim=app_state.settings.oidc_role_claim,
         )
-        response = await _open_session(request, app_state, principal)
+        response = await _open_session(request, app_state, principal, following)
     except JourneyServiceError as error:
-        response = _refuse(app_state, "an identity provider", error)
+        response = _refuse(app_state, "an identity provider", error, following)
     response.delete_cookie(
         _flow_name(app_state), path="/", secure=app_state.is_over_tls, httponly=True, samesite="lax"
     )
     return response
 
 
-async def _open_session(request: Request, app_state: AppState, principal: Principal) -> Response:
+async def _open_session(
+    request: Request, app_state: AppState, principal: Principal, following: str
+) -> Response:
     by = actor_of(request, principal.name, is_operator=principal.is_operator)
     opened = await sessions.open_session(app_state.database, principal, by=by)
-    return _redirect_home(app_state, opened.token)
+    return _redirect(app_state, opened.token, following)
 
 
-def _redirect_home(app_state: AppState, token: str) -> Response:
-    response = RedirectResponse("/", status_code=303)
+def _redirect(app_state: AppState, token: str, following: str) -> Response:
+    response = RedirectResponse(own_path(following), status_code=303)
     set_session_cookie(response, app_state, token)
     return response
 
@@ -180,29 +193,48 @@ def _challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def _flow(cookie: str) -> tuple[str, str, str]:
-    """Returns the state, nonce and verifier of the flow that this browser started. Raises UnauthenticatedError."""
+def _flow(cookie: str) -> tuple[str, str, str, str]:
+    """Returns the state, nonce, verifier and next path of the flow that this browser started.
+
+    Raises UnauthenticatedError.
+    """
     try:
-        state, nonce, verifier = orjson.loads(base64.urlsafe_b64decode(cookie))
-        return str(state), str(nonce), str(verifier)
+        state, nonce, verifier, following = orjson.loads(base64.urlsafe_b64decode(cookie))
+        return str(state), str(nonce), str(verifier), str(following)
     except (ValueError, TypeError):
         raise UnauthenticatedError("This browser did not start a sign-in; try again.") from None
 
 
-def _refuse(app_state: AppState, means: str, error: Exception) -> Response:
+def _with_next(address: str, following: str) -> str:
+    """Returns an address of the sign-in that leads to a path afterwards."""
+    path = own_path(following)
+    return address if path == HOME else f"{address}?next={quote(path, safe='/')}"
+
+
+def _refuse(app_state: AppState, means: str, error: Exception, following: str) -> Response:
     """Shows the sign-in page with an error, and logs the failure without the credential."""
     _LOGGER.warning("Sign-in with %s failed: %s", means, type(error).__name__)
-    return _page(app_state, error)
+    return _page(app_state, error, following=following)
 
 
-def _page(app_state: AppState, error: Exception | None = None, *, confirm: str | None = None) -> Response:
+def _page(
+    app_state: AppState,
+    error: Exception | None = None,
+    *,
+    confirm: str | None = None,
+    following: str = HOME,
+) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
     text = "The form could not be read; try again." if status == _UNREADABLE else str(error)
     message = "" if error is None else error_paragraph(text)
     provider = ""
     if app_state.settings.oidc_client_id is not None:
-        provider = '<a class="button" href="/sign-in/oidc">Sign in with your organization</a>'
-    form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
+        start = html.escape(_with_next("/sign-in/oidc", following))
+        provider = f'<a class="button" href="{start}">Sign in with your organization</a>'
+    path = own_path(following)
+    form = _KEY_FORM.format("" if path == HOME else _NEXT_FIELD.format(html.escape(path)))
+    if confirm is not None:
+        form = _CONFIRM_FORM.format(html.escape(confirm))
     return page(
         "Sign in",
         "Customer journeys",

@@ -1,7 +1,6 @@
 """Routes of liveness, readiness, health, and the schedule."""
 
 from fastapi import APIRouter, Response
-from fastapi.responses import RedirectResponse
 
 from journey_service.api.authentication import AdminReader
 from journey_service.api.dependencies import AppStateDep
@@ -38,12 +37,6 @@ async def get_readiness(response: Response, app_state: AppStateDep) -> Readiness
         schema="ok" if found.schema else "mismatch",
         redis="ok" if has_redis else "unreachable",
     )
-
-
-@probes.get("/", include_in_schema=False)
-async def get_root() -> RedirectResponse:
-    """Redirects to the documentation of the API."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/schedule", summary="Get the schedule", responses=problems())

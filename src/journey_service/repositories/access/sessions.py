@@ -13,19 +13,22 @@ from journey_service.repositories.tables import browser_sessions, sign_in_links
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A signed-in browser: its actor, its rights and its latest expiry."""
+    """A signed-in browser: its actor, its rights, its latest expiry, and its expiry without another request."""
 
     actor: str
     role: str
     scopes: tuple[str, ...]
     key_id: str | None
     expires_at: datetime
+    idle_until: datetime
 
 
 # A session that was opened with a key ends with the key. A session that is not used for `idle_seconds` ends.
 _FIND_LIVE: Final = text(
     "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at,"
-    " s.last_used_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due"
+    " s.last_used_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due,"
+    " least(s.expires_at, make_interval(secs => :idle_seconds) + CASE WHEN s.last_used_at < clock_timestamp()"
+    " - make_interval(secs => :note_seconds) THEN clock_timestamp() ELSE s.last_used_at END) AS idle_until"
     " FROM browser_sessions s LEFT JOIN api_keys k ON k.company_id = s.company_id AND k.key_id = s.key_id"
     " WHERE s.company_id = :company_id AND s.token_hash = :token_hash AND s.ended_at IS NULL"
     " AND s.expires_at > clock_timestamp()"
@@ -101,7 +104,9 @@ class BrowserSessions:
             return None
         if row.is_use_due:
             await self._connection.execute(_RECORD_USE, values)
-        return BrowserSession(row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at)
+        return BrowserSession(
+            row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at, row.idle_until
+        )
 
     async def end(self, token_hash: bytes) -> bool:
         """Ends a session; returns False if it has ended already or does not exist."""

@@ -3,15 +3,18 @@
 The token begins with the company id, so that the look-up runs under that tenant's row-level security.
 """
 
+import contextlib
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
 from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnauthenticatedError
 from journey_service.domain.events.event import MAX_ID
@@ -42,6 +45,19 @@ class OpenedSession:
     principal: Principal
 
 
+@dataclass(frozen=True, slots=True)
+class SessionDetails:
+    """What a client needs to begin: the company, and when the browser session ends.
+
+    `company` is None for an operator and for a company that does not exist. The times are None for a caller without a
+    browser session.
+    """
+
+    company: CompanyContext | None
+    expires_at: datetime | None = None
+    idle_until: datetime | None = None
+
+
 async def open_session(database: Database, principal: Principal, *, by: Actor) -> OpenedSession:
     """Opens a session for an authenticated principal. Raises UnauthenticatedError for an unknown company."""
 
@@ -68,6 +84,25 @@ async def find_session(database: Database, token: str) -> Principal:
     if principal is None:
         raise UnauthenticatedError("The credential is not valid.")
     return principal
+
+
+async def get_details(database: Database, principal: Principal, token: str | None) -> SessionDetails:
+    """Returns the company of a caller and the ends of the browser session whose token it sent, if it did."""
+
+    async def unit(uow: UnitOfWork) -> SessionDetails:
+        company, session = None, None
+        if not principal.is_operator:
+            with contextlib.suppress(CompanyNotFoundError):
+                company = await uow.companies.get_context()
+        if token is not None:
+            session = await uow.sessions.find_live(
+                _hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS
+            )
+        if session is None:
+            return SessionDetails(company)
+        return SessionDetails(company, session.expires_at, session.idle_until)
+
+    return await database.run(principal.company_id, unit)
 
 
 async def end_session(database: Database, token: str, *, by: Actor) -> None:

@@ -1,0 +1,50 @@
+import { AxeBuilder } from '@axe-core/playwright';
+
+import { expect, settled, test } from './fixtures';
+
+const WIDTHS = { wide: 1440, phone: 390 };
+
+for (const theme of ['light', 'dark'] as const) {
+  for (const [size, width] of Object.entries(WIDTHS)) {
+    test(`axe finds nothing on the overview, ${theme}, ${size}`, async ({ salon }) => {
+      await salon.setViewportSize({ width, height: 900 });
+      await salon.emulateMedia({ colorScheme: theme });
+      await salon.goto('/?period=year');
+      await settled(salon);
+      expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
+    });
+  }
+}
+
+test('axe finds nothing on a list', async ({ salon }) => {
+  await salon.goto('/drill/stage?stage=vip');
+  await settled(salon);
+  expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
+});
+
+test('the keyboard alone opens a number', async ({ salon }) => {
+  await salon.goto('/');
+  await settled(salon);
+  await salon.keyboard.press('Tab');
+  await expect(salon.getByRole('link', { name: 'Skip to content' })).toBeFocused();
+  await salon.keyboard.press('Enter');
+  const first = salon.locator('.statistic').first();
+  for (
+    let count = 0;
+    count < 12 && !(await first.evaluate((link) => link === document.activeElement));
+    count += 1
+  )
+    await salon.keyboard.press('Tab');
+  await expect(first).toBeFocused();
+  await salon.keyboard.press('Enter');
+  await expect(salon).toHaveURL(/\/drill\/total/);
+});
+
+async function violations(builder: AxeBuilder): Promise<string[]> {
+  const { violations: found } = await builder
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'])
+    .analyze();
+  return found.flatMap(({ id, nodes }) =>
+    nodes.map((node) => `${id}: ${node.html} ${node.failureSummary ?? ''}`),
+  );
+}

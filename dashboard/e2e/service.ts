@@ -1,0 +1,76 @@
+/** Starts the real service with its demo for the tests, and stops it after them. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const JOURNEY = fileURLToPath(new URL('../../.venv/bin/journey', import.meta.url));
+const START_MS = 240_000;
+const KEY = /Demo company (\d+), .*: (jrn_\S+)/g;
+const LINK = /(http\S+\/sign-in\/link\/\S+)/g;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function isRunning(output: () => string, child: ChildProcess): Promise<void> {
+  const started = Date.now();
+  return new Promise((resolve, reject) => {
+    const timer = setInterval(() => {
+      const isOver = child.exitCode !== null || Date.now() - started > START_MS;
+      if (output().includes('Application startup complete')) resolve();
+      else if (isOver) reject(new Error(`The service did not start:\n${output()}`));
+      else return;
+      clearInterval(timer);
+    }, 100);
+  });
+}
+
+export default async function startService(): Promise<() => Promise<void>> {
+  // JOURNEY_E2E_DATA keeps the data, so that a second run need not create the demo again.
+  const kept = process.env.JOURNEY_E2E_DATA;
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'journey-e2e-')));
+  const port = await freePort();
+  const operator = `jrn_e2e_${randomBytes(24).toString('hex')}`;
+  const child = spawn(JOURNEY, ['up', '--demo', '--port', String(port), '--data-dir', folder], {
+    env: { ...process.env, JOURNEY_BOOTSTRAP_KEY: operator },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (text: Buffer) => {
+      output += text.toString();
+    });
+  }
+  const stop = async () => {
+    const isStopped = new Promise((resolve) => child.once('exit', resolve));
+    if (child.exitCode === null) {
+      child.kill('SIGTERM');
+      await isStopped;
+    }
+    if (kept === undefined) await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await isRunning(() => output, child);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const keys = Object.fromEntries([...output.matchAll(KEY)].map(([, id = '', key]) => [id, key]));
+  const links = [...output.matchAll(LINK)].map(([, link]) => link);
+  process.env.JOURNEY_E2E = JSON.stringify({
+    url: `http://127.0.0.1:${port}`,
+    keys,
+    links,
+    operator,
+    folder,
+  });
+  return stop;
+}

@@ -1,0 +1,121 @@
+/**
+ * One event stream for all tabs of a browser: HTTP/1.1 allows six connections to a host. The tab that holds the lock
+ * reads the stream and shares what it reads; another takes the lock over when that tab closes.
+ */
+import type { QueryClient } from '@tanstack/react-query';
+import { useSyncExternalStore } from 'react';
+
+export type LiveState = 'connecting' | 'live' | 'lost';
+type Message = { state: LiveState } | { type: string } | { question: true };
+
+const TYPES = ['stage.changed', 'customer.at_risk', 'task.created', 'campaign.started', 'campaign.ended'];
+const LOCK = 'journey.stream';
+/** Streams end each minute by design; a pause of this length is no alarm. */
+const PATIENCE_MS = 10_000;
+const REFRESH_MS = 2_000;
+const MAX_BACKOFF_MS = 30_000;
+
+let state: LiveState = 'connecting';
+const listeners = new Set<() => void>();
+
+function setState(next: LiveState): void {
+  if (next === state) return;
+  state = next;
+  for (const listener of listeners) listener();
+}
+
+export function useLiveState(): LiveState {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => state,
+  );
+}
+
+/** Begins to follow the stream, and refreshes what its events have changed. Returns how to end it. */
+export function followStream(client: QueryClient): () => void {
+  const channel = new BroadcastChannel(LOCK);
+  const ending = new AbortController();
+  const refresh = refresher(client);
+  let isLeader = false;
+
+  const tell = (message: Message) => {
+    apply(message);
+    channel.postMessage(message);
+  };
+  const apply = (message: Message) => {
+    if ('state' in message) setState(message.state);
+    else if ('type' in message) refresh();
+    else if (isLeader) channel.postMessage({ state });
+  };
+  channel.addEventListener('message', (event: MessageEvent<Message>) => apply(event.data));
+  channel.postMessage({ question: true });
+  const lead = async () => {
+    isLeader = true;
+    await readStream(tell, ending.signal);
+  };
+  navigator.locks.request(LOCK, { signal: ending.signal }, lead).catch(() => {
+    // The page went away while it waited for the lock.
+  });
+  return () => {
+    ending.abort();
+    channel.close();
+  };
+}
+
+/** Refreshes reports and lists, at most once in two seconds. */
+function refresher(client: QueryClient): () => void {
+  let timer: number | undefined;
+  return () => {
+    timer ??= window.setTimeout(() => {
+      timer = undefined;
+      void client.invalidateQueries({ queryKey: ['analytics'] });
+      void client.invalidateQueries({ queryKey: ['drill'] });
+    }, REFRESH_MS);
+  };
+}
+
+/** Reads the stream until the page goes away. An answer other than 200 closes an EventSource: then a new one is made. */
+function readStream(tell: (message: Message) => void, signal: AbortSignal): Promise<void> {
+  let source: EventSource;
+  let alarm: number | undefined;
+  let backoff = 1_000;
+  let lastId = '';
+  const lose = () => {
+    alarm ??= window.setTimeout(() => tell({ state: 'lost' }), PATIENCE_MS);
+  };
+  const calm = () => {
+    clearTimeout(alarm);
+    alarm = undefined;
+  };
+  const open = () => {
+    source = new EventSource(lastId === '' ? '/api/v1/stream' : `/api/v1/stream?last_event_id=${lastId}`);
+    source.addEventListener('open', () => {
+      calm();
+      backoff = 1_000;
+      tell({ state: 'live' });
+    });
+    source.addEventListener('error', () => {
+      lose();
+      if (source.readyState !== EventSource.CLOSED || signal.aborted) return;
+      window.setTimeout(open, backoff);
+      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS);
+    });
+    for (const type of TYPES) {
+      source.addEventListener(type, (event) => {
+        lastId = (event as MessageEvent<string>).lastEventId;
+        tell({ type });
+      });
+    }
+  };
+  open();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => {
+      calm();
+      source.close();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,16 @@
+/** Scopes of the service, and the roles that have each: what a person may not do is not shown. */
+export type Scope = 'analytics:read' | 'customers:read' | 'stages:read';
+
+const ROLES: Record<Scope, readonly ('agent' | 'manager' | 'admin')[]> = {
+  'analytics:read': ['manager', 'admin'],
+  'customers:read': ['agent', 'manager', 'admin'],
+  'stages:read': ['agent', 'manager', 'admin'],
+};
+
+export function can(scopes: readonly string[], scope: Scope): boolean {
+  return scopes.includes('*') || scopes.includes(scope);
+}
+
+export function rolesWith(scope: string): readonly ('agent' | 'manager' | 'admin')[] {
+  return scope in ROLES ? ROLES[scope as Scope] : ['admin'];
+}

@@ -1,0 +1,54 @@
+/** What a person prefers on this device. Kept in the browser; nothing of it is data of the company. */
+import { useSyncExternalStore } from 'react';
+
+import type { Theme } from './theme';
+
+export type Language = 'en' | 'de';
+type Taste = { theme: Theme | null; language: Language | null };
+
+const KEY = 'journey.taste';
+const listeners = new Set<() => void>();
+let taste: Taste = read();
+
+function read(): Taste {
+  try {
+    const stored = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Taste>;
+    return {
+      theme: stored.theme === 'dark' || stored.theme === 'light' ? stored.theme : null,
+      language: stored.language === 'de' || stored.language === 'en' ? stored.language : null,
+    };
+  } catch {
+    return { theme: null, language: null };
+  }
+}
+
+export function chooseTaste(change: Partial<Taste>): void {
+  taste = { ...taste, ...change };
+  try {
+    localStorage.setItem(KEY, JSON.stringify(taste));
+  } catch {
+    // A browser that stores nothing forgets the choice with the page.
+  }
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  const media = matchMedia('(prefers-color-scheme: dark)');
+  listeners.add(listener);
+  media.addEventListener('change', listener);
+  return () => {
+    listeners.delete(listener);
+    media.removeEventListener('change', listener);
+  };
+}
+
+function currentTheme(): Theme {
+  return taste.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+}
+
+export function currentLanguage(): Language {
+  return taste.language ?? (navigator.language.toLowerCase().startsWith('de') ? 'de' : 'en');
+}
+
+export const useTheme = (): Theme => useSyncExternalStore(subscribe, currentTheme);
+export const useLanguage = (): Language => useSyncExternalStore(subscribe, currentLanguage);

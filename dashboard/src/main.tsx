@@ -1,0 +1,30 @@
+import './look/nonce';
+import '@fontsource-variable/inter/wght.css';
+import './look/tokens.css';
+import './look/base.css';
+import './look/shell.css';
+import './look/cards.css';
+import './look/charts.css';
+import './words/setup';
+
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
+import { StrictMode } from 'react';
+import { createRoot } from 'react-dom/client';
+
+import { isRetried, retryDelay } from './api/problems';
+import { router } from './routes';
+
+const client = new QueryClient({
+  defaultOptions: { queries: { staleTime: 30_000, retry: isRetried, retryDelay } },
+});
+
+const root = document.querySelector('#root');
+if (root === null) throw new Error('The page has no root.');
+createRoot(root).render(
+  <StrictMode>
+    <QueryClientProvider client={client}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>
+  </StrictMode>,
+);

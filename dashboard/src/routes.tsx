@@ -1,0 +1,84 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Link,
+  type ErrorRouteComponent,
+} from '@tanstack/react-router';
+import { useTranslation } from 'react-i18next';
+
+import { readRange, type RangeChoice } from './format/ranges';
+import { EmptyState } from './parts/EmptyState';
+import { Failure } from './parts/Failure';
+import { Loading } from './parts/Loading';
+import { Shell } from './shell/Shell';
+
+function NotFound() {
+  const { t } = useTranslation();
+  return (
+    <div className="page">
+      <EmptyState title={t('failure.notFound')}>
+        <p>{t('failure.notFoundText')}</p>
+        <Link to="/" className="link">
+          {t('failure.home')}
+        </Link>
+      </EmptyState>
+    </div>
+  );
+}
+
+function Crash({ error }: { error: Error }) {
+  return (
+    <div className="page">
+      <Failure error={error} onRetry={() => location.reload()} />
+    </div>
+  );
+}
+
+const PageLoading = () => (
+  <div className="page">
+    <Loading height={400} />
+  </div>
+);
+
+const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+const overview = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  validateSearch: (search): RangeChoice & { as_of?: string } => ({
+    ...readRange(search),
+    ...(typeof search.as_of === 'string' && DAY.test(search.as_of) ? { as_of: search.as_of } : {}),
+  }),
+  component: lazyRouteComponent(() => import('./pages/overview/OverviewPage'), 'OverviewPage'),
+});
+
+const drill = createRoute({
+  getParentRoute: () => root,
+  path: '/drill/$figure',
+  // The service checks the parameters of each list.
+  validateSearch: (search): Record<string, string | number | boolean> =>
+    Object.fromEntries(
+      Object.entries(search).filter((pair): pair is [string, string | number | boolean] =>
+        ['string', 'number', 'boolean'].includes(typeof pair[1]),
+      ),
+    ),
+  component: lazyRouteComponent(() => import('./pages/drill/DrillPage'), 'DrillPage'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([overview, drill]),
+  defaultPreload: 'intent',
+  defaultErrorComponent: Crash as ErrorRouteComponent,
+  defaultPendingComponent: PageLoading,
+  defaultPendingMs: 150,
+  scrollRestoration: true,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
