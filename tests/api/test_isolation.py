@@ -749,7 +749,8 @@ async def _act(http, tenant: Tenant, customers: Sequence[int], database_owner: A
         keep("action_id", values)
         keep("task_id", {"id": values["task_id"]})
         await database_owner.connection.execute(
-            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, started_at, outcome, response)"
+            "INSERT INTO action_attempts"
+            " (company_id, action_id, number, relationship_id, started_at, outcome, response)"
             " SELECT company_id, id, 1, relationship_id, created_at, 'failed', $3 FROM journey_actions"
             " WHERE company_id = $1 AND id = $2",
             tenant.id,

@@ -216,7 +216,7 @@ async def test_an_unreadable_file_is_rejected_and_leaves_nothing(database, tenan
 
 async def test_until_must_not_lie_in_the_companys_future(database, create_test_company):
     tenant = await create_test_company(test_clock=_at("2020-06-01"))
-    with pytest.raises(InvalidInputError, match="must not be after the company.s current time"):
+    with pytest.raises(InvalidInputError, match=r"must not be after the company.s current time"):
         await _stage(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
 
 
