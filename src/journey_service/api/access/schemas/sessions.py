@@ -19,9 +19,10 @@ class SessionCompany(ResponseModel):
     language: str = Field(
         description="Language of messages to customers whose language is unknown", examples=["en"]
     )
-    map_version: int = Field(ge=1, description="Version of the stage map in force", examples=[1])
+    map_version: int = Field(ge=1, description="Version of the active stage map", examples=[1])
     test_clock: Timestamp | None = Field(
-        description="Time of the test clock; null: the company runs in real time", examples=[None]
+        description="Time of the test clock; null if the company has none and runs in real time",
+        examples=[None],
     )
     now: Timestamp = Field(description="Present time of the company", examples=["2026-03-01T12:00:00Z"])
 
@@ -56,7 +57,7 @@ class Session(ResponseModel):
         examples=[42],
     )
     company: SessionCompany | None = Field(
-        description="The company; null: an operator, or a company that this service does not have"
+        description="The company; null for operators, and for a company that this service does not have"
     )
     role: Role = Field(description="Role of the caller", examples=["manager"])
     scopes: list[str] = Field(
@@ -64,11 +65,11 @@ class Session(ResponseModel):
         examples=[["analytics:read", "customers:read"]],
     )
     expires_at: Timestamp | None = Field(
-        description="When the browser session ends at the latest; null: the caller has none",
+        description="When the browser session ends at the latest; null if the caller has no browser session",
         examples=["2026-03-02T00:00:00Z"],
     )
     idle_until: Timestamp | None = Field(
-        description="When the browser session ends without another request; null: the caller has none",
+        description="When the browser session ends without another request; null if the caller has no browser session",
         examples=["2026-03-01T14:00:00Z"],
     )
 
