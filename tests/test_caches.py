@@ -21,6 +21,7 @@ from journey_service.services.stages.stage_maps import get_map
 
 SOURCE = Path(journey_service.__file__).parent
 KNOWN = {
+    "api/portal/dashboard.py:load_dashboard": "No parameters; the files of the package, the same for all companies.",
     "domain/calendar.py:_changes": "Key: year and zone; the same for all companies.",
     "domain/simulation/linter/value_ranges.py:rates": "No parameters; the same rates for all companies.",
     "domain/simulation/linter/value_ranges.py:_sizes": "No parameters; the same sizes for all companies.",

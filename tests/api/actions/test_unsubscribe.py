@@ -168,7 +168,7 @@ async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_ori
             "base-uri": ["'none'"],
             "frame-ancestors": ["'none'"],
         }
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
 
 
