@@ -51,7 +51,8 @@ class WorkerDatabase:
 async def worker_database(copied: Copied) -> AsyncIterator[WorkerDatabase]:
     """An empty, migrated database."""
     url = await copied(f"worker_{next(_numbers)}")
-    database = Database(url, pool_size=20, pool_timeout=30)
+    # A slow machine may let statements wait for each other for longer than the service does.
+    database = Database(url, pool_size=20, pool_timeout=30, statement_timeout_ms=60_000)
     owner = await asyncpg.connect(url)
     yield WorkerDatabase(url, database, owner)
     await owner.close()
