@@ -41,7 +41,7 @@ def sources() -> list[Path]:
 
 
 def run(*command: str) -> int:
-    """Runs a command with the Node beside this Python; returns its exit status."""
+    """Runs a command with the Node.js of this virtual environment; returns its exit status."""
     return subprocess.run(command, cwd=HERE, env={**os.environ, "PATH": _path()}, check=False).returncode
 
 

@@ -132,6 +132,7 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
     up = UpProcess(folder, "--no-demo")
     page = httpx.get(f"{up.url}/", timeout=10, follow_redirects=True)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<h1>Customer journeys</h1>" in page.text
     assert httpx.get(f"{up.url}/readyz", timeout=10).json()["status"] == "ok"
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
     secret = up.post("/admin/companies/7/keys", {"name": "tests", "scopes": ["*"]})["secret"]

@@ -1,4 +1,4 @@
-// Writes .br and .gz beside every asset that becomes smaller by it.
+// Writes .br and .gz beside every asset that compression makes smaller.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';

@@ -6,7 +6,10 @@ import { signedIn } from './signedOut';
 
 export type Schemas = components['schemas'];
 
-/** Turns every answer that is no success into an error. What was read waits for a new sign-in when a session ends. */
+/**
+ * Throws an error for every unsuccessful response. If the session has ended, a read waits until the user has signed in
+ * again, and is then repeated.
+ */
 const problems: Middleware = {
   async onResponse({ request, response: first }) {
     let response = first;

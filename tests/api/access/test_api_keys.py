@@ -153,11 +153,15 @@ async def test_a_role_is_shown_with_what_it_may_do(http, salon):
         assert values["role"] == role
         assert values["scopes"] == sorted(ROLE_SCOPES[Role(role)])
         seen = (await http.get(f"{API}/session", headers=bearer(values["secret"]))).json()
-        assert {name: seen[name] for name in ("name", "company_id", "role", "scopes")} == {
+        assert seen.pop("company")["id"] == salon.id
+        assert seen == {
             "name": f"key:{values['id']}",
+            "assignee": f"key:{values['id']}",
             "company_id": salon.id,
             "role": role,
             "scopes": values["scopes"],
+            "expires_at": None,
+            "idle_until": None,
         }
 
 

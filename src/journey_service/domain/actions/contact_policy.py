@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +21,8 @@ from journey_service.domain.companies.policy import CompanyPolicy
 
 PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
 """Delay after which a message of a company with paused messages is decided again."""
+_ENTRY: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""An arbitrary entry time: only the time between planned messages matters."""
 
 
 class ContactDecision(StrEnum):
@@ -98,18 +100,18 @@ def planned_messages(
         for step in action.steps
         if step.channel in MESSAGES
     ]
-    sent: dict[Channel, list[int]] = {}
-    for step in sorted(steps, key=_hours):
+    sent: dict[Channel, list[datetime]] = {}
+    for step in sorted(steps, key=_due_at):
         decision = reachability.contact_decision(step.channel, policy)
         if decision is ContactDecision.SENT:
             before = sent.setdefault(step.channel, [])
-            recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
-            if recent >= policy.frequency_cap:
+            if is_capped(before, _due_at(step), policy):
                 decision = ContactDecision.CAPPED
             else:
-                before.append(_hours(step))
+                before.append(_due_at(step))
         yield step.channel, decision
 
 
-def _hours(step: ActionStep) -> int:
-    return step.day * 24 + step.hours
+def _due_at(step: ActionStep) -> datetime:
+    """Returns when a step is due if its stage is entered at `_ENTRY`."""
+    return _ENTRY + timedelta(days=step.day, hours=step.hours)

@@ -69,8 +69,8 @@ class ActionStep(RequestModel):
     assignees: list[_Line] = Field(
         default_factory=list,
         max_length=MAX_ASSIGNEES,
-        description="For `call`, `task` and `assignment`, where it is required: employees, one of whom is chosen for"
-        " each customer",
+        description="For `call`, `task` and `assignment`, where it is required: employees; the service assigns"
+        " each customer to one of them",
         examples=[["ada", "ben"]],
     )
     due_days: int | None = Field(

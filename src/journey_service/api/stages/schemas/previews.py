@@ -13,7 +13,7 @@ from journey_service.domain.operations.records import Job
 
 
 class PreviewSample(ResponseModel):
-    """A customer whom the draft would move."""
+    """A customer that the draft would move."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     trigger_event: str | None = Field(
@@ -96,17 +96,17 @@ class PreviewResult(ResponseModel):
     )
     as_of: Timestamp = Field(description="Time as of which the preview was computed")
     customers: int = Field(ge=0, description="Number of customers that were examined", examples=[340])
-    moved: int = Field(ge=0, description="Number of customers whom the draft would move", examples=[12])
+    moved: int = Field(ge=0, description="Number of customers that the draft would move", examples=[12])
     remapped: int = Field(
         ge=0, description="Number of customers whose stage the draft archives", examples=[0]
     )
     overdue: int = Field(
         ge=0,
-        description="Number of customers whom the current rules would move first, because an evaluation is overdue",
+        description="Number of customers that the current rules would move first, because an evaluation is overdue",
         examples=[0],
     )
     suppressed: int = Field(
-        ge=0, description="Number of customers whom only a pin keeps from moving", examples=[2]
+        ge=0, description="Number of customers that do not move only because of a pin", examples=[2]
     )
     stages: list[PreviewStage] = Field(
         description="Stages in the order of the draft; archived stages only if they have customers"
