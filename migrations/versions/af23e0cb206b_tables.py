@@ -317,6 +317,7 @@ def upgrade() -> None:
         sa.Column("stage_key", sa.String(length=50), nullable=False),
         sa.Column("metric_date", sa.Date(), nullable=False),
         sa.Column("customer_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ended_visits", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("avg_time_in_stage", sa.Numeric(precision=10, scale=2), nullable=True),
         sa.Column("conversion_rate", sa.Numeric(precision=5, scale=2), nullable=True),
         sa.Column("revenue", sa.Numeric(precision=21, scale=3), server_default=sa.text("0"), nullable=False),
@@ -698,6 +699,7 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("stage", sa.String(length=50), nullable=False),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
+        sa.Column("is_late", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.ForeignKeyConstraint(
             ["company_id", "relationship_id"],
             ["customer_relationships.company_id", "customer_relationships.id"],

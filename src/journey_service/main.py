@@ -30,8 +30,8 @@ from journey_service.api.companies import companies
 from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
-from journey_service.api.events import events, imports
-from journey_service.api.journeys import explanations, journeys
+from journey_service.api.events import customer_events, events, imports
+from journey_service.api.journeys import explanations, journeys, scores
 from journey_service.api.middleware.compression import Compression
 from journey_service.api.middleware.response_headers import ResponseHeaders, page_policy
 from journey_service.api.middleware.telemetry import Telemetry, send_traces
@@ -103,9 +103,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api = APIRouter(prefix="/api/v1", max_body_size=MAX_BODY_BYTES)
     for module in (
         events,
+        customer_events,
         customers,
         privacy,
         journeys,
+        scores,
         explanations,
         imports,
         stage_maps,

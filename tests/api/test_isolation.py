@@ -148,6 +148,9 @@ QUERY_REST = {
     "unassigned": "true",
     "due_before": "2027-01-01T00:00:00Z",
     "types": "stage.changed",
+    "step": "week",
+    "interval": "month",
+    "list_customer_events.types": "appointment_completed",
     "last_event_id": "0",
 }
 FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
@@ -373,6 +376,10 @@ class Document:
         return values
 
 
+def _query_rest(operation: Operation, name: str) -> str:
+    return QUERY_REST.get(f"{operation.id}.{name}") or QUERY_REST[name]
+
+
 def _kind(owner: str, name: str) -> str | None:
     return BODY_IDS.get(f"{owner}.{name}", BODY_IDS.get(name))
 
@@ -456,7 +463,9 @@ def attempts_for(document: Document, operation: Operation, owned: "Owned") -> li
                 for number in range(len(values))
             ]
         else:
-            found.append(AccessAttempt(operation, f"{name} beside", path, query={name: QUERY_REST[name]}))
+            found.append(
+                AccessAttempt(operation, f"{name} beside", path, query={name: _query_rest(operation, name)})
+            )
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
         if name in HEADER_IDS:
@@ -494,7 +503,7 @@ def draw(document: Document, attempt: AccessAttempt, ids: Ids) -> PreparedReques
         if name in attempt.foreign and kind is not None:
             query[name] = ids.foreign[kind]
         elif parameter.get("required") and name not in query:
-            query[name] = QUERY_REST[name] if kind is None else ids.own[kind]
+            query[name] = _query_rest(operation, name) if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
         if name in HEADER_IDS and (name in attempt.foreign or name == "If-Match"):

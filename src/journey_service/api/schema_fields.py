@@ -1,7 +1,8 @@
 """Base classes and field types of all request and response schemas."""
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
@@ -17,12 +18,14 @@ from pydantic import (
 )
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID, JsonValue
+from journey_service.domain.events.event import EARLIEST, LATEST, MAX_CUSTOMER_ID, MAX_ID, JsonValue
 from journey_service.domain.events.parsing import find_json_error, parse_instant
 
 STAGE_KEY_PATTERN: Final = "^[a-z][a-z0-9_]*$"
 KEY_ID_PATTERN: Final = "^[A-Za-z0-9-]+$"
 SINGLE_LINE_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 PATTERN_SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -61,6 +64,18 @@ def _rfc3339(value: object) -> object:
         raise ValueError(error.errors[0].message) from error
 
 
+def _parse_day(value: object) -> date:
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        raise ValueError("must be a day such as 2026-03-01")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be a day of the calendar") from None
+    if not EARLIEST.date() <= day < LATEST.date():
+        raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}")
+    return day
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 """Text that the database can store."""
 MAX_NOTE_LENGTH: Final = 2_000
@@ -71,6 +86,8 @@ Instant = Annotated[
     AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 """A time of a request: RFC 3339 with any offset, between 1900 and 2200."""
+Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A local day of a request, between 1900 and 2200."""
 JsonObject = Annotated[dict[str, Any] | None, AfterValidator(_json_object)]
 """Any JSON object of at most 8 KiB and 20 levels, or null."""
 

@@ -15,6 +15,12 @@ from journey_service.services.journeys.evaluation import EVALUATE_JOB, evaluate_
 from journey_service.services.journeys.policy_rollout import APPLY_SETTINGS_JOB, apply_to_all
 from journey_service.services.journeys.rescoring import RESCORE_JOB
 from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP_JOB, migrate_all
+from journey_service.services.operations.checks import (
+    INSPECT_DATA_JOB,
+    RECONCILE_JOB,
+    run_inspection,
+    run_reconciliation,
+)
 from journey_service.services.operations.data_quality import REPAIR_DATA_JOB, run_repair
 from journey_service.services.operations.nightly import run_rescoring
 from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, run_advance
@@ -33,4 +39,6 @@ JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     REBUILD_SNAPSHOTS_JOB: rebuild_snapshots,
     CHECK_SNAPSHOTS_JOB: check_snapshots,
     REPAIR_DATA_JOB: run_repair,
+    RECONCILE_JOB: run_reconciliation,
+    INSPECT_DATA_JOB: run_inspection,
 }

@@ -98,6 +98,24 @@ class JobRun:
             self.on_progress(await get_job(self.database, self.company_id, self.job.id))
         return page
 
+    async def keep_lease(self, work: Awaitable[T]) -> T:
+        """Awaits work that takes longer than a lease, and renews the lease meanwhile.
+
+        Raises LeaseLostError once another worker has the job.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=self.lease_seconds / 3)
+                if not task.done():
+                    await self.page(self._unchanged)
+            return await task
+        finally:
+            task.cancel()
+
+    async def _unchanged(self, _: UnitOfWork) -> JobPage:
+        return JobPage(self.cursor)
+
     async def set_result(self, result: Mapping[str, Any]) -> None:
         """Stores the result of the job. Raises LeaseLostError."""
 

@@ -49,9 +49,11 @@ async def test_daily_metrics_are_listed_by_day_and_stage(http, lived):
     assert customer.pop("computed_at")
     assert customer == {
         "metric_date": "2026-03-01",
+        "last_date": "2026-03-01",
         "stage_key": "customer",
         "stage_name": "Customer",
         "customer_count": 1,
+        "ended_visits": 0,
         "avg_time_in_stage": None,
         "conversion_rate": None,
         "revenue": 12.5,
@@ -109,6 +111,21 @@ async def test_a_rebuild_job_keeps_the_revision_of_unchanged_rows(http, lived):
     assert await fetch(http, lived, "/analytics/metrics") == before
 
 
+async def test_metrics_are_listed_by_week_and_month(http, lived):
+    query = {"from": "2026-02-27", "to": "2026-03-04", "stage": "customer"}
+    weeks = await fetch(http, lived, "/analytics/metrics", **query, interval="week")
+    everything = await fetch(http, lived, "/analytics/metrics", period="all", stage="customer")
+
+    assert (weeks["interval"], everything["interval"]) == ("week", "month")
+    shown = [(item["metric_date"], item["last_date"], item["revenue"]) for item in weeks["items"]]
+    assert shown == [("2026-02-27", "2026-03-01", 12.5), ("2026-03-02", "2026-03-04", 0)]
+    [month] = everything["items"]
+    assert (month["metric_date"], month["last_date"]) == ("2026-03-01", "2026-03-04")
+    assert (month["customer_count"], month["revenue"]) == (1, 12.5)
+    answer = await http.get(f"{API}/analytics/metrics?interval=year", headers=lived.headers)
+    problem(answer, 422, "invalid-input", "query/interval")
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -137,7 +154,7 @@ async def test_a_reconciliation_lists_every_check_and_every_difference(http, liv
     )
     found = await fetch(http, lived, "/analytics/reconciliation")
     assert [check["name"] for check in found["checks"] if check["status"] == "failed"] == ["snapshots"]
-    nothing = {"customers": 0, "avg_time": None, "conversion": None}
+    nothing = {"customers": 0, "ended": 0, "avg_time": None, "conversion": None}
     assert found["differences"] == [
         {
             "check": "snapshots",
@@ -150,6 +167,29 @@ async def test_a_reconciliation_lists_every_check_and_every_difference(http, liv
             },
         }
     ]
+
+
+async def test_a_stored_check_shows_a_difference_once_it_is_computed_again(http, lived, database):
+    paths = ("/analytics/reconciliation", "/admin/data-quality")
+    for path in paths:
+        job = await _ended(http, lived, await _post(http, lived, path))
+        assert job["status"] == "done"
+        stored = await fetch(http, lived, path)
+        assert (stored["checked_at"], stored["is_outdated"]) == (job["started_at"], False)
+    change = "UPDATE customer_relationships SET total_missed = 3 WHERE company_id = :company RETURNING id"
+    await rows(database, lived.id, change)
+
+    before = [await fetch(http, lived, path) for path in paths]
+    for path in paths:
+        await _ended(http, lived, await _post(http, lived, path))
+    metrics, data = [await fetch(http, lived, path) for path in paths]
+
+    assert (before[0]["differences"], sum(issue["count"] for issue in before[1]["issues"])) == ([], 0)
+    assert [check["name"] for check in metrics["checks"] if check["status"] == "failed"] == ["facts"]
+    assert {issue["name"]: issue["count"] for issue in data["issues"]}["wrong_facts"] == 1
+    assert all(
+        old["checked_at"] < new["checked_at"] for old, new in zip(before, (metrics, data), strict=True)
+    )
 
 
 async def test_inconsistent_rows_are_listed_previewed_and_repaired(http, lived, database):

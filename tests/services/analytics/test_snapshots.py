@@ -10,6 +10,7 @@ import pytest
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
+from journey_service.domain.analytics.snapshots import Interval
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
@@ -310,10 +311,10 @@ async def test_snapshots_are_listed_by_day_and_stage(database, create_test_compa
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
     page = await get_metrics(database, tenant.id, RequestedRange())
     assert (page.first, page.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
-    assert [each.stage for each, _ in page.snapshots][:3] == ["prospect", "lead", "customer"]
-    assert len(page.snapshots) == 21
+    assert [each.stage_key for each in page.items][:3] == ["prospect", "lead", "customer"]
+    assert len(page.items) == 21
     filtered = await get_metrics(database, tenant.id, RequestedRange(None, FIRST, FIRST), ["customer"])
-    assert [(each.day, stage.name, each.metrics.customers) for each, stage in filtered.snapshots] == [
+    assert [(each.first, each.stage.name, each.metrics.customers) for each in filtered.items] == [
         (FIRST, "Customer", 1)
     ]
     week = await get_metrics(database, tenant.id, RequestedRange(Period.WEEK))
@@ -328,6 +329,80 @@ async def test_snapshots_are_listed_by_day_and_stage(database, create_test_compa
     ):
         with pytest.raises(InvalidInputError):
             await get_metrics(database, tenant.id, requested, stages)
+
+
+@pytest.mark.parametrize("interval", [Interval.WEEK, Interval.MONTH])
+async def test_the_metrics_of_weeks_and_months_follow_from_those_of_their_days(
+    database, create_test_company, interval
+):
+    tenant = await create_test_company(test_clock=T0)
+    chance = random.Random(5)
+    for number in range(6):
+        await ingest_random_events(database, tenant.id, chance, T0 + number * 16 * DAY, 30)
+        await advance(database, tenant.id, T0 + (number + 1) * 16 * DAY, actor=BY)
+    requested = RequestedRange(None, FIRST + 6 * DAY, FIRST + 90 * DAY)
+    daily = await get_metrics(database, tenant.id, requested)
+    combined = await get_metrics(database, tenant.id, requested, interval=interval)
+
+    expected_items = []
+    lengths = []
+    day = daily.first
+    while day <= daily.last:
+        end = day
+        while end < daily.last and not _is_first(end + DAY, interval):
+            end += DAY
+        lengths.append((end - day).days + 1)
+        inside = [each for each in daily.items if day <= each.first <= end]
+        for stage in dict.fromkeys(each.stage_key for each in inside):
+            of_stage = [each.metrics for each in inside if each.stage_key == stage]
+            ended = sum(each.ended for each in of_stage)
+            closing = [each for each in inside if (each.stage_key, each.first) == (stage, end)]
+            expected_items.append(
+                (
+                    *(day, end, stage, closing[0].metrics.customers, ended),
+                    *(
+                        None
+                        if not ended
+                        else _rounded(
+                            Decimal(sum((getattr(each, name) or 0) * each.ended for each in of_stage)) / ended
+                        )
+                        for name in ("avg_time", "conversion")
+                    ),
+                    sum(each.revenue for each in of_stage),
+                )
+            )
+        day = end + DAY
+
+    assert [
+        (each.first, each.last, each.stage_key, *each.metrics) for each in combined.items
+    ] == expected_items
+    assert max(lengths) == (7 if interval is Interval.WEEK else 31)
+    assert len(lengths) == interval.count_between(daily.first, daily.last)
+    assert any(each.metrics.ended > 1 and each.metrics.avg_time for each in combined.items)
+    assert any(each.metrics.revenue for each in combined.items)
+
+
+def _is_first(day: date, interval: Interval) -> bool:
+    return day.isoweekday() == 1 if interval is Interval.WEEK else day.day == 1
+
+
+async def test_all_days_are_shown_by_month_also_over_many_years(database, create_test_company):
+    tenant = await create_test_company(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0 - 500 * DAY), visit(1, 2, T0)])
+    await advance(database, tenant.id, T0 + DAY, actor=BY)
+
+    page = await get_metrics(database, tenant.id, RequestedRange(Period.ALL))
+
+    assert (page.interval, page.first) == (Interval.MONTH, date(2024, 8, 19))
+    assert page.items[0].first == page.first
+    assert (page.items[0].last, page.items[-1].last) == (date(2024, 8, 31), FIRST)
+    assert sum(each.metrics.revenue for each in page.items) == 20
+    for interval, is_refused in ((Interval.DAY, True), (Interval.WEEK, False)):
+        if is_refused:
+            with pytest.raises(InvalidInputError):
+                await get_metrics(database, tenant.id, RequestedRange(Period.ALL), interval=interval)
+        else:
+            assert await get_metrics(database, tenant.id, RequestedRange(Period.ALL), interval=interval)
 
 
 async def test_a_day_rebuilt_before_its_nightly_run_leaves_no_hole(database, create_test_company):

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from journey_service.api.analytics.schemas.dates import Day
 from journey_service.api.dependencies import Cursor, Limit, from_cursor, is_id
-from journey_service.api.schema_fields import StageKey
+from journey_service.api.schema_fields import Day, StageKey
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.analytics.records import PageRequest
 

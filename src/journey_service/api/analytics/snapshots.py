@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from journey_service.api.analytics.schemas.dates import Day
 from journey_service.api.analytics.schemas.snapshots import DailyMetric, DailyMetrics, MetricsRebuild
 from journey_service.api.authentication import Admin, AnalyticsReader
 from journey_service.api.csv_responses import get_with_csv
@@ -12,8 +11,9 @@ from journey_service.api.dependencies import AppStateDep, repeatable
 from journey_service.api.operations.schemas.jobs import JobAccepted
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import StageKey
+from journey_service.api.schema_fields import Day, StageKey
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
+from journey_service.domain.analytics.snapshots import Interval
 from journey_service.services.analytics import snapshots
 
 router = APIRouter(route_class=StrictRoute)
@@ -44,7 +44,8 @@ async def list_daily_metrics(
         Day | None,
         Query(
             alias="from",
-            description="First local day, included, at most 399 days before the last; default: 29 days before the last",
+            description="First local day, included, less than 400 days, weeks or months before the last; default: 29"
+            " days before the last",
             examples=["2026-02-01"],
         ),
     ] = None,
@@ -56,18 +57,26 @@ async def list_daily_metrics(
             examples=["2026-02-28"],
         ),
     ] = None,
+    interval: Annotated[
+        Interval | None,
+        Query(
+            description="Interval of the items: `day`; `week`, from Monday; `month`. The first and the last one contain"
+            " only the days of the range. Default: `month` if `period` is `all`, otherwise `day`",
+            examples=["day"],
+        ),
+    ] = None,
     stage: Annotated[
         list[StageKey] | None, repeatable("Only metrics of the stage with this key", examples=[["regular"]])
     ] = None,
 ) -> DailyMetrics:
-    """Lists the metrics of each stage for each local day; by default for the last 30 days that have ended.
+    """Lists the metrics of each stage for each local day, week or month; by default for the last 30 ended days.
 
-    At most 400 days are returned at once. The nightly run writes the metrics of the day that has ended, and rewrites
-    those of earlier days that late events have changed, with the next `revision`.
+    At most 400 days, weeks or months are returned at once. The nightly run writes the metrics of the day that has
+    ended, and rewrites those of earlier days that late events have changed, with the next `revision`.
     """
     requested = RequestedRange(period, first, last)
     return DailyMetrics.of(
-        await snapshots.get_metrics(app_state.database, caller.company_id, requested, stage or ())
+        await snapshots.get_metrics(app_state.database, caller.company_id, requested, stage or (), interval)
     )
 
 

@@ -29,7 +29,6 @@ from journey_service.api.journeys.schemas.journeys import (
     TransitionCreated,
     TransitionPage,
 )
-from journey_service.api.journeys.schemas.scores import CustomerScores
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
@@ -257,15 +256,3 @@ async def evaluate_customer(
             app_state.wake_for_transitions()
         response.headers["ETag"] = f'"{evaluation.view.stored.relationship.version}"'
     return Evaluation.of(evaluation)
-
-
-@router.get(
-    "/customers/{customer_id}/scores",
-    summary="Get a customer's scores",
-    responses=problems(CustomerNotFoundError),
-)
-async def get_scores(
-    customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
-) -> CustomerScores:
-    """Returns the engagement score and the risk score, computed now, with the factors that add up to each."""
-    return CustomerScores.of(await reading.get_scores(app_state.database, caller.company_id, customer_id))

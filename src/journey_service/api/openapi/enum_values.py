@@ -39,6 +39,16 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "current_with_actions": "all customers at once, with the actions of the stages that they enter",
         },
     ),
+    "BookingState": EnumText(
+        "State of a booking.",
+        {
+            "open": "it has no outcome yet, and its time is less than 24 hours past",
+            "completed": "the appointment took place",
+            "missed": "the customer did not come",
+            "cancelled": "it was cancelled and not booked again",
+            "expired": "no outcome was reported within 24 hours after its time",
+        },
+    ),
     "CampaignStatus": EnumText(
         "Status of a campaign.",
         {"running": "steps are still due", "ended": "no more steps are carried out"},
@@ -109,6 +119,21 @@ ENUMS: Final[Mapping[str, EnumText]] = {
     "FindingSeverity": EnumText(
         "Severity of a finding of the linter.",
         {"error": "the stage map is refused", "warning": "the stage map is accepted"},
+    ),
+    "HistoryStep": EnumText(
+        "Distance of the points of a history.",
+        {
+            "day": "a point at the end of each local day",
+            "week": "a point at the end of each Sunday, and of the last day",
+        },
+    ),
+    "Interval": EnumText(
+        "Interval of metrics.",
+        {
+            "day": "each local day",
+            "week": "each week from Monday to Sunday",
+            "month": "each calendar month",
+        },
     ),
     "Motion": EnumText(
         "Kind of a transition, under the stage map that decided it.",

@@ -12,9 +12,10 @@ from journey_service.api.operations.schemas.data_quality import (
     DataRepair,
     DataRepairRequest,
 )
+from journey_service.api.operations.schemas.jobs import JobAccepted
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.services.operations import data_quality
+from journey_service.services.operations import checks, data_quality
 
 router = APIRouter(prefix="/admin/data-quality", tags=["operations"], route_class=StrictRoute)
 
@@ -24,10 +25,24 @@ DryRun = Annotated[
 ]
 
 
-@router.get("", summary="Inspect the data", responses=problems())
+@router.get("", summary="Get the quality of the data", responses=problems())
 async def get_data_quality(caller: AdminReader, app_state: AppStateDep) -> DataQualityReport:
-    """Counts the inconsistencies in the company's data, with examples and what a repair does."""
-    return DataQualityReport.of(await data_quality.inspect(app_state.database, caller.company_id))
+    """Returns the inconsistencies in the company's data, with their number, examples and what a repair does.
+
+    The result is the one that the last nightly run or `POST` has stored. Where none is stored, it is computed at once.
+    """
+    return DataQualityReport.of(await checks.get_data_quality(app_state.database, caller.company_id))
+
+
+@router.post("", summary="Inspect the data", status_code=202, responses=problems())
+async def start_data_inspection(caller: Admin, app_state: AppStateDep) -> JobAccepted:
+    """Queues a job that looks for inconsistencies in the company's data and stores the result for `GET`.
+
+    If such a job is already queued or running, no other is queued, and the response names that job.
+    """
+    job_id = await checks.queue_inspection(app_state.database, caller.company_id, actor=caller.actor)
+    app_state.wake(_JOBS)
+    return JobAccepted(job_id=job_id)
 
 
 @router.post(

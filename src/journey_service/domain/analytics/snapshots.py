@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -30,11 +31,12 @@ class DailyFlow(NamedTuple):
 class SnapshotMetrics(NamedTuple):
     """Metrics of one stage at the end of one day.
 
-    `avg_time` is the mean duration in days of the visits that ended that day, `conversion` the percentage of them that
-    were conversions; both None if none ended.
+    `ended` is the number of visits that ended that day, `avg_time` their mean duration in days, `conversion` the
+    percentage of them that were conversions; both None if none ended.
     """
 
     customers: int
+    ended: int
     avg_time: Decimal | None
     conversion: Decimal | None
     revenue: Decimal
@@ -43,7 +45,7 @@ class SnapshotMetrics(NamedTuple):
 SnapshotPosition: TypeAlias = tuple[date, str]
 """A local day and a stage."""
 
-EMPTY_METRICS: Final = SnapshotMetrics(0, None, None, Decimal(0))
+EMPTY_METRICS: Final = SnapshotMetrics(0, 0, None, None, Decimal(0))
 
 
 def build_snapshots(
@@ -87,16 +89,63 @@ def build_snapshots(
     return found
 
 
-def _ended(flows: Sequence[DailyFlow]) -> tuple[Decimal | None, Decimal | None]:
-    """Returns the mean duration of ended visits in days, and the percentage of them that were conversions."""
+def _ended(flows: Sequence[DailyFlow]) -> tuple[int, Decimal | None, Decimal | None]:
+    """Returns the number of ended visits, their mean duration in days, and the percentage of conversions."""
     number = sum(flow.number for flow in flows)
     if not number:
-        return None, None
+        return 0, None, None
     average = Decimal(sum(flow.duration_micros for flow in flows)) / (number * _MICROS_PER_DAY)
     converted = (
         Decimal(100 * sum(flow.number for flow in flows if flow.motion in CONVERSION_MOTIONS)) / number
     )
-    return average.quantize(_CENTS, ROUND_HALF_UP), converted.quantize(_CENTS, ROUND_HALF_UP)
+    return number, average.quantize(_CENTS, ROUND_HALF_UP), converted.quantize(_CENTS, ROUND_HALF_UP)
+
+
+class Interval(StrEnum):
+    """Interval of metrics: local days, weeks from Monday, or calendar months."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    def start_of(self, day: date) -> date:
+        """Returns the first day of the interval that contains a day."""
+        if self is Interval.WEEK:
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self is Interval.MONTH else day
+
+    def count_between(self, first: date, last: date) -> int:
+        """Returns the number of intervals that contain the days of a range."""
+        if self is Interval.MONTH:
+            return (last.year - first.year) * 12 + last.month - first.month + 1
+        length = 7 if self is Interval.WEEK else 1
+        return (self.start_of(last) - self.start_of(first)).days // length + 1
+
+
+def combine_days(metrics: Mapping[date, SnapshotMetrics], last: date) -> SnapshotMetrics:
+    """Returns the metrics of a stage for an interval of which these are the daily ones.
+
+    Customers are those at the end of `last`, the last day of the interval that has snapshots. Ended visits and revenue
+    are sums; the mean time and the conversion are the means of the daily values, weighted by ended visits.
+    """
+    days = metrics.values()
+    at_end = metrics.get(last, EMPTY_METRICS).customers
+    return SnapshotMetrics(
+        at_end,
+        sum(day.ended for day in days),
+        _weighted_mean((day.avg_time, day.ended) for day in days),
+        _weighted_mean((day.conversion, day.ended) for day in days),
+        sum((day.revenue for day in days), Decimal(0)),
+    )
+
+
+def _weighted_mean(values: Iterable[tuple[Decimal | None, int]]) -> Decimal | None:
+    weighted = [(value, weight) for value, weight in values if value is not None]
+    number = sum(weight for _, weight in weighted)
+    if not number:
+        return None
+    total = sum((value * weight for value, weight in weighted), Decimal(0))
+    return (total / number).quantize(_CENTS, ROUND_HALF_UP)
 
 
 def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:

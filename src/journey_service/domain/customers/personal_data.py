@@ -82,7 +82,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_events": _table(
             _FACT,
-            "type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq",
+            "type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq is_late",
             company_id=_NOT,
             relationship_id=_NOT,
             source=ColumnKind.HANDLE,
@@ -204,8 +204,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_stage_metrics": _table(
             _NOT,
-            "company_id id stage_key metric_date customer_count avg_time_in_stage conversion_rate revenue revision"
-            " computed_at",
+            "company_id id stage_key metric_date customer_count ended_visits avg_time_in_stage conversion_rate revenue"
+            " revision computed_at",
         ),
         "stage_visit_durations": _table(_NOT, "company_id stage_key day duration_tenths cumulative_counts"),
         "nightly_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),

@@ -1,4 +1,4 @@
-"""Imports and their line errors as they are stored, and the options of an import."""
+"""Events, imports and their line errors as they are stored, and the options of an import."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,3 +44,21 @@ class ImportLineError:
     line: int
     pointer: str
     message: str
+
+
+class EventRecord(NamedTuple):
+    """An event of the ledger, with the time of its insertion (real time).
+
+    `is_late`: a later event or move of the customer was known when the event was applied.
+    """
+
+    source: str
+    event_id: str
+    type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    amount_cents: int
+    call_duration: int | None
+    booking_id: str | None
+    scheduled_for: datetime | None
+    is_late: bool

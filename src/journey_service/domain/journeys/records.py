@@ -34,3 +34,12 @@ class MapVersion:
     notes: str | None
     findings: Sequence[Mapping[str, Any]]
     created_at: datetime
+
+
+class EnteredStage(NamedTuple):
+    """A stage that a customer entered, with the number of the transition and the map version that decided it."""
+
+    seq: int
+    to_stage: str
+    transitioned_at: datetime
+    map_version: int

@@ -63,19 +63,21 @@ _LEDGER_REVENUE: Final = text(
     f" AND {local_day('occurred_at')} <= CAST(:last AS date) GROUP BY 1, 2"
 )
 _LIST: Final = text(
-    "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision, computed_at"
-    " FROM journey_stage_metrics WHERE company_id = :company_id AND metric_date >= CAST(:first AS date)"
-    " AND metric_date <= CAST(:last AS date) AND (cardinality(CAST(:stages AS text[])) = 0"
-    " OR stage_key = ANY(CAST(:stages AS text[])))"
+    "SELECT metric_date, stage_key, customer_count, ended_visits, avg_time_in_stage, conversion_rate, revenue,"
+    " revision, computed_at FROM journey_stage_metrics WHERE company_id = :company_id"
+    " AND metric_date >= CAST(:first AS date) AND metric_date <= CAST(:last AS date)"
+    " AND (cardinality(CAST(:stages AS text[])) = 0 OR stage_key = ANY(CAST(:stages AS text[])))"
     " ORDER BY metric_date, stage_key"
 )
 _UPSERT: Final = text(
     "INSERT INTO journey_stage_metrics AS stored (company_id, metric_date, stage_key, customer_count,"
-    " avg_time_in_stage, conversion_rate, revenue) SELECT :company_id, t.* FROM unnest(CAST(:days AS date[]),"
-    " CAST(:stages AS text[]), CAST(:customers AS bigint[]), CAST(:times AS numeric[]),"
+    " ended_visits, avg_time_in_stage, conversion_rate, revenue) SELECT :company_id, t.*"
+    " FROM unnest(CAST(:days AS date[]),"
+    " CAST(:stages AS text[]), CAST(:customers AS bigint[]), CAST(:ended AS bigint[]), CAST(:times AS numeric[]),"
     " CAST(:rates AS numeric[]), CAST(:revenue AS numeric[])) AS t"
     " ON CONFLICT (company_id, stage_key, metric_date) DO UPDATE SET customer_count = excluded.customer_count,"
-    " avg_time_in_stage = excluded.avg_time_in_stage, conversion_rate = excluded.conversion_rate,"
+    " ended_visits = excluded.ended_visits, avg_time_in_stage = excluded.avg_time_in_stage,"
+    " conversion_rate = excluded.conversion_rate,"
     " revenue = excluded.revenue, revision = stored.revision + 1, computed_at = clock_timestamp()"
 )
 # The customers at the end of a day must be those at its start plus entries minus exits. Dirty days are not checked.
@@ -210,7 +212,13 @@ class Snapshots:
             Snapshot(
                 row.metric_date,
                 row.stage_key,
-                SnapshotMetrics(row.customer_count, row.avg_time_in_stage, row.conversion_rate, row.revenue),
+                SnapshotMetrics(
+                    row.customer_count,
+                    row.ended_visits,
+                    row.avg_time_in_stage,
+                    row.conversion_rate,
+                    row.revenue,
+                ),
                 row.revision,
                 row.computed_at,
             )
@@ -229,6 +237,7 @@ class Snapshots:
                 "days": [day for day, _ in metrics],
                 "stages": [stage for _, stage in metrics],
                 "customers": [each.customers for each in values],
+                "ended": [each.ended for each in values],
                 "times": [each.avg_time for each in values],
                 "rates": [each.conversion for each in values],
                 "revenue": [each.revenue for each in values],

@@ -8,7 +8,9 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events.event import Event
+from journey_service.domain.events.bookings import BookingEvent
+from journey_service.domain.events.event import LATEST, Event
+from journey_service.domain.events.records import EventRecord
 
 
 class StoredEvent(NamedTuple):
@@ -20,13 +22,17 @@ class StoredEvent(NamedTuple):
 
 
 class AppliedEvent(NamedTuple):
-    """An event to be inserted. `stage` is the stage after the decision; revenue is credited to it."""
+    """An event to be inserted. `stage` is the stage after the decision; revenue is credited to it.
+
+    `is_late`: a later event or move of the customer was known when the event was applied.
+    """
 
     relationship_id: int
     event: Event
     digest: bytes
     stage: str
     transition_seq: int | None
+    is_late: bool = False
 
 
 # Finds "the first event at or after the key", because only the primary key serves this. For an equality, a plan made
@@ -40,17 +46,17 @@ _GET_MANY: Final = text(
 )
 _INSERT: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"
-    " content_hash, amount, call_duration, booking_id, scheduled_for, metadata, stage, transition_seq)"
+    " content_hash, amount, call_duration, booking_id, scheduled_for, metadata, stage, transition_seq, is_late)"
     " SELECT :company_id, source, event_id, relationship_id, type, occurred_at, content_hash,"
     " amount_cents / 100.0, call_duration, booking_id, scheduled_for, CAST(metadata AS jsonb), stage,"
-    " transition_seq"
+    " transition_seq, is_late"
     " FROM unnest(CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:relationship_id AS bigint[]),"
     " CAST(:type AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:content_hash AS bytea[]),"
     " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
     " CAST(:scheduled_for AS timestamptz[]), CAST(:metadata AS text[]), CAST(:stage AS text[]),"
-    " CAST(:transition_seq AS bigint[]))"
+    " CAST(:transition_seq AS bigint[]), CAST(:is_late AS bool[]))"
     " AS t(source, event_id, relationship_id, type, occurred_at, content_hash, amount_cents,"
-    " call_duration, booking_id, scheduled_for, metadata, stage, transition_seq)"
+    " call_duration, booking_id, scheduled_for, metadata, stage, transition_seq, is_late)"
 )
 
 
@@ -58,6 +64,21 @@ _LIST_BY_CUSTOMER: Final = text(
     "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration"
     " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND occurred_at <= :until ORDER BY occurred_at"
+)
+_PAGE: Final = text(
+    "SELECT source, event_id, type, occurred_at, recorded_at, CAST(amount * 100 AS bigint) AS amount_cents,"
+    " call_duration, booking_id, scheduled_for, is_late FROM journey_events"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    " AND (CAST(:types AS text[]) IS NULL OR type = ANY(CAST(:types AS text[])))"
+    # The first condition is one that the index of a customer's events answers.
+    " AND occurred_at <= CAST(:occurred_at AS timestamptz)"
+    " AND (occurred_at, source, event_id)"
+    " < (CAST(:occurred_at AS timestamptz), CAST(:source AS text), CAST(:event_id AS text))"
+    " ORDER BY occurred_at DESC, source DESC, event_id DESC LIMIT :limit"
+)
+_LIST_OF_BOOKINGS: Final = text(
+    "SELECT source, event_id, type, occurred_at, booking_id, scheduled_for FROM journey_events"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND booking_id IS NOT NULL"
 )
 
 
@@ -104,6 +125,37 @@ class Events:
             for row in rows
         ]
 
+    async def page(
+        self,
+        relationship_id: int,
+        *,
+        types: Sequence[str] | None,
+        before: tuple[datetime, str, str] | None,
+        limit: int,
+    ) -> list[EventRecord]:
+        """Returns a customer's events of these types (None: all), newest first, before (time, source, event id)."""
+        occurred_at, source, event_id = before or (LATEST, "", "")
+        rows = await self._connection.execute(
+            _PAGE,
+            {
+                "company_id": self._company_id,
+                "relationship_id": relationship_id,
+                "types": None if types is None else list(types),
+                "occurred_at": occurred_at,
+                "source": source,
+                "event_id": event_id,
+                "limit": limit,
+            },
+        )
+        return [EventRecord(*row) for row in rows]
+
+    async def list_of_bookings(self, relationship_id: int) -> list[BookingEvent]:
+        """Lists the customer's events that name a booking, in no particular order."""
+        rows = await self._connection.execute(
+            _LIST_OF_BOOKINGS, {"company_id": self._company_id, "relationship_id": relationship_id}
+        )
+        return [BookingEvent(*row) for row in rows]
+
     async def insert(self, applied: Sequence[AppliedEvent]) -> None:
         """Inserts events in the order of their keys.
 
@@ -131,6 +183,7 @@ class Events:
                 "metadata": [_to_json(event) for event in events],
                 "stage": [row.stage for row in rows],
                 "transition_seq": [row.transition_seq for row in rows],
+                "is_late": [row.is_late for row in rows],
             },
         )
 

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.journeys.records import TransitionRecord
+from journey_service.domain.journeys.records import EnteredStage, TransitionRecord
 from journey_service.domain.journeys.relationship import (
     ConditionReason,
     Motion,
@@ -58,6 +58,11 @@ _FIND_AT: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :as_of"
     " ORDER BY transitioned_at DESC, seq DESC LIMIT 1"
+)
+_LIST_STAGES: Final = text(
+    "SELECT seq, to_stage, transitioned_at, map_version FROM journey_transitions"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :until"
+    " ORDER BY transitioned_at, seq"
 )
 _FIND_BY_CAUSE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"
@@ -148,6 +153,14 @@ class Transitions:
             )
         ).one_or_none()
         return None if row is None else _to_record(row)
+
+    async def list_stages(self, relationship_id: int, *, until: datetime) -> list[EnteredStage]:
+        """Lists the stages that a customer entered until an instant, in order, without reasons."""
+        rows = await self._connection.execute(
+            _LIST_STAGES,
+            {"company_id": self._company_id, "relationship_id": relationship_id, "until": until},
+        )
+        return [EnteredStage(*row) for row in rows]
 
     async def find_by_cause(self, relationship_id: int, cause: TransitionCause) -> TransitionRecord | None:
         """Finds the transition that a cause has led to."""

@@ -47,6 +47,10 @@ _INSERT_NIGHTLY_RUNS: Final = text(
     " FROM unnest(CAST(:dates AS date[]), CAST(:instants AS timestamptz[])) AS t(local_date, due_at)"
 )
 
+_IS_OLDER: Final = text(
+    "SELECT CAST(:instant AS timestamptz) < clock_timestamp() - make_interval(hours => :hours) OR EXISTS (SELECT 1"
+    " FROM jobs WHERE company_id = :company_id AND kind = ANY(CAST(:kinds AS text[])) AND finished_at > :instant)"
+)
 _FIND_UNFINISHED: Final = text(
     "SELECT id FROM jobs WHERE company_id = :company_id AND kind = :kind AND status IN ('queued', 'running')"
     " ORDER BY id LIMIT 1"
@@ -92,6 +96,31 @@ class Jobs:
             statement = statement.where(jobs.c.id < before)
         rows = await self._connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))
         return [Job(**row._mapping) for row in rows]
+
+    async def find_latest_result(self, kind: str) -> Job | None:
+        """Finds the latest job of a kind that is done and whose result is stored."""
+        row = (
+            await self._connection.execute(
+                select(*_COLUMNS)
+                .where(
+                    jobs.c.company_id == self._company_id,
+                    jobs.c.kind == kind,
+                    jobs.c.status == "done",
+                    jobs.c.result.is_not(None),
+                )
+                .order_by(jobs.c.id.desc())
+                .limit(1)
+            )
+        ).one_or_none()
+        return None if row is None else Job(**row._mapping)
+
+    async def is_older(self, instant: datetime, *, hours: int, kinds: Sequence[str]) -> bool:
+        """Returns whether an instant is `hours` ago, or before the end of a job of these kinds (real time)."""
+        is_older: bool = await self._connection.scalar(
+            _IS_OLDER,
+            {"company_id": self._company_id, "instant": instant, "hours": hours, "kinds": list(kinds)},
+        )
+        return is_older
 
     async def claim(self, job_id: int, token: str, seconds: float) -> bool:
         """Claims a job with a lease; returns False if another worker has it or it has ended."""

@@ -81,6 +81,7 @@ journey_stage_metrics = Table(
     Column("stage_key", String(50), nullable=False),
     Column("metric_date", Date, nullable=False),
     Column("customer_count", Integer, nullable=False, server_default=text("0")),
+    Column("ended_visits", Integer, nullable=False, server_default=text("0")),
     Column("avg_time_in_stage", Numeric(10, 2)),
     Column("conversion_rate", Numeric(5, 2)),
     Column("revenue", Numeric(21, 3), nullable=False, server_default=text("0")),

@@ -179,6 +179,8 @@ journey_events = Table(
     Column("metadata", JSONB),
     Column("stage", String(50), nullable=False),
     Column("transition_seq", BigInteger),
+    # Whether a later event or move of the customer was known when it was applied.
+    Column("is_late", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("company_id", "source", "event_id"),
     ForeignKeyConstraint(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]

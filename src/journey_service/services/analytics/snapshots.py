@@ -6,22 +6,24 @@ cursor, so any later run continues unfinished work.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.analytics.date_ranges import DateRange, RequestedRange, range_of_period
+from journey_service.domain.analytics.date_ranges import DateRange, Period, RequestedRange, range_of_period
 from journey_service.domain.analytics.duration_histograms import accumulate
 from journey_service.domain.analytics.snapshots import (
+    Interval,
     SnapshotMetrics,
     SnapshotPosition,
     active_stages_by_day,
     build_snapshots,
+    combine_days,
     day_before,
     days_from,
 )
@@ -43,8 +45,8 @@ REBUILD_SNAPSHOTS_JOB: Final = "rebuild_metrics"
 CHECK_SNAPSHOTS_JOB: Final = "check_metrics"
 DAYS_BATCH_SIZE: Final = 366
 """Days written by one transaction."""
-MAX_RANGE_DAYS: Final = 400
-"""Days in one response; longer ranges are rejected."""
+MAX_INTERVALS: Final = 400
+"""Days, weeks or months in one response; longer ranges are rejected."""
 DEFAULT_RANGE_DAYS: Final = 30
 """Days returned if no range is requested."""
 _MAX_REPORTED_GAPS: Final = 5
@@ -61,25 +63,49 @@ class BrokenMetricsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotPage:
-    """Snapshots of a range of days, with the stages of the current map."""
+class IntervalMetrics:
+    """The metrics of a stage from `first` to `last`, with the latest revision of the days.
 
-    currency: str
+    `stage` is None if the current map does not have it.
+    """
+
     first: date
     last: date
-    snapshots: Sequence[tuple[Snapshot, Stage | None]]
+    stage_key: str
+    stage: Stage | None
+    metrics: SnapshotMetrics
+    revision: int
+    computed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPage:
+    """Metrics of the intervals of a range of days."""
+
+    currency: str
+    interval: Interval
+    first: date
+    last: date
+    items: Sequence[IntervalMetrics]
 
 
 async def get_metrics(
-    database: Database, company_id: int, requested: RequestedRange, stages: Sequence[str] = ()
+    database: Database,
+    company_id: int,
+    requested: RequestedRange,
+    stages: Sequence[str] = (),
+    interval: Interval | None = None,
 ) -> SnapshotPage:
-    """Returns the snapshots of ended days; by default of the last thirty.
+    """Returns the metrics of ended days; by default of the last thirty.
 
-    Raises CompanyNotFoundError, InvalidInputError.
+    The default of `interval` is a day, and a month for the period of all days. Raises CompanyNotFoundError,
+    InvalidInputError.
     """
     first, last = requested.first, requested.last
     if requested.period is not None and (first or last):
         raise InvalidInputError.at("query/period", "cannot be combined with `from` or `to`")
+    default = Interval.MONTH if requested.period is Period.ALL else Interval.DAY
+    chosen = default if interval is None else interval
 
     async def unit(uow: UnitOfWork) -> SnapshotPage:
         context = await uow.companies.get_context()
@@ -92,16 +118,51 @@ async def get_metrics(
             since = range_of_period(requested.period, until, (await uow.snapshots.get_bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
-        if (until - since).days >= MAX_RANGE_DAYS:
-            raise InvalidInputError.at("query/from", f"must be less than {MAX_RANGE_DAYS} days before `to`")
+        if chosen.count_between(since, until) > MAX_INTERVALS:
+            raise InvalidInputError.at(
+                "query/from", f"must be less than {MAX_INTERVALS} {chosen}s before `to`"
+            )
         found = await uow.snapshots.list_between(since, until, stages)
-        order = {key: index for index, key in enumerate(known)}
-        found.sort(key=lambda each: (each.day, order.get(each.stage, len(order)), each.stage))
         return SnapshotPage(
-            context.company.currency, since, until, [(each, known.get(each.stage)) for each in found]
+            context.company.currency, chosen, since, until, _by_interval(found, chosen, known, since, until)
         )
 
     return await database.run(company_id, unit)
+
+
+def _by_interval(
+    snapshots: Iterable[Snapshot], interval: Interval, known: Mapping[str, Stage], since: date, until: date
+) -> list[IntervalMetrics]:
+    """Returns the metrics by interval and stage, in the order of the stages, from daily snapshots.
+
+    The first and the last interval contain only the days of the range.
+    """
+    days: dict[date, list[Snapshot]] = {}
+    for snapshot in snapshots:
+        days.setdefault(interval.start_of(snapshot.day), []).append(snapshot)
+    order = {key: index for index, key in enumerate(known)}
+    items = []
+    for start in sorted(days):
+        last_known = max(each.day for each in days[start])
+        following = start + {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31}[interval] * _ONE_DAY
+        last = min(interval.start_of(following) - _ONE_DAY, until)
+        by_stage: dict[str, list[Snapshot]] = {}
+        for each in days[start]:
+            by_stage.setdefault(each.stage, []).append(each)
+        for stage in sorted(by_stage, key=lambda key: (order.get(key, len(order)), key)):
+            of_stage = by_stage[stage]
+            items.append(
+                IntervalMetrics(
+                    max(start, since),
+                    last,
+                    stage,
+                    known.get(stage),
+                    combine_days({each.day: each.metrics for each in of_stage}, last_known),
+                    max(each.revision for each in of_stage),
+                    max(each.computed_at for each in of_stage),
+                )
+            )
+    return items
 
 
 async def enqueue_snapshot_rebuild(

@@ -43,7 +43,7 @@ class ReplayPage:
             ("done", "applied", "duplicates", "late", "later", "erased", "transitions", "failed"), 0
         )
     )
-    _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None]] = field(default_factory=dict)
+    _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None, bool]] = field(default_factory=dict)
     _errors: list[ImportLineError] = field(default_factory=list)
 
     @property
@@ -78,8 +78,8 @@ class ReplayPage:
         )
         await write(uow, transaction, runs_actions=self.import_.runs_actions, is_import=True)
         applied = [
-            AppliedEvent(transaction.relationships[event.customer_id].id, event, digest, stage, seq)
-            for event, digest, stage, seq in self._applied.values()
+            AppliedEvent(transaction.relationships[event.customer_id].id, event, digest, stage, seq, is_late)
+            for event, digest, stage, seq, is_late in self._applied.values()
         ]
         await uow.events.insert(applied)
         await count_money(uow, transaction.context, applied)
@@ -152,7 +152,8 @@ class ReplayPage:
         self.counts["applied"] += 1
         self.counts["late"] += is_late
         stage = journey.relationship.current_stage
-        self._applied[event.key] = (event, digest, stage, None if transition is None else transition.seq)
+        seq = None if transition is None else transition.seq
+        self._applied[event.key] = (event, digest, stage, seq, is_late)
         return None
 
     def _add_error(self, line: ImportLine, pointer: str, message: str) -> None:

@@ -73,6 +73,7 @@ class _Step:
     transition: Transition | None = None
     stage: str = ""
     digest: bytes = b""
+    is_late: bool = False
 
 
 class _Batch:
@@ -98,12 +99,15 @@ class _Batch:
         rejection = future_error(event, transaction.now)
         if rejection is not None:
             return rejection
+        known_journey = transaction.find(event.customer_id)
+        is_late = known_journey is not None and known_journey.is_late(event.occurred_at)
         journey = transaction.open(event.customer_id, transaction.now)
         try:
             transition = journey.apply_event(event, transaction.now)
         except InvalidInputError as error:
             return error
-        step = _Step(event, IngestStatus.APPLIED, transition, journey.relationship.current_stage, digest)
+        stage = journey.relationship.current_stage
+        step = _Step(event, IngestStatus.APPLIED, transition, stage, digest, is_late)
         self._applied[event.key] = step
         return step
 
@@ -116,6 +120,7 @@ class _Batch:
                 step.digest,
                 step.stage,
                 None if step.transition is None else step.transition.seq,
+                step.is_late,
             )
             for step in self._applied.values()
         ]

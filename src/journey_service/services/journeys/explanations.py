@@ -1,14 +1,17 @@
 """Explanations: why a customer is in a stage, upcoming moves, and what is missing for each stage."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys.explanation.forecast import Forecast, build_forecast
+from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.map_history import load_map_history
+from journey_service.services.journeys.reading import load_past_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +24,31 @@ class Explanation:
     forecast: Forecast
 
 
-async def explain(database: Database, company_id: int, customer_id: int) -> Explanation:
-    """Explains a customer as of the company's now; writes nothing. Raises CustomerNotFoundError."""
+async def explain(
+    database: Database, company_id: int, customer_id: int, as_of: datetime | None = None
+) -> Explanation:
+    """Explains a customer as of an instant or the company's now; writes nothing.
+
+    A past explanation has no pin, because pins have no history. Raises CustomerNotFoundError, JourneyNotStartedError,
+    and InvalidInputError for a future instant.
+    """
 
     async def unit(uow: UnitOfWork) -> tuple[CompanyContext, Relationship, Transition]:
-        return await _load(uow, customer_id)
+        return await (_load(uow, customer_id) if as_of is None else _load_past(uow, customer_id, as_of))
 
     context, relationship, last = await database.run(company_id, unit)
-    return Explanation(
-        context, relationship, last, build_forecast(relationship, context.rulebook, context.now)
-    )
+    forecast = build_forecast(relationship, context.rulebook, context.now if as_of is None else as_of)
+    return Explanation(context, relationship, last, forecast)
+
+
+async def _load_past(
+    uow: UnitOfWork, customer_id: int, as_of: datetime
+) -> tuple[CompanyContext, Relationship, Transition]:
+    view, entry = await load_past_view(uow, customer_id, as_of)
+    relationship, rulebook = view.stored.relationship, view.context.rulebook
+    # The past time of the next evaluation is not stored; it follows from the decision.
+    Journey(relationship, rulebook).schedule_first_evaluation(as_of)
+    return view.context, relationship, entry.transition
 
 
 async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Relationship, Transition]:

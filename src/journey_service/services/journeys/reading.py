@@ -1,7 +1,9 @@
 """Reads of one customer's journey: current state, state as of an instant, scores, transitions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
@@ -10,6 +12,13 @@ from journey_service.domain.journeys.errors import JourneyNotStartedError
 from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
+from journey_service.domain.journeys.score_history import (
+    HistoryPoint,
+    RequestedHistory,
+    compute_history,
+    history_instants,
+)
+from journey_service.domain.stages.stage_map import StageKind
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -46,46 +55,100 @@ async def get_past_journey(
     """
 
     async def unit(uow: UnitOfWork) -> JourneyView:
-        present_view = await load_view(uow, customer_id)
-        check_not_future(as_of, present_view.context.now)
-        stored, present = present_view.stored, present_view.context
-        entry = await uow.transitions.find_at(stored.id, as_of)
-        if entry is None:
-            raise JourneyNotStartedError(customer_id)
-        transition = entry.transition
-        facts = NO_FACTS
-        for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):
-            facts = apply_event_to_facts(facts, event, present.rulebook.policy)
-        past = Relationship(
-            customer_id=customer_id,
-            current_stage=transition.to_stage,
-            stage_entered_at=transition.transitioned_at,
-            version=transition.seq,
-            facts=facts,
-            previous_stage=transition.from_stage,
-        )
-        stage_map = await uow.stage_maps.get_in_force(as_of)
-        if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
-            stage_map = await uow.stage_maps.get(transition.map_version)
-        context = replace(
-            present,
-            company=replace(present.company, map_version=stage_map.version),
-            rulebook=present.rulebook._replace(stage_map=stage_map),
-        )
-        return build_view(context, StoredRelationship(stored.id, past, created_at=stored.created_at), as_of)
+        view, _ = await load_past_view(uow, customer_id, as_of)
+        return view
 
     return await database.run(company_id, unit)
 
 
-async def get_scores(database: Database, company_id: int, customer_id: int) -> ScoreExplanations:
-    """Returns both scores with every factor. Raises CustomerNotFoundError."""
-    journey = await get_journey(database, company_id, customer_id)
+async def load_past_view(
+    uow: UnitOfWork, customer_id: int, as_of: datetime
+) -> tuple[JourneyView, TransitionRecord]:
+    """Loads a customer's journey as of a past instant, and the transition into the stage of that instant.
+
+    Raises CustomerNotFoundError, JourneyNotStartedError, and InvalidInputError for a future instant.
+    """
+    present_view = await load_view(uow, customer_id)
+    check_not_future(as_of, present_view.context.now)
+    stored, present = present_view.stored, present_view.context
+    entry = await uow.transitions.find_at(stored.id, as_of)
+    if entry is None:
+        raise JourneyNotStartedError(customer_id)
+    transition = entry.transition
+    facts = NO_FACTS
+    for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):
+        facts = apply_event_to_facts(facts, event, present.rulebook.policy)
+    stage_map = await uow.stage_maps.get_in_force(as_of)
+    if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
+        stage_map = await uow.stage_maps.get(transition.map_version)
+    progress = await _progress_stages(uow, stored.id, as_of)
+    past = Relationship(
+        customer_id=customer_id,
+        current_stage=transition.to_stage,
+        stage_entered_at=transition.transitioned_at,
+        version=transition.seq,
+        facts=facts,
+        previous_stage=transition.from_stage,
+        last_progress=progress[-1] if progress else None,
+        stages_held=frozenset(progress),
+        map_version=stage_map.version,
+    )
+    context = replace(
+        present,
+        company=replace(present.company, map_version=stage_map.version),
+        rulebook=present.rulebook._replace(stage_map=stage_map),
+    )
+    stored_past = StoredRelationship(stored.id, past, created_at=stored.created_at)
+    return build_view(context, stored_past, as_of), entry
+
+
+async def _progress_stages(uow: UnitOfWork, relationship_id: int, until: datetime) -> list[str]:
+    """Returns the progress stages that a customer entered until an instant, in order."""
+    progress = []
+    for entered in await uow.transitions.list_stages(relationship_id, until=until):
+        stage = (await uow.stage_maps.get(entered.map_version)).by_key.get(entered.to_stage)
+        if stage is not None and stage.kind is StageKind.PROGRESS:
+            progress.append(stage.key)
+    return progress
+
+
+async def get_scores(
+    database: Database, company_id: int, customer_id: int, as_of: datetime | None = None
+) -> ScoreExplanations:
+    """Returns both scores with every factor, as of an instant or the company's now.
+
+    Raises CustomerNotFoundError, JourneyNotStartedError, and InvalidInputError for a future instant.
+    """
+    if as_of is None:
+        journey = await get_journey(database, company_id, customer_id)
+    else:
+        journey = await get_past_journey(database, company_id, customer_id, as_of)
     facts, policy = journey.stored.relationship.facts, journey.context.rulebook.policy
     return ScoreExplanations(
         journey.as_of,
         scoring.explain_engagement(facts, policy, journey.as_of),
         scoring.explain_risk(facts, policy, journey.as_of),
     )
+
+
+async def get_score_history(
+    database: Database, company_id: int, customer_id: int, requested: RequestedHistory
+) -> Sequence[HistoryPoint]:
+    """Returns a customer's stage and scores at the points of a range of local days, oldest first.
+
+    Raises CustomerNotFoundError, and InvalidInputError for an invalid range.
+    """
+
+    async def unit(uow: UnitOfWork) -> Sequence[HistoryPoint]:
+        view = await load_view(uow, customer_id)
+        context, stored = view.context, view.stored
+        instants = history_instants(requested, ZoneInfo(context.company.timezone), context.now)
+        until = instants[-1]
+        stages = await uow.transitions.list_stages(stored.id, until=until)
+        events = await uow.events.list_by_customer(stored.id, customer_id, until=until)
+        return compute_history(instants, stages, events, context.rulebook.policy)
+
+    return await database.run(company_id, unit)
 
 
 async def list_transitions(

@@ -16,6 +16,7 @@ from journey_service.services.journeys.rescoring import (
     score_company,
     score_named,
 )
+from journey_service.services.operations.checks import enqueue_checks
 from journey_service.services.operations.retention import clear_expired
 
 
@@ -63,10 +64,14 @@ async def run_rescoring(run: JobRun) -> None:
 
 
 async def run_nightly(run: JobRun, as_of: datetime) -> None:
-    """Nightly run: evaluates due customers, updates scores, clears expired data, takes the daily snapshots."""
+    """Nightly run: evaluates due customers, updates scores, clears expired data, takes the daily snapshots.
+
+    Then it enqueues the checks of the data, whose results are stored until the next night.
+    """
     await rescore_company(run, as_of)
     await clear_expired(run)
     await take_snapshots(run)
+    await enqueue_checks(run.database, run.company_id)
 
 
 async def rescore_company(run: JobRun, as_of: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import STAGE_REACHED, reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
-from journey_service.domain.calendar import local_day
+from journey_service.domain.calendar import local_day, utc_text
 from journey_service.repositories.analytics.snapshots import MetricSource, SnapshotBounds
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
@@ -106,15 +106,25 @@ async def reconcile(database: Database, company_id: int) -> Reconciliation:
 
 
 def to_json(details: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Converts details to JSON values: decimals become numbers."""
-    return {
-        name: float(value)
-        if isinstance(value, Decimal)
-        else to_json(value)
-        if isinstance(value, Mapping)
-        else value
-        for name, value in details.items()
-    }
+    """Converts details to JSON values: decimals become numbers, times and other values become text."""
+    return {name: _json_value(value) for name, value in details.items()}
+
+
+def _json_value(value: Any) -> Any:  # noqa: ANN401  # any value of a row
+    match value:
+        case None | str() | int() | float():
+            return value
+        case Decimal():
+            return float(value)
+        case Mapping():
+            return to_json(value)
+        case list() | tuple():
+            return [_json_value(each) for each in value]
+        case datetime():
+            return utc_text(value)
+        case date():
+            return value.isoformat()
+    return str(value)
 
 
 def to_health_check(found: Mapping[int, Reconciliation]) -> HealthCheck:

@@ -10,20 +10,7 @@ from journey_service.api.schema_fields import ResponseModel, Timestamp
 from journey_service.domain.events.event import EARLIEST, LATEST
 from journey_service.services.analytics.query_context import QueryContext
 
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
-
-
-def _parse_day(value: object) -> date:
-    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
-        raise ValueError("must be a day such as 2026-03-01")
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("must be a day of the calendar") from None
-    if not EARLIEST.date() <= day < LATEST.date():
-        raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}")
-    return day
 
 
 def _parse_month(value: object) -> int:
@@ -33,8 +20,6 @@ def _parse_month(value: object) -> int:
     return int(match[1]) * 12 + int(match[2]) - 1
 
 
-Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
-"""A local day of a request, between 1900 and 2200."""
 Month = Annotated[
     int, BeforeValidator(_parse_month), WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}$"})
 ]

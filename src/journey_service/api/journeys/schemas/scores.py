@@ -1,11 +1,13 @@
 """Response schemas of scores and their factors."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import Field
 
 from journey_service.api.schema_fields import ResponseModel, Timestamp
+from journey_service.domain.journeys.score_history import HistoryPoint
 from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.services.journeys.reading import ScoreExplanations
 
@@ -101,6 +103,45 @@ class CustomerScores(ResponseModel):
     def of(cls, scores: ScoreExplanations) -> "CustomerScores":
         """Builds the response from explained scores."""
         return cls(as_of=scores.as_of, engagement=Score.of(scores.engagement), risk=Score.of(scores.risk))
+
+
+class ScorePoint(ResponseModel):
+    """The stage and the scores of a customer at a time."""
+
+    at: Timestamp = Field(
+        description="End of the local day: midnight, at which the next day begins; for today, the time of the response",
+        examples=["2026-02-28T23:00:00Z"],
+    )
+    stage_key: str = Field(description="Key of the stage at that time", examples=["regular"])
+    risk: float = Field(
+        ge=0, le=1, description="Risk of losing the customer at that time: 0 (none) to 1", examples=[0.2]
+    )
+    engagement: float = Field(
+        ge=0, le=1, description="Engagement of the customer at that time: 0 (none) to 1", examples=[0.79]
+    )
+
+
+class ScoreHistory(ResponseModel):
+    """The history of a customer's scores, with the settings of today."""
+
+    items: list[ScorePoint] = Field(
+        description="Points in chronological order, at most 400; empty if the journey began after the range"
+    )
+
+    @classmethod
+    def of(cls, points: Sequence[HistoryPoint]) -> "ScoreHistory":
+        """Builds the response from the points of the domain."""
+        return cls(
+            items=[
+                ScorePoint(
+                    at=point.at,
+                    stage_key=point.stage_key,
+                    risk=point.risk / 100,
+                    engagement=point.engagement / 100,
+                )
+                for point in points
+            ]
+        )
 
 
 def _number(value: Decimal | int) -> float | int:

@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Id, RequestModel, ResponseModel
+from journey_service.api.schema_fields import Id, RequestModel, ResponseModel, Timestamp
+from journey_service.services.operations.checks import CheckReport
 from journey_service.services.operations.data_quality import REPAIRABLE, DataIssue
 
 RepairableIssue = Literal[
@@ -47,12 +48,26 @@ class DataQualityIssue(ResponseModel):
 class DataQualityReport(ResponseModel):
     """All kinds of inconsistencies that are checked, including those that do not occur."""
 
+    checked_at: Timestamp | None = Field(
+        description="When the stored result was computed, in real time; null if no result was stored, so that it was"
+        " computed for this response",
+        examples=["2026-03-01T01:00:05Z"],
+    )
+    is_outdated: bool = Field(
+        description="Whether the stored result is more than 26 hours old, or data were repaired, recomputed or migrated"
+        " after it",
+        examples=[False],
+    )
     issues: list[DataQualityIssue] = Field(description="The kinds, in the order of their repair")
 
     @classmethod
-    def of(cls, issues: Sequence[DataIssue]) -> "DataQualityReport":
+    def of(cls, report: CheckReport[Sequence[DataIssue]]) -> "DataQualityReport":
         """Returns the schema of an inspection."""
-        return cls(issues=[DataQualityIssue.of(issue) for issue in issues])
+        return cls(
+            checked_at=report.checked_at,
+            is_outdated=report.is_outdated,
+            issues=[DataQualityIssue.of(issue) for issue in report.found],
+        )
 
 
 class DataRepairRequest(RequestModel):

@@ -26,8 +26,10 @@ JobKind = Literal[
     "count_rollups",
     "evaluate_transitions",
     "import",
+    "inspect_data",
     "preview_stage_map",
     "rebuild_metrics",
+    "reconcile_metrics",
     "repair_data",
     "rescore",
 ]
@@ -76,8 +78,9 @@ class Job(ResponseModel):
         " what became due by a test clock. `rescore`: computes scores, also as the nightly run."
         " `evaluate_transitions`: evaluates customers. `preview_stage_map`, `backtest`: compute a preview or a"
         " back-test. `rebuild_metrics`: recomputes daily metrics. `count_rollups`: recomputes the totals of reports."
-        " `check_metrics`: compares metrics with the ledgers. `repair_data`: repairs inconsistencies. `import`:"
-        " replays an import file",
+        " `check_metrics`: compares metrics with the ledgers. `reconcile_metrics`: computes every metric in two ways."
+        " `inspect_data`: looks for inconsistencies. `repair_data`: repairs inconsistencies. `import`: replays an"
+        " import file",
         examples=["rescore"],
     )
     status: JobStatus = Field(

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import ResponseModel, Timestamp
 from journey_service.services.operations import reconciliation
+from journey_service.services.operations.checks import CheckReport
 
 
 class ReconciliationCheck(ResponseModel):
@@ -40,15 +41,28 @@ class ReconciliationDifference(ResponseModel):
 class Reconciliation(ResponseModel):
     """Whether all metrics of a company agree."""
 
+    checked_at: Timestamp | None = Field(
+        description="When the stored result was computed, in real time; null if no result was stored, so that it was"
+        " computed for this response",
+        examples=["2026-03-01T01:00:05Z"],
+    )
+    is_outdated: bool = Field(
+        description="Whether the stored result is more than 26 hours old, or data were repaired, recomputed or migrated"
+        " after it",
+        examples=[False],
+    )
     checks: list[ReconciliationCheck] = Field(description="All checks")
     differences: list[ReconciliationDifference] = Field(
         description="The differences, at most one hundred of each check"
     )
 
     @classmethod
-    def of(cls, found: reconciliation.Reconciliation) -> "Reconciliation":
+    def of(cls, report: CheckReport[reconciliation.Reconciliation]) -> "Reconciliation":
         """Returns the schema of a reconciliation."""
+        found = report.found
         return cls(
+            checked_at=report.checked_at,
+            is_outdated=report.is_outdated,
             checks=[
                 ReconciliationCheck(
                     name=check.name,
