@@ -22,7 +22,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_nightly_run_date
 from journey_service.domain.events.event import Event, EventType
-from journey_service.domain.operations.records import WorkerBacklog
+from journey_service.domain.operations.records import JobFilter, WorkerBacklog
 from journey_service.repositories.database import Database
 from journey_service.repositories.database_maintenance import IndexState, TableState
 from journey_service.services import job_registry as kinds
@@ -257,7 +257,7 @@ async def test_updates_are_queued_for_the_workers(place):
         job = await get_job(place.database, each["company_id"], each["job_id"])
         assert (job.status, job.parameters["chunk"], job.actor) == ("queued", 2, "journey queue-updates")
     printed = await place.journey("queue-updates", "--company", LIVE)
-    [newest] = await list_jobs(place.database, LIVE, before=None, limit=1)
+    [newest] = await list_jobs(place.database, LIVE, JobFilter(1))
     assert printed.stdout == f"company {LIVE}: job {newest.id}\n"
 
 

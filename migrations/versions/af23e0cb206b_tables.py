@@ -101,6 +101,13 @@ def upgrade() -> None:
     )
     op.create_index("idx_audited_at", "audit_log", ["company_id", "at"], unique=False)
     op.create_index(
+        "idx_sign_ins",
+        "audit_log",
+        ["company_id", "at", "actor"],
+        unique=False,
+        postgresql_where=sa.text("action = 'session.create'"),
+    )
+    op.create_index(
         "idx_audited_customers",
         "audit_log",
         ["company_id", "customer_id", "id"],
@@ -253,6 +260,8 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("request_key", sa.String(length=255), nullable=True),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=True),
         sa.Column("lease_token", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
@@ -273,6 +282,13 @@ def upgrade() -> None:
         ["created_at", "company_id", "id"],
         unique=False,
         postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_index(
+        "unique_job_request",
+        "jobs",
+        ["company_id", "kind", "request_key"],
+        unique=True,
+        postgresql_where=sa.text("request_key IS NOT NULL"),
     )
     op.create_table(
         "journey_rollups",
@@ -608,6 +624,13 @@ def upgrade() -> None:
         ["company_id", sa.literal_column("risk_score DESC"), "customer_id"],
         unique=False,
     )
+    op.create_index(
+        "idx_owners",
+        "customer_relationships",
+        ["company_id", "owner"],
+        unique=False,
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    )
     op.create_index("idx_stage", "customer_relationships", ["company_id", "current_stage"], unique=False)
     op.create_index(
         "idx_stage_risk",
@@ -786,17 +809,22 @@ def upgrade() -> None:
         "outbound_events",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("relationship_id", sa.BigInteger(), nullable=False),
+        sa.Column("relationship_id", sa.BigInteger(), nullable=True),
         sa.Column("type", sa.String(length=20), nullable=False),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
         sa.Column("task_id", sa.BigInteger(), nullable=True),
         sa.Column("campaign_id", sa.BigInteger(), nullable=True),
+        sa.Column("action_id", sa.UUID(as_uuid=False), nullable=True),
+        sa.Column("job_id", sa.BigInteger(), nullable=True),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
+        ),
+        sa.CheckConstraint(
+            "num_nonnulls(relationship_id, job_id) = 1", name=op.f("ck_outbound_events_subject")
         ),
         sa.ForeignKeyConstraint(
             ["company_id", "relationship_id"],
@@ -1038,6 +1066,13 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column(
+            "changed_in",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
         sa.CheckConstraint(
             "status IN ('open', 'done', 'dismissed', 'closed')", name=op.f("ck_journey_tasks_status")
         ),
@@ -1057,11 +1092,18 @@ def upgrade() -> None:
     op.create_index(
         "idx_customer_tasks", "journey_tasks", ["company_id", "relationship_id", "status"], unique=False
     )
+    op.create_index(
+        "idx_assigned_tasks",
+        "journey_tasks",
+        ["company_id", "assignee", "status", "due_at"],
+        unique=False,
+    )
     op.create_index("idx_tasks_due", "journey_tasks", ["company_id", "status", "due_at", "id"], unique=False)
 
 
 def downgrade() -> None:
     op.drop_index("idx_tasks_due", table_name="journey_tasks")
+    op.drop_index("idx_assigned_tasks", table_name="journey_tasks")
     op.drop_index("idx_customer_tasks", table_name="journey_tasks")
     op.drop_table("journey_tasks")
     op.drop_index("idx_customer_attempts", table_name="action_attempts")
@@ -1138,6 +1180,11 @@ def downgrade() -> None:
     )
     op.drop_index("idx_stage_risk", table_name="customer_relationships")
     op.drop_index("idx_stage", table_name="customer_relationships")
+    op.drop_index(
+        "idx_owners",
+        table_name="customer_relationships",
+        postgresql_where=sa.text("owner IS NOT NULL"),
+    )
     op.drop_index("idx_risk", table_name="customer_relationships")
     op.drop_table("customer_relationships")
     op.drop_index("idx_customer_consents", table_name="consent_changes")
@@ -1157,6 +1204,9 @@ def downgrade() -> None:
     op.drop_index("idx_rollups", table_name="journey_rollups")
     op.drop_table("journey_rollups")
     op.drop_index(
+        "unique_job_request", table_name="jobs", postgresql_where=sa.text("request_key IS NOT NULL")
+    )
+    op.drop_index(
         "ix_due_jobs", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')")
     )
     op.drop_table("jobs")
@@ -1171,6 +1221,9 @@ def downgrade() -> None:
     op.drop_table("customer_journey_stages")
     op.drop_index(
         "idx_audited_customers", table_name="audit_log", postgresql_where=sa.text("customer_id IS NOT NULL")
+    )
+    op.drop_index(
+        "idx_sign_ins", table_name="audit_log", postgresql_where=sa.text("action = 'session.create'")
     )
     op.drop_index("idx_audited_at", table_name="audit_log")
     op.drop_table("audit_log")

@@ -13,14 +13,16 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from journey_service.api import problems
-from journey_service.api.access import api_keys, audit, sessions, sign_in
+from journey_service.api.access import api_keys, audit, people, sessions, sign_in
 from journey_service.api.actions import (
     actions,
+    bulk_actions,
     campaigns,
     event_stream,
     stage_actions,
     tasks,
     templates,
+    today,
     unsubscribe,
     webhook_endpoints,
 )
@@ -114,8 +116,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         stage_actions,
         simulations,
         templates,
+        today,
         tasks,
+        people,
         campaigns,
+        bulk_actions,
         actions,
         webhook_endpoints,
         event_stream,

@@ -287,4 +287,4 @@ def test_the_base_of_a_draft_may_be_in_the_header_or_in_the_body():
     }
 
     assert not header.get("required")
-    assert required == {"move_customer", "pin_customer", "unpin_customer", "update_journey"}
+    assert required == {"move_customer", "pin_customer", "unpin_customer", "update_journey", "update_task"}

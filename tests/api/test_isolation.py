@@ -109,6 +109,7 @@ QUERY_IDS = {
     "to_stage": "key",
     "actor": "actor",
     "assignee": "assignee",
+    "owner": "assignee",
     "campaign_id": "campaign_id",
     "endpoint_id": "endpoint_id",
     "type": "key",
@@ -146,6 +147,11 @@ QUERY_REST = {
     "state": "done",
     "channel": "call",
     "unassigned": "true",
+    "returned": "true",
+    "days_min": "0",
+    "value_min": "0",
+    "kind": "rescore",
+    "due_after": "2026-01-01T00:00:00Z",
     "due_before": "2027-01-01T00:00:00Z",
     "types": "stage.changed",
     "step": "week",
@@ -173,6 +179,7 @@ BODY_IDS = {
     "customer_ids": "customer_id",
     "subject": "customer_id",
     "performed_by": "user",
+    "RiskFilter.stage": "key",
     "CompanyCreate.id": "company_id",
     "id": "event_id",
     "source": "source",
@@ -198,6 +205,7 @@ BODY_REST = {
     "name": "a_name",
     "scopes": ["customers:read"],
     "ActionRequest.type": "email",
+    "BulkActionRequest.type": "email",
     "description": "A description",
     "language": "en",
     "outcome": "An outcome",
@@ -396,7 +404,8 @@ def _sample_value(schema: Mapping[str, Any], name: str, value: str, is_foreign: 
     if name == "remap":
         return {"lead": value}
     if schema.get("type") == "array":
-        return [int(value)]
+        item = schema["items"].get("type")
+        return [value if item == "string" else int(value)]
     return int(value) if schema.get("type") == "integer" else value
 
 
@@ -506,7 +515,8 @@ def draw(document: Document, attempt: AccessAttempt, ids: Ids) -> PreparedReques
             query[name] = _query_rest(operation, name) if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
-        if name in HEADER_IDS and (name in attempt.foreign or name == "If-Match"):
+        is_needed = name == "If-Match" or parameter.get("required", False)
+        if name in HEADER_IDS and (name in attempt.foreign or is_needed):
             value = ids.of("foreign" if name in attempt.foreign else "own")[_header_kind(operation, name)]
             headers[name] = f'"{value}"' if name == "If-Match" else value
     media, form = operation.bodies[attempt.form]
@@ -986,6 +996,7 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
         "event_id": "told",
         "source": "tests",
         "booking_id": "b-1",
+        "idempotency_key": "k-1",
     }
     if is_busy:
         headers = {**tenant.headers, "content-type": "text/csv"}

@@ -12,6 +12,7 @@ from journey_service.domain.actions.errors import CampaignEndedError
 from journey_service.domain.actions.stage_actions import RETENTION_CAMPAIGN
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
+from journey_service.domain.operations.records import JobFilter
 from journey_service.services.actions.campaigns import cancel_campaign
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import put_customer
@@ -113,7 +114,7 @@ async def _advance(system, company_id, to):
     """Advances the clock and runs what becomes due; a worker continues if this is interrupted."""
     with suppress(UnavailableError):
         await advance(system.database, company_id, to, actor=ACTOR, timeout_seconds=None)
-    [job] = await list_jobs(system.database, company_id, before=None, limit=1)
+    [job] = await list_jobs(system.database, company_id, JobFilter(1))
     while (await get_job(system.database, company_id, job.id)).status != "done":
         with suppress(UnavailableError):
             await run_job(system.database, company_id, job.id, JOB_HANDLERS)

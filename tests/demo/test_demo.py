@@ -13,6 +13,7 @@ from journey_service.demo import create_demo_keys, seed_demo
 from journey_service.demo.business import generate_history
 from journey_service.demo.seeding import BUSINESSES, CLOCK_LAG
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.operations.records import JobFilter
 from journey_service.domain.stages.stage_map import StageKind
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
@@ -250,7 +251,7 @@ async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, b
 
 async def test_the_release_carries_out_what_was_due(database, seeded_at):
     for company_id in UNINTERRUPTED:
-        [listed] = await list_jobs(database, company_id, before=None, limit=10)
+        [listed] = await list_jobs(database, company_id, JobFilter(10))
         job = await get_job(database, company_id, listed.id)
         assert (job.kind, job.status) == ("advance_clock", "done")
         assert job.parameters["is_release"]
@@ -291,7 +292,7 @@ async def test_interrupted_seeding_has_the_same_result(database, seeded_at):
     for company_id in RESUMED:
         assert await find_violations(database, company_id) == []
         assert (await get_company_context(database, company_id)).company.clock_at is None
-        [job] = await list_jobs(database, company_id, before=None, limit=10)
+        [job] = await list_jobs(database, company_id, JobFilter(10))
         assert job.status == "done"
     assert await journeys(database, uninterrupted) == await journeys(database, resumed)
     for statement in (

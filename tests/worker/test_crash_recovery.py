@@ -14,13 +14,17 @@ from redis.exceptions import RedisError
 from chaos.system import WorkerProcess
 from conftest import PEPPER
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.action import ManualActionRequest
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.services.access.credentials import KeyRequest, create_key
+from journey_service.services.actions.bulk_actions import BulkRequest, request_bulk
 from journey_service.services.events.ingest import ingest
+from journey_service.services.jobs import get_job
 from ledger import find_violations, journeys, rows
 from processes import Redis, Server, free_port
 
@@ -112,6 +116,50 @@ async def test_workers_killed_during_a_sweep_skip_no_customer_and_move_none_twic
     skipped = [n for n in expected if made.get(n) != expected[n]]
     print(f"{len(skipped)} skipped or moved wrongly of {customers}, {kills} kills during the sweep")
     assert skipped == []
+    assert kills >= 1, "no kill interrupted the work"
+    assert await find_violations(worker_database.database, company_id) == []
+
+
+async def test_workers_killed_during_a_bulk_action_request_one_action_per_customer(worker_database):
+    customers = 1_200
+    company_id = await worker_database.create_company(test_clock=T0)
+    for start in range(0, customers, 200):
+        visits = [
+            Event("t", str(n), n, "appointment_completed", T0 - timedelta(minutes=n))
+            for n in range(start, start + 200)
+        ]
+        await ingest(worker_database.database, company_id, visits)
+    request = BulkRequest(ManualActionRequest(Channel.OFFER, template="personal_offer"), range(customers))
+    job = await request_bulk(worker_database.database, company_id, request, key="k", by=Actor("tests"))
+    requested = "SELECT count(*) FROM journey_actions WHERE company_id = $1 AND name = 'personal_offer'"
+
+    kills = 0
+    for _ in range(3):
+        before = await worker_database.fetch_value(requested, company_id)
+        with workers(worker_database.environment(), 2) as both:
+
+            async def has_progressed(before=before):
+                return await worker_database.fetch_value(requested, company_id) > before
+
+            await _until(has_progressed)
+            for worker in both:
+                worker.kill()
+        kills += await worker_database.fetch_value(requested, company_id) < customers
+    with workers(worker_database.environment(), 2):
+
+        async def is_done():
+            return (await get_job(worker_database.database, company_id, job.id)).status == "done"
+
+        await _until(is_done)
+
+    ended = await get_job(worker_database.database, company_id, job.id)
+    per_customer = await worker_database.owner.fetch(
+        "SELECT count(*) FROM journey_actions WHERE company_id = $1 AND name = 'personal_offer'"
+        " GROUP BY relationship_id",
+        company_id,
+    )
+    assert [row[0] for row in per_customer] == [1] * customers
+    assert (ended.counts["ok"], ended.done, ended.total) == (customers, customers, customers)
     assert kills >= 1, "no kill interrupted the work"
     assert await find_violations(worker_database.database, company_id) == []
 

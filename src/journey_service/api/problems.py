@@ -18,7 +18,7 @@ from journey_service.api.input_errors import ErrorCode, code_of_sentence, descri
 from journey_service.api.middleware.response_headers import added_headers
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
-from journey_service.domain.actions.errors import StaleActionsError
+from journey_service.domain.actions.errors import StaleActionsError, StaleTaskError
 from journey_service.domain.companies.errors import CompanyNotFoundError, StaleSettingsError
 from journey_service.domain.journeys.errors import StaleVersionError
 from journey_service.domain.stages.errors import StaleMapError
@@ -126,6 +126,7 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     StaleMapError: HTTPStatus.PRECONDITION_FAILED,
     StaleSettingsError: HTTPStatus.PRECONDITION_FAILED,
     StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
+    StaleTaskError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -152,6 +153,7 @@ _SAMPLE_INPUT_ERRORS: Final[Sequence[Mapping[str, Any]]] = (
 _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
     "campaign_id": 12,
+    "changed": {"assignee": "ben"},
     "company_id": 42,
     "current": 4,
     "customer_id": 4711,
@@ -178,6 +180,11 @@ _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 """Arguments of errors in examples, by the name of the parameter."""
 _CONTEXT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "changed": {
+        "type": "object",
+        "additionalProperties": True,
+        "description": "Current values of the fields that have changed since the version in If-Match, by name",
+    },
     "current_version": {
         "type": "integer",
         "description": "Current version: read the resource again, then send this version as If-Match",

@@ -24,6 +24,7 @@ from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.customers.records import ConsentChange
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.records import ImportOptions, ImportRecord
+from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.companies.provisioning import create_company, get_company_context
@@ -180,7 +181,7 @@ class _CompanySeeding:
         """Waits for the job that releases the clock, and runs it if no worker does."""
         kinds = {ADVANCE_CLOCK_JOB: run_advance}
         while True:
-            jobs = await list_jobs(self.database, self.company_id, before=None, limit=_LIST_LIMIT)
+            jobs = await list_jobs(self.database, self.company_id, JobFilter(_LIST_LIMIT))
             waiting = [
                 job for job in jobs if job.kind == ADVANCE_CLOCK_JOB and job.status in ("queued", "running")
             ]

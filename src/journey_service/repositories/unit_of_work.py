@@ -8,10 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.access.api_keys import ApiKeys, KeyLookup
 from journey_service.repositories.access.audit import AuditLog
+from journey_service.repositories.access.people import People
 from journey_service.repositories.access.sessions import BrowserSessions
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.actions.action_plans import ActionPlans
 from journey_service.repositories.actions.campaigns import Campaigns
+from journey_service.repositories.actions.contact_states import ContactStates
 from journey_service.repositories.actions.delivery_log import DeliveryLog
 from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.repositories.actions.outbox import Outbox
@@ -22,6 +24,7 @@ from journey_service.repositories.analytics.distribution import StageDistributio
 from journey_service.repositories.analytics.drilldown import DrilldownQueries
 from journey_service.repositories.analytics.duration_histograms import VisitDurations
 from journey_service.repositories.analytics.ledger_queries import LedgerQueries
+from journey_service.repositories.analytics.risk_list import RiskList
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.repositories.analytics.snapshots import Snapshots
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
@@ -138,6 +141,11 @@ class UnitOfWork:
         return Tasks(self._connection, self.company_id)
 
     @cached_property
+    def contact_states(self) -> ContactStates:
+        """Contact states of customers, read in batches without locks."""
+        return ContactStates(self._connection, self.company_id)
+
+    @cached_property
     def campaigns(self) -> Campaigns:
         """Campaigns, running and ended."""
         return Campaigns(self._connection, self.company_id)
@@ -161,6 +169,11 @@ class UnitOfWork:
     def drilldown(self) -> DrilldownQueries:
         """The customers and stage visits behind a metric."""
         return DrilldownQueries(self._connection, self.company_id)
+
+    @cached_property
+    def risk_list(self) -> RiskList:
+        """The lists of customers at risk."""
+        return RiskList(self._connection, self.company_id)
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -211,6 +224,11 @@ class UnitOfWork:
     def api_keys(self) -> ApiKeys:
         """API keys of the company."""
         return ApiKeys(self._connection, self.company_id)
+
+    @cached_property
+    def people(self) -> People:
+        """Names of the company's employees."""
+        return People(self._connection, self.company_id)
 
     @cached_property
     def sessions(self) -> BrowserSessions:

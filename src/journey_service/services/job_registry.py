@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from journey_service.services.actions.bulk_actions import BULK_JOB, run_bulk
 from journey_service.services.analytics.rollups import REBUILD_ROLLUPS_JOB, rebuild_rollups
 from journey_service.services.analytics.snapshots import (
     CHECK_SNAPSHOTS_JOB,
@@ -28,6 +29,7 @@ from journey_service.services.stages.backtests import BACKTEST_JOB, run_backtest
 from journey_service.services.stages.previews import PREVIEW_JOB, preview_all
 
 JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
+    BULK_JOB: run_bulk,
     RESCORE_JOB: run_rescoring,
     EVALUATE_JOB: evaluate_all,
     ADVANCE_CLOCK_JOB: run_advance,

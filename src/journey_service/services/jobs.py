@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from journey_service.domain.errors import JobNotFoundError, RetriesExhaustedError, UnavailableError
-from journey_service.domain.operations.records import Job
+from journey_service.domain.operations.records import Job, JobFilter
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
@@ -141,12 +141,12 @@ async def get_job(database: Database, company_id: int, job_id: int, *, kind: str
     return await database.run(company_id, unit)
 
 
-async def list_jobs(database: Database, company_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
+async def list_jobs(database: Database, company_id: int, filter_: JobFilter) -> Sequence[Job]:
     """Returns a page of jobs, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Job]:
         await uow.companies.get_context()
-        return await uow.jobs.page(before=before, limit=limit)
+        return await uow.jobs.page(filter_)
 
     return await database.run(company_id, unit)
 

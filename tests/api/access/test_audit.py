@@ -149,7 +149,21 @@ async def a_task(scene: "Scene") -> Mapping[str, Any]:
         response = await scene.http.post(f"{API}/customers/{CUSTOMER}/actions", headers=scene.own, json=body)
         assert response.json()["state"] == "done", response.text
         found = [{"id": response.json()["task_id"]}]
-    return {"ids": {"task_id": found[0]["id"]}}
+    task = await scene.get(f"/tasks/{found[0]['id']}")
+    return {"ids": {"task_id": found[0]["id"]}, "headers": {"If-Match": task.headers["etag"]}}
+
+
+async def a_bulk_key(_: "Scene") -> Mapping[str, Any]:
+    return {"headers": {"Idempotency-Key": f"{CANARY}-{next(_numbers)}"}}
+
+
+async def a_bulk_action(scene: "Scene") -> Mapping[str, Any]:
+    headers = {**scene.own, **(await a_bulk_key(scene))["headers"]}
+    body = {"type": "call", "filter": {"owner": CANARY}}
+    answer = await scene.http.post(f"{API}/actions/bulk", headers=headers, json=body)
+    job_id = answer.json()["job"]["id"]
+    await scene.ended(job_id)
+    return {"ids": {"job_id": job_id}}
 
 
 async def a_campaign(scene: "Scene") -> Mapping[str, Any]:
@@ -279,6 +293,13 @@ ACTS = {
         of_customer=True,
         detail={"channel": "offer", "state": "done"},
     ),
+    "request_bulk_actions": Ask(
+        "action.bulk",
+        {"type": "call", "note": CANARY, "filter": {"owner": CANARY}},
+        before=a_bulk_key,
+        target=JOB,
+        detail={"channel": "call", "customers": 0},
+    ),
     "retry_action": Ask("action.retry", before=a_dead_action, target=f"action:{UUID}", of_customer=True),
     "replace_stage_actions": Ask("stage_actions.update", ACTIONS, target="stage:vip"),
     "reset_stage_actions": Ask("stage_actions.update", before=actions_of_a_stage, target="stage:vip"),
@@ -404,6 +425,10 @@ LOOKS = {
     "get_portal_analytics": Ask(),
     "list_portal_risk_customers": Ask(),
     "list_jobs": Ask(),
+    "list_people": Ask(),
+    "get_bulk_actions": Ask(before=a_bulk_action),
+    "get_today": Ask(),
+    "get_campaign_summary": Ask(),
     "get_job": Ask(before=a_job),
     "get_schedule": Ask(),
     "list_daily_metrics": Ask(),
@@ -751,7 +776,21 @@ async def an_erasure(scene):
 
 
 async def a_task_worked_off(scene):
-    return await _done_before(scene, "update_task")
+    done = await _done_before(scene, "update_task")
+    task = await scene.get(f"/tasks/{done['ids']['task_id']}")
+    return {**done, "headers": {"If-Match": task.headers["etag"]}}
+
+
+async def a_bulk_action_requested(scene):
+    key = (await a_bulk_key(scene))["headers"]
+    done = await _done_before(scene, "request_bulk_actions", headers=key)
+    jobs = (await scene.get("/admin/jobs?kind=bulk_actions")).json()["items"]
+    await scene.ended(jobs[0]["id"])
+    return done
+
+
+async def another_bulk_action_requested(scene):
+    return {**await a_bulk_action_requested(scene), "body": {"type": "email", "filter": {}}}
 
 
 async def an_endpoint_changed(scene):
@@ -778,13 +817,18 @@ async def _done_before(scene, operation, **changed):
     """Carry the operation's own request out; returns what it takes to send the same again."""
     request = await scene.prepared(operation, **changed)
     answer = await request.send(scene.http, scene.own)
-    assert answer.status_code in (200, 201), answer.text
+    assert answer.status_code in (200, 201, 202), answer.text
     return {"ids": request.ids, "headers": changed.get("headers", {})}
 
 
 CHANGES_NOTHING = {
     "a task completed": ("update_task", {"before": a_task_worked_off}),
     "a campaign that was ended": ("cancel_campaign", {"before": a_campaign_ended}),
+    "a bulk action that was requested": ("request_bulk_actions", {"before": a_bulk_action_requested}),
+    "a dry run of a bulk action": (
+        "request_bulk_actions",
+        {"body": {"type": "call", "filter": {}, "dry_run": True}},
+    ),
     "an action that was requested": ("request_action", {"before": an_action_asked_for}),
     "the same endpoint": ("update_webhook_endpoint", {"before": an_endpoint_changed}),
     "the same template": ("replace_template", {"before": a_template_replaced}),
@@ -904,12 +948,16 @@ NO_STAGE = {"ids": {"key": "nowhere"}}
 FAILURES = [
     ("update_task", 404, NO_TASK),
     ("update_task", 409, {"before": a_task_worked_off, "body": {"outcome": "Another one."}}),
+    ("update_task", 412, STALE),
     ("update_task", 422, NOT_A_BODY),
+    ("update_task", 428, {"headers": {"If-Match": None}}),
     ("cancel_campaign", 404, NO_CAMPAIGN),
     ("cancel_campaign", 409, {"before": a_campaign_over}),
     ("request_action", 404, UNKNOWN),
     ("request_action", 422, NOT_A_BODY),
     ("request_action", 422, {"before": another_action_asked_for}),
+    ("request_bulk_actions", 409, {"before": another_bulk_action_requested}),
+    ("request_bulk_actions", 422, NOT_A_BODY),
     ("retry_action", 404, NO_ACTION),
     ("retry_action", 409, {"before": an_action}),
     ("replace_stage_actions", 404, NO_STAGE),

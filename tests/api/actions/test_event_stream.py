@@ -9,17 +9,19 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from api.calls import API, NOON, fetch, move, problem, request_action, save_customer
+from api.calls import API, NOON, advance, fetch, move, problem, request_action, save_customer
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
+from journey_service.api.actions.stream_messages import STREAM_MESSAGES
 from journey_service.api.actions.webhook_messages import MESSAGES
 from journey_service.api.shutdown import call_on_shutdown
-from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.event_stream import PAGE_SIZE, EventStream
+from journey_service.services.actions.webhook_endpoints import OUTBOUND_EVENT_TYPES
 from processes import running
 
+ALL_TYPES = [*OUTBOUND_EVENT_TYPES, *STREAM_MESSAGES]
 LONG = 60.0
 """Timeout in seconds of waits that end at once in a passing test."""
 
@@ -89,6 +91,7 @@ async def busy(http, shop, database):
         await move(http, shop, "at_risk", customer)
         await request_action(http, shop, "call", customer)
         await move(http, shop, "vip", customer)
+    await advance(http, shop, "2026-03-01T13:00:00Z")
     await publish(database, shop.id)
     return shop
 
@@ -130,16 +133,21 @@ async def test_events_are_server_sent_events_with_the_data_of_webhooks(http, sho
 async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
     reader = await read_stream(http, busy, last_event_id=0)
 
-    assert set(reader.types) == {type_.value for type_ in OutboundEventType}
-    assert reader.positions == list(range(1, len(reader.events) + 1))
+    assert set(reader.types) == set(OUTBOUND_EVENT_TYPES)
+    everything = await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)
+    assert everything.positions == list(range(1, len(everything.events) + 1))
+    assert reader.events == [one for one in everything.events if one[1] in OUTBOUND_EVENT_TYPES]
     seqs = [one["data"]["seq"] for _, type_, one in reader.events if type_ == "stage.changed"]
     assert seqs == [1, 2, 3, 1, 2, 3]
 
 
 async def test_events_are_sent_as_the_contract_describes_them(http, busy):
-    payloads = {message.event_type: message.payload for message in MESSAGES}
+    payloads = {message.event_type: message.payload for message in MESSAGES} | dict(STREAM_MESSAGES)
 
-    for _, type_, message in (await read_stream(http, busy, last_event_id=0)).events:
+    reader = await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)
+
+    assert set(reader.types) == set(ALL_TYPES)
+    for _, type_, message in reader.events:
         described = payloads[type_].model_validate(message).model_dump_json(exclude_unset=True)
         assert json.loads(described) == message
         assert message["data"]["company_id"] == busy.id
@@ -148,7 +156,7 @@ async def test_events_are_sent_as_the_contract_describes_them(http, busy):
 async def test_without_a_position_the_stream_begins_at_the_latest_and_sends_it(http, busy, database):
     first = await read_stream(http, busy)
     assert first.events == []
-    head = (await read_stream(http, busy, last_event_id=0)).positions[-1]
+    head = (await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)).positions[-1]
     assert first.last_id == str(head)
 
     await move(http, busy, "lead", 1)
@@ -157,35 +165,36 @@ async def test_without_a_position_the_stream_begins_at_the_latest_and_sends_it(h
     assert (await read_stream(http, busy)).events == []
     then = await read_stream(http, busy, seen=first.last_id)
     assert then.types[0] == "stage.changed"
-    assert then.positions[0] == head + 1
+    assert then.positions[0] > head
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
 async def test_a_client_that_resumes_anywhere_gets_every_later_event_once(http, busy, how):
-    everything = await read_stream(http, busy, last_event_id=0)
+    everything = await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)
 
     for position in (0, *everything.positions):
         where = {"seen": position} if how == "header" else {"last_event_id": position}
-        rest = await read_stream(http, busy, **where)
+        rest = await read_stream(http, busy, types=ALL_TYPES, **where)
         assert rest.events == everything.events[position:]
         assert rest.last_id == str(everything.positions[-1])
 
 
 async def test_the_header_takes_precedence_over_the_query(http, busy):
-    everything = await read_stream(http, busy, last_event_id=0)
+    everything = await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)
 
-    assert (await read_stream(http, busy, seen=3, last_event_id=0)).events == everything.events[3:]
+    rest = await read_stream(http, busy, seen=3, last_event_id=0, types=ALL_TYPES)
+    assert rest.events == everything.events[3:]
 
 
 async def test_a_position_beyond_the_latest_counts_as_the_latest(http, busy, database):
-    head = (await read_stream(http, busy, last_event_id=0)).positions[-1]
+    head = (await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)).positions[-1]
 
     far = await read_stream(http, busy, seen=10**15)
 
     assert (far.events, far.last_id) == ([], str(head))
     await move(http, busy, "lead", 1)
     await publish(database, busy.id)
-    assert (await read_stream(http, busy, seen=far.last_id)).positions[0] == head + 1
+    assert (await read_stream(http, busy, seen=far.last_id)).positions[0] > head
 
 
 async def test_more_than_one_page_is_sent_page_by_page(http, shop, database, stream_seconds):
@@ -198,6 +207,83 @@ async def test_more_than_one_page_is_sent_page_by_page(http, shop, database, str
     assert (await read_stream(http, shop, seen=first.last_id)).positions == list(
         range(PAGE_SIZE + 1, PAGE_SIZE + 6)
     )
+
+
+# ---- types that only the stream has
+
+
+async def test_changes_of_tasks_are_sent_with_what_the_task_is_now(http, shop, database):
+    await save_customer(http, shop)
+    task = (await request_action(http, shop, "call"))["task_id"]
+    headers = {**shop.headers, "If-Match": '"1"'}
+    body = {"status": "done", "outcome": "Private"}
+    answer = await http.patch(f"{API}/tasks/{task}", headers=headers, json=body)
+    assert answer.status_code == 200, answer.text
+    await move(http, shop, "at_risk")
+    await move(http, shop, "vip")
+    await publish(database, shop.id)
+
+    reader = await read_stream(http, shop, last_event_id=0, types="task.changed")
+
+    first, *closed = [message["data"] for _, _, message in reader.events]
+    assert (first["task_id"], first["status"], first["version"], first["customer_id"]) == (task, "done", 2, 1)
+    assert "Private" not in str(first)
+    assert {(one["status"], one["reason"]) for one in closed} == {("closed", "left_stage")}
+
+
+async def test_every_action_that_is_finished_is_sent_once(http, busy, database):
+    await publish(database, busy.id)
+    reader = await read_stream(http, busy, last_event_id=0, types="action.finished")
+
+    finished = [
+        action["id"]
+        for state in ("done", "cancelled")
+        for action in (await fetch(http, busy, "/actions", limit=200, state=state))["items"]
+    ]
+    sent = [message["data"]["action_id"] for _, _, message in reader.events]
+    assert sorted(sent) == sorted(finished)
+    assert {message["data"]["state"] for _, _, message in reader.events} == {"done", "cancelled"}
+
+
+async def test_the_progress_of_jobs_is_sent_to_readers_who_may_read_them(
+    http, shop, database, create_test_company
+):
+    await save_customer(http, shop)
+    key = {"Idempotency-Key": "k-1"}
+    body = {"type": "call", "customer_ids": [1]}
+    bulk = await http.post(f"{API}/actions/bulk", headers={**shop.headers, **key}, json=body)
+    rescore = await http.post(f"{API}/admin/rescore", headers=shop.headers)
+    jobs = {bulk.json()["job"]["id"]: "bulk_actions", rescore.json()["job_id"]: "rescore"}
+    async with asyncio.timeout(LONG):
+        for job_id in jobs:
+            while (await fetch(http, shop, f"/admin/jobs/{job_id}"))["status"] != "done":
+                await asyncio.sleep(0.02)
+    await publish(database, shop.id)
+    seen = {}
+    for scopes in (["customers:read", "admin"], ["customers:read", "actions:read"], ["customers:read"]):
+        made = await http.post(
+            f"{API}/admin/keys", headers=shop.headers, json={"name": "k", "scopes": scopes}
+        )
+        headers = {"Authorization": f"Bearer {made.json()['secret']}"}
+        params = {"last_event_id": 0, "types": "job.progress"}
+        answer = await http.get(f"{API}/stream", headers=headers, params=params)
+        seen[scopes[-1]] = Reader().read(answer.text).events
+
+    ended = {message["data"]["job_id"]: message["data"] for _, _, message in seen["admin"]}
+    assert {job_id: data["kind"] for job_id, data in ended.items()} == jobs
+    assert {data["status"] for data in ended.values()} == {"done"}
+    assert {message["data"]["kind"] for _, _, message in seen["actions:read"]} == {"bulk_actions"}
+    assert seen["customers:read"] == []
+
+
+async def test_types_of_the_stream_are_sent_only_on_request_and_to_no_endpoint(http, busy):
+    reader = await read_stream(http, busy, last_event_id=0)
+    assert not set(reader.types) & set(STREAM_MESSAGES)
+
+    for type_ in STREAM_MESSAGES:
+        body = {"url": "https://localhost/", "events": [type_]}
+        answer = await http.post(f"{API}/webhook-endpoints", headers=busy.headers, json=body)
+        problem(answer, 422, "invalid-input", "/events/0")
 
 
 # ---- filters

@@ -1,5 +1,9 @@
 """Routes of tasks: listing, completing, reassigning, postponing; closed tasks cannot be changed."""
 
+import asyncio
+import base64
+import json
+
 import pytest
 
 from api.calls import (
@@ -20,8 +24,12 @@ from journey_service.domain.events.parsing import parse_instant
 TASK = {
     *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),
     *("due_at", "status", "reason", "outcome", "closed_by", "closed_at", "action_id", "campaign_id"),
-    "created_at",
+    *("created_at", "version"),
 }
+
+
+def _cursor(*parts):
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 @pytest.fixture
@@ -44,13 +52,18 @@ async def busy(http, shop):
     await move(http, shop, "at_risk", 2)
     tasks = await all_tasks(http, shop)
     for task, status in ((tasks[0], "done"), (tasks[3], "dismissed")):
-        assert (await patch(http, shop, task["id"], status=status)).status_code == 200
+        answer = await patch(http, shop, task["id"], status=status, outcome="Not needed.")
+        assert answer.status_code == 200
     await move(http, shop, "lead", 2)
     return shop
 
 
-async def patch(http, tenant, task_id, **body):
-    return await http.patch(f"{API}/tasks/{task_id}", headers=tenant.headers, json=body)
+async def patch(http, tenant, task_id, *, version=None, **body):
+    """Changes a task, by default in its current version."""
+    if version is None:
+        version = (await http.get(f"{API}/tasks/{task_id}", headers=tenant.headers)).json().get("version", 1)
+    headers = {**tenant.headers, "If-Match": f'"{version}"'}
+    return await http.patch(f"{API}/tasks/{task_id}", headers=headers, json=body)
 
 
 async def all_tasks(http, tenant, **params):
@@ -90,6 +103,7 @@ async def test_a_task_has_every_field(http, shop):
         "due_at": "2026-03-04T12:00:00Z",
         "status": "open",
         "created_at": NOON,
+        "version": 1,
     }
     assert (await fetch(http, shop, "/tasks"))["items"] == [payload]
 
@@ -138,6 +152,7 @@ async def test_tasks_are_filtered(http, busy):
         "assigned": ({"assignee": "ada"}, lambda task: task["assignee"] == "ada"),
         "unassigned": ({"unassigned": True}, lambda task: task["assignee"] is None),
         "due": ({"due_before": due}, lambda task: task["due_at"] < due),
+        "due later": ({"due_after": due}, lambda task: task["due_at"] >= due),
         "of a stage": ({"stage": "vip"}, lambda task: task["stage"] == "vip"),
         "of stages": ({"stage": ["vip", "at_risk"]}, lambda task: task["stage"] in ("vip", "at_risk")),
         "of a customer": ({"customer_id": 2}, lambda task: task["customer_id"] == 2),
@@ -166,7 +181,12 @@ async def test_tasks_are_filtered(http, busy):
         *[("status", value) for value in ("", "OPEN", "all")],
         *[("assignee", value) for value in ("a\x00", "x" * 256)],
         *[("unassigned", value) for value in ("maybe",)],
-        *[("due_before", value) for value in ("tomorrow", "2026-03-01", "2026-03-01T12:00:00")],
+        *[
+            (name, value)
+            for name in ("due_before", "due_after")
+            for value in ("tomorrow", "2026-03-01", "2026-03-01T12:00:00")
+        ],
+        *[("sort", value) for value in ("", "id", "--due_at", "+due_at")],
         *[("stage", value) for value in ("VIP", "x" * 51)],
         *[("customer_id", value) for value in ("x", str(2**63))],
         *[("channel", value) for value in ("email", "webhook")],
@@ -175,10 +195,11 @@ async def test_tasks_are_filtered(http, busy):
             ("cursor", value)
             for value in (
                 "x",
-                "WyJ0YXNrcyIsMSwxXQ",
-                "WyJ0YXNrcyIsIjIwMjYtMDMtMDFUMTI6MDA6MDAiLDFd",
-                "WyJ0YXNrcyIsIjIwMjYtMDMtMDFUMTI6MDA6MDArMDA6MDAiLCIxIl0",
-                "WyJ0YXNrcyIsIjAwMDEtMDEtMDFUMDA6MDA6MDArMTQ6MDAiLDFd",
+                _cursor("tasks", "due_at", 1, 1),
+                _cursor("tasks", "-due_at", "2026-03-01T12:00:00+00:00", 1),
+                _cursor("tasks", "due_at", "2026-03-01T12:00:00", 1),
+                _cursor("tasks", "due_at", "2026-03-01T12:00:00+00:00", "1"),
+                _cursor("tasks", "due_at", "0001-01-01T00:00:00+14:00", 1),
             )
         ],
     ],
@@ -215,15 +236,17 @@ async def test_a_task_is_reassigned_postponed_and_dismissed(http, shop, task):
         "2026-04-01T08:00:00Z",
         "open",
     )
-    assert payload["closed_at"] is None
+    assert (payload["closed_at"], payload["version"]) == (None, 2)
 
     assert (await patch(http, shop, task, assignee=None)).json()["assignee"] is None
     assert (await patch(http, shop, task, outcome="No answer yet.")).json()["status"] == "open"
-    payload = (await patch(http, shop, task, status="dismissed")).json()
-    assert (payload["status"], payload["outcome"], payload["due_at"]) == (
+    problem(await patch(http, shop, task, status="dismissed"), 422, "invalid-input", "/outcome")
+    payload = (await patch(http, shop, task, status="dismissed", outcome="She has moved away.")).json()
+    assert (payload["status"], payload["outcome"], payload["due_at"], payload["version"]) == (
         "dismissed",
-        "No answer yet.",
+        "She has moved away.",
         "2026-04-01T08:00:00Z",
+        5,
     )
 
 
@@ -240,7 +263,8 @@ async def test_a_repeated_update_changes_nothing(http, shop, task, database_owne
 
 
 @pytest.mark.parametrize(
-    "change", [{"status": "dismissed"}, {"assignee": "ben"}, {"outcome": "Not so well."}]
+    "change",
+    [{"status": "dismissed", "outcome": "Not needed."}, {"assignee": "ben"}, {"outcome": "Not so well."}],
 )
 async def test_a_task_that_is_not_open_cannot_be_changed(http, shop, task, database_owner, change):
     await patch(http, shop, task, status="done", outcome="Well.")
@@ -270,6 +294,7 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
         ({"status": "open"}, "/status"),
         ({"status": "closed"}, "/status"),
         ({"status": None}, "/status"),
+        ({"status": "dismissed"}, "/outcome"),
         ({"outcome": None}, "/outcome"),
         ({"outcome": ""}, "/outcome"),
         ({"outcome": "x" * 2_001}, "/outcome"),
@@ -285,7 +310,8 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
 async def test_an_invalid_update_is_refused_with_a_pointer(http, shop, task, database_owner, body, pointer):
     before = await database_owner.rows(shop.id)
 
-    answer = await http.patch(f"{API}/tasks/{task}", headers=shop.headers, json=body)
+    headers = {**shop.headers, "If-Match": '"1"'}
+    answer = await http.patch(f"{API}/tasks/{task}", headers=headers, json=body)
 
     problem(answer, 422, "invalid-input", pointer)
     assert await database_owner.rows(shop.id) == before
@@ -293,6 +319,127 @@ async def test_an_invalid_update_is_refused_with_a_pointer(http, shop, task, dat
 
 async def test_the_longest_outcome_is_stored_whole(http, shop, task):
     assert (await patch(http, shop, task, outcome="ü" * 2_000)).json()["outcome"] == "ü" * 2_000
+
+
+# ---- versions
+
+
+async def test_the_etag_of_a_task_is_its_version(http, shop, task):
+    read = await http.get(f"{API}/tasks/{task}", headers=shop.headers)
+    changed = await patch(http, shop, task, assignee="ada")
+
+    assert (read.headers["etag"], read.json()["version"]) == ('"1"', 1)
+    assert (changed.headers["etag"], changed.json()["version"]) == ('"2"', 2)
+    assert (await http.get(f"{API}/tasks/{task}", headers=shop.headers)).headers["etag"] == '"2"'
+
+
+async def test_a_change_of_an_old_version_is_refused_with_what_has_changed(http, shop, task, database_owner):
+    await patch(http, shop, task, assignee="ada")
+    await patch(http, shop, task, due_at="2026-04-01T08:00:00Z", outcome="No answer yet.")
+    before = await database_owner.rows(shop.id)
+
+    first = problem(await patch(http, shop, task, version=1, assignee="ben"), 412, "stale-task")
+    second = problem(await patch(http, shop, task, version=2, assignee="ben"), 412, "stale-task")
+
+    since_second = {"due_at": "2026-04-01T08:00:00Z", "outcome": "No answer yet."}
+    assert (first["current_version"], second["current_version"]) == (3, 3)
+    assert first["changed"] == {"assignee": "ada", **since_second}
+    assert second["changed"] == since_second
+    assert await database_owner.rows(shop.id) == before
+    assert (await patch(http, shop, task, version=3, assignee="ben")).json()["version"] == 4
+
+
+async def test_a_task_that_the_service_has_closed_is_stale(http, shop):
+    await move(http, shop, "at_risk")
+    [task, *_] = await all_tasks(http, shop)
+    await move(http, shop, "vip")
+
+    body = problem(await patch(http, shop, task["id"], version=1, status="done"), 412, "stale-task")
+
+    assert body["current_version"] == 2
+    assert body["changed"] == {"closed_at": NOON, "reason": "left_stage", "status": "closed"}
+
+
+async def test_an_update_without_a_version_is_refused(http, shop, task, database_owner):
+    before = await database_owner.rows(shop.id)
+    path = f"{API}/tasks/{task}"
+
+    missing = await http.patch(path, headers=shop.headers, json={"status": "done"})
+    invalid = await http.patch(path, headers={**shop.headers, "If-Match": "x"}, json={"status": "done"})
+
+    problem(missing, 428, "precondition-required")
+    problem(invalid, 422, "invalid-input", "header/If-Match")
+    assert await database_owner.rows(shop.id) == before
+
+
+async def test_a_repeated_update_is_accepted_with_the_version_that_it_was_made_with(http, shop, task):
+    first = await patch(http, shop, task, version=1, status="done", outcome="Well.")
+
+    again = await patch(http, shop, task, version=1, status="done", outcome="Well.")
+
+    assert (again.status_code, again.json(), again.headers["etag"]) == (200, first.json(), '"2"')
+
+
+async def test_of_concurrent_updates_of_one_version_one_is_made(http, shop, task):
+    answers = await asyncio.gather(
+        *(patch(http, shop, task, version=1, assignee=name) for name in ("ada", "ben", "cy", "dot"))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+    assert (await fetch(http, shop, f"/tasks/{task}"))["version"] == 2
+
+
+# ---- orders
+
+
+@pytest.mark.parametrize("sort", ["due_at", "-due_at", "created_at", "-created_at"])
+async def test_tasks_are_sorted(http, busy, sort):
+    field = sort.removeprefix("-")
+    everything = await all_tasks(http, busy, status="any")
+    expected = sorted(everything, key=lambda task: (task[field], task["id"]), reverse=sort.startswith("-"))
+
+    pages = await every_page(http, busy.headers, "/tasks", status="any", sort=sort, limit=2)
+
+    assert [task for page in pages for task in page] == expected
+
+
+# ---- people
+
+
+async def test_tasks_of_the_caller_are_those_under_the_name_of_me(http, shop):
+    me = (await fetch(http, shop, "/people"))["me"]
+    assert f"key:{me}" == key_of(shop)
+    mine = await request_action(http, shop, "call", 1, assignee=me)
+    await request_action(http, shop, "call", 2, assignee="ada")
+
+    found = await all_tasks(http, shop, assignee="me")
+
+    assert [task["id"] for task in found] == [mine["task_id"]]
+
+
+async def test_people_are_assignees_owners_and_users_who_have_signed_in(http, shop):
+    await request_action(http, shop, "call", 1, assignee="Zoe")
+    await request_action(http, shop, "call", 2, assignee="ada")
+    await request_action(http, shop, "call", 3, assignee="ada")
+    steps = [{"channel": "assignment", "assignees": ["ben"]}]
+    body = {"actions": [{"name": "assign", "steps": steps}]}
+    answer = await http.put(f"{API}/stages/vip/actions", headers=shop.headers, json=body)
+    assert answer.status_code == 200, answer.text
+    await move(http, shop, "vip", 1)
+    assert (await http.post(f"{API}/session", headers=shop.headers)).status_code == 201
+    http.cookies.clear()
+
+    found = await fetch(http, shop, "/people")
+
+    names = [person["name"] for person in found["items"]]
+    assert names == sorted(["ada", "ben", "Zoe", found["me"]], key=str.casefold)
+    assert all(person.keys() == {"name"} for person in found["items"])
+
+
+async def test_people_of_another_company_are_not_listed(http, shop, tenant):
+    await request_action(http, shop, "call", 1, assignee="ada")
+
+    assert (await fetch(http, tenant, "/people"))["items"] == []
 
 
 # ---- other companies and erased customers

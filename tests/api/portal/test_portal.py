@@ -259,10 +259,16 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
 
     assert values.keys() == {"items", "next_cursor", "total"}
     assert (values["next_cursor"], values["total"]) == (None, 2)
+    added = {
+        name: values["items"][0].pop(name) for name in ("owner", "reach", "open_task", "running_campaign")
+    }
+    assert added["reach"] == {"call": "no_address", "email": "ok", "sms": "no_address", "offer": "ok"}
+    assert added["running_campaign"]["type"] == "at_risk"
     assert values["items"][0] == {
         "id": 1,
         "name": "Ada",
         "email": "ada@example.org",
+        "stage_key": "at_risk",
         "risk_score": 0.8,
         "days_inactive": 100,
         "lifetime_value": 49.9,

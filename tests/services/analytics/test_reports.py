@@ -29,6 +29,7 @@ from journey_service.services.analytics import (
     drilldown,
     funnels,
     overview,
+    risk_list,
     time_in_stage,
 )
 from journey_service.services.analytics.drilldown import ActionOutcome, CohortOutcome, CohortStepRequest
@@ -277,11 +278,11 @@ async def check_now(database, company_id, oracle):
 
 
 async def check_risk_lists(database, company_id, oracle):
-    churning, _ = await list_all_risks(partial(drilldown.list_churning, database, company_id))
+    churning, _ = await list_all_risks(partial(risk_list.list_churning, database, company_id))
     assert [one.found.customer_id for one in churning] == oracle.churning()
     known = {one.customer: one for one in oracle.customers}
     for sort in RISK_SORTS:
-        at_risk, total = await list_all_risks(partial(drilldown.list_at_risk, database, company_id), sort)
+        at_risk, total = await list_all_risks(partial(risk_list.list_at_risk, database, company_id), sort)
         found = [one.found.customer_id for one in at_risk]
         assert (len(set(found)), set(found), total) == (len(found), oracle.at_risk(), len(found))
         keys = {
@@ -297,7 +298,7 @@ async def check_risk_lists(database, company_id, oracle):
             assert one.days_inactive == (None if last is None else max(0, (oracle.now - last) // DAY))
             types = ["personal_call"] * (row.risk > Decimal("0.8"))
             types += ["special_offer"] * (one.days_inactive is not None and one.days_inactive > 60)
-            assert [action.type for action in one.actions] == [*types, "email_campaign"]
+            assert [action.type for action in one.recommended] == [*types, "email_campaign"]
 
 
 async def check_overview(database, company_id, oracle, requested, first, last):

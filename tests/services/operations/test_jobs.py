@@ -11,6 +11,7 @@ from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.database import UnexpectedDatabaseError
 from journey_service.repositories.operations import jobs as job_rows
 from journey_service.repositories.operations.jobs import Jobs
@@ -122,7 +123,7 @@ async def test_an_unknown_job_is_not_found(database, tenant):
     with pytest.raises(JobNotFoundError):
         await get_job(database, tenant.id, 2**60)
     assert await run_job(database, tenant.id, 2**60, JOB_HANDLERS) is False
-    assert await list_jobs(database, tenant.id, before=None, limit=10) == []
+    assert await list_jobs(database, tenant.id, JobFilter(10)) == []
 
 
 async def test_a_leased_job_is_not_run_by_another_runner(database, create_test_company):
@@ -405,11 +406,11 @@ async def test_evaluating_in_bulk_is_counted(database, create_test_company):
     assert (job.counts, job.done, job.total) == (counts, 2, 2)
     job = await get_job(database, company_id, all_customers)
     assert (job.counts, job.done, job.total) == ({"evaluated": 6, "moved": 4, "suppressed": 0}, 6, 6)
-    assert {job.id for job in await list_jobs(database, company_id, before=None, limit=10)} == {
+    assert {job.id for job in await list_jobs(database, company_id, JobFilter(10))} == {
         named,
         all_customers,
     }
-    assert [job.id for job in await list_jobs(database, company_id, before=all_customers, limit=10)] == [
+    assert [job.id for job in await list_jobs(database, company_id, JobFilter(10, before=all_customers))] == [
         named
     ]
     assert await queue_rescore(database, company_id, actor=Actor("tests")) > all_customers

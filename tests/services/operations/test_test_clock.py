@@ -14,6 +14,7 @@ from journey_service.domain.companies.errors import CompanyNotFoundError, NoTest
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
+from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.companies import companies
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.events.ingest import IngestOutcome, ingest
@@ -76,7 +77,7 @@ async def test_a_clock_does_not_go_backwards(database, create_test_company):
         await advance_fully(database, tenant.id, T0 - INSTANT)
     assert [error.pointer for error in refused.value.errors] == ["/advance_to"]
     assert await state(database, tenant.id) == before
-    assert await list_jobs(database, tenant.id, before=None, limit=10) == []
+    assert await list_jobs(database, tenant.id, JobFilter(10)) == []
 
 
 async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, create_test_company):
@@ -215,7 +216,7 @@ async def test_an_advance_can_be_interrupted_after_any_page(
     caller = asyncio.create_task(advance_fully(database, cut.id, T0 + 200 * DAY, on_progress=stop))
     with pytest.raises(asyncio.CancelledError):
         await caller
-    [job] = await list_jobs(database, cut.id, before=None, limit=10)
+    [job] = await list_jobs(database, cut.id, JobFilter(10))
     assert job.status == "queued"
     assert await run_job(database, cut.id, job.id, JOB_HANDLERS)
     assert await state(database, cut.id) == expected

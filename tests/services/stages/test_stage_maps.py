@@ -16,6 +16,7 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.operations.records import JobFilter
 from journey_service.domain.stages.changes import archive, build_draft, edit_stage
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.errors import (
@@ -755,7 +756,7 @@ async def test_a_draft_with_a_lint_error_is_rejected_with_its_pointer(database, 
             await attempt
         assert [each.pointer for each in error.value.errors] == ["/stages/1"]
     assert (await get_map(database, tenant.id)).version.version == 1
-    assert list(await list_jobs(database, tenant.id, before=None, limit=10)) == []
+    assert list(await list_jobs(database, tenant.id, JobFilter(10))) == []
 
 
 async def test_a_company_cannot_be_created_with_a_lint_error(create_test_company):

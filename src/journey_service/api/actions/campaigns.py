@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
-from journey_service.api.actions.schemas.campaigns import Campaign, CampaignPage
+from journey_service.api.actions.schemas.campaigns import Campaign, CampaignPage, CampaignSummary
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
@@ -42,6 +42,14 @@ async def list_campaigns(
         repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
     ] = None,
     customer_id: AnyCustomer = None,
+    returned: Annotated[
+        bool | None,
+        Query(
+            description="`true`: only campaigns that ended because the customer returned to a progress stage; `false`:"
+            " only other campaigns, including running ones; default: all",
+            examples=[True],
+        ),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CampaignPage:
@@ -51,6 +59,7 @@ async def list_campaigns(
     filter_ = CampaignFilter(
         limit=limit + 1,
         is_running=None if "any" in statuses or len(statuses) > 1 else "running" in statuses,
+        is_ended_by_return=returned,
         types=type or (),
         customer_id=customer_id,
         before=before[0] if before else None,
@@ -59,6 +68,21 @@ async def list_campaigns(
     return CampaignPage(
         items=[Campaign.of(view) for view in views[:limit]],
         next_cursor=next_cursor("campaigns", views, limit, lambda row: [row.campaign.id]),
+    )
+
+
+@router.get("/summary", summary="Get the summary of campaigns", responses=problems())
+async def get_campaign_summary(
+    caller: ActionReader,
+    app_state: AppStateDep,
+    type: Annotated[  # noqa: A002  # the name of the field
+        list[StageKey] | None,
+        repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
+    ] = None,
+) -> CampaignSummary:
+    """Returns the number of campaigns, and the steps of the running ones by state."""
+    return CampaignSummary.of(
+        await campaigns.count_campaigns(app_state.database, caller.company_id, type or ())
     )
 
 

@@ -17,7 +17,10 @@ from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
+from journey_service.services.access.credentials import Principal
+from journey_service.services.actions.bulk_actions import BULK_JOB
 from journey_service.services.actions.event_stream import EventStream
+from journey_service.services.actions.webhook_endpoints import OUTBOUND_EVENT_TYPES
 
 router = APIRouter(tags=["stream"], route_class=StrictRoute)
 
@@ -34,8 +37,9 @@ _CONTENT: Final[dict[str, Any]] = {
         "schema": {
             "type": "string",
             "description": "Server-sent events. Of each event, `id` is its position, `event` is its type, and `data`"
-            " is the JSON that webhook endpoints receive for this type, on one line. Comments keep the connection"
-            " open",
+            " is the JSON that webhook endpoints receive for this type, on one line. For types that only the stream"
+            " has, it is `TaskChangedMessage`, `ActionFinishedMessage` or `JobProgressMessage`. Comments keep the"
+            " connection open",
         },
         "examples": {"example": {"summary": "A customer moves", "value": _EXAMPLE}},
     }
@@ -60,7 +64,10 @@ async def stream_events(
     types: Annotated[
         list[OutboundEventType] | None,
         Query(
-            description="Only events of this type; repeat the parameter to match any of several types; default: all",
+            description="Only events of this type; repeat the parameter to match any of several types. Default: all"
+            " types that webhook endpoints can receive, without `task.changed`, `action.finished` and `job.progress`."
+            " `job.progress` of bulk actions requires the scope `actions:read`, of other jobs the scope `admin`; other"
+            " events are left out",
             examples=[["stage.changed"]],
         ),
     ] = None,
@@ -90,7 +97,7 @@ async def stream_events(
         ),
     ] = None,
 ) -> EventStreamResponse:
-    """Streams transitions, tasks and campaigns as server-sent events, in order.
+    """Streams transitions, tasks, campaigns, actions and jobs as server-sent events, in order.
 
     A client that reconnects with the last `id` that it received gets every later event exactly once; browsers reconnect
     by themselves. A stream ends after one minute: reconnect.
@@ -99,7 +106,7 @@ async def stream_events(
     position = last_event_id if seen is None else seen
     # A position beyond the head was never assigned: waiting for it would skip events.
     after = head if position is None else min(position, head)
-    event_filter = _EventFilter(frozenset(types or OutboundEventType), customer_id)
+    event_filter = _EventFilter(frozenset(types or OUTBOUND_EVENT_TYPES), customer_id, caller.principal)
     return EventStreamResponse(
         _events(app_state.event_stream, caller.company_id, after, event_filter),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -109,12 +116,21 @@ async def stream_events(
 class _EventFilter:
     """The filter of a stream; None: events of all customers."""
 
-    def __init__(self, types: Collection[str], customer_id: int | None) -> None:
+    def __init__(self, types: Collection[str], customer_id: int | None, reader: Principal) -> None:
         self._types = types
         self._customer_id = customer_id
+        self._sees_jobs = reader.may("admin")
+        self._sees_bulk_actions = reader.may("actions:read")
 
     def matches(self, event: OutboundEventRecord) -> bool:
-        return event.type in self._types and self._customer_id in (None, event.customer_id)
+        return (
+            event.type in self._types
+            and self._customer_id in (None, event.customer_id)
+            and (event.type != OutboundEventType.JOB_PROGRESS or self._may_see_job(event.data["kind"]))
+        )
+
+    def _may_see_job(self, kind: str) -> bool:
+        return self._sees_jobs or (kind == BULK_JOB and self._sees_bulk_actions)
 
 
 async def _events(

@@ -1,9 +1,9 @@
 """Routes of tasks, the Action Center."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from journey_service.api.actions.schemas.tasks import Task, TaskChannel, TaskPage, TaskUpdate
 from journey_service.api.authentication import ActionReader, ActionWriter
@@ -12,6 +12,7 @@ from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
     Limit,
+    Version,
     from_cursor,
     is_id,
     is_instant,
@@ -21,14 +22,27 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant, StageKey, Text
-from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
-from journey_service.domain.actions.records import TaskFilter
+from journey_service.domain.access.actors import assignee_of
+from journey_service.domain.actions.errors import StaleTaskError, TaskClosedError, TaskNotFoundError
+from journey_service.domain.actions.records import TASK_SORTS, StoredTask, TaskFilter
+from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import tasks
+from journey_service.services.operations.schedule import OUTBOUND_EVENTS
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)
 
+_ME: Final = "me"
+"""Value of the filter by assignee that stands for the caller."""
 TaskIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the task", examples=[12])]
+
+TaskSort = Annotated[
+    str,
+    Query(
+        description="Field by which the list is sorted, ascending; with a leading `-`, descending",
+        json_schema_extra={"enum": list(TASK_SORTS)},
+    ),
+]
 
 
 @router.get("", summary="List tasks", responses=problems())
@@ -44,9 +58,18 @@ async def list_tasks(
         ),
     ] = None,
     assignee: Annotated[
-        Text | None, Query(max_length=255, description="Only tasks of this assignee", examples=["ada"])
+        Text | None,
+        Query(
+            max_length=255,
+            description="Only tasks of this assignee. `me`: the caller, under the name of `me` in `GET /people`",
+            examples=["ada"],
+        ),
     ] = None,
     unassigned: Annotated[bool, Query(description="Whether to list only tasks without an assignee")] = False,  # noqa: FBT002  # a query parameter
+    due_after: Annotated[
+        Instant | None,
+        Query(description="Only tasks due at this time or later", examples=["2026-03-03T00:00:00Z"]),
+    ] = None,
     due_before: Annotated[
         Instant | None,
         Query(description="Only tasks due before this time", examples=["2026-03-04T00:00:00Z"]),
@@ -62,50 +85,75 @@ async def list_tasks(
             "Only tasks of this kind. `call`: call the customer; `task`: anything else", examples=[["call"]]
         ),
     ] = None,
+    sort: TaskSort = "due_at",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TaskPage:
-    """Returns tasks, earliest due date first."""
-    after = from_cursor("tasks", cursor, is_instant, is_id)
+    """Returns tasks, by default the earliest due first."""
+    if sort not in TASK_SORTS:
+        raise InvalidInputError.at("query/sort", f"must be one of {', '.join(TASK_SORTS)}")
+    after = from_cursor("tasks", cursor, lambda part: part == sort, is_instant, is_id)
+    sorted_by = sort.removeprefix("-")
     statuses = status or ["open"]
     filter_ = TaskFilter(
         limit=limit + 1,
         statuses=() if "any" in statuses else statuses,
-        assignee=assignee,
+        sort=sort,
+        assignee=assignee_of(caller.principal.name) if assignee == _ME else assignee,
         is_unassigned=unassigned,
+        due_after=due_after,
         due_before=due_before,
         stages=stage or (),
         customer_id=customer_id,
         channels=channel or (),
-        after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
+        after=None if after is None else (datetime.fromisoformat(after[1]), after[2]),
     )
     stored = await tasks.list_tasks(app_state.database, caller.company_id, filter_)
     return TaskPage(
         items=[Task.of(task) for task in stored[:limit]],
-        next_cursor=next_cursor("tasks", stored, limit, lambda row: [row.due_at.isoformat(), row.id]),
+        next_cursor=next_cursor(
+            "tasks", stored, limit, lambda row: [sort, getattr(row, sorted_by).isoformat(), row.id]
+        ),
     )
 
 
 @router.get("/{task_id}", summary="Get a task", responses=problems(TaskNotFoundError))
-async def get_task(task_id: TaskIdPath, caller: ActionReader, app_state: AppStateDep) -> Task:
-    """Returns a task: what is to be done for which customer, by when, and its outcome."""
-    return Task.of(await tasks.get_task(app_state.database, caller.company_id, task_id))
+async def get_task(
+    task_id: TaskIdPath, response: Response, caller: ActionReader, app_state: AppStateDep
+) -> Task:
+    """Returns a task: what is to be done for which customer, by when, and its outcome. The ETag is the version."""
+    return _to_response(await tasks.get_task(app_state.database, caller.company_id, task_id), response)
 
 
 @router.patch(
     "/{task_id}",
     summary="Update a task",
-    responses=problems(TaskNotFoundError, TaskClosedError, *JSON_BODY),
+    responses=problems(
+        TaskNotFoundError, TaskClosedError, StaleTaskError, PreconditionMissingError, *JSON_BODY
+    ),
     max_body_size=MAX_BODY_BYTES,
 )
 async def update_task(
-    task_id: TaskIdPath, body: TaskUpdate, caller: ActionWriter, app_state: AppStateDep
+    task_id: TaskIdPath,
+    body: TaskUpdate,
+    response: Response,
+    caller: ActionWriter,
+    version: Version,
+    app_state: AppStateDep,
 ) -> Task:
     """Completes, dismisses, reassigns or postpones a task; omitted fields keep their values.
 
-    A task that is not open cannot be changed; repeating the last update has no effect.
+    `If-Match` must be the version that the change is based on. If the task has changed since, the 412 lists what
+    changed, and nothing is changed. A task that is not open cannot be changed. Repeating an update that is already
+    made has no effect, with any version.
     """
     updated = await tasks.change_task(
-        app_state.database, caller.company_id, task_id, body.to_domain(), by=caller.actor
+        app_state.database, caller.company_id, task_id, body.to_domain(version), by=caller.actor
     )
-    return Task.of(updated)
+    app_state.wake(OUTBOUND_EVENTS)
+    return _to_response(updated, response)
+
+
+def _to_response(task: StoredTask, response: Response) -> Task:
+    response.headers["ETag"] = f'"{task.version}"'
+    return Task.of(task)

@@ -232,7 +232,9 @@ class WebhookTestData(ResponseModel):
     endpoint_id: Id = Field(description="Id of the endpoint", examples=[12])
 
 
-class _Message(ResponseModel):
+class Message(ResponseModel):
+    """A message with the time of its event."""
+
     timestamp: Timestamp = Field(
         description="When the event occurred, in real time; for `action...` types, when the action was due, in the"
         " company's time",
@@ -240,14 +242,14 @@ class _Message(ResponseModel):
     )
 
 
-class StageChangedMessage(_Message):
+class StageChangedMessage(Message):
     """A customer has moved to another stage, or has started the journey."""
 
     type: Literal["stage.changed"] = Field(description="Type of the message", examples=["stage.changed"])
     data: TransitionData = Field(description="The transition")
 
 
-class CustomerAtRiskMessage(_Message):
+class CustomerAtRiskMessage(Message):
     """A customer has entered the first risk stage."""
 
     type: Literal["customer.at_risk"] = Field(
@@ -256,14 +258,14 @@ class CustomerAtRiskMessage(_Message):
     data: TransitionData = Field(description="The transition", examples=[_AT_RISK])
 
 
-class TaskCreatedMessage(_Message):
+class TaskCreatedMessage(Message):
     """A task has been created."""
 
     type: Literal["task.created"] = Field(description="Type of the message", examples=["task.created"])
     data: TaskData = Field(description="The task")
 
 
-class CampaignStartedMessage(_Message):
+class CampaignStartedMessage(Message):
     """A campaign has started."""
 
     type: Literal["campaign.started"] = Field(
@@ -272,21 +274,21 @@ class CampaignStartedMessage(_Message):
     data: CampaignData = Field(description="The campaign")
 
 
-class CampaignEndedMessage(_Message):
+class CampaignEndedMessage(Message):
     """A campaign has ended."""
 
     type: Literal["campaign.ended"] = Field(description="Type of the message", examples=["campaign.ended"])
     data: CampaignData = Field(description="The campaign", examples=[_ENDED_CAMPAIGN])
 
 
-class SmsActionMessage(_Message):
+class SmsActionMessage(Message):
     """A request to send a text message."""
 
     type: Literal["action.sms"] = Field(description="Type of the message", examples=["action.sms"])
     data: TextMessageData = Field(description="The text message")
 
 
-class SpecialOfferActionMessage(_Message):
+class SpecialOfferActionMessage(Message):
     """A request to make a special offer."""
 
     type: Literal["action.special_offer"] = Field(
@@ -295,7 +297,7 @@ class SpecialOfferActionMessage(_Message):
     data: SpecialOfferData = Field(description="The special offer")
 
 
-class CrmUpdateActionMessage(_Message):
+class CrmUpdateActionMessage(Message):
     """A request to update the CRM."""
 
     type: Literal["action.crm_update"] = Field(
@@ -304,7 +306,7 @@ class CrmUpdateActionMessage(_Message):
     data: CrmUpdateData = Field(description="The state of the customer", examples=[_CRM_UPDATE])
 
 
-class WebhookTestMessage(_Message):
+class WebhookTestMessage(Message):
     """A test message. It requires no action."""
 
     type: Literal["webhook.test"] = Field(description="Type of the message", examples=["webhook.test"])

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from journey_service.api.analytics.date_ranges import RangeDep
+from journey_service.api.analytics.risk_filters import RiskFilterDep
 from journey_service.api.analytics.schemas.churn_predictions import ChurnPrediction, ChurnPredictionPage
 from journey_service.api.analytics.schemas.distribution import (
     Distribution,
@@ -43,9 +44,9 @@ from journey_service.domain.analytics.records import RiskPageRequest
 from journey_service.services.analytics import (
     automation,
     cohorts,
-    drilldown,
     funnels,
     overview,
+    risk_list,
     time_in_stage,
 )
 
@@ -157,15 +158,21 @@ async def get_risk_distribution(caller: AnalyticsReader, app_state: AppStateDep)
     ChurnPrediction,
     summary="List churn predictions",
     responses=problems(),
-    without=("retention_actions",),
+    without=("retention_actions", "reach", "open_task", "running_campaign"),
 )
 async def list_churn_predictions(
-    caller: AnalyticsReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
+    caller: AnalyticsReader,
+    app_state: AppStateDep,
+    filter_: RiskFilterDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> ChurnPredictionPage:
     """Lists customers with a stored risk score above 0.7 who are not in the last risk stage, highest risk first."""
     after = from_cursor("churn_predictions", cursor, is_decimal, is_id)
-    page = RiskPageRequest(after=None if after is None else (after[0], after[1]), limit=limit + 1)
-    found = await drilldown.list_churning(app_state.database, caller.company_id, page)
+    page = RiskPageRequest(
+        after=None if after is None else (after[0], after[1]), limit=limit + 1, filter_=filter_
+    )
+    found = await risk_list.list_churning(app_state.database, caller.company_id, page)
     following = next_cursor("churn_predictions", found.customers, limit, lambda row: row.found.key)
     return ChurnPredictionPage.of(found, limit, following)
 

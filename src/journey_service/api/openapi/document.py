@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from journey_service.api.actions.stream_messages import STREAM_MESSAGES
 from journey_service.api.actions.webhook_messages import MESSAGES, WebhookMessage
 from journey_service.api.dependencies import REQUIRED
 from journey_service.api.events.events import EVENT_SCHEMAS
@@ -124,6 +125,7 @@ def _add_models(schemas: dict[str, Any]) -> None:
         Problem,
         FieldError,
         *(message.payload for message in MESSAGES),
+        *STREAM_MESSAGES.values(),
     )
     _, extra = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"

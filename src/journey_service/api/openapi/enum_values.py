@@ -154,6 +154,9 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "task.created": "a task was created",
             "campaign.started": "a campaign started",
             "campaign.ended": "a campaign ended",
+            "task.changed": "a person changed a task, or the service closed it; only on the event stream",
+            "action.finished": "an action was done, was cancelled, or failed permanently; only on the event stream",
+            "job.progress": "a job progressed or ended; only on the event stream",
         },
     ),
     "Period": EnumText(

@@ -65,6 +65,22 @@ _RUNNING_SETTINGS_JOB: Final = {
     **_RUNNING_JOB,
     "counts": {"decided": 2_000, "moved": 9, "changed": 702},
 }
+_BULK_JOB: Final = {
+    **_ENDED_JOB,
+    "kind": "bulk_actions",
+    "done": 85,
+    "total": 85,
+    "counts": {"ok": 61, "no_consent": 12, "no_address": 4, "capped": 3, "already_open": 5, "erased": 0},
+}
+_RUNNING_BULK_JOB: Final = {
+    **_BULK_JOB,
+    "status": "queued",
+    "done": 0,
+    "total": 85,
+    "counts": {},
+    "started_at": None,
+    "finished_at": None,
+}
 
 # ---- stage maps
 
@@ -288,7 +304,12 @@ _MANY: Final[Mapping[str, Mapping[int, Mapping[str, Any]]]] = {
         202: {**_SETTINGS, "job": _RUNNING_SETTINGS_JOB},
     },
     "replace_stage_map": _map_changes({}),
+    "get_bulk_actions": {200: _BULK_JOB},
     "request_action": {201: _REQUESTED_OFFER},
+    "request_bulk_actions": {
+        200: {"dry_run": True, "job": None},
+        202: {"dry_run": False, "counts": None, "job": _RUNNING_BULK_JOB},
+    },
     "reset_stage_actions": {
         200: {"actions": actions_to_json(DEFAULT_ACTIONS["vip"]), "is_default": True},
     },
@@ -306,6 +327,7 @@ _MANY: Final[Mapping[str, Mapping[int, Mapping[str, Any]]]] = {
             "outcome": "She comes on Monday.",
             "closed_by": _KEY,
             "closed_at": _AT,
+            "version": 2,
         }
     },
     "upsert_customer": {

@@ -5,12 +5,22 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from journey_service.api.authentication import Admin, AdminReader
-from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import (
+    AppStateDep,
+    Cursor,
+    Limit,
+    from_cursor,
+    is_id,
+    next_cursor,
+    repeatable,
+)
 from journey_service.api.operations.schemas.jobs import (
     EvaluationRequest,
     Job,
     JobAccepted,
+    JobKind,
     JobPage,
+    JobStatus,
     RescoreRequest,
 )
 from journey_service.api.problems import JSON_BODY, problems
@@ -19,6 +29,7 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.operations.records import JobFilter
 from journey_service.services import jobs
 from journey_service.services.events import imports
 from journey_service.services.journeys import evaluation, rescoring
@@ -79,13 +90,31 @@ async def evaluate_customers(
 
 @router.get("/jobs", summary="List jobs", responses=problems())
 async def list_jobs(
-    caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
+    caller: AdminReader,
+    app_state: AppStateDep,
+    status: Annotated[
+        list[JobStatus] | None,
+        repeatable(
+            "Only jobs with this status. `queued`: no worker has started the job; `running`: a worker runs it; `done`:"
+            " it has succeeded; `failed`: it has failed",
+            examples=[["failed"]],
+        ),
+    ] = None,
+    kind: Annotated[
+        list[JobKind] | None,
+        repeatable(
+            "Only jobs of this kind, as in `kind` of a job; `import` matches none, because imports have a list of their"
+            " own",
+            examples=[["rescore"]],
+        ),
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> JobPage:
     """Lists the jobs of the company, newest first, including nightly runs. `GET /imports` lists imports."""
     before = from_cursor(_JOBS, cursor, is_id)
-    found = await jobs.list_jobs(
-        app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
-    )
+    filter_ = JobFilter(limit + 1, before[0] if before else None, status or (), kind or ())
+    found = await jobs.list_jobs(app_state.database, caller.company_id, filter_)
     items = [Job.of(job) for job in found[:limit]]
     return JobPage(items=items, next_cursor=next_cursor(_JOBS, found, limit, lambda row: [row.id]))
 

@@ -47,6 +47,10 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The request is not valid HTTP, or its body is incomplete.",
             "Correct the request and send it again.",
         ),
+        "bulk-request-conflict": ProblemGuide(
+            "A bulk action with this Idempotency-Key exists, and its request was different.",
+            "Choose a new key for a new bulk action. To read the existing one, use the id of its job.",
+        ),
         "campaign-ended": ProblemGuide(
             "The campaign has already ended for another reason, so it cannot be cancelled.",
             "Read the campaign to see when and why it ended. Cancelling a cancelled campaign changes nothing; one that"
@@ -166,6 +170,9 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "stale-actions": ProblemGuide("The actions have changed since you read them.", _READ_AGAIN),
         "stale-map": ProblemGuide("The stage map has changed since you read it.", _READ_AGAIN),
         "stale-settings": ProblemGuide("The settings have changed since you read them.", _READ_AGAIN),
+        "stale-task": ProblemGuide(
+            "The task has changed since you read it; `changed` holds what is different now.", _READ_AGAIN
+        ),
         "stale-version": ProblemGuide("The journey has changed since you read it.", _READ_AGAIN),
         "task-closed": ProblemGuide(
             "The task is done, dismissed or closed, and cannot be changed.",

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
+from journey_service.api.analytics.risk_filters import RiskFilterDep
 from journey_service.api.authentication import AnalyticsReader, CustomerReader
 from journey_service.api.dependencies import (
     AnyCustomerId,
@@ -23,8 +24,8 @@ from journey_service.domain.analytics.records import RISK_SORTS, RiskPageRequest
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import ForbiddenError, InvalidInputError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.analytics import drilldown
 from journey_service.services.analytics import overview as metrics
+from journey_service.services.analytics import risk_list
 from journey_service.services.journeys import reading
 
 router = APIRouter(prefix="/portal", tags=["portal"], route_class=StrictRoute)
@@ -68,6 +69,7 @@ def _check_own(company_id: int | None, own: int) -> None:
 async def list_portal_risk_customers(
     caller: CustomerReader,
     app_state: AppStateDep,
+    filter_: RiskFilterDep,
     company_id: OwnCompanyId = None,
     sort: RiskSort = "-risk_score",
     limit: Limit = 50,
@@ -78,8 +80,8 @@ async def list_portal_risk_customers(
     if sort not in RISK_SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
     after = from_cursor("at_risk", cursor, lambda part: part == sort, is_decimal, is_id)
-    page = RiskPageRequest(sort, None if after is None else (after[1], after[2]), limit + 1)
-    found = await drilldown.list_at_risk(app_state.database, caller.company_id, page)
+    page = RiskPageRequest(sort, None if after is None else (after[1], after[2]), limit + 1, filter_)
+    found = await risk_list.list_at_risk(app_state.database, caller.company_id, page)
     cursor = next_cursor("at_risk", found.customers, limit, lambda row: [sort, *row.found.key])
     return PortalRiskPage.of(found, limit, cursor)
 

@@ -7,6 +7,13 @@ from pydantic import ConfigDict, Field
 
 from journey_service.api.analytics.schemas.churn_predictions import RETENTION_EXAMPLE, RetentionAction
 from journey_service.api.analytics.schemas.reports import counts_of
+from journey_service.api.analytics.schemas.risk_list import (
+    CustomerCampaign,
+    CustomerReach,
+    CustomerTask,
+    Owner,
+    action_fields,
+)
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.analytics.flows import acyclic_flows
@@ -14,8 +21,8 @@ from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import TriggerType
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.services.analytics.drilldown import AtRisk, RiskList
 from journey_service.services.analytics.overview import Portal
+from journey_service.services.analytics.risk_list import AtRisk, RiskPage
 from journey_service.services.journeys.view import JourneyView
 
 
@@ -246,6 +253,7 @@ class PortalRiskCustomer(ResponseModel):
     email: str | None = Field(
         description="Email address; null if it is unknown", examples=["grace@customers.example"]
     )
+    stage_key: str = Field(description="Key of the current stage", examples=["at_risk"])
     risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.8])
     days_inactive: int | None = Field(
         ge=0,
@@ -264,6 +272,10 @@ class PortalRiskCustomer(ResponseModel):
         description="Short names of `retention_actions`: `call`, `offer`, `email`",
         examples=[["offer", "email"]],
     )
+    owner: Owner
+    reach: CustomerReach
+    open_task: CustomerTask
+    running_campaign: CustomerCampaign
 
     @classmethod
     def of(cls, customer: AtRisk) -> "PortalRiskCustomer":
@@ -273,12 +285,14 @@ class PortalRiskCustomer(ResponseModel):
             id=found.customer_id,
             name=found.name,
             email=found.email,
+            stage_key=found.current_stage,
             risk_score=found.risk / 100,
             days_inactive=customer.days_inactive,
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
-            retention_actions=[RetentionAction.of(action) for action in customer.actions],
-            recommended_actions=[action.short for action in customer.actions],
+            retention_actions=[RetentionAction.of(action) for action in customer.recommended],
+            recommended_actions=[action.short for action in customer.recommended],
+            **action_fields(customer),  # type: ignore[arg-type]  # the last four fields
         )
 
 
@@ -290,7 +304,7 @@ class PortalRiskPage(ResponseModel):
     total: int = Field(ge=0, description="Customers on all pages", examples=[85])
 
     @classmethod
-    def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "PortalRiskPage":
+    def of(cls, page: RiskPage, limit: int, next_cursor: str | None) -> "PortalRiskPage":
         """Returns a page of the dashboard."""
         items = [PortalRiskCustomer.of(customer) for customer in page.customers[:limit]]
         return cls(items=items, next_cursor=next_cursor, total=page.total)

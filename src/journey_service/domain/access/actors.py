@@ -74,5 +74,16 @@ class Actor:
     address: str | None = None
 
 
+def assignee_of(actor_name: str) -> str:
+    """Returns the name under which tasks are assigned to an actor: its name without the kind of the credential.
+
+    `user:<subject>` is the subject, `key:<id>` the id of the key, and `link:<author>` the author of the sign-in link.
+    """
+    kind, separator, name = actor_name.partition(":")
+    if not separator or kind not in ("key", "user", "link"):
+        return actor_name
+    return assignee_of(name) if kind == "link" else name
+
+
 SCHEDULE: Final = Actor("schedule")
 """Author of scheduled changes."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from journey_service.domain.actions.stage_actions import (
     ActionStep,
@@ -43,13 +44,24 @@ class EndReason(StrEnum):
 
 
 class OutboundEventType(StrEnum):
-    """Type of an event that a company's own systems receive."""
+    """Type of an event that a company's own systems receive, or that readers of the event stream request."""
 
     STAGE_CHANGED = "stage.changed"
     CUSTOMER_AT_RISK = "customer.at_risk"
     TASK_CREATED = "task.created"
     CAMPAIGN_STARTED = "campaign.started"
     CAMPAIGN_ENDED = "campaign.ended"
+    TASK_CHANGED = "task.changed"
+    ACTION_FINISHED = "action.finished"
+    JOB_PROGRESS = "job.progress"
+
+
+STREAM_ONLY_TYPES: Final = (
+    OutboundEventType.TASK_CHANGED,
+    OutboundEventType.ACTION_FINISHED,
+    OutboundEventType.JOB_PROGRESS,
+)
+"""Types that only the event stream has, for readers that request them; webhook endpoints cannot subscribe to them."""
 
 
 @dataclass(slots=True)

@@ -53,6 +53,31 @@ class Reachability(NamedTuple):
         return ContactDecision.SENT
 
 
+class ContactState(NamedTuple):
+    """What decides on a message to a customer, apart from quiet hours.
+
+    `sent` is the number of messages that count under the frequency cap, by channel. `pending_requests` are the
+    channels of manual actions that are still to be carried out.
+    """
+
+    reachability: Reachability
+    sent: Mapping[str, int]
+    is_erased: bool
+    has_open_call: bool
+    pending_requests: frozenset[str]
+
+    def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
+        """Returns the decision on a message on a channel, as it is taken when the message is due."""
+        decision = self.reachability.contact_decision(channel, policy)
+        if decision is ContactDecision.SENT and self.sent.get(channel, 0) >= policy.frequency_cap:
+            return ContactDecision.CAPPED
+        return decision
+
+    def has_open_request(self, channel: Channel) -> bool:
+        """Returns whether a call task is open, or a manual action of the channel is still to be carried out."""
+        return (channel is Channel.CALL and self.has_open_call) or channel.value in self.pending_requests
+
+
 UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
 """Reachability of a customer without a profile."""
 

@@ -1,6 +1,6 @@
 """Errors of actions, campaigns, tasks, templates and webhook endpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError, quote_value
 
@@ -73,6 +73,28 @@ class TaskClosedError(ConflictError):
 
     def __init__(self, task_id: int, status: str) -> None:
         super().__init__(f"Task {task_id} is {status} and cannot be changed.")
+
+
+class StaleTaskError(JourneyServiceError):
+    """The task has changed since the caller read it.
+
+    `changed` holds the current values of the fields that changed after the caller's version.
+    """
+
+    code = "stale-task"
+    title = "The task has changed"
+
+    def __init__(self, current: int, changed: Mapping[str, object]) -> None:
+        fields = f" ({', '.join(changed)})" if changed else ""
+        super().__init__(
+            f"The task has changed since you read it{fields} and is at version {current} now; read it again."
+        )
+        self.current = current
+        self.changed = changed
+
+    def context(self) -> Mapping[str, object]:
+        """Returns the version that would have been accepted, and what has changed."""
+        return {"current_version": self.current, "changed": self.changed}
 
 
 class CampaignEndedError(ConflictError):
@@ -150,6 +172,18 @@ class TemplateInUseError(ConflictError):
     def __init__(self, key: str, stages: Sequence[str]) -> None:
         super().__init__(
             f"Template {key!r} is used by the actions of {', '.join(stages)}. Change these actions first."
+        )
+
+
+class BulkRequestConflictError(ConflictError):
+    """The Idempotency-Key belongs to a bulk action with another request."""
+
+    code = "bulk-request-conflict"
+    title = "The Idempotency-Key belongs to another bulk action"
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(
+            f"The Idempotency-Key belongs to job {job_id}, whose request was different; nothing was changed."
         )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from journey_service.domain.actions.contact_policy import ContactState
 from journey_service.domain.actions.stage_actions import ActionStep, Channel
 from journey_service.domain.actions.templates import Template
 
@@ -25,10 +26,14 @@ class StoredCampaign:
 
 @dataclass(frozen=True, slots=True)
 class CampaignFilter:
-    """Filter of the list of campaigns; None or empty: any. `before` is the last id of the previous page."""
+    """Filter of the list of campaigns; None or empty: any. `before` is the last id of the previous page.
+
+    `is_ended_by_return`: whether the campaign ended because the customer returned to a progress stage.
+    """
 
     limit: int
     is_running: bool | None = None
+    is_ended_by_return: bool | None = None
     types: Sequence[str] = ()
     customer_id: int | None = None
     before: int | None = None
@@ -91,13 +96,16 @@ class ActionFilter:
 
 @dataclass(frozen=True, slots=True)
 class OutboundEventRecord:
-    """Published outbound event: position in the company's event stream, type, and data (JSON)."""
+    """Published outbound event: position in the company's event stream, type, and data (JSON).
+
+    `customer_id` is None for the progress of a job.
+    """
 
     id: int
     position: int
     type: str
     at: datetime
-    customer_id: int
+    customer_id: int | None
     data: Mapping[str, Any]
 
     @property
@@ -128,21 +136,94 @@ class StoredTask:
     closed_by: str | None
     closed_at: datetime | None
     created_at: datetime
+    version: int
+    changed_in: Mapping[str, int]
+    """Version in which each field changed last, for fields that have changed."""
+
+
+TASK_SORTS: Final = ("due_at", "-due_at", "created_at", "-created_at")
+"""Sort orders of the list of tasks; a leading `-` sorts descending."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Filter of the tasks; None or empty: any. `after`: last (due_at, id) of the previous page."""
+    """Filter of the tasks; None or empty: any.
+
+    `sort` is one of `TASK_SORTS`. `after`: sort value and id of the last task of the previous page. Tasks are due at
+    `due_after` or later, and before `due_before`.
+    """
 
     limit: int
+    sort: str = "due_at"
     statuses: Sequence[str] = ("open",)
     assignee: str | None = None
     is_unassigned: bool = False
+    due_after: datetime | None = None
     due_before: datetime | None = None
     stages: Sequence[str] = ()
     customer_id: int | None = None
     channels: Sequence[str] = ()
     after: tuple[datetime, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """Open task of a customer in a list."""
+
+    id: int
+    channel: Channel
+    assignee: str | None
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCampaign:
+    """Running campaign of a customer in a list."""
+
+    id: int
+    type: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerActions:
+    """Contact state of a customer, the open task that is due first, and the campaign that started last."""
+
+    customer_id: int
+    state: ContactState
+    open_task: OpenTask | None
+    running_campaign: RunningCampaign | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTaskCounts:
+    """Open tasks: due before now, due later on the local day, without an assignee, and of one assignee."""
+
+    overdue: int
+    today: int
+    unassigned: int
+    mine: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignStepCounts:
+    """Actions of running campaigns at one step and channel, by state. `due`: still to be carried out."""
+
+    number: int
+    channel: Channel
+    due: int
+    done: int
+    cancelled: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignCounts:
+    """Campaigns that run, campaigns that ended because the customer returned, and the steps of the running ones."""
+
+    running: int
+    ended_by_return: int
+    steps: Sequence[CampaignStepCounts]
 
 
 @dataclass(frozen=True, slots=True)

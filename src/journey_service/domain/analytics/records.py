@@ -1,5 +1,6 @@
 """Rows of drill-down lists, and requests for pages of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -49,6 +50,8 @@ class AtRiskCustomer:
     risk: int
     last_appointment_at: datetime | None
     lifetime_value: Decimal
+    relationship_id: int
+    owner: str | None
     key: tuple[str, int]
 
 
@@ -60,6 +63,28 @@ class PageRequest:
     limit: int = 50
 
 
+MAX_FILTER_VALUE: Final = 1_000_000_000_000
+"""Largest amount of a filter by value; larger amounts are refused."""
+MAX_FILTER_DAYS: Final = 36_500
+"""Largest number of days of a filter by inactivity; larger numbers are refused."""
+MAX_FILTER_TEXT_LENGTH: Final = 200
+"""Characters of a searched text; longer texts are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskFilter:
+    """Filter of the lists of customers at risk; None or empty: any.
+
+    `days_min` are whole days of 24 hours since the last appointment; customers without an appointment do not match.
+    """
+
+    stages: Sequence[str] = ()
+    owner: str | None = None
+    days_min: int | None = None
+    value_min: Decimal | None = None
+    q: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RiskPageRequest:
     """Requested page of a list of customers at risk. `sort` is one of `RISK_SORTS`."""
@@ -67,3 +92,4 @@ class RiskPageRequest:
     sort: str = "-risk_score"
     after: tuple[str, int] | None = None
     limit: int = 50
+    filter_: RiskFilter = RiskFilter()

@@ -128,9 +128,10 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "journey_tasks": _table(
             _FACT,
             "transition_seq channel name stage assignee is_stage_bound due_at status reason closed_by closed_at"
-            " created_at updated_at",
+            " created_at updated_at version",
             company_id=_NOT,
             id=_NOT,
+            changed_in=_NOT,
             relationship_id=_NOT,
             action_id=_NOT,
             campaign_id=_NOT,
@@ -146,6 +147,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             relationship_id=_NOT,
             task_id=_NOT,
             campaign_id=_NOT,
+            action_id=_NOT,
+            job_id=_NOT,
             position=_NOT,
         ),
         "message_templates": _table(
@@ -178,8 +181,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "jobs": _table(
             _NOT,
-            "company_id id kind status counts done total error actor lease_token lease_until created_at started_at"
-            " finished_at",
+            "company_id id kind status counts done total error actor request_key request_hash lease_token lease_until"
+            " created_at started_at finished_at",
             parameters=ColumnKind.MIXED,
             cursor=ColumnKind.MIXED,
             result=ColumnKind.MIXED,

@@ -1,6 +1,6 @@
 """Jobs, nightly runs and the worker's backlog as they are read from the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -53,6 +53,16 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Filter of the jobs; empty or None: any. `before` is the last id of the previous page."""
+
+    limit: int
+    before: int | None = None
+    statuses: Sequence[str] = ()
+    kinds: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,22 +24,30 @@ class AuditLog:
 
     async def record(self, by: Actor, act: AuditEntry) -> None:
         """Inserts an entry, in the transaction of the operation that it records."""
-        await self._connection.execute(
-            insert(audit_log).values(
-                company_id=self._company_id,
-                actor=by.name,
-                is_operator=by.is_operator,
-                reason=by.reason,
-                request_id=by.request_id,
-                address=by.address,
-                action=act.action,
-                customer_id=act.customer_id,
-                target=act.target,
-                detail=act.detail,
-                before_hash=_digest(act.before),
-                after_hash=_digest(act.after),
-            )
-        )
+        await self.record_many(by, [act])
+
+    async def record_many(self, by: Actor, acts: Sequence[AuditEntry]) -> None:
+        """Inserts several entries of one operation."""
+        if not acts:
+            return
+        rows = [
+            {
+                "company_id": self._company_id,
+                "actor": by.name,
+                "is_operator": by.is_operator,
+                "reason": by.reason,
+                "request_id": by.request_id,
+                "address": by.address,
+                "action": act.action,
+                "customer_id": act.customer_id,
+                "target": act.target,
+                "detail": act.detail,
+                "before_hash": _digest(act.before),
+                "after_hash": _digest(act.after),
+            }
+            for act in acts
+        ]
+        await self._connection.execute(insert(audit_log).values(rows))
 
     async def record_operator_access(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
         """Records the access of an operator, for operations without an entry of their own."""

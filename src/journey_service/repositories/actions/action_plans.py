@@ -122,10 +122,14 @@ _NEW_TASKS: Final = text(
     " is_stage_bound, due_at, created_at, closed_at, reason)"
 )
 _CLOSED_TASKS: Final = text(
-    "UPDATE journey_tasks k SET status = 'closed', reason = t.reason, closed_at = t.closed_at,"
-    " updated_at = clock_timestamp()"
+    "WITH closed AS (UPDATE journey_tasks k SET status = 'closed', reason = t.reason, closed_at = t.closed_at,"
+    " updated_at = clock_timestamp(), version = k.version + 1, changed_in = k.changed_in || jsonb_build_object("
+    "   'status', k.version + 1, 'reason', k.version + 1, 'closed_at', k.version + 1)"
     " FROM unnest(CAST(:id AS bigint[]), CAST(:closed_at AS timestamptz[]), CAST(:reason AS text[]))"
     " AS t(id, closed_at, reason) WHERE k.company_id = :company_id AND k.id = t.id AND k.status = 'open'"
+    " RETURNING k.relationship_id, k.id)"
+    " INSERT INTO outbound_events (company_id, relationship_id, type, task_id)"
+    " SELECT :company_id, relationship_id, 'task.changed', id FROM closed ORDER BY id"
 )
 _OWNERS: Final = text(
     "UPDATE customer_relationships r SET owner = t.owner FROM unnest(CAST(:id AS bigint[]), CAST(:owner AS text[]))"
@@ -137,6 +141,12 @@ _INSERT_OUTBOUND_EVENTS: Final = text(
     " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:type AS text[]), CAST(:transition_seq AS bigint[]),"
     " CAST(:task_id AS bigint[]), CAST(:campaign_id AS bigint[]))"
     " WITH ORDINALITY AS t(relationship_id, type, transition_seq, task_id, campaign_id, ordinal) ORDER BY ordinal"
+)
+_REPORT_FINISHED: Final = text(
+    "INSERT INTO outbound_events (company_id, relationship_id, type, action_id)"
+    " SELECT :company_id, relationship_id, 'action.finished', action_id"
+    " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:action_id AS uuid[]))"
+    " WITH ORDINALITY AS t(relationship_id, action_id, ordinal) ORDER BY ordinal"
 )
 _RESERVE_IDS: Final = text(
     "SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"
@@ -264,13 +274,21 @@ class ActionPlans:
                 **_changeable_values(actions),
             )
         changed = [
-            action
-            for action_plan in action_plans.values()
+            (id_, action)
+            for id_, action_plan in action_plans.items()
             for action in action_plan.actions
             if action.is_changed
         ]
         if changed:
-            await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **_changeable_values(changed))
+            values = _changeable_values([action for _, action in changed])
+            await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **values)
+        finished = [(id_, action) for id_, action in (*new, *changed) if not action.is_live]
+        if finished:
+            await self._execute(
+                _REPORT_FINISHED,
+                relationship_id=[id_ for id_, _ in finished],
+                action_id=[action.id for _, action in finished],
+            )
 
     async def _save_tasks(self, action_plans: Mapping[int, ActionPlan]) -> None:
         all_ = [(id_, task) for id_, action_plan in action_plans.items() for task in action_plan.tasks]

@@ -39,6 +39,13 @@ _RETRY: Final = text(
     " due_at = planned_at,"
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'dead'"
 )
+_LIST_REQUESTED: Final = text(
+    "SELECT relationship_id, state, reason FROM journey_actions WHERE company_id = :company_id"
+    " AND relationship_id = ANY(CAST(:relationship_ids AS bigint[])) AND request_key = :request_key"
+)
+_COUNT_DEAD: Final = text(
+    "SELECT count(*) FROM journey_actions WHERE company_id = :company_id AND state = 'dead'"
+)
 
 
 class DeliveryLog:
@@ -78,6 +85,10 @@ class DeliveryLog:
         )
         return [_to_log_row(row) for row in rows]
 
+    async def count_dead(self) -> int:
+        """Counts the dead actions, webhook deliveries included."""
+        return int(await self._connection.scalar(_COUNT_DEAD, {"company_id": self._company_id}) or 0)
+
     async def list_by_campaign(
         self, relationship_ids: Sequence[int], campaign_ids: Sequence[int]
     ) -> dict[int, list[DeliveryLogRow]]:
@@ -115,6 +126,20 @@ class DeliveryLog:
             )
         ).one_or_none()
         return None if row is None else _to_log_row(row)
+
+    async def list_requested(
+        self, relationship_ids: Sequence[int], request_key: str
+    ) -> dict[int, tuple[str, str | None]]:
+        """Lists state and reason of the actions that were requested with a key, by relationship id."""
+        rows = await self._connection.execute(
+            _LIST_REQUESTED,
+            {
+                "company_id": self._company_id,
+                "relationship_ids": list(relationship_ids),
+                "request_key": request_key,
+            },
+        )
+        return {row.relationship_id: (row.state, row.reason) for row in rows}
 
     async def list_attempts(self, id_: str) -> list[StoredAttempt]:
         """Lists the attempts of an action, oldest first."""

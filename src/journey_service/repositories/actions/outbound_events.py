@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
@@ -45,14 +46,20 @@ _COLUMNS: Final = (
     "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage,"
     " t.transitioned_at, t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version,"
     " t.is_silent, k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at,"
-    " k.created_at AS task_created_at, c.id AS campaign_id, c.type AS campaign_type, c.started_at,"
+    " k.created_at AS task_created_at, k.status AS task_status, k.reason AS task_reason, k.version AS task_version,"
+    " k.closed_at, a.id AS action_id, a.channel AS action_channel, a.name AS action_name, a.number, a.state,"
+    " a.stage AS action_stage, a.reason AS action_reason, a.campaign_id AS action_campaign_id, a.finished_at,"
+    " j.id AS job_id, j.kind, j.status AS job_status, j.done, j.total, j.counts,"
+    " c.id AS campaign_id, c.type AS campaign_type, c.started_at,"
     " c.ended_at, c.end_reason FROM outbound_events n"
-    " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
+    " LEFT JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
     " LEFT JOIN journey_transitions t ON t.company_id = n.company_id AND t.relationship_id = n.relationship_id"
     "   AND t.seq = n.transition_seq"
     " LEFT JOIN journey_tasks k ON k.company_id = n.company_id AND k.id = n.task_id"
+    " LEFT JOIN journey_actions a ON a.company_id = n.company_id AND a.id = n.action_id"
+    " LEFT JOIN jobs j ON j.company_id = n.company_id AND j.id = n.job_id"
     " LEFT JOIN retention_campaigns c ON c.company_id = n.company_id AND c.id = n.campaign_id"
-    " WHERE n.company_id = :company_id AND r.customer_id >= 0"
+    " WHERE n.company_id = :company_id AND (n.job_id IS NOT NULL OR r.customer_id >= 0)"
 )
 _LIST_AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
 _GET_MANY: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
@@ -133,7 +140,21 @@ class OutboundEvents:
 
 
 def _to_record(row: Row) -> OutboundEventRecord:
+    if row.job_id is not None:
+        return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, None, _job_data(row))
     data: dict[str, Any] = {"company_id": row.company_id, "customer_id": row.customer_id}
+    if row.action_id is not None:
+        data |= {
+            "action_id": str(row.action_id),
+            "channel": row.action_channel,
+            "name": row.action_name,
+            "step": row.number,
+            "stage": row.action_stage,
+            "state": row.state,
+            "reason": row.action_reason,
+            "campaign_id": row.action_campaign_id,
+            "finished_at": row.finished_at,
+        }
     if row.seq is not None:
         data |= {
             name: getattr(row, name)
@@ -151,6 +172,13 @@ def _to_record(row: Row) -> OutboundEventRecord:
             "due_at": row.due_at,
             "created_at": row.task_created_at,
         }
+    if row.type == OutboundEventType.TASK_CHANGED:
+        data |= {
+            "status": row.task_status,
+            "reason": row.task_reason,
+            "closed_at": row.closed_at,
+            "version": row.task_version,
+        }
     if row.campaign_id is not None:
         data |= {
             "campaign_id": row.campaign_id,
@@ -160,6 +188,16 @@ def _to_record(row: Row) -> OutboundEventRecord:
             "reason": row.end_reason,
         }
     return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
+
+
+def _job_data(row: Row) -> dict[str, Any]:
+    return {
+        "company_id": row.company_id,
+        "job_id": row.job_id,
+        "kind": row.kind,
+        "status": row.job_status,
+        **{name: getattr(row, name) for name in ("done", "total", "counts")},
+    }
 
 
 def _to_plain(value: object) -> object:

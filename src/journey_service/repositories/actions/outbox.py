@@ -77,7 +77,12 @@ _FINISH: Final = text(
     " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:pause AS float8[]), CAST(:at AS timestamptz[]),"
     " CAST(:response AS text[]), CAST(:status AS int[])) AS t(id, state, pause, at, response, status)"
     " WHERE a.company_id = :company_id AND a.id = t.id AND a.state = 'leased' AND a.lease_token = :token"
-    " RETURNING a.id, a.relationship_id, a.campaign_id"
+    " RETURNING a.id, a.relationship_id, a.campaign_id, a.channel"
+)
+_REPORT_FINISHED: Final = text(
+    "INSERT INTO outbound_events (company_id, relationship_id, type, action_id)"
+    " SELECT :company_id, relationship_id, 'action.finished', action_id"
+    " FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:ids AS uuid[])) AS t(relationship_id, action_id)"
 )
 _ATTEMPT: Final = text(
     "INSERT INTO action_attempts"
@@ -114,9 +119,12 @@ _END_CAMPAIGNS: Final = text(
     " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
 _CANCEL: Final = text(
-    "UPDATE journey_actions SET state = 'cancelled', reason = :reason, lease_token = NULL, ready_at = NULL,"
-    " reserved_at = NULL, finished_at = CAST(:at AS timestamptz), updated_at = clock_timestamp()"
+    "WITH finished AS (UPDATE journey_actions SET state = 'cancelled', reason = :reason, lease_token = NULL,"
+    " ready_at = NULL, reserved_at = NULL, finished_at = CAST(:at AS timestamptz), updated_at = clock_timestamp()"
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+    " RETURNING relationship_id, id, channel)"
+    " INSERT INTO outbound_events (company_id, relationship_id, type, action_id)"
+    " SELECT :company_id, relationship_id, 'action.finished', id FROM finished WHERE channel <> 'webhook'"
 )
 _CANCEL_BY_ENDPOINT: Final = text(
     "UPDATE journey_actions SET state = 'cancelled', reason = 'endpoint_disabled', ready_at = NULL,"
@@ -124,12 +132,16 @@ _CANCEL_BY_ENDPOINT: Final = text(
     " WHERE company_id = :company_id AND endpoint_id = :endpoint_id AND state = 'pending'"
 )
 _RELEASE_TEST_CLOCK: Final = text(
-    "UPDATE journey_actions SET updated_at = clock_timestamp(),"
+    "WITH released AS (UPDATE journey_actions SET updated_at = clock_timestamp(),"
     " state = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'cancelled' ELSE 'pending' END,"
     " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' END,"
     " finished_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN CAST(:now AS timestamptz) END,"
     " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
     " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
+    " RETURNING relationship_id, id, channel, state)"
+    " INSERT INTO outbound_events (company_id, relationship_id, type, action_id)"
+    " SELECT :company_id, relationship_id, 'action.finished', id FROM released"
+    " WHERE state = 'cancelled' AND channel <> 'webhook'"
 )
 _END_COMPLETED_CAMPAIGNS: Final = text(
     "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:now AS timestamptz), end_reason = 'completed'"
@@ -297,6 +309,15 @@ class Outbox:
             response=[outcome.response[:MAX_RESPONSE_LENGTH] for _, _, outcome in finished],
         )
         await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
+        reported = [
+            row for id_, row, outcome in finished if outcome.state != "pending" and row.channel != "webhook"
+        ]
+        if reported:
+            await self._execute(
+                _REPORT_FINISHED,
+                relationship_ids=[row.relationship_id for row in reported],
+                ids=[row.id for row in reported],
+            )
         ended = {
             row.campaign_id: outcome.at
             for _, row, outcome in finished

@@ -1,23 +1,40 @@
 """Tasks of employees: listed by due time, locked and updated."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import TextClause, func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import StoredTask, TaskFilter
+from journey_service.domain.actions.records import OpenTaskCounts, StoredTask, TaskFilter
 from journey_service.repositories.tables import Row, journey_tasks
 
 _SELECT: Final = (
     "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
-    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at"
+    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at,"
+    " k.version, k.changed_in"
     " FROM journey_tasks k JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE k.company_id = :company_id"
 )
 _FIND: Final = text(f"{_SELECT} AND k.id = :id")
 _LOCK: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
+_SET_VERSION: Final = text(
+    "UPDATE journey_tasks SET version = version + 1, changed_in = changed_in || (SELECT jsonb_object_agg(name,"
+    " version + 1) FROM unnest(CAST(:names AS text[])) AS t(name)) WHERE company_id = :company_id AND id = :id"
+)
+_REPORT_CHANGE: Final = text(
+    "INSERT INTO outbound_events (company_id, relationship_id, type, task_id)"
+    " SELECT company_id, relationship_id, 'task.changed', id FROM journey_tasks"
+    " WHERE company_id = :company_id AND id = :id"
+)
+_COUNT_OPEN: Final = text(
+    "SELECT count(*) FILTER (WHERE due_at < CAST(:now AS timestamptz)) AS overdue, count(*) FILTER"
+    " (WHERE due_at >= CAST(:now AS timestamptz) AND due_at < CAST(:day_end AS timestamptz)) AS today,"
+    " count(*) FILTER (WHERE assignee IS NULL) AS unassigned, count(*) FILTER (WHERE assignee = :assignee) AS mine"
+    " FROM journey_tasks WHERE company_id = :company_id AND status = 'open'"
+)
 
 
 class Tasks:
@@ -28,7 +45,9 @@ class Tasks:
         self._company_id = company_id
 
     async def page(self, filter_: TaskFilter) -> list[StoredTask]:
-        """Returns the tasks that match, the earliest due first."""
+        """Returns the tasks that match, in the order of the filter."""
+        sort_column = f"k.{filter_.sort.removeprefix('-')}"
+        order, sign = ("DESC", "<") if filter_.sort.startswith("-") else ("ASC", ">")
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": filter_.limit}
         allowed = {"status": filter_.statuses, "stage": filter_.stages, "channel": filter_.channels}
@@ -44,17 +63,25 @@ class Tasks:
         if filter_.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
             values["customer_id"] = filter_.customer_id
+        if filter_.due_after is not None:
+            clauses.append("k.due_at >= CAST(:due_after AS timestamptz)")
+            values["due_after"] = filter_.due_after
         if filter_.due_before is not None:
             clauses.append("k.due_at < CAST(:due_before AS timestamptz)")
             values["due_before"] = filter_.due_before
         if filter_.after is not None:
-            clauses.append("(k.due_at, k.id) > (CAST(:due_at AS timestamptz), CAST(:id AS bigint))")
-            values |= {"due_at": filter_.after[0], "id": filter_.after[1]}
+            clauses.append(f"({sort_column}, k.id) {sign} (CAST(:at AS timestamptz), CAST(:id AS bigint))")
+            values |= {"at": filter_.after[0], "id": filter_.after[1]}
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
-            text(f"{_SELECT}{conditions} ORDER BY k.due_at, k.id LIMIT :limit"), values
+            text(f"{_SELECT}{conditions} ORDER BY {sort_column} {order}, k.id {order} LIMIT :limit"), values
         )
         return [_to_task(row) for row in rows]
+
+    async def count_open(self, now: datetime, day_end: datetime, assignee: str) -> OpenTaskCounts:
+        """Counts open tasks by due time, and by assignee."""
+        values = {"company_id": self._company_id, "now": now, "day_end": day_end, "assignee": assignee}
+        return OpenTaskCounts(*(await self._connection.execute(_COUNT_OPEN, values)).one())
 
     async def find(self, id_: int) -> StoredTask | None:
         """Finds a task by id."""
@@ -71,12 +98,16 @@ class Tasks:
         return None if row is None else _to_task(row)
 
     async def update(self, id_: int, values: Mapping[str, object]) -> None:
-        """Updates columns of a task that this transaction has locked."""
+        """Updates columns of a task that this transaction has locked; it gets a new version and an outbound event."""
+        await self._connection.execute(
+            _SET_VERSION, {"company_id": self._company_id, "id": id_, "names": sorted(values)}
+        )
         await self._connection.execute(
             update(journey_tasks)
             .where(journey_tasks.c.company_id == self._company_id, journey_tasks.c.id == id_)
             .values(**values, updated_at=func.clock_timestamp())
         )
+        await self._connection.execute(_REPORT_CHANGE, {"company_id": self._company_id, "id": id_})
 
 
 def _to_task(row: Row) -> StoredTask:

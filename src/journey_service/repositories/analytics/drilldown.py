@@ -6,7 +6,6 @@ keyset. Ranges of days are local days of the company, both ends included.
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import TextClause, text
@@ -15,10 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.records import (
-    AtRiskCustomer,
     DrilldownCustomer,
     PageRequest,
-    RiskPageRequest,
     StageVisit,
 )
 from journey_service.domain.analytics.risk_bands import RiskBand
@@ -31,7 +28,6 @@ _CUSTOMER: Final = (
     "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
     " r.lifetime_value"
 )
-_AT_RISK_CUSTOMER: Final = f"{_CUSTOMER}, r.last_appointment_at"
 
 
 def _of(drilldown: str) -> str:
@@ -100,24 +96,11 @@ _OPEN_VISITS: Final = text(
     " AND (customer_id, version) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
     " ORDER BY customer_id LIMIT :limit"
 )
-_HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
-_CHURNING: Final = text(
-    f"SELECT {_AT_RISK_CUSTOMER}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key"
-    " FROM customer_relationships r"
-    f" WHERE r.company_id = :company_id AND {_HIGH} AND r.risk_score <= CAST(:key AS numeric)"
-    " AND (r.risk_score < CAST(:key AS numeric) OR r.customer_id > CAST(:after AS bigint))"
-    " ORDER BY r.risk_score DESC, r.customer_id LIMIT :limit"
+_COUNT_MOVED: Final = text(
+    "SELECT motion, count(DISTINCT relationship_id) AS customers FROM journey_transitions"
+    f" WHERE company_id = :company_id AND {within('transitioned_at')}"
+    " AND motion = ANY(CAST(:motions AS text[])) GROUP BY motion"
 )
-_AT_RISK: Final = f"(r.current_stage = CAST(:mildest AS text) OR ({_HIGH}))"
-_COUNT_AT_RISK: Final = text(
-    f"SELECT count(*) FROM customer_relationships r WHERE r.company_id = :company_id AND {_AT_RISK}"
-)
-_RISK_SORTS: Final = {
-    "risk_score": "coalesce(r.risk_score, 0)",
-    # Customers without an appointment are not inactive: they sort as the least inactive.
-    "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
-    "lifetime_value": "r.lifetime_value",
-}
 _STATEMENTS: Final = {
     name: text(statement)
     for name, statement in {
@@ -182,6 +165,14 @@ class DrilldownQueries:
         parameters = {"motions": [motion.value for motion in motions], "to_stages": list(to_stages)}
         return await self._page("moved", page, **parameters, **range_parameters(days, zone))
 
+    async def count_moved(self, motions: Sequence[Motion], days: DateRange, zone: str) -> dict[Motion, int]:
+        """Counts the customers whom `list_moved` lists for each motion alone."""
+        values = {"company_id": self._company_id, **range_parameters(days, zone)}
+        rows = await self._connection.execute(
+            _COUNT_MOVED, {**values, "motions": [motion.value for motion in motions]}
+        )
+        return {**dict.fromkeys(motions, 0), **{Motion(row.motion): row.customers for row in rows}}
+
     async def list_with_actions(
         self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
@@ -230,38 +221,6 @@ class DrilldownQueries:
         """Lists open visits of a stage."""
         return await self._visits(_OPEN_VISITS, stage, after, limit, {})
 
-    async def list_churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
-        """Lists customers with a stored risk above `above` hundredths, except those in `last`, highest risk first."""
-        key, after = page.after or ("2", BEFORE_FIRST_ID)
-        return await self._at_risk(
-            _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
-        )
-
-    async def list_at_risk(
-        self, mildest: str, last: str, above: int, page: RiskPageRequest
-    ) -> list[AtRiskCustomer]:
-        """Lists customers at risk in the requested order: those in stage `mildest`, and those of `list_churning`."""
-        column = _RISK_SORTS[page.sort.removeprefix("-")]
-        is_descending = page.sort.startswith("-")
-        order, sign = ("DESC", "<") if is_descending else ("ASC", ">")
-        values: dict[str, Any] = {"mildest": mildest, "last": last, "above": above}
-        beyond = ""
-        if page.after is not None:
-            beyond = f" AND ({column}, r.customer_id) {sign} (CAST(:key AS numeric), CAST(:after AS bigint))"
-            values |= {"key": Decimal(page.after[0]), "after": page.after[1]}
-        statement = text(
-            f"SELECT {_AT_RISK_CUSTOMER}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"
-            " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
-            f" WHERE r.company_id = :company_id AND {_AT_RISK}{beyond}"
-            f" ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
-        )
-        return await self._at_risk(statement, values, page.limit)
-
-    async def count_at_risk(self, mildest: str, last: str, above: int) -> int:
-        """Counts the customers that `list_at_risk` lists."""
-        values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
-        return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
-
     async def _page(self, name: str, page: PageRequest, **values: object) -> list[DrilldownCustomer]:
         parameters = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
         rows = await self._connection.execute(_STATEMENTS[name], parameters)
@@ -296,27 +255,6 @@ class DrilldownQueries:
                 row.left_at,
                 row.to_stage,
                 None if row.motion is None else Motion(row.motion),
-            )
-            for row in rows
-        ]
-
-    async def _at_risk(
-        self, statement: TextClause, values: dict[str, Any], limit: int
-    ) -> list[AtRiskCustomer]:
-        rows = await self._connection.execute(
-            statement, {**values, "company_id": self._company_id, "limit": limit}
-        )
-        return [
-            AtRiskCustomer(
-                row.customer_id,
-                row.name,
-                row.email,
-                row.current_stage,
-                row.stage_entered_at,
-                row.risk,
-                row.last_appointment_at,
-                row.lifetime_value,
-                (row.key, row.customer_id),
             )
             for row in rows
         ]

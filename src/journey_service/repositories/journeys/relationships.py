@@ -135,6 +135,14 @@ _INSERT: Final = text(
     " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz), CAST(:written_at AS timestamptz),"
     f" {', '.join(value for _, value in _VALUES)})"
 )
+_IDS: Final = text(
+    "SELECT id, customer_id FROM customer_relationships WHERE company_id = :company_id"
+    " AND customer_id = ANY(CAST(:customer_ids AS bigint[]))"
+)
+_CUSTOMER_IDS: Final = text(
+    "SELECT id, customer_id FROM customer_relationships WHERE company_id = :company_id"
+    " AND id = ANY(CAST(:ids AS bigint[]))"
+)
 
 
 class Relationships:
@@ -202,6 +210,20 @@ class Relationships:
             )
         ).one_or_none()
         return None if row is None else to_stored_relationship(row)
+
+    async def get_ids(self, customer_ids: Sequence[int]) -> dict[int, int]:
+        """Returns the relationship ids of the known customers, by customer id."""
+        rows = await self._connection.execute(
+            _IDS, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
+        )
+        return {row.customer_id: row.id for row in rows}
+
+    async def get_customer_ids(self, ids: Sequence[int]) -> dict[int, int]:
+        """Returns the present customer ids of relationships, by relationship id; negative for erased customers."""
+        rows = await self._connection.execute(
+            _CUSTOMER_IDS, {"company_id": self._company_id, "ids": list(ids)}
+        )
+        return {row.id: row.customer_id for row in rows}
 
     async def find_customer_id(self, id_: int) -> int | None:
         """Finds the customer of a relationship."""

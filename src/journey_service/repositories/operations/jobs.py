@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.operations.records import Job, NightlyRun
+from journey_service.domain.operations.records import Job, JobFilter, NightlyRun
 from journey_service.repositories.tables import jobs, nightly_runs
 
 _COLUMNS: Final = [
@@ -60,6 +60,12 @@ _RESTART: Final = text(
     " parameters = CAST(:parameters AS jsonb), cursor = NULL, counts = '{}', done = 0, total = NULL"
     " WHERE company_id = :company_id AND id = :id AND status IN ('queued', 'running')"
 )
+# One event that is not yet published is enough: readers get the progress at the time of publication or later.
+_REPORT_PROGRESS: Final = text(
+    "INSERT INTO outbound_events (company_id, type, job_id) SELECT :company_id, 'job.progress', :id"
+    " WHERE :is_ended OR NOT EXISTS (SELECT 1 FROM outbound_events"
+    "   WHERE company_id = :company_id AND position IS NULL AND job_id = :id)"
+)
 
 
 class Jobs:
@@ -69,8 +75,19 @@ class Jobs:
         self._connection = connection
         self._company_id = company_id
 
-    async def enqueue(self, kind: str, parameters: Mapping[str, Any], *, actor: str) -> int:
-        """Enqueues a job; returns its id."""
+    async def enqueue(
+        self,
+        kind: str,
+        parameters: Mapping[str, Any],
+        *,
+        actor: str,
+        request: tuple[str, bytes] | None = None,
+    ) -> int:
+        """Enqueues a job; returns its id. `request` is an idempotency key and the hash of its request.
+
+        Violates a unique key, so that the transaction is run again, if the idempotency key exists.
+        """
+        request_key, request_hash = request or (None, None)
         inserted = await self._connection.execute(
             insert(jobs)
             .values(
@@ -79,6 +96,8 @@ class Jobs:
                 status="queued",
                 parameters=dict(parameters),
                 actor=actor,
+                request_key=request_key,
+                request_hash=request_hash,
             )
             .returning(jobs.c.id)
         )
@@ -89,12 +108,34 @@ class Jobs:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(job_id)))).one_or_none()
         return None if row is None else Job(**row._mapping)
 
-    async def page(self, *, before: int | None, limit: int) -> list[Job]:
-        """Returns jobs, newest first, without parameters, cursors and results."""
+    async def find_by_request(self, kind: str, request_key: str) -> tuple[Job, bytes] | None:
+        """Finds the job of a kind that was created with an idempotency key, and the hash of its request."""
+        row = (
+            await self._connection.execute(
+                select(*_COLUMNS, jobs.c.request_hash).where(
+                    jobs.c.company_id == self._company_id,
+                    jobs.c.kind == kind,
+                    jobs.c.request_key == request_key,
+                )
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        values = dict(row._mapping)
+        return Job(**{name: value for name, value in values.items() if name != "request_hash"}), bytes(
+            values["request_hash"]
+        )
+
+    async def page(self, filter_: JobFilter) -> list[Job]:
+        """Returns the jobs that match, newest first, without parameters, cursors and results."""
         statement = select(*_LISTED).where(jobs.c.company_id == self._company_id)
-        if before is not None:
-            statement = statement.where(jobs.c.id < before)
-        rows = await self._connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))
+        if filter_.before is not None:
+            statement = statement.where(jobs.c.id < filter_.before)
+        if filter_.statuses:
+            statement = statement.where(jobs.c.status.in_(filter_.statuses))
+        if filter_.kinds:
+            statement = statement.where(jobs.c.kind.in_(filter_.kinds))
+        rows = await self._connection.execute(statement.order_by(jobs.c.id.desc()).limit(filter_.limit))
         return [Job(**row._mapping) for row in rows]
 
     async def find_latest_result(self, kind: str) -> Job | None:
@@ -121,6 +162,28 @@ class Jobs:
             {"company_id": self._company_id, "instant": instant, "hours": hours, "kinds": list(kinds)},
         )
         return is_older
+
+    async def count_failed(self) -> int:
+        """Counts the jobs that have failed."""
+        statement = select(func.count()).where(
+            jobs.c.company_id == self._company_id, jobs.c.status == "failed"
+        )
+        return int(await self._connection.scalar(statement) or 0)
+
+    async def find_last_ended(self, kind: str) -> Job | None:
+        """Finds the job of a kind that ended last, without parameters, cursor and result."""
+        statement = (
+            select(*_LISTED)
+            .where(
+                jobs.c.company_id == self._company_id,
+                jobs.c.kind == kind,
+                jobs.c.status.in_(("done", "failed")),
+            )
+            .order_by(jobs.c.id.desc())
+            .limit(1)
+        )
+        row = (await self._connection.execute(statement)).one_or_none()
+        return None if row is None else Job(**row._mapping)
 
     async def claim(self, job_id: int, token: str, seconds: float) -> bool:
         """Claims a job with a lease; returns False if another worker has it or it has ended."""
@@ -154,6 +217,8 @@ class Jobs:
                 "total": total,
             },
         )
+        if updated.rowcount == 1:
+            await self._report(job_id, is_ended=False)
         return updated.rowcount == 1
 
     async def find_unfinished(self, kind: str) -> int | None:
@@ -212,6 +277,8 @@ class Jobs:
                 lease_until=None,
             )
         )
+        if updated.rowcount == 1:
+            await self._report(job_id, is_ended=True)
         return updated.rowcount == 1
 
     async def insert_nightly_runs(self, runs: Sequence[tuple[date, datetime]], job_id: int) -> None:
@@ -257,6 +324,11 @@ class Jobs:
             )
         )
         return local_date is not None
+
+    async def _report(self, job_id: int, *, is_ended: bool) -> None:
+        """Inserts the outbound event of a job's progress."""
+        values = {"company_id": self._company_id, "id": job_id, "is_ended": is_ended}
+        await self._connection.execute(_REPORT_PROGRESS, values)
 
     def _is(self, job_id: int) -> tuple[Any, Any]:
         return jobs.c.company_id == self._company_id, jobs.c.id == job_id

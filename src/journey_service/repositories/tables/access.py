@@ -100,4 +100,5 @@ audit_log = Table(
         postgresql_where=text("customer_id IS NOT NULL"),
     ),
     Index("idx_audited_at", "company_id", "at"),
+    Index("idx_sign_ins", "company_id", "at", "actor", postgresql_where=text("action = 'session.create'")),
 )

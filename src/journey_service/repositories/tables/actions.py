@@ -98,11 +98,14 @@ outbound_events = Table(
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=True), nullable=False),
-    Column("relationship_id", BigInteger, nullable=False),
+    # NULL for the progress of a job.
+    Column("relationship_id", BigInteger),
     Column("type", String(20), nullable=False),
     Column("transition_seq", BigInteger),
     Column("task_id", BigInteger),
     Column("campaign_id", BigInteger),
+    Column("action_id", UUID(as_uuid=False)),
+    Column("job_id", BigInteger),
     # Assigned after the commit, one publisher at a time: readers in this order miss nothing.
     Column("position", BigInteger),
     instant("created_at", now=True),
@@ -110,6 +113,7 @@ outbound_events = Table(
     ForeignKeyConstraint(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
+    CheckConstraint("num_nonnulls(relationship_id, job_id) = 1", name="subject"),
     Index(
         "unique_outbound_event_position",
         "company_id",
@@ -257,6 +261,9 @@ journey_tasks = Table(
     instant("closed_at"),
     instant("created_at", nullable=False),
     instant("updated_at", now=True),
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    # The version in which each field changed last, for fields that have changed.
+    Column("changed_in", JSONB, nullable=False, server_default=text("'{}'")),
     PrimaryKeyConstraint("company_id", "id"),
     ForeignKeyConstraint(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
@@ -266,5 +273,6 @@ journey_tasks = Table(
     UniqueConstraint("company_id", "action_id", name="unique_task_of_action"),
     CheckConstraint("status IN ('open', 'done', 'dismissed', 'closed')", name="status"),
     Index("idx_tasks_due", "company_id", "status", "due_at", "id"),
+    Index("idx_assigned_tasks", "company_id", "assignee", "status", "due_at"),
     Index("idx_customer_tasks", "company_id", "relationship_id", "status"),
 )

@@ -104,6 +104,7 @@ customer_relationships = Table(
     Index("idx_stage", "company_id", "current_stage"),
     Index("idx_risk", "company_id", text("risk_score DESC"), "customer_id"),
     Index("idx_stage_risk", "company_id", "current_stage", "risk_score"),
+    Index("idx_owners", "company_id", "owner", postgresql_where=text("owner IS NOT NULL")),
     # Due customers of each company.
     Index(
         "ix_due_relationships",

@@ -107,6 +107,9 @@ jobs = Table(
     Column("error", Text),
     Column("result", JSONB),
     Column("actor", String(255), nullable=False),
+    # The Idempotency-Key of the request that created the job, and the hash of the request.
+    Column("request_key", String(255)),
+    Column("request_hash", LargeBinary),
     Column("lease_token", Text),
     instant("lease_until"),
     instant("created_at", now=True),
@@ -115,6 +118,14 @@ jobs = Table(
     PrimaryKeyConstraint("company_id", "id"),
     of_company(),
     CheckConstraint("status IN ('queued', 'running', 'done', 'failed')", name="status"),
+    Index(
+        "unique_job_request",
+        "company_id",
+        "kind",
+        "request_key",
+        unique=True,
+        postgresql_where=text("request_key IS NOT NULL"),
+    ),
     Index(
         "ix_due_jobs",
         "created_at",

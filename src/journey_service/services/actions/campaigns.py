@@ -7,9 +7,15 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action_plan import running_campaigns
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
-from journey_service.domain.actions.records import CampaignFilter, DeliveryLogRow, StoredCampaign
+from journey_service.domain.actions.records import (
+    CampaignCounts,
+    CampaignFilter,
+    DeliveryLogRow,
+    StoredCampaign,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.query_context import TIMEOUT_MS
 from journey_service.services.journeys.action_planning import load as load_action_plans
 from journey_service.services.journeys.transaction import load, write
 
@@ -32,6 +38,16 @@ async def list_campaigns(
         return await _views(uow, await uow.campaigns.page(filter_))
 
     return await database.run(company_id, unit)
+
+
+async def count_campaigns(database: Database, company_id: int, types: Sequence[str]) -> CampaignCounts:
+    """Counts the campaigns of some types, or of all without any. Raises CompanyNotFoundError."""
+
+    async def unit(uow: UnitOfWork) -> CampaignCounts:
+        await uow.companies.get_context()
+        return await uow.campaigns.count(types)
+
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_campaign(database: Database, company_id: int, campaign_id: int) -> CampaignView:

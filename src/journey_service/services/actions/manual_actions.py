@@ -41,7 +41,7 @@ async def request_action(
                     raise IdempotencyKeyReusedError
                 await uow.audit_log.record_operator_access(by, "request_action", customer_id)
                 return earlier
-        await _check_template(uow, request)
+        await check_template(uow, request)
         journey.advance_to(transaction.now)
         await write(uow, transaction)
         action_plans = await action_planning.load(
@@ -50,7 +50,7 @@ async def request_action(
         action = manual_action(
             request, transaction.now, stage=journey.relationship.current_stage, actor=by.name
         )
-        _decide(action_plans.by_id[relationship_id], action, transaction.context)
+        decide_now(action_plans.by_id[relationship_id], action, transaction.context)
         await action_plans.save(uow)
         detail = {"channel": request.channel.value, "state": action.state.value}
         await uow.audit_log.record(
@@ -64,8 +64,8 @@ async def request_action(
     return await database.run(company_id, unit)
 
 
-def _decide(action_plan: ActionPlan, action: Action, context: CompanyContext) -> None:
-    """Decides the action immediately where possible, so that the response contains the decision."""
+def decide_now(action_plan: ActionPlan, action: Action, context: CompanyContext) -> None:
+    """Adds a manual action, and decides it immediately where possible, so that the response contains the decision."""
     action_plan.request(action)
     if action_plan.decide_due(action, action.due_at) is not DueDecision.GO:
         return
@@ -77,7 +77,8 @@ def _decide(action_plan: ActionPlan, action: Action, context: CompanyContext) ->
         action_plan.complete(action, action.due_at)
 
 
-async def _check_template(uow: UnitOfWork, request: ManualActionRequest) -> None:
+async def check_template(uow: UnitOfWork, request: ManualActionRequest) -> None:
+    """Checks that the template of a request exists for its channel. Raises InvalidInputError."""
     key = request.template
     if key is None:
         return

@@ -6,15 +6,21 @@ from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
+from journey_service.domain.actions.errors import StaleTaskError, TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import StoredTask, TaskFilter
+from journey_service.domain.calendar import utc_text
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """Changes to a task; None leaves a field unchanged. `status` is done or dismissed; closed tasks stay closed."""
+    """Changes to a task of a version; None leaves a field unchanged.
+
+    `status` is done or dismissed; closed tasks stay closed. The reason of a dismissal is its `outcome`.
+    """
+
+    version: int
 
     status: str | None = None
     outcome: str | None = None
@@ -24,7 +30,7 @@ class TaskChange:
 
 
 async def list_tasks(database: Database, company_id: int, filter_: TaskFilter) -> Sequence[StoredTask]:
-    """Lists tasks, the earliest due first."""
+    """Lists tasks in the order of the filter."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:
         await uow.companies.get_context()
@@ -47,7 +53,8 @@ async def change_task(
 ) -> StoredTask:
     """Completes, dismisses, reassigns or reschedules a task.
 
-    Idempotent. Raises TaskNotFoundError, TaskClosedError.
+    Idempotent: a change that is already made is accepted with any earlier version. Raises TaskNotFoundError,
+    StaleTaskError, TaskClosedError.
     """
 
     async def unit(uow: UnitOfWork) -> StoredTask:
@@ -56,6 +63,8 @@ async def change_task(
         if not values:
             await uow.audit_log.record_operator_access(by, "update_task", task.customer_id)
             return task
+        if task.version != change.version:
+            raise StaleTaskError(task.version, _changed_since(task, change.version))
         if task.status != "open":
             raise TaskClosedError(task_id, task.status)
         await uow.tasks.update(task_id, values)
@@ -84,6 +93,13 @@ async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Act
     if values.get("status") in ("done", "dismissed"):
         values |= {"closed_at": (await uow.companies.get_context()).now, "closed_by": by.name}
     return values
+
+
+def _changed_since(task: StoredTask, version: int) -> dict[str, object]:
+    """Returns the values of the fields that changed after a version, in JSON types."""
+    changed = sorted(name for name, changed_in in task.changed_in.items() if changed_in > version)
+    values = {name: getattr(task, name) for name in changed}
+    return {name: utc_text(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 async def _find(uow: UnitOfWork, task_id: int, *, is_locked: bool = False) -> StoredTask:

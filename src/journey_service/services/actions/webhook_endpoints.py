@@ -11,7 +11,7 @@ import orjson
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action import OutboundEventType
+from journey_service.domain.actions.action import STREAM_ONLY_TYPES, OutboundEventType
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
     DeliveryRefusedError,
@@ -30,7 +30,9 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery.outbound_messages import MESSAGE_TYPES
 from journey_service.services.jobs import new_token
 
-OUTBOUND_EVENT_TYPES: Final = tuple(type_.value for type_ in OutboundEventType)
+OUTBOUND_EVENT_TYPES: Final = tuple(
+    type_.value for type_ in OutboundEventType if type_ not in STREAM_ONLY_TYPES
+)
 """Types of outbound events. Any number of endpoints may receive each."""
 ACTION_TYPES: Final = tuple(MESSAGE_TYPES.values())
 """Types of action messages. At most one enabled endpoint receives each, because it carries the action out."""

@@ -5,31 +5,20 @@ A list has exactly as many rows as the metric counts.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import funnels
-from journey_service.domain.analytics.churn import (
-    ChurnSample,
-    RetentionAction,
-    churn_samples,
-    predicted_churn_date,
-    retention_actions,
-)
 from journey_service.domain.analytics.date_ranges import RequestedRange
 from journey_service.domain.analytics.records import (
-    AtRiskCustomer,
     DrilldownCustomer,
     PageRequest,
-    RiskPageRequest,
     StageVisit,
 )
-from journey_service.domain.analytics.risk_bands import HIGH_RISK, RiskBand
+from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.calendar import check_not_future
-from journey_service.domain.errors import InvalidInputError, UnavailableError
-from journey_service.domain.journeys.facts import days_since
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -68,26 +57,6 @@ class VisitPage:
 
     context: CompanyContext
     visits: Sequence[StageVisit]
-
-
-@dataclass(frozen=True, slots=True)
-class AtRisk:
-    """A customer at risk: days since the last appointment, churn prediction, recommended actions."""
-
-    found: AtRiskCustomer
-    days_inactive: int | None
-    predicted_churn_date: date | None
-    sample: int
-    actions: Sequence[RetentionAction]
-
-
-@dataclass(frozen=True, slots=True)
-class RiskList:
-    """A page of customers at risk. `total` counts all of them; 0 if it was not requested."""
-
-    context: CompanyContext
-    customers: Sequence[AtRisk]
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,34 +252,6 @@ async def list_open_visits(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def list_churning(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
-    """Lists the customers with a risk above 0.7 who have not churned. Raises CompanyNotFoundError, UnavailableError."""
-
-    async def unit(uow: UnitOfWork) -> RiskList:
-        context = await uow.companies.get_context()
-        found = await uow.drilldown.list_churning(_last_risk(context), HIGH_RISK, page)
-        return RiskList(context, await _with_predictions(uow, context, found))
-
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
-
-
-async def list_at_risk(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
-    """Lists the same customers and those in the mildest risk stage, with their total.
-
-    Raises CompanyNotFoundError, UnavailableError.
-    """
-
-    async def unit(uow: UnitOfWork) -> RiskList:
-        context = await uow.companies.get_context()
-        mildest = context.rulebook.stage_map.mildest_risk
-        key, last = "" if mildest is None else mildest.key, _last_risk(context)
-        found = await uow.drilldown.list_at_risk(key, last, HIGH_RISK, page)
-        total = await uow.drilldown.count_at_risk(key, last, HIGH_RISK)
-        return RiskList(context, await _with_predictions(uow, context, found), total)
-
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
-
-
 async def _load_page(
     database: Database,
     company_id: int,
@@ -329,32 +270,3 @@ def _index_of(query: QueryContext, stage: str) -> int:
         if each.key == stage:
             return index
     raise InvalidInputError.at("query/stage", "must be a step of the funnel")
-
-
-def _last_risk(context: CompanyContext) -> str:
-    severe = context.rulebook.stage_map.risk_descending
-    return severe[0].key if severe else ""
-
-
-async def _with_predictions(
-    uow: UnitOfWork, context: CompanyContext, found: Sequence[AtRiskCustomer]
-) -> list[AtRisk]:
-    if not context.company.rollup_version:
-        raise UnavailableError("The metrics are being computed; try again shortly.")
-    samples = churn_samples(context.rulebook.stage_map, await uow.rollups.list_all_moves())
-    zone = ZoneInfo(context.company.timezone)
-    customers = []
-    for customer in found:
-        last = customer.last_appointment_at
-        days = None if last is None else days_since(last, context.now)
-        sample = samples.get(customer.current_stage)
-        customers.append(
-            AtRisk(
-                customer,
-                days,
-                predicted_churn_date(customer.stage_entered_at, sample, context.now, zone),
-                (sample or ChurnSample(0, 0)).number,
-                retention_actions(customer.risk, days),
-            )
-        )
-    return customers

@@ -8,7 +8,7 @@ from pydantic import Field
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.actions.action import ActionState, EndReason
-from journey_service.domain.actions.records import DeliveryLogRow
+from journey_service.domain.actions.records import CampaignCounts, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.campaigns import CampaignView
 
@@ -85,6 +85,41 @@ class Campaign(ResponseModel):
                 "steps": [CampaignStep.of(step) for step in view.steps],
             }
         )
+
+
+class CampaignStepCount(ResponseModel):
+    """Actions at one step and channel of the running campaigns, by state."""
+
+    number: int = Field(ge=0, description="Index of the step, from 0", examples=[0])
+    channel: Channel = Field(description="How the step is carried out", examples=["email"])
+    due: int = Field(
+        ge=0, description="Steps that are still to be carried out: `pending` or `leased`", examples=[4]
+    )
+    done: int = Field(ge=0, description="Steps that were carried out", examples=[8])
+    cancelled: int = Field(ge=0, description="Steps that are not carried out", examples=[1])
+    dead: int = Field(ge=0, description="Steps whose delivery has failed permanently", examples=[0])
+
+
+class CampaignSummary(ResponseModel):
+    """Numbers of campaigns, and of the steps of the running ones."""
+
+    running: int = Field(
+        ge=0, description="Campaigns that have not ended: `GET /campaigns?status=running`", examples=[12]
+    )
+    ended_by_return: int = Field(
+        ge=0,
+        description="Campaigns that ended because the customer returned to a progress stage, of all times:"
+        " `GET /campaigns?returned=true`",
+        examples=[31],
+    )
+    steps: list[CampaignStepCount] = Field(
+        description="Steps of the running campaigns by number and channel; empty if no campaign runs"
+    )
+
+    @classmethod
+    def of(cls, counts: CampaignCounts) -> "CampaignSummary":
+        """Builds the response from the counts."""
+        return cls.model_validate(counts, from_attributes=True)
 
 
 class CampaignPage(ResponseModel):

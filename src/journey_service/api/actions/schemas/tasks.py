@@ -20,6 +20,7 @@ from journey_service.api.schema_fields import (
 )
 from journey_service.domain.actions.action import EndReason
 from journey_service.domain.actions.records import StoredTask
+from journey_service.domain.errors import InvalidInputError
 from journey_service.services.actions.tasks import TaskChange
 
 _DUE_AT: Final = "2026-03-04T12:00:00Z"
@@ -95,6 +96,9 @@ class Task(ResponseModel):
         description="Id of the campaign that the task belongs to; null if there is none", examples=[None]
     )
     created_at: Timestamp = Field(description="When the task was created", examples=["2026-03-01T12:00:00Z"])
+    version: int = Field(
+        ge=1, description="Number of the version, from 1: every change adds one. Also the ETag", examples=[1]
+    )
 
     @classmethod
     def of(cls, task: StoredTask) -> "Task":
@@ -103,7 +107,7 @@ class Task(ResponseModel):
 
 
 class TaskPage(ResponseModel):
-    """A page of tasks, earliest due date first."""
+    """A page of tasks in the requested order."""
 
     items: list[Task] = Field(description="The tasks of this page")
     next_cursor: NextCursor
@@ -119,13 +123,17 @@ class TaskUpdate(PatchModel):
     status: Annotated[
         Literal["done", "dismissed"],
         Field(
-            description="Ends the task permanently. `done`: it was completed; `dismissed`: it is not needed",
+            description="Ends the task permanently. `done`: it was completed; `dismissed`: it is not needed, which"
+            " requires the reason in `outcome`",
             examples=["done"],
         ),
     ] = omittable()
-    outcome: Annotated[Note, Field(description="Result in words", examples=["She comes on Monday."])] = (
-        omittable()
-    )
+    outcome: Annotated[
+        Note,
+        Field(
+            description="Result in words; for a dismissed task, the reason", examples=["She comes on Monday."]
+        ),
+    ] = omittable()
     assignee: SingleLineText | None = Field(
         default=None, description="Employee who is to do the task; null unassigns the task", examples=["ben"]
     )
@@ -133,7 +141,9 @@ class TaskUpdate(PatchModel):
         Instant, Field(description="When the task is due", examples=["2026-04-01T08:00:00Z"])
     ] = omittable()
 
-    def to_domain(self) -> TaskChange:
-        """Converts the update."""
+    def to_domain(self, version: int) -> TaskChange:
+        """Converts the update of a version. Raises InvalidInputError."""
+        if self.status == "dismissed" and self.outcome is None:
+            raise InvalidInputError.at("/outcome", "must give the reason of a dismissal")
         is_unassigned = self.assignee is None and "assignee" in self.model_fields_set
-        return TaskChange(self.status, self.outcome, self.assignee, is_unassigned, self.due_at)
+        return TaskChange(version, self.status, self.outcome, self.assignee, is_unassigned, self.due_at)

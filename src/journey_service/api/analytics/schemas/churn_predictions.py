@@ -7,10 +7,17 @@ from pydantic import Field
 
 from journey_service.api.analytics.schemas.dates import Currency
 from journey_service.api.analytics.schemas.drilldown import stage_name
+from journey_service.api.analytics.schemas.risk_list import (
+    CustomerCampaign,
+    CustomerReach,
+    CustomerTask,
+    Owner,
+    action_fields,
+)
 from journey_service.api.schema_fields import AnyCustomerId, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import churn
-from journey_service.services.analytics.drilldown import AtRisk, RiskList
+from journey_service.services.analytics.risk_list import AtRisk, RiskPage
 
 RETENTION_EXAMPLE: Final = [
     {"type": "special_offer", "priority": "medium", "description": "Send a special return offer"},
@@ -73,6 +80,10 @@ class ChurnPrediction(ResponseModel):
         description="Actions that the guide recommends, highest priority first",
         examples=[RETENTION_EXAMPLE],
     )
+    owner: Owner
+    reach: CustomerReach
+    open_task: CustomerTask
+    running_campaign: CustomerCampaign
 
     @classmethod
     def of(cls, context: CompanyContext, customer: AtRisk) -> "ChurnPrediction":
@@ -88,7 +99,8 @@ class ChurnPrediction(ResponseModel):
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
             sample_size=customer.sample,
-            retention_actions=[RetentionAction.of(action) for action in customer.actions],
+            retention_actions=[RetentionAction.of(action) for action in customer.recommended],
+            **action_fields(customer),  # type: ignore[arg-type]  # the last four fields
         )
 
 
@@ -101,7 +113,7 @@ class ChurnPredictionPage(ResponseModel):
     next_cursor: NextCursor
 
     @classmethod
-    def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "ChurnPredictionPage":
+    def of(cls, page: RiskPage, limit: int, next_cursor: str | None) -> "ChurnPredictionPage":
         """Returns the schema of a page."""
         return cls(
             as_of=page.context.now,

@@ -22,6 +22,7 @@ JobKind = Literal[
     "advance_clock",
     "apply_settings",
     "backtest",
+    "bulk_actions",
     "check_metrics",
     "count_rollups",
     "evaluate_transitions",
@@ -78,6 +79,7 @@ class Job(ResponseModel):
         " what became due by a test clock. `rescore`: computes scores, also as the nightly run."
         " `evaluate_transitions`: evaluates customers. `preview_stage_map`, `backtest`: compute a preview or a"
         " back-test. `rebuild_metrics`: recomputes daily metrics. `count_rollups`: recomputes the totals of reports."
+        " `bulk_actions`: requests an action for many customers."
         " `check_metrics`: compares metrics with the ledgers. `reconcile_metrics`: computes every metric in two ways."
         " `inspect_data`: looks for inconsistencies. `repair_data`: repairs inconsistencies. `import`: replays an"
         " import file",

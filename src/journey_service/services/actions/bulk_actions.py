@@ -1,0 +1,282 @@
+"""Bulk actions: one manual action for many customers, as a job that can be resumed.
+
+The customers are determined when the job is created, and stored by relationship, which an erasure does not change.
+Each page commits its actions together with the cursor. The key of every action contains the job, so that no customer
+gets two actions of one job.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.action import Action, ActionState, ManualActionRequest
+from journey_service.domain.actions.action_plan import manual_action
+from journey_service.domain.actions.bulk import BulkFate, fate_of
+from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.actions.errors import BulkRequestConflictError
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.analytics.records import RiskFilter
+from journey_service.domain.errors import FieldError, InvalidInputError
+from journey_service.domain.operations.records import Job
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.actions.manual_actions import check_template, decide_now
+from journey_service.services.analytics.query_context import TIMEOUT_MS
+from journey_service.services.analytics.risk_list import capped_since, criteria_of
+from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.journeys import action_planning
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
+
+BULK_JOB: Final = "bulk_actions"
+MAX_NAMED_CUSTOMERS: Final = 10_000
+"""Customers that one request may name; more are refused."""
+MAX_MATCHING_CUSTOMERS: Final = 50_000
+"""Customers that a filter may match; if more match, the request is refused."""
+PAGE_SIZE: Final = 100
+"""Customers in one page of the job."""
+_READ_BATCH_SIZE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """A manual action for the named customers, or for the customers at risk that match a filter."""
+
+    action: ManualActionRequest
+    customer_ids: Sequence[int] | None = None
+    filter_: RiskFilter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkTargets:
+    """The relationships of the customers, in order, and the number of named customers who were erased."""
+
+    relationship_ids: Sequence[int]
+    erased: int
+
+    @property
+    def total(self) -> int:
+        """Number of customers."""
+        return len(self.relationship_ids) + self.erased
+
+
+async def count_fates(
+    database: Database, company_id: int, request: BulkRequest, *, by: Actor
+) -> Mapping[BulkFate, int]:
+    """Returns how many customers would have each fate now. Raises CompanyNotFoundError, InvalidInputError."""
+
+    async def unit(uow: UnitOfWork) -> Mapping[BulkFate, int]:
+        context = await uow.companies.get_context()
+        await check_template(uow, request.action)
+        targets = await _find_targets(uow, context, request)
+        fates = Counter({BulkFate.ERASED: targets.erased})
+        for start in range(0, len(targets.relationship_ids), _READ_BATCH_SIZE):
+            states = await uow.contact_states.get_many(
+                targets.relationship_ids[start : start + _READ_BATCH_SIZE], since=capped_since(context)
+            )
+            fates.update(
+                fate_of(each.state, request.action.channel, context.rulebook.policy)
+                for each in states.values()
+            )
+        await uow.audit_log.record_operator_access(by, "request_bulk_actions")
+        return {fate: fates[fate] for fate in BulkFate}
+
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
+
+
+async def request_bulk(
+    database: Database, company_id: int, request: BulkRequest, *, key: str, by: Actor
+) -> Job:
+    """Enqueues the job of a bulk action, or returns the job that was created with the same key.
+
+    Raises CompanyNotFoundError, InvalidInputError, BulkRequestConflictError.
+    """
+    request_hash = _hash_of(request)
+
+    async def unit(uow: UnitOfWork) -> Job:
+        context = await uow.companies.get_context()
+        earlier = await uow.jobs.find_by_request(BULK_JOB, key)
+        if earlier is not None:
+            job, earlier_hash = earlier
+            if earlier_hash != request_hash:
+                raise BulkRequestConflictError(job.id)
+            await uow.audit_log.record_operator_access(by, "request_bulk_actions")
+            return job
+        await check_template(uow, request.action)
+        targets = await _find_targets(uow, context, request)
+        parameters = {
+            "action": _action_to_json(request.action),
+            "relationship_ids": list(targets.relationship_ids),
+            "erased": targets.erased,
+            "actor": {"is_operator": by.is_operator, "reason": by.reason, "request_id": by.request_id},
+        }
+        job_id = await uow.jobs.enqueue(BULK_JOB, parameters, actor=by.name, request=(key, request_hash))
+        detail = {"channel": request.action.channel.value, "customers": targets.total}
+        await uow.audit_log.record(by, AuditEntry("action.bulk", target=f"job:{job_id}", detail=detail))
+        created = await uow.jobs.find(job_id)
+        assert created is not None  # noqa: S101  # it was just written
+        return created
+
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
+
+
+async def run_bulk(run: JobRun) -> None:
+    """Job handler: requests the action for each customer, page by page. The counts of the job are those by fate."""
+    parameters = run.job.parameters
+    ids: Sequence[int] = parameters["relationship_ids"]
+    request = replace(_action_from_json(parameters["action"]), request_key=_request_key(run.job.id))
+    by = Actor(run.job.actor, **parameters["actor"])
+
+    async def page(uow: UnitOfWork) -> JobPage:
+        is_first, at = "at" not in run.cursor, run.cursor.get("at", 0)
+        chunk = ids[at : at + PAGE_SIZE]
+        fates = await _act(uow, chunk, request, by)
+        erased = parameters["erased"] if is_first else 0
+        fates[BulkFate.ERASED] += erased
+        return JobPage(
+            {"at": at + len(chunk)},
+            {fate.value: fates[fate] for fate in BulkFate},
+            done=len(chunk) + erased,
+            total=len(ids) + parameters["erased"],
+        )
+
+    while run.cursor.get("at", -1) < len(ids):
+        await run.page(page)
+
+
+async def _act(
+    uow: UnitOfWork, relationship_ids: Sequence[int], request: ManualActionRequest, by: Actor
+) -> Counter[BulkFate]:
+    """Requests the action for each customer who has none of this job; returns the fates."""
+    present = await uow.relationships.get_customer_ids(relationship_ids)
+    transaction = await load(uow, [customer_id for customer_id in present.values() if customer_id >= 0])
+    for customer_id in transaction.relationships:
+        if (journey := transaction.find(customer_id)) is not None:
+            journey.advance_to(transaction.now)
+    await write(uow, transaction)
+    customers = {transaction.row_id(customer_id): customer_id for customer_id in transaction.relationships}
+    fates = Counter({BulkFate.ERASED: len(relationship_ids) - len(customers)})
+    requested = await uow.delivery_log.list_requested(list(customers), request.request_key or "")
+    fates.update(_fate_by_state(state, reason) for state, reason in requested.values())
+    states = await uow.contact_states.get_many(
+        [id_ for id_ in customers if id_ not in requested], since=capped_since(transaction.context)
+    )
+    free = {
+        id_: customers[id_]
+        for id_, each in states.items()
+        if not each.state.has_open_request(request.channel)
+    }
+    fates[BulkFate.ALREADY_OPEN] += len(states) - len(free)
+    actions = await _request_actions(uow, transaction, free, request, by)
+    fates.update(_fate_by_state(action.state, action.reason) for action in actions)
+    return fates
+
+
+async def _request_actions(
+    uow: UnitOfWork,
+    transaction: JourneyTransaction,
+    customers: Mapping[int, int],
+    request: ManualActionRequest,
+    by: Actor,
+) -> Sequence[Action]:
+    """Requests the action for locked customers, given by relationship id, as single requests do."""
+    journeys = {id_: transaction.journeys[customer_id] for id_, customer_id in customers.items()}
+    action_plans = await action_planning.load(
+        uow,
+        transaction.context,
+        {id_: journey.relationship.version for id_, journey in journeys.items()},
+        now=transaction.now,
+    )
+    actions = {
+        id_: manual_action(request, transaction.now, stage=journey.relationship.current_stage, actor=by.name)
+        for id_, journey in journeys.items()
+    }
+    for id_, action in actions.items():
+        decide_now(action_plans.by_id[id_], action, transaction.context)
+    await action_plans.save(uow)
+    await uow.audit_log.record_many(
+        by,
+        [
+            AuditEntry(
+                "action.request",
+                customer_id=customers[id_],
+                target=f"action:{action.id}",
+                detail={"channel": request.channel.value, "state": action.state.value},
+            )
+            for id_, action in actions.items()
+        ],
+    )
+    return list(actions.values())
+
+
+async def _find_targets(uow: UnitOfWork, context: CompanyContext, request: BulkRequest) -> BulkTargets:
+    if request.customer_ids is not None:
+        return await _find_named(uow, request.customer_ids)
+    filter_ = request.filter_ or RiskFilter()
+    found = await uow.risk_list.list_relationship_ids(
+        criteria_of(context), filter_, limit=MAX_MATCHING_CUSTOMERS + 1
+    )
+    if len(found) > MAX_MATCHING_CUSTOMERS:
+        raise InvalidInputError.at(
+            "/filter", f"must match at most {MAX_MATCHING_CUSTOMERS} customers, and matches more"
+        )
+    return BulkTargets(found, 0)
+
+
+async def _find_named(uow: UnitOfWork, customer_ids: Sequence[int]) -> BulkTargets:
+    known = await uow.relationships.get_ids(customer_ids)
+    erased = await uow.tombstones.find_erased(id_ for id_ in customer_ids if id_ not in known)
+    errors = [
+        FieldError(f"/customer_ids/{index}", "is not a known customer")
+        for index, customer_id in enumerate(customer_ids)
+        if customer_id not in known and customer_id not in erased
+    ]
+    if errors:
+        raise InvalidInputError(errors)
+    return BulkTargets(sorted(set(known.values())), len(erased))
+
+
+def _fate_by_state(state: str, reason: str | None) -> BulkFate:
+    """Returns the fate that an action of a bulk action shows: the reason of its cancellation, else OK."""
+    if state == ActionState.CANCELLED and reason in set(BulkFate):
+        return BulkFate(reason)
+    return BulkFate.OK
+
+
+def _request_key(job_id: int) -> str:
+    # Callers cannot send a key with a space: it never equals the Idempotency-Key of a single request.
+    return f"bulk {job_id}"
+
+
+def _hash_of(request: BulkRequest) -> bytes:
+    customer_ids = None if request.customer_ids is None else sorted(set(request.customer_ids))
+    filter_ = None if request.filter_ is None else asdict(request.filter_)
+    values = {
+        "action": _action_to_json(request.action),
+        "customer_ids": customer_ids,
+        "filter": None
+        if filter_ is None
+        else {**filter_, "stages": sorted(set(filter_["stages"])), "value_min": str(filter_["value_min"])},
+    }
+    return sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _action_to_json(action: ManualActionRequest) -> dict[str, Any]:
+    values = asdict(action)
+    del values["request_key"]
+    return {**values, "channel": action.channel.value, "offer": [list(pair) for pair in action.offer]}
+
+
+def _action_from_json(values: Mapping[str, Any]) -> ManualActionRequest:
+    return ManualActionRequest(
+        **{
+            **values,
+            "channel": Channel(values["channel"]),
+            "offer": tuple((name, value) for name, value in values["offer"]),
+        }
+    )

@@ -1,0 +1,84 @@
+"""Today: what is to be done in a company now, as counts of lists."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.actions.records import OpenTaskCounts
+from journey_service.domain.analytics.date_ranges import DateRange
+from journey_service.domain.analytics.snapshots import day_before
+from journey_service.domain.calendar import instant_of, local_day
+from journey_service.domain.journeys.relationship import Motion
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.query_context import TIMEOUT_MS
+from journey_service.services.analytics.risk_list import count_at_risk
+from journey_service.services.analytics.snapshots import CHECK_SNAPSHOTS_JOB
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Result of the latest check of the daily metrics; `at` is the database's time."""
+
+    is_ok: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Counts as of now. `day_end` is the end of the local day; `since` is the local day before it.
+
+    `lapsed` and `returned` are customers who moved since then.
+    """
+
+    as_of: datetime
+    day: date
+    day_end: datetime
+    since: date
+    tasks: OpenTaskCounts
+    at_risk: int
+    lapsed: int
+    returned: int
+    running_campaigns: int
+    dead_actions: int
+    failed_jobs: int
+    agreement: Agreement | None
+
+
+async def get_today(database: Database, company_id: int, *, assignee: str) -> Today:
+    """Returns the counts of today, with the tasks of an assignee as their own. Raises CompanyNotFoundError."""
+
+    async def unit(uow: UnitOfWork) -> Today:
+        context = await uow.companies.get_context()
+        zone = ZoneInfo(context.company.timezone)
+        day = local_day(context.now, zone)
+        day_end, since = instant_of(day + _ONE_DAY, time(0), zone), day_before(day, zone)
+        moved = await uow.drilldown.count_moved(
+            (Motion.LAPSE, Motion.RETURN), DateRange(since, day), context.company.timezone
+        )
+        return Today(
+            context.now,
+            day,
+            day_end,
+            since,
+            await uow.tasks.count_open(context.now, day_end, assignee),
+            at_risk=await count_at_risk(uow, context),
+            lapsed=moved[Motion.LAPSE],
+            returned=moved[Motion.RETURN],
+            running_campaigns=await uow.campaigns.count_running(),
+            dead_actions=await uow.delivery_log.count_dead(),
+            failed_jobs=await uow.jobs.count_failed(),
+            agreement=await _find_agreement(uow),
+        )
+
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
+
+
+async def _find_agreement(uow: UnitOfWork) -> Agreement | None:
+    job = await uow.jobs.find_last_ended(CHECK_SNAPSHOTS_JOB)
+    return (
+        None if job is None or job.finished_at is None else Agreement(job.status == "done", job.finished_at)
+    )
