@@ -65,11 +65,13 @@ bench: install ## Benchmarks of this machine; compare ratios.
 	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
 	$(BIN)/python bench/outbox.py
+	$(BIN)/python bench/lists.py
 	$(BIN)/python bench/figures.py --record
 
 bench-small: install ## The same with few rows, to check that they run; the results mean nothing.
 	$(BIN)/python bench/commands.py 1
 	$(BIN)/python bench/ingest.py 200
+	$(BIN)/python bench/lists.py 2000 --runs 1
 	$(BIN)/python bench/figures.py 1000
 
 code-metrics: install ## Sizes of folders, files and functions, names of classes, exemptions.

@@ -59,7 +59,7 @@ DISPATCHER_COLUMNS = {
     "outbound_events": "company_id, id, position",
     "journey_rollups": "company_id, id, is_unmerged",
 }
-ROLES = ("journey_app", "journey_dispatcher", "journey_keyring", "journey_eraser", "journey_readonly")
+ROLES = ("journey_app", "journey_dispatcher", "journey_keyring", "journey_eraser", "journey_searcher", "journey_readonly")
 OPERATORS = 0
 
 

@@ -29,6 +29,7 @@ WITH_CSV = (
     "list_stage_visits",
     "list_risk_band_customers",
     "list_cohort_customers",
+    "list_customers",
 )
 """Operations that have a second path, which ends in `.csv`, and a second operation there."""
 

@@ -378,7 +378,10 @@ async def test_a_method_that_is_not_there_is_a_problem(http, salon, method, path
 # ---- the guard that holds every answer against the contract
 
 
-def _answer(status, *, path="/api/v1/customers", media=JSON, body=b'{"items": [], "next_cursor": null}'):
+NO_CUSTOMERS = b'{"items": [], "next_cursor": null, "currency": "EUR", "total": null, "total_estimate": null}'
+
+
+def _answer(status, *, path="/api/v1/customers", media=JSON, body=NO_CUSTOMERS):
     request = httpx.Request("GET", f"http://journey.test{path}")
     return httpx.Response(
         status, headers={"content-type": media}, content=body + b"\n" if body else body, request=request

@@ -586,6 +586,7 @@ CALLS = {
     "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, 'no match')", "audit_log"),
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
     "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
+    "find_customers": ("SELECT find_customers('%{number}%', '%', '{{}}', 10)", None),
     "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),
 }
 

@@ -26,6 +26,7 @@ EXCEPTIONS = {
     ("outbound_events", "dispatcher", "{journey_dispatcher}"),
     ("journey_rollups", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
+    ("customers", "searcher", "{journey_searcher}"),
 }
 
 
@@ -102,6 +103,7 @@ async def test_only_the_listed_policies_read_beyond_one_company(servers):
 # change ledgers do so within the company of the transaction.
 FUNCTIONS = {
     ("api_key_by_id", "journey_keyring"),
+    ("find_customers", "journey_searcher"),
     ("erase_transitions", "journey_eraser"),
     ("erase_events", "journey_eraser"),
     ("rename_consents", "journey_eraser"),

@@ -55,6 +55,11 @@ class Caller:
     company_id: int
     actor: Actor
 
+    @property
+    def sees_names(self) -> bool:
+        """Whether reports and simulations name the customers to the caller."""
+        return self.principal.may("customers:read")
+
 
 def cookie_name(app_state: AppState) -> str:
     """Returns the name of the session cookie."""

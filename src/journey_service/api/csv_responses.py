@@ -82,7 +82,12 @@ def get_with_csv(
                     "content": {
                         "text/csv": {
                             "schema": _CSV,
-                            "x-row-schema": {"schema": row.__name__, "columns": [*columns, *shared]},
+                            "x-row-schema": {
+                                "schema": row.model_json_schema(
+                                    mode="serialization", ref_template="#/components/schemas/{model}"
+                                ),
+                                "columns": [*columns, *shared],
+                            },
                         }
                     },
                 },

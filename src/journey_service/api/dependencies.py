@@ -134,6 +134,10 @@ IdempotencyKey = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Largest number of items on the page")]
+WithCount = Annotated[
+    bool,
+    Query(description="Whether to count the items of all pages: `total`, or `total_estimate` of a long list"),
+]
 Cursor = Annotated[
     str | None,
     Query(max_length=4000, description="`next_cursor` of the previous page; default: the first page"),

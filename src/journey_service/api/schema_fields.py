@@ -20,6 +20,7 @@ from pydantic import (
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EARLIEST, LATEST, MAX_CUSTOMER_ID, MAX_ID, JsonValue
 from journey_service.domain.events.parsing import find_json_error, parse_instant
+from journey_service.domain.row_counts import MAX_COUNTED
 
 STAGE_KEY_PATTERN: Final = "^[a-z][a-z0-9_]*$"
 KEY_ID_PATTERN: Final = "^[A-Za-z0-9-]+$"
@@ -100,11 +101,40 @@ AnyCustomerId = Annotated[int, Field(ge=-MAX_ID, le=MAX_CUSTOMER_ID, examples=[4
 StageKey = Annotated[str, Field(max_length=50, pattern=STAGE_KEY_PATTERN, examples=["regular"])]
 Timestamp = Annotated[datetime, Field(examples=["2026-03-01T09:30:00Z"])]
 """A time of a response: RFC 3339 in UTC with `Z`."""
+CustomerName = Annotated[
+    str | None,
+    Field(
+        description="Full name of the customer; null if it is unknown, if the customer was erased, and without the"
+        " scope `customers:read`",
+        examples=["Ada Lovelace"],
+    ),
+]
 NextCursor = Annotated[
     str | None,
     Field(
         description="Opaque: pass it as `cursor` to read the next page; null on the last page",
         examples=["b3BhcXVlLWN1cnNvcg"],
+    ),
+]
+
+Currency = Annotated[str, Field(description="Currency of all amounts, as in ISO 4217", examples=["EUR"])]
+Total = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=MAX_COUNTED,
+        description=f"Number of items on all pages, up to {MAX_COUNTED:,}; null for a longer list, and without"
+        " `count=true`",
+        examples=[42],
+    ),
+]
+TotalEstimate = Annotated[
+    int | None,
+    Field(
+        gt=MAX_COUNTED,
+        description=f"Estimated number of items of a list of more than {MAX_COUNTED:,}, by the statistics of the"
+        " database; null for a shorter list, and without `count=true`",
+        examples=[None],
     ),
 ]
 

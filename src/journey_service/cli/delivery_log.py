@@ -41,7 +41,8 @@ def deliveries(
     )
 
     async def run(context: CommandContext) -> list[DeliveryLogRow]:
-        found = [*await list_actions(context.database, company, action_filter)]
+        rows, _ = await list_actions(context.database, company, action_filter)
+        found = list(rows)
         if not retry:
             return found
         by = cli_actor("deliveries")

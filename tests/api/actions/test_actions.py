@@ -25,7 +25,18 @@ from journey_service.services.actions.delivery.publisher import publish
 from services.local_servers import body_of, dispatcher_for, run_local_servers
 
 ACTION = {
-    *("id", "customer_id", "channel", "name", "step", "stage", "transition_seq", "state", "reason"),
+    *(
+        "id",
+        "customer_id",
+        "customer_name",
+        "channel",
+        "name",
+        "step",
+        "stage",
+        "transition_seq",
+        "state",
+        "reason",
+    ),
     *("template", "offer", "note", "actor", "campaign_id", "endpoint_id", "task_id", "planned_at", "due_at"),
     *("finished_at", "next_attempt_at", "attempts", "last_status", "last_error", "created_at"),
 }

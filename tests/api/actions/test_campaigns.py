@@ -18,7 +18,17 @@ from api.calls import (
 from journey_service.domain.events.parsing import parse_instant
 
 CAMPAIGN = {
-    *("id", "customer_id", "type", "status", "transition_seq", "started_at", "ended_at", "reason"),
+    *(
+        "id",
+        "customer_id",
+        "customer_name",
+        "type",
+        "status",
+        "transition_seq",
+        "started_at",
+        "ended_at",
+        "reason",
+    ),
     "steps",
 }
 
@@ -78,6 +88,7 @@ async def test_a_campaign_has_the_state_of_each_step(http, shop, campaign):
     assert payload == {
         "id": campaign,
         "customer_id": 1,
+        "customer_name": "Ada Keller",
         "type": "at_risk",
         "status": "running",
         "transition_seq": 2,

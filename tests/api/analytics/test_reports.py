@@ -249,6 +249,7 @@ async def test_churn_predictions_hold_inactivity_and_retention_actions(http, sal
         del payload["items"][0][name]
     assert payload["items"][0] == {
         "customer_id": 1,
+        "customer_name": None,
         "current_stage": "at_risk",
         "stage_name": "At Risk",
         "stage_entered_at": "2026-05-31T11:00:00Z",
@@ -405,6 +406,7 @@ async def test_drill_down_shows_customers_in_their_current_state(http, salon):
         "items": [
             {
                 "customer_id": 1,
+                "customer_name": None,
                 "current_stage": "customer",
                 "stage_name": "Customer",
                 "stage_entered_at": NOON,

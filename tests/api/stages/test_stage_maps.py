@@ -346,7 +346,9 @@ async def test_a_preview_counts_moves_and_moves_no_customer(http, regular):
             "from_stage": "regular",
             "to_stage": "vip",
             "customers": 1,
-            "samples": [{"customer_id": 1, "trigger_event": "lifetime_value", "moves": 1}],
+            "samples": [
+                {"customer_id": 1, "customer_name": None, "trigger_event": "lifetime_value", "moves": 1}
+            ],
         }
     ]
     assert [stage["stage_key"] for stage in result["stages"]] == [form["key"] for form in DEFAULT_STAGES]

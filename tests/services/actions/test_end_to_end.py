@@ -69,7 +69,7 @@ async def campaign_log(salon, since=0):
 
 
 async def tasks_of(salon, status=None):
-    found = await list_tasks(
+    found, _ = await list_tasks(
         salon.database, salon.id, TaskFilter(limit=100, statuses=() if status is None else (status,))
     )
     return [(task.name, task.status, task.reason) for task in found]
@@ -124,7 +124,7 @@ async def test_a_customer_who_returns_on_day_five_gets_an_email_and_an_sms_but_n
         ("notify_account_manager", "closed", "left_stage"),
         ("schedule_check_in_call", "closed", "left_stage"),
     ]
-    listed = await actions.list_actions(
+    listed, _ = await actions.list_actions(
         salon.database, salon.id, ActionFilter(limit=100, campaign_id=campaign.id)
     )
     assert {each.number: (each.channel, each.finished_at) for each in listed if each.reason} == {
@@ -563,7 +563,7 @@ async def test_a_due_step_waits_for_the_one_before_it_and_the_clock_can_still_be
     morning = T0.replace(hour=8) + DAY
     await salon.advance(morning)
     assert await salon.log() == [("write_at_night", number, "done", None) for number in range(3)]
-    [task] = await list_tasks(salon.database, salon.id, TaskFilter(limit=10))
+    [task], _ = await list_tasks(salon.database, salon.id, TaskFilter(limit=10))
     assert task.created_at == morning
 
 

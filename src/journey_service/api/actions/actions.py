@@ -21,6 +21,7 @@ from journey_service.api.dependencies import (
     CustomerId,
     IdempotencyKey,
     Limit,
+    WithCount,
     from_cursor,
     is_instant,
     is_uuid,
@@ -79,6 +80,7 @@ async def list_actions(
             examples=[12],
         ),
     ] = None,
+    count: WithCount = False,  # noqa: FBT002  # a query parameter
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ActionPage:
@@ -91,12 +93,15 @@ async def list_actions(
         customer_id=customer_id,
         campaign_id=campaign_id,
         endpoint_id=endpoint_id,
+        is_counted=count,
         after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
     )
-    rows = await delivery_log.list_actions(app_state.database, caller.company_id, filter_)
+    rows, number = await delivery_log.list_actions(app_state.database, caller.company_id, filter_)
     return ActionPage(
         items=[Action.of(row) for row in rows[:limit]],
         next_cursor=next_cursor("actions", rows, limit, lambda row: [row.created_at.isoformat(), row.id]),
+        total=number.total,
+        total_estimate=number.estimate,
     )
 
 

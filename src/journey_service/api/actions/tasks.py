@@ -13,6 +13,7 @@ from journey_service.api.dependencies import (
     Cursor,
     Limit,
     Version,
+    WithCount,
     from_cursor,
     is_id,
     is_instant,
@@ -86,6 +87,7 @@ async def list_tasks(
         ),
     ] = None,
     sort: TaskSort = "due_at",
+    count: WithCount = False,  # noqa: FBT002  # a query parameter
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TaskPage:
@@ -106,14 +108,17 @@ async def list_tasks(
         stages=stage or (),
         customer_id=customer_id,
         channels=channel or (),
+        is_counted=count,
         after=None if after is None else (datetime.fromisoformat(after[1]), after[2]),
     )
-    stored = await tasks.list_tasks(app_state.database, caller.company_id, filter_)
+    stored, number = await tasks.list_tasks(app_state.database, caller.company_id, filter_)
     return TaskPage(
         items=[Task.of(task) for task in stored[:limit]],
         next_cursor=next_cursor(
             "tasks", stored, limit, lambda row: [sort, getattr(row, sorted_by).isoformat(), row.id]
         ),
+        total=number.total,
+        total_estimate=number.estimate,
     )
 
 

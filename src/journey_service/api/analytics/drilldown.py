@@ -14,7 +14,7 @@ from journey_service.api.analytics.schemas.drilldown import (
     StageVisit,
     StageVisitPage,
 )
-from journey_service.api.authentication import AnalyticsReader
+from journey_service.api.authentication import AnalyticsReader, Caller
 from journey_service.api.csv_responses import get_with_csv
 from journey_service.api.dependencies import (
     AppStateDep,
@@ -61,7 +61,7 @@ async def list_stage_customers(
     """Lists the customers who are in a stage now, or were in it at a past time."""
     page = page_request("stage_customers", limit, cursor)
     found = await drilldown.list_in_stage(app_state.database, caller.company_id, stage, as_of, page)
-    return _page("stage_customers", found, limit)
+    return _page("stage_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -99,7 +99,7 @@ async def list_funnel_customers(
         raise InvalidInputError.at("query/outcome", "must be given only with mode=cohort")
     else:
         found = await drilldown.list_reached(app_state.database, caller.company_id, days, stage, page)
-    return _page("funnel_customers", found, limit)
+    return _page("funnel_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -128,7 +128,7 @@ async def list_flow_customers(
     page = page_request("flow_customers", limit, cursor)
     flow = (from_stage, to_stage)
     found = await drilldown.list_flow(app_state.database, caller.company_id, days, flow, page)
-    return _page("flow_customers", found, limit)
+    return _page("flow_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -163,7 +163,7 @@ async def list_moved_customers(
     found = await drilldown.list_moved(
         app_state.database, caller.company_id, days, motion or (), to_stage or (), page
     )
-    return _page("moved_customers", found, limit)
+    return _page("moved_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -200,7 +200,7 @@ async def list_action_customers(
     """Lists the customers with actions of a name and outcome that were planned in the range, and how many each has."""
     page = page_request("action_customers", limit, cursor)
     found = await drilldown.list_with_action(app_state.database, caller.company_id, days, name, state, page)
-    return _page("action_customers", found, limit)
+    return _page("action_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -255,7 +255,7 @@ async def list_stage_visits(
             limit=limit + 1,
         )
     following = next_cursor("stage_visits", found.visits, limit, lambda row: [row.customer_id, row.seq])
-    return StageVisitPage.of(found, limit, following)
+    return StageVisitPage.of(found, limit, following, is_named=caller.sees_names)
 
 
 @get_with_csv(
@@ -283,7 +283,7 @@ async def list_risk_band_customers(
     chosen = next(each for each in BANDS if each.name == band)
     page = page_request("risk_band_customers", limit, cursor)
     found = await drilldown.list_in_band(app_state.database, caller.company_id, chosen, page)
-    return _page("risk_band_customers", found, limit)
+    return _page("risk_band_customers", found, limit, caller)
 
 
 @get_with_csv(
@@ -304,9 +304,9 @@ async def list_cohort_customers(
     """Lists the customers of a cohort who had an appointment a number of months after their first one."""
     page = page_request("cohort_customers", limit, cursor)
     found = await drilldown.list_retained(app_state.database, caller.company_id, cohort, month, page)
-    return _page("cohort_customers", found, limit)
+    return _page("cohort_customers", found, limit, caller)
 
 
-def _page(name: str, found: DrilldownPage, limit: int) -> DrilldownCustomerPage:
+def _page(name: str, found: DrilldownPage, limit: int, caller: Caller) -> DrilldownCustomerPage:
     following = next_cursor(name, found.customers, limit, lambda row: [row.customer_id])
-    return DrilldownCustomerPage.of(found, limit, following)
+    return DrilldownCustomerPage.of(found, limit, following, is_named=caller.sees_names)

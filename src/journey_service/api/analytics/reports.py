@@ -174,7 +174,7 @@ async def list_churn_predictions(
     )
     found = await risk_list.list_churning(app_state.database, caller.company_id, page)
     following = next_cursor("churn_predictions", found.customers, limit, lambda row: row.found.key)
-    return ChurnPredictionPage.of(found, limit, following)
+    return ChurnPredictionPage.of(found, limit, following, is_named=caller.sees_names)
 
 
 @get_with_csv(router, "/cohorts", CohortMonth, summary="Get retention cohorts", responses=problems())

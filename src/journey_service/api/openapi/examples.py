@@ -90,7 +90,9 @@ class ExampleComposer:
 
     def table(self, row: Mapping[str, Any]) -> str:
         """Returns an example of a CSV table with these columns of rows that have this schema."""
-        values = self.compose({"$ref": f"{_REFERENCE}{row['schema']}"})
+        schema = row["schema"]
+        # Preferably as it is published, with the examples of the contract.
+        values = self.compose(self._schemas.get(schema["title"], schema))
         columns = row["columns"]
         return csv_of(columns, [[values.get(column, SAMPLES.get(column)) for column in columns]])
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.authentication import StageDrafter, StageWriter
+from journey_service.api.customer_names import names_in
 from journey_service.api.dependencies import AppStateDep, SeenDraftVersion
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
@@ -60,7 +61,7 @@ async def preview_stage_map(
         lease_seconds=app_state.settings.lease_seconds,
     )
     app_state.respond_accepted(job.status, response)
-    return StageMapPreview.of(job)
+    return StageMapPreview.of(job, await names_in(app_state, caller, job.result))
 
 
 @router.get("/stage-previews/{job_id}", summary="Get a preview", responses=problems(JobNotFoundError))
@@ -69,7 +70,7 @@ async def get_stage_map_preview(
 ) -> StageMapPreview:
     """Returns the progress of a preview and, if it is done, its result."""
     job = await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW_JOB)
-    return StageMapPreview.of(job)
+    return StageMapPreview.of(job, await names_in(app_state, caller, job.result))
 
 
 @router.post(
@@ -106,10 +107,11 @@ async def start_backtest(
         lease_seconds=app_state.settings.lease_seconds,
     )
     app_state.respond_accepted(job.status, response)
-    return Backtest.of(job)
+    return Backtest.of(job, await names_in(app_state, caller, job.result))
 
 
 @router.get("/stage-backtests/{job_id}", summary="Get a back-test", responses=problems(JobNotFoundError))
 async def get_backtest(job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep) -> Backtest:
     """Returns the progress of a back-test and, if it is done, its result."""
-    return Backtest.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST_JOB))
+    job = await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST_JOB)
+    return Backtest.of(job, await names_in(app_state, caller, job.result))

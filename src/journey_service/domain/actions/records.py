@@ -16,6 +16,7 @@ class StoredCampaign:
 
     id: int
     customer_id: int
+    customer_name: str | None
     relationship_id: int
     type: str
     transition_seq: int
@@ -45,6 +46,7 @@ class DeliveryLogRow:
 
     id: str
     customer_id: int
+    customer_name: str | None
     transition_seq: int | None
     stage: str
     name: str
@@ -91,6 +93,7 @@ class ActionFilter:
     customer_id: int | None = None
     campaign_id: int | None = None
     endpoint_id: int | None = None
+    is_counted: bool = False
     after: tuple[datetime, str] | None = None
 
 
@@ -163,6 +166,7 @@ class TaskFilter:
     stages: Sequence[str] = ()
     customer_id: int | None = None
     channels: Sequence[str] = ()
+    is_counted: bool = False
     after: tuple[datetime, int] | None = None
 
 

@@ -19,6 +19,7 @@ class DrilldownCustomer:
     """Customer behind a metric, in their current state; `moves`: how often the metric counts them."""
 
     customer_id: int
+    name: str | None
     current_stage: str
     stage_entered_at: datetime
     risk: int
@@ -31,6 +32,7 @@ class StageVisit:
     """Stage visit; `seq` is that of the transition that started it. An open visit has no `left_at`."""
 
     customer_id: int
+    name: str | None
     seq: int
     entered_at: datetime
     left_at: datetime | None

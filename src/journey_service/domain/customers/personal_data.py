@@ -25,6 +25,8 @@ class ColumnKind(StrEnum):
     """About the person but not identifying: kept, so that metrics do not change; included in the export."""
     MIXED = "mixed"
     """JSON of the service that may contain customer ids: the ids are replaced, the rest is kept."""
+    DERIVED = "derived"
+    """Computed by the database from other columns of the row: follows them, is not exported again, never logged."""
     NOT = "not"
     """Not about a customer."""
 
@@ -48,6 +50,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             email=ColumnKind.IDENTITY,
             phone=ColumnKind.IDENTITY,
             consents=_FACT,
+            name_key=ColumnKind.DERIVED,
+            search=ColumnKind.DERIVED,
         ),
         "consent_changes": _table(
             _FACT,
@@ -68,6 +72,10 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             customer_id=ColumnKind.ID,
             notes=ColumnKind.TEXT,
             metadata=ColumnKind.TEXT,
+            risk_key=ColumnKind.DERIVED,
+            engagement_key=ColumnKind.DERIVED,
+            lifetime_value_key=ColumnKind.DERIVED,
+            last_appointment_key=ColumnKind.DERIVED,
         ),
         "journey_transitions": _table(
             _FACT,
@@ -257,7 +265,7 @@ PRIVATE_NAMES: Final = SECRET_NAMES | {
     column
     for columns in REGISTER.values()
     for column, kind in columns.items()
-    if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT)
+    if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.DERIVED)
 } - {"reason", "request_id"}
 """Names of fields whose values are never logged."""
 

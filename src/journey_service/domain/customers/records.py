@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, TypeAlias
 
-SortKey: TypeAlias = "int | float | str | None"
+SortKey: TypeAlias = "int | str"
 
 BEFORE_FIRST_ID: Final = -(2**63)
 """Lower than every customer id; the start of a list by id. The ids of erased customers are negative."""
@@ -37,13 +38,25 @@ class ConsentChange:
 
 @dataclass(frozen=True, slots=True)
 class CustomerFilter:
-    """Filter and order of the customer list; None or empty: any. Risks are in hundredths."""
+    """Filter and order of the customer list; None or empty: any. Risks are in hundredths.
 
+    `consent` is a channel and the status of the consent on it. `is_counted`: count all customers that match.
+    """
+
+    ids: Sequence[int] = ()
     stages: Sequence[str] = ()
     risk_min: int | None = None
     risk_max: int | None = None
+    value_min: Decimal | None = None
+    value_max: Decimal | None = None
+    appointments_min: int | None = None
+    appointments_max: int | None = None
     inactive_days_min: int | None = None
+    owner: str | None = None
+    is_pinned: bool | None = None
+    consent: tuple[str, str] | None = None
     q: str | None = None
+    is_counted: bool = False
     sort: str = "customer_id"
     after: tuple[SortKey, int] | None = None
     limit: int = 50

@@ -15,9 +15,11 @@ from journey_service.domain.actions.records import (
 from journey_service.domain.actions.stage_actions import Channel
 
 _SELECT: Final = (
-    "SELECT k.id, r.customer_id, k.relationship_id, k.type, k.transition_seq, k.started_at, k.ended_at,"
-    " k.end_reason AS reason FROM retention_campaigns k JOIN customer_relationships r"
-    " ON r.company_id = k.company_id AND r.id = k.relationship_id WHERE k.company_id = :company_id"
+    "SELECT k.id, r.customer_id, c.name AS customer_name, k.relationship_id, k.type, k.transition_seq, k.started_at,"
+    " k.ended_at, k.end_reason AS reason FROM retention_campaigns k JOIN customer_relationships r"
+    " ON r.company_id = k.company_id AND r.id = k.relationship_id"
+    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " WHERE k.company_id = :company_id"
 )
 # A campaign ends with the transition after the one that started it, unless it ends earlier.
 _IS_ENDED_BY_RETURN: Final = (

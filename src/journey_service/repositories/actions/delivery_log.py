@@ -8,17 +8,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.row_counts import NOT_COUNTED, RowCount
 from journey_service.repositories.actions.action_plans import to_step
+from journey_service.repositories.counting import count_rows
 from journey_service.repositories.tables import Row
 
-_SELECT: Final = (
-    "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"
-    " a.endpoint_id, n.type AS event_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
-    " a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
+_ROWS: Final = (
     " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
+    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " LEFT JOIN outbound_events n ON n.company_id = a.company_id AND n.id = a.outbound_event_id"
     " LEFT JOIN journey_tasks t ON t.company_id = a.company_id AND t.action_id = a.id"
     " WHERE a.company_id = :company_id"
+)
+_SELECT: Final = (
+    "SELECT a.id, r.customer_id, c.name AS customer_name, a.transition_seq, a.stage, a.name, a.number, a.channel,"
+    " a.step, a.campaign_id, a.endpoint_id, n.type AS event_type, t.id AS task_id, a.actor, a.note, a.state, a.reason,"
+    " a.attempts, a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
+    f"{_ROWS}"
 )
 _FIND: Final = text(f"{_SELECT} AND a.id = CAST(:id AS uuid)")
 _FIND_BY_REQUEST: Final = text(
@@ -55,8 +61,8 @@ class DeliveryLog:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, filter_: ActionFilter) -> list[DeliveryLogRow]:
-        """Returns the actions that match, newest first.
+    async def page(self, filter_: ActionFilter) -> tuple[list[DeliveryLogRow], RowCount]:
+        """Returns the actions that match, newest first; and the number of all, if requested.
 
         Webhook deliveries are listed only when they or dead letters are requested.
         """
@@ -76,6 +82,10 @@ class DeliveryLog:
         if filter_.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
             values["customer_id"] = filter_.customer_id
+        count = NOT_COUNTED
+        if filter_.is_counted:
+            conditions = "".join(f" AND {clause}" for clause in clauses)
+            count = await count_rows(self._connection, f"{_ROWS}{conditions}", values)
         if filter_.after is not None:
             clauses.append("(a.created_at, a.id) < (CAST(:at AS timestamptz), CAST(:id AS uuid))")
             values |= {"at": filter_.after[0], "id": filter_.after[1]}
@@ -83,7 +93,7 @@ class DeliveryLog:
         rows = await self._connection.execute(
             text(f"{_SELECT}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
         )
-        return [_to_log_row(row) for row in rows]
+        return [_to_log_row(row) for row in rows], count
 
     async def count_dead(self) -> int:
         """Counts the dead actions, webhook deliveries included."""

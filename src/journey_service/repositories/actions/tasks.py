@@ -8,15 +8,19 @@ from sqlalchemy import TextClause, func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import OpenTaskCounts, StoredTask, TaskFilter
+from journey_service.domain.row_counts import NOT_COUNTED, RowCount
+from journey_service.repositories.counting import count_rows
 from journey_service.repositories.tables import Row, journey_tasks
 
-_SELECT: Final = (
-    "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
-    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at,"
-    " k.version, k.changed_in"
+_ROWS: Final = (
     " FROM journey_tasks k JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE k.company_id = :company_id"
+)
+_SELECT: Final = (
+    "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
+    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at,"
+    f" k.version, k.changed_in{_ROWS}"
 )
 _FIND: Final = text(f"{_SELECT} AND k.id = :id")
 _LOCK: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
@@ -44,8 +48,8 @@ class Tasks:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, filter_: TaskFilter) -> list[StoredTask]:
-        """Returns the tasks that match, in the order of the filter."""
+    async def page(self, filter_: TaskFilter) -> tuple[list[StoredTask], RowCount]:
+        """Returns the tasks that match, in the order of the filter; and the number of all, if requested."""
         sort_column = f"k.{filter_.sort.removeprefix('-')}"
         order, sign = ("DESC", "<") if filter_.sort.startswith("-") else ("ASC", ">")
         clauses: list[str] = []
@@ -69,6 +73,10 @@ class Tasks:
         if filter_.due_before is not None:
             clauses.append("k.due_at < CAST(:due_before AS timestamptz)")
             values["due_before"] = filter_.due_before
+        count = NOT_COUNTED
+        if filter_.is_counted:
+            conditions = "".join(f" AND {clause}" for clause in clauses)
+            count = await count_rows(self._connection, f"{_ROWS}{conditions}", values)
         if filter_.after is not None:
             clauses.append(f"({sort_column}, k.id) {sign} (CAST(:at AS timestamptz), CAST(:id AS bigint))")
             values |= {"at": filter_.after[0], "id": filter_.after[1]}
@@ -76,7 +84,7 @@ class Tasks:
         rows = await self._connection.execute(
             text(f"{_SELECT}{conditions} ORDER BY {sort_column} {order}, k.id {order} LIMIT :limit"), values
         )
-        return [_to_task(row) for row in rows]
+        return [_to_task(row) for row in rows], count
 
     async def count_open(self, now: datetime, day_end: datetime, assignee: str) -> OpenTaskCounts:
         """Counts open tasks by due time, and by assignee."""

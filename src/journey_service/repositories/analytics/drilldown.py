@@ -25,28 +25,26 @@ from journey_service.repositories.analytics.date_range_sql import offset_paramet
 from journey_service.repositories.analytics.ledger_queries import APPOINTMENTS_BY_MONTH, COHORT
 
 _CUSTOMER: Final = (
-    "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
-    " r.lifetime_value"
+    "r.customer_id, p.name, r.current_stage, r.stage_entered_at, r.risk_key AS risk, r.lifetime_value"
 )
+_PROFILE: Final = "JOIN customers p ON p.company_id = r.company_id AND p.customer_id = r.customer_id"
 
 
 def _of(drilldown: str) -> str:
     """Returns the query of one page of customers, from a query of their relationship ids and numbers of moves."""
     return (
         f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"
-        " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
+        f" JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id {_PROFILE}"
         " WHERE r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
     )
 
 
 _CURRENT: Final = (
-    f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r WHERE r.company_id = :company_id"
+    f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r {_PROFILE} WHERE r.company_id = :company_id"
     " AND %s AND r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
 )
 _IN_STAGE: Final = _CURRENT % "r.current_stage = :stage"
-_IN_BAND: Final = _CURRENT % (
-    "coalesce(r.risk_score, 0) BETWEEN CAST(:low AS int) / 100.0 AND CAST(:high AS int) / 100.0"
-)
+_IN_BAND: Final = _CURRENT % ("r.risk_key BETWEEN CAST(:low AS int) AND CAST(:high AS int)")
 _IN_STAGE_AT: Final = _of(
     "SELECT relationship_id, 1 AS moves FROM (SELECT DISTINCT ON (relationship_id) relationship_id, to_stage"
     " FROM journey_transitions WHERE company_id = :company_id AND transitioned_at <= CAST(:as_of AS timestamptz)"
@@ -81,20 +79,21 @@ _RETAINED: Final = _of(
     f"SELECT relationship_id, 1 AS moves FROM ({APPOINTMENTS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
 )
 _ENDED_VISITS: Final = text(
-    "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"
+    "SELECT r.customer_id, p.name, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at,"
+    " t.to_stage, t.motion"
     " FROM journey_transitions t JOIN customer_relationships r"
-    " ON r.company_id = t.company_id AND r.id = t.relationship_id"
+    f" ON r.company_id = t.company_id AND r.id = t.relationship_id {_PROFILE}"
     f" WHERE t.company_id = :company_id AND t.from_stage = :stage AND {within('t.transitioned_at')}"
     " AND t.motion = ANY(CAST(:motions AS text[]))"
     " AND (r.customer_id, t.seq - 1) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
     " ORDER BY r.customer_id, t.seq LIMIT :limit"
 )
 _OPEN_VISITS: Final = text(
-    "SELECT customer_id, version AS seq, stage_entered_at AS entered_at, CAST(NULL AS timestamptz) AS left_at,"
-    " CAST(NULL AS text) AS to_stage, CAST(NULL AS text) AS motion FROM customer_relationships"
-    " WHERE company_id = :company_id AND current_stage = :stage"
-    " AND (customer_id, version) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
-    " ORDER BY customer_id LIMIT :limit"
+    "SELECT r.customer_id, p.name, r.version AS seq, r.stage_entered_at AS entered_at,"
+    " CAST(NULL AS timestamptz) AS left_at, CAST(NULL AS text) AS to_stage, CAST(NULL AS text) AS motion"
+    f" FROM customer_relationships r {_PROFILE} WHERE r.company_id = :company_id AND r.current_stage = :stage"
+    " AND (r.customer_id, r.version) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
+    " ORDER BY r.customer_id LIMIT :limit"
 )
 _COUNT_MOVED: Final = text(
     "SELECT motion, count(DISTINCT relationship_id) AS customers FROM journey_transitions"
@@ -227,6 +226,7 @@ class DrilldownQueries:
         return [
             DrilldownCustomer(
                 row.customer_id,
+                row.name,
                 row.current_stage,
                 row.stage_entered_at,
                 row.risk,
@@ -250,6 +250,7 @@ class DrilldownQueries:
         return [
             StageVisit(
                 row.customer_id,
+                row.name,
                 row.seq,
                 row.entered_at,
                 row.left_at,

@@ -14,7 +14,7 @@ from journey_service.domain.customers.records import BEFORE_FIRST_ID
 
 _COLUMNS: Final = (
     "r.id AS relationship_id, r.customer_id, c.name, c.email, r.current_stage, r.stage_entered_at,"
-    " CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk, r.last_appointment_at, r.lifetime_value, r.owner"
+    " r.risk_key AS risk, r.last_appointment_at, r.lifetime_value, r.owner"
 )
 _FROM: Final = (
     "FROM customer_relationships r"
@@ -24,10 +24,10 @@ _FROM: Final = (
 _HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
 _AT_RISK: Final = f"(r.current_stage = CAST(:mildest AS text) OR ({_HIGH}))"
 _SORTS: Final = {
-    "risk_score": "coalesce(r.risk_score, 0)",
+    "risk_score": "r.risk_key",
     # Customers without an appointment are not inactive: they sort as the least inactive.
     "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
-    "lifetime_value": "r.lifetime_value",
+    "lifetime_value": "r.lifetime_value_key",
 }
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 

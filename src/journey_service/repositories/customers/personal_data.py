@@ -247,6 +247,7 @@ def _copied(table: str) -> tuple[str, str]:
         if name in ("anonymized_at", "updated_at")
         else name
         for name, kind in columns.items()
+        if kind is not ColumnKind.DERIVED
     }
     return ", ".join(values), ", ".join(values.values())
 

@@ -1,11 +1,15 @@
 """Tables of customers, their relationships, ledgers of events and transitions, and tombstones."""
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
+    DateTime,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -23,6 +27,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from journey_service.repositories.tables.columns import company, instant, metadata, money, of_company, times
 
+
+def _key(name: str, kind: Any, value: str) -> Column[object]:  # noqa: ANN401  # a type of SQLAlchemy
+    """Returns a column that the database computes from others of the row."""
+    return Column(name, kind, Computed(value, persisted=True), nullable=False)
+
+
 customers = Table(
     "customers",
     metadata,
@@ -36,10 +46,33 @@ customers = Table(
     instant("created_at", now=True),
     instant("updated_at", now=True),
     instant("anonymized_at"),
+    # Sort key, and the text that the search looks through: both fold letters, see migrations.
+    Column(
+        "name_key",
+        Text(collation="C"),
+        Computed("coalesce(fold_text(name), '')", persisted=True),
+        nullable=False,
+    ),
+    Column(
+        "search",
+        Text,
+        Computed("search_text(customer_id, name, email, phone)", persisted=True),
+        nullable=False,
+    ),
     PrimaryKeyConstraint("company_id", "customer_id"),
     of_company(),
     # Whole numbers that every JSON parser represents exactly: up to 2^53 - 1.
     CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
+    Index("ix_customers_by_name", "company_id", "name_key", "customer_id"),
+    # Without a pending list, which every search would read in full.
+    Index(
+        "ix_customer_search",
+        "company_id",
+        "search",
+        postgresql_using="gin",
+        postgresql_ops={"search": "gin_trgm_ops"},
+        postgresql_with={"fastupdate": "off"},
+    ),
 )
 
 consent_changes = Table(
@@ -87,14 +120,24 @@ customer_relationships = Table(
     Column("stages_held", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     instant("pin_until"),
     Column("pin_state", JSONB),
-    Column("risk_score", Numeric(3, 2)),
-    Column("engagement_score", Numeric(3, 2)),
+    Column("risk_score", Numeric(3, 2), nullable=False, server_default=text("0")),
+    Column("engagement_score", Numeric(3, 2), nullable=False, server_default=text("0")),
     instant("scored_at"),
     instant("next_evaluation_at"),
     Column("map_version", Integer, nullable=False, server_default=text("1")),
     Column("owner", String(255)),
     Column("notes", Text),
     Column("metadata", JSONB),
+    # Sort keys of the customer list. Row-level security permits index conditions on integers and times, which cannot
+    # leak rows of other companies by an error, but none on numerics or expressions.
+    _key("risk_key", Integer, "(risk_score * 100::numeric)::integer"),
+    _key("engagement_key", Integer, "(engagement_score * 100::numeric)::integer"),
+    _key("lifetime_value_key", BigInteger, "(lifetime_value * 1000::numeric)::bigint"),
+    _key(
+        "last_appointment_key",
+        DateTime(timezone=True),
+        "coalesce(last_appointment_at, '1899-12-31 00:00:00+00'::timestamp with time zone)",
+    ),
     instant("created_at", now=True),
     instant("updated_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
@@ -104,7 +147,23 @@ customer_relationships = Table(
     Index("idx_stage", "company_id", "current_stage"),
     Index("idx_risk", "company_id", text("risk_score DESC"), "customer_id"),
     Index("idx_stage_risk", "company_id", "current_stage", "risk_score"),
-    Index("idx_owners", "company_id", "owner", postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_customers_by_risk", "company_id", "risk_key", "customer_id"),
+    Index("ix_customers_by_engagement", "company_id", "engagement_key", "customer_id"),
+    Index("ix_customers_by_lifetime_value", "company_id", "lifetime_value_key", "customer_id"),
+    Index("ix_customers_by_last_appointment", "company_id", "last_appointment_key", "customer_id"),
+    Index("ix_customers_by_stage_entry", "company_id", "stage_entered_at", "customer_id"),
+    # Facts and stages correlate: in the order of all customers, those of a stage may all come last.
+    Index("ix_stages_by_risk", "company_id", "current_stage", "risk_key", "customer_id"),
+    Index("ix_stages_by_engagement", "company_id", "current_stage", "engagement_key", "customer_id"),
+    Index("ix_stages_by_lifetime_value", "company_id", "current_stage", "lifetime_value_key", "customer_id"),
+    Index(
+        "ix_stages_by_last_appointment", "company_id", "current_stage", "last_appointment_key", "customer_id"
+    ),
+    Index("ix_stages_by_stage_entry", "company_id", "current_stage", "stage_entered_at", "customer_id"),
+    # Filters of the customer list.
+    Index("ix_customers_by_appointments", "company_id", "total_appointments"),
+    Index("ix_owned_customers", "company_id", "owner", postgresql_where=text("owner IS NOT NULL")),
+    Index("ix_pinned_customers", "company_id", "customer_id", postgresql_where=text("pin_until IS NOT NULL")),
     # Due customers of each company.
     Index(
         "ix_due_relationships",

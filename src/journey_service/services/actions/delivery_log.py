@@ -12,6 +12,7 @@ from journey_service.domain.actions.errors import (
 )
 from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
 from journey_service.domain.actions.stage_actions import ActionStep
+from journey_service.domain.row_counts import RowCount
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
@@ -26,10 +27,10 @@ class ActionView:
 
 async def list_actions(
     database: Database, company_id: int, filter_: ActionFilter
-) -> Sequence[DeliveryLogRow]:
-    """Lists actions, newest first."""
+) -> tuple[Sequence[DeliveryLogRow], RowCount]:
+    """Lists actions, newest first; and counts all, if requested."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[DeliveryLogRow]:
+    async def unit(uow: UnitOfWork) -> tuple[Sequence[DeliveryLogRow], RowCount]:
         await uow.companies.get_context()
         return await uow.delivery_log.page(filter_)
 

@@ -9,6 +9,7 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import StaleTaskError, TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import StoredTask, TaskFilter
 from journey_service.domain.calendar import utc_text
+from journey_service.domain.row_counts import RowCount
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
@@ -29,10 +30,12 @@ class TaskChange:
     due_at: datetime | None = None
 
 
-async def list_tasks(database: Database, company_id: int, filter_: TaskFilter) -> Sequence[StoredTask]:
-    """Lists tasks in the order of the filter."""
+async def list_tasks(
+    database: Database, company_id: int, filter_: TaskFilter
+) -> tuple[Sequence[StoredTask], RowCount]:
+    """Lists tasks in the order of the filter; and counts all, if requested."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:
+    async def unit(uow: UnitOfWork) -> tuple[Sequence[StoredTask], RowCount]:
         await uow.companies.get_context()
         return await uow.tasks.page(filter_)
 

@@ -10,6 +10,7 @@ from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.customers.records import ConsentChange, CustomerFilter
 from journey_service.domain.events.event import EARLIEST
+from journey_service.domain.row_counts import RowCount
 from journey_service.repositories.customers.customer_list import CustomerRow
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.database import Database
@@ -24,6 +25,16 @@ class Customer:
 
     profile: CustomerProfile
     view: JourneyView
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerListPage:
+    """A page of the customer list: customers, the rows with the keys of the next page, and the number of all."""
+
+    customers: Sequence[Customer]
+    rows: Sequence[CustomerRow]
+    currency: str
+    count: RowCount
 
 
 async def put_customer(
@@ -115,14 +126,12 @@ async def get_customer(database: Database, company_id: int, customer_id: int) ->
     return await database.run(company_id, unit)
 
 
-async def list_customers(
-    database: Database, company_id: int, filters: CustomerFilter
-) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
-    """Returns a page of customers with their stored scores, and the rows with the keys of the next page."""
+async def list_customers(database: Database, company_id: int, filters: CustomerFilter) -> CustomerListPage:
+    """Returns a page of customers with their stored scores."""
 
-    async def unit(uow: UnitOfWork) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
+    async def unit(uow: UnitOfWork) -> CustomerListPage:
         context = await uow.companies.get_context()
-        rows = await uow.customer_list.page(filters, context.now)
+        rows, count = await uow.customer_list.page(filters, context.now)
         customers = []
         for row in rows:
             stored = row.stored
@@ -130,6 +139,6 @@ async def list_customers(
             as_of = max(stored.scored_at or context.now, context.company.scored_at or EARLIEST)
             view = JourneyView(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
             customers.append(Customer(row.profile, view))
-        return customers, rows
+        return CustomerListPage(customers, rows, context.company.currency, count)
 
     return await database.run(company_id, unit)

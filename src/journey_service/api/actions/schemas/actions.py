@@ -13,6 +13,8 @@ from journey_service.api.schema_fields import (
     ResponseModel,
     SingleLineText,
     Timestamp,
+    Total,
+    TotalEstimate,
 )
 from journey_service.domain.actions import action as domain
 from journey_service.domain.actions.action import ActionState, EndReason
@@ -139,6 +141,9 @@ class Action(ResponseModel):
 
     id: str = Field(description="UUID of the action", examples=[ACTION_ID])
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_name: str | None = Field(
+        description="Name of the customer; null if it is unknown or erased", examples=["Ada Lovelace"]
+    )
     channel: Channel = Field(
         description="How the action is carried out; `webhook`: as an outbound event for a webhook endpoint",
         examples=["email"],
@@ -264,6 +269,8 @@ class ActionPage(ResponseModel):
 
     items: list[Action] = Field(description="The actions of this page")
     next_cursor: NextCursor
+    total: Total
+    total_estimate: TotalEstimate
 
 
 def _to_values(row: DeliveryLogRow) -> dict[str, object]:

@@ -55,6 +55,9 @@ class Campaign(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_name: str | None = Field(
+        description="Name of the customer; null if it is unknown or erased", examples=["Grace Hopper"]
+    )
     type: str = Field(description="Key of the stage that the campaign belongs to", examples=["at_risk"])
     status: CampaignStatus = Field(
         description="`running`: steps are still due; `ended`: no more steps are carried out",
@@ -76,7 +79,16 @@ class Campaign(ResponseModel):
     def of(cls, view: CampaignView) -> "Campaign":
         """Builds the response from a campaign and its steps."""
         campaign = view.campaign
-        same = ("id", "customer_id", "type", "transition_seq", "started_at", "ended_at", "reason")
+        same = (
+            "id",
+            "customer_id",
+            "customer_name",
+            "type",
+            "transition_seq",
+            "started_at",
+            "ended_at",
+            "reason",
+        )
         status = CampaignStatus.RUNNING if campaign.ended_at is None else CampaignStatus.ENDED
         return cls.model_validate(
             {

@@ -16,6 +16,8 @@ from journey_service.api.schema_fields import (
     ResponseModel,
     SingleLineText,
     Timestamp,
+    Total,
+    TotalEstimate,
     omittable,
 )
 from journey_service.domain.actions.action import EndReason
@@ -111,6 +113,8 @@ class TaskPage(ResponseModel):
 
     items: list[Task] = Field(description="The tasks of this page")
     next_cursor: NextCursor
+    total: Total
+    total_estimate: TotalEstimate
 
 
 class TaskUpdate(PatchModel):

@@ -5,7 +5,6 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from journey_service.api.analytics.schemas.dates import Currency
 from journey_service.api.analytics.schemas.drilldown import stage_name
 from journey_service.api.analytics.schemas.risk_list import (
     CustomerCampaign,
@@ -14,7 +13,14 @@ from journey_service.api.analytics.schemas.risk_list import (
     Owner,
     action_fields,
 )
-from journey_service.api.schema_fields import AnyCustomerId, NextCursor, ResponseModel, Timestamp
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    Currency,
+    CustomerName,
+    NextCursor,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import churn
 from journey_service.services.analytics.risk_list import AtRisk, RiskPage
@@ -53,6 +59,7 @@ class ChurnPrediction(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_name: CustomerName
     current_stage: str = Field(description="Key of the current stage", examples=["at_risk"])
     stage_name: str = Field(description="Name of the current stage", examples=["At Risk"])
     stage_entered_at: Timestamp = Field(
@@ -86,11 +93,12 @@ class ChurnPrediction(ResponseModel):
     running_campaign: CustomerCampaign
 
     @classmethod
-    def of(cls, context: CompanyContext, customer: AtRisk) -> "ChurnPrediction":
+    def of(cls, context: CompanyContext, customer: AtRisk, *, is_named: bool) -> "ChurnPrediction":
         """Returns the schema of a customer at risk."""
         found = customer.found
         return cls(
             customer_id=found.customer_id,
+            customer_name=found.name if is_named else None,
             current_stage=found.current_stage,
             stage_name=stage_name(context, found.current_stage),
             stage_entered_at=found.stage_entered_at,
@@ -113,11 +121,16 @@ class ChurnPredictionPage(ResponseModel):
     next_cursor: NextCursor
 
     @classmethod
-    def of(cls, page: RiskPage, limit: int, next_cursor: str | None) -> "ChurnPredictionPage":
+    def of(
+        cls, page: RiskPage, limit: int, next_cursor: str | None, *, is_named: bool
+    ) -> "ChurnPredictionPage":
         """Returns the schema of a page."""
         return cls(
             as_of=page.context.now,
             currency=page.context.company.currency,
-            items=[ChurnPrediction.of(page.context, customer) for customer in page.customers[:limit]],
+            items=[
+                ChurnPrediction.of(page.context, customer, is_named=is_named)
+                for customer in page.customers[:limit]
+            ],
             next_cursor=next_cursor,
         )

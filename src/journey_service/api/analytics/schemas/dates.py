@@ -24,7 +24,6 @@ Month = Annotated[
     int, BeforeValidator(_parse_month), WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}$"})
 ]
 """A month of a request, as the number of months since the year 0."""
-Currency = Annotated[str, Field(description="Currency of all amounts, as in ISO 4217", examples=["EUR"])]
 
 
 class RangedReport(ResponseModel):

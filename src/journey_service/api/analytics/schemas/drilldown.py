@@ -1,9 +1,15 @@
-"""Response schemas of the customers and stage visits behind a metric. They hold ids only, no personal data."""
+"""Response schemas of the customers and stage visits behind a metric. Names are the only personal data in them."""
 
 from pydantic import Field
 
-from journey_service.api.analytics.schemas.dates import Currency
-from journey_service.api.schema_fields import AnyCustomerId, NextCursor, ResponseModel, Timestamp
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    Currency,
+    CustomerName,
+    NextCursor,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import records
 from journey_service.domain.journeys.relationship import Motion
@@ -20,6 +26,7 @@ class DrilldownCustomer(ResponseModel):
     """A customer behind a metric, in the current state."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_name: CustomerName
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     stage_entered_at: Timestamp = Field(
@@ -34,10 +41,13 @@ class DrilldownCustomer(ResponseModel):
     )
 
     @classmethod
-    def of(cls, context: CompanyContext, customer: records.DrilldownCustomer) -> "DrilldownCustomer":
+    def of(
+        cls, context: CompanyContext, customer: records.DrilldownCustomer, *, is_named: bool
+    ) -> "DrilldownCustomer":
         """Returns the schema of a customer."""
         return cls(
             customer_id=customer.customer_id,
+            customer_name=customer.name if is_named else None,
             current_stage=customer.current_stage,
             stage_name=stage_name(context, customer.current_stage),
             stage_entered_at=customer.stage_entered_at,
@@ -56,12 +66,17 @@ class DrilldownCustomerPage(ResponseModel):
     next_cursor: NextCursor
 
     @classmethod
-    def of(cls, page: DrilldownPage, limit: int, next_cursor: str | None) -> "DrilldownCustomerPage":
+    def of(
+        cls, page: DrilldownPage, limit: int, next_cursor: str | None, *, is_named: bool
+    ) -> "DrilldownCustomerPage":
         """Returns the schema of a page."""
         return cls(
             as_of=page.context.now,
             currency=page.context.company.currency,
-            items=[DrilldownCustomer.of(page.context, customer) for customer in page.customers[:limit]],
+            items=[
+                DrilldownCustomer.of(page.context, customer, is_named=is_named)
+                for customer in page.customers[:limit]
+            ],
             next_cursor=next_cursor,
         )
 
@@ -70,6 +85,7 @@ class StageVisit(ResponseModel):
     """The time of a customer in a stage, from one transition to the next."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_name: CustomerName
     seq: int = Field(ge=1, description="`seq` of the transition that began the visit", examples=[3])
     entered_at: Timestamp = Field(description="When the visit began", examples=["2025-09-02T09:00:00Z"])
     left_at: Timestamp | None = Field(
@@ -87,10 +103,11 @@ class StageVisit(ResponseModel):
     )
 
     @classmethod
-    def of(cls, visit: records.StageVisit) -> "StageVisit":
+    def of(cls, visit: records.StageVisit, *, is_named: bool) -> "StageVisit":
         """Returns the schema of a stage visit."""
         return cls(
             customer_id=visit.customer_id,
+            customer_name=visit.name if is_named else None,
             seq=visit.seq,
             entered_at=visit.entered_at,
             left_at=visit.left_at,
@@ -107,7 +124,7 @@ class StageVisitPage(ResponseModel):
     next_cursor: NextCursor
 
     @classmethod
-    def of(cls, page: VisitPage, limit: int, next_cursor: str | None) -> "StageVisitPage":
+    def of(cls, page: VisitPage, limit: int, next_cursor: str | None, *, is_named: bool) -> "StageVisitPage":
         """Returns the schema of a page."""
-        items = [StageVisit.of(visit) for visit in page.visits[:limit]]
+        items = [StageVisit.of(visit, is_named=is_named) for visit in page.visits[:limit]]
         return cls(as_of=page.context.now, items=items, next_cursor=next_cursor)

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.analytics.schemas.dates import Currency, RangedReport, range_values
+from journey_service.api.analytics.schemas.dates import RangedReport, range_values
 from journey_service.api.analytics.schemas.distribution import STAGE_COUNTS_EXAMPLE, StageCount
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import Currency, ResponseModel
 from journey_service.domain.analytics.aggregates import stage_labels
 from journey_service.services.analytics import funnels, overview, time_in_stage
 

@@ -4,8 +4,7 @@ from datetime import date
 
 from pydantic import Field
 
-from journey_service.api.analytics.schemas.dates import Currency
-from journey_service.api.schema_fields import Day, RequestModel, ResponseModel, Timestamp
+from journey_service.api.schema_fields import Currency, Day, RequestModel, ResponseModel, Timestamp
 from journey_service.domain.analytics.snapshots import Interval
 from journey_service.services.analytics.snapshots import SnapshotPage
 

@@ -8,11 +8,14 @@ from pydantic import Field
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    Currency,
     NextCursor,
     RequestModel,
     ResponseModel,
     Text,
     Timestamp,
+    Total,
+    TotalEstimate,
 )
 from journey_service.domain.companies.policy import LANGUAGE
 from journey_service.domain.customers import records
@@ -172,3 +175,68 @@ class CustomerPage(ResponseModel):
 
     items: list[Customer] = Field(description="The customers of this page")
     next_cursor: NextCursor
+    currency: Currency
+    total: Total
+    total_estimate: TotalEstimate
+
+
+class CustomerLine(ResponseModel):
+    """A line of the customer list as CSV."""
+
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    name: str | None = Field(description="Full name; null if it is unknown", examples=["Ada Lovelace"])
+    email: str | None = Field(
+        description="Email address; null if it is unknown", examples=["ada@customers.example"]
+    )
+    phone: str | None = Field(description="Phone number; null if it is unknown", examples=["+49 30 1234567"])
+    language: str | None = Field(
+        description="Language of messages; null if it is the language of the company", examples=["de"]
+    )
+    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
+    stage_entered_at: Timestamp = Field(
+        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
+    )
+    pin_until: Timestamp | None = Field(
+        description="Time until which a pin keeps the customer in `current_stage`; null if there is no pin",
+        examples=[None],
+    )
+    owner: str | None = Field(
+        description="Employee who is responsible for the customer; null if there is none", examples=["ben"]
+    )
+    lifetime_value: float = Field(description="Lifetime value, in `currency`", examples=[349.9])
+    total_appointments: int = Field(ge=0, description="Number of completed appointments", examples=[5])
+    last_appointment_at: Timestamp | None = Field(
+        description="Time of the last completed appointment; null if there is none",
+        examples=["2026-03-01T09:30:00Z"],
+    )
+    risk_score: float = Field(
+        ge=0, le=1, description="Stored risk of losing the customer, 0 (none) to 1", examples=[0.2]
+    )
+    engagement_score: float = Field(
+        ge=0, le=1, description="Stored engagement of the customer, 0 (none) to 1", examples=[0.79]
+    )
+    scored_at: Timestamp = Field(
+        description="Time as of which the scores were computed", examples=["2026-03-01T12:00:00Z"]
+    )
+    consent_email: ConsentStatus = Field(description="Consent to emails", examples=["granted"])
+    consent_sms: ConsentStatus = Field(description="Consent to text messages", examples=["withdrawn"])
+    consent_call: ConsentStatus = Field(description="Consent to calls", examples=["unknown"])
+    consent_offer: ConsentStatus = Field(description="Consent to special offers", examples=["unknown"])
+    created_at: Timestamp = Field(
+        description="When the customer was created, in real time", examples=[_CREATED_AT]
+    )
+
+    @classmethod
+    def of(cls, customer: Customer) -> "CustomerLine":
+        """Builds the line of a customer."""
+        own = {name: getattr(customer, name) for name in cls.model_fields if name in Customer.model_fields}
+        journey = {
+            name: getattr(customer.journey, name)
+            for name in cls.model_fields
+            if name in Journey.model_fields and name not in own
+        }
+        consents = {
+            f"consent_{channel}": getattr(customer.consents, channel).status for channel in CONSENT_CHANNELS
+        }
+        return cls.model_validate({**own, **journey, **consents})

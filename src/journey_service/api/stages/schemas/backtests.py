@@ -5,10 +5,12 @@ from typing import Any
 
 from pydantic import Field
 
+from journey_service.api.customer_names import with_names
 from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import (
     AnyCustomerId,
     CustomerId,
+    CustomerName,
     Id,
     Instant,
     ResponseModel,
@@ -70,6 +72,7 @@ class BacktestSampleMove(BacktestMove):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_name: CustomerName
 
 
 class BacktestFlow(ResponseModel):
@@ -189,6 +192,7 @@ class BacktestCustomer(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_name: CustomerName
     opened_at: Timestamp | None = Field(
         description="When the journey began; null if it began after the range",
         examples=["2025-02-01T09:00:00Z"],
@@ -226,9 +230,9 @@ class BacktestResult(ResponseModel):
     warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> "BacktestResult":
-        """Builds the response from the result of a back-test job."""
-        return cls.model_validate(result)
+    def of(cls, result: Mapping[str, Any], names: Mapping[int, str]) -> "BacktestResult":
+        """Builds the response from the result of a back-test job, and the names of its customers."""
+        return cls.model_validate(with_names(result, names))
 
 
 class Backtest(ResponseModel):
@@ -252,13 +256,15 @@ class Backtest(ResponseModel):
     result: BacktestResult | None = Field(description="The comparison; null unless `status` is `done`")
 
     @classmethod
-    def of(cls, job: Job) -> "Backtest":
-        """Builds the response from a job."""
+    def of(cls, job: Job, names: Mapping[int, str]) -> "Backtest":
+        """Builds the response from a job, and the names of the customers in its result."""
         return cls(
             job_id=job.id,
             status=job.status,  # type: ignore[arg-type]  # the table's own check
             done=job.done,
             total=job.total,
             error=job.error,
-            result=BacktestResult.of(job.result) if job.status == "done" and job.result is not None else None,
+            result=BacktestResult.of(job.result, names)
+            if job.status == "done" and job.result is not None
+            else None,
         )

@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import Field
 
+from journey_service.api.customer_names import with_names
 from journey_service.api.operations.schemas.jobs import JobStatus
-from journey_service.api.schema_fields import AnyCustomerId, Id, ResponseModel, Timestamp
+from journey_service.api.schema_fields import AnyCustomerId, CustomerName, Id, ResponseModel, Timestamp
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageFieldChange
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
@@ -16,6 +17,7 @@ class PreviewSample(ResponseModel):
     """A customer that the draft would move."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_name: CustomerName
     trigger_event: str | None = Field(
         description="Event type or trigger that would cause the last move; null if the cause is that the draft"
         " archives the customer's stage",
@@ -119,8 +121,9 @@ class PreviewResult(ResponseModel):
     warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> "PreviewResult":
-        """Builds the response from the result of a preview job."""
+    def of(cls, result: Mapping[str, Any], names: Mapping[int, str]) -> "PreviewResult":
+        """Builds the response from the result of a preview job, and the names of its customers."""
+        result = with_names(result, names)
         moved = sum(cell["customers"] for cell in result["moves"])
         return cls.model_validate({**result, "moved": moved}, strict=False)
 
@@ -146,13 +149,15 @@ class StageMapPreview(ResponseModel):
     )
 
     @classmethod
-    def of(cls, job: Job) -> "StageMapPreview":
-        """Builds the response from a job."""
+    def of(cls, job: Job, names: Mapping[int, str]) -> "StageMapPreview":
+        """Builds the response from a job, and the names of the customers in its result."""
         return cls(
             job_id=job.id,
             status=job.status,  # type: ignore[arg-type]  # the table's own check
             done=job.done,
             total=job.total,
             error=job.error,
-            result=PreviewResult.of(job.result) if job.status == "done" and job.result is not None else None,
+            result=PreviewResult.of(job.result, names)
+            if job.status == "done" and job.result is not None
+            else None,
         )

@@ -1,0 +1,315 @@
+"""The customer list over HTTP: each sort, filter and search. `python bench/lists.py [N] [--runs R]`.
+
+N customers (1,000,000 by default) of one company, written by SQL into an own PostgreSQL (default settings, fsync on)
+in a temporary folder. Each request runs R times (20 by default) against the application without a network socket;
+a request for a page in the middle of a list continues at a cursor. Prints the median and the 95th percentile.
+"""
+
+import argparse
+import asyncio
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from journey_service.api.dependencies import to_cursor
+from journey_service.domain.access.actors import Actor
+from journey_service.embedded import EmbeddedServers
+from journey_service.main import create_app
+from journey_service.repositories import migrations as migrating
+from journey_service.repositories.database import Database
+from journey_service.services.access.credentials import KeyRequest, create_key
+from journey_service.services.companies.provisioning import NewCompany, create_company
+from journey_service.settings import Settings
+
+COMPANY = 1
+WARM = 3
+"""Number of warm-up runs that are not measured."""
+BY = Actor("bench")
+PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
+
+FIRST = [
+    *(
+        "Ada",
+        "Ben",
+        "Clara",
+        "David",
+        "Elif",
+        "Finn",
+        "Greta",
+        "Hugo",
+        "Ida",
+        "Jürgen",
+        "Karla",
+        "Lukas",
+        "Mia",
+        "Noah",
+    ),
+    *(
+        "Olga",
+        "Paul",
+        "Quentin",
+        "Rosa",
+        "Søren",
+        "Tom",
+        "Uwe",
+        "Vera",
+        "Walter",
+        "Xenia",
+        "Yusuf",
+        "Zoë",
+        "Anna",
+    ),
+    *(
+        "Bernd",
+        "Cem",
+        "Dörte",
+        "Emil",
+        "Frieda",
+        "Günther",
+        "Hanna",
+        "Ivan",
+        "Jana",
+        "Käthe",
+        "Leon",
+        "Maja",
+        "Nils",
+    ),
+]
+# One customer in a thousand has each of these surnames; 15,625 others are made of three syllables.
+LAST = ["Müller", "Schmidt", "Łukasz", "Lovelace", "O'Neill", "Hübner"]
+SYLLABLES = [
+    *(
+        "ber",
+        "dor",
+        "fel",
+        "gar",
+        "hal",
+        "kir",
+        "lem",
+        "mar",
+        "nau",
+        "oster",
+        "pfei",
+        "rau",
+        "sie",
+        "thal",
+        "ull",
+    ),
+    *("vog", "wen", "zim", "ach", "brun", "krau", "lind", "mül", "stein", "wald"),
+]
+
+FILL = {
+    "customers": """
+        INSERT INTO customers (company_id, customer_id, name, email, phone, consents)
+        SELECT $1, n, CASE WHEN n % 20 > 0 THEN first || ' ' || last END,
+          CASE WHEN n % 5 > 0 THEN lower(first) || '.' || n || '@customers.example' END,
+          CASE WHEN n % 3 > 0 THEN '+49 ' || (30 + h % 900) || ' ' || (1000000 + (h * 7919) % 8999999) END,
+          CASE WHEN h % 50 = 0 THEN '{"email": {"status": "withdrawn", "at": "2026-01-01T00:00:00Z", "source": "x"}}'
+          WHEN h % 3 = 0 THEN '{"email": {"status": "granted", "at": "2026-01-01T00:00:00Z", "source": "x"}}'
+          ELSE '{}' END::jsonb
+        FROM (SELECT n, h, ($3::text[])[1 + h % 40] AS first,
+            CASE WHEN h % 1009 < 6 THEN ($4::text[])[1 + h % 1009]
+            ELSE initcap(($5::text[])[1 + (h / 7) % 25] || ($5::text[])[1 + (h / 175) % 25]
+              || ($5::text[])[1 + (h / 4375) % 25]) END AS last
+          FROM (SELECT n, abs(hashint8(n)::bigint) AS h FROM generate_series(1, $2::bigint) n) numbers) people
+    """,
+    "relationships": """
+        INSERT INTO customer_relationships (company_id, customer_id, current_stage, stage_entered_at, version,
+          lifetime_value, total_appointments, last_appointment_at, first_appointment_at, risk_score, engagement_score,
+          scored_at, owner, pin_until)
+        SELECT $1, n, stage, now() - make_interval(secs => h % 40000000), 1,
+          CASE WHEN visits > 0 THEN visits * (20 + h % 100) + (h % 100) / 100.0 ELSE 0 END, visits,
+          CASE WHEN visits > 0 THEN now() - make_interval(secs => CASE stage WHEN 'churned' THEN 16000000
+            WHEN 'at_risk' THEN 8000000 ELSE 100 END + h % 7000000) END,
+          CASE WHEN visits > 0 THEN now() - make_interval(secs => 40000000 + h % 7000000) END,
+          CASE stage WHEN 'churned' THEN 0.6 + (h % 40) / 100.0 WHEN 'at_risk' THEN 0.5 + (h % 40) / 100.0
+            ELSE (h % 45) / 100.0 END,
+          CASE WHEN visits > 0 THEN (20 + h % 80) / 100.0 ELSE 0 END, now(),
+          CASE WHEN other % 10 = 0 THEN 'agent' || other % 2000 END,
+          CASE WHEN other % 500 = 1 THEN now() + interval '30 days' END
+        FROM (SELECT n, h, stage, abs(hashint8(n + 991)::bigint) AS other,
+            CASE stage WHEN 'prospect' THEN 0 WHEN 'lead' THEN 0 WHEN 'customer' THEN 1 + h % 3
+            WHEN 'vip' THEN 10 + h % 40 ELSE 2 + h % 12 END AS visits
+          FROM (SELECT n, h, CASE WHEN h % 100 < 25 THEN 'prospect' WHEN h % 100 < 35 THEN 'lead'
+              WHEN h % 100 < 60 THEN 'customer' WHEN h % 100 < 75 THEN 'regular' WHEN h % 100 < 77 THEN 'vip'
+              WHEN h % 100 < 85 THEN 'at_risk' ELSE 'churned' END AS stage
+            FROM (SELECT n, abs(hashint8(n + 77)::bigint) AS h FROM generate_series(1, $2::bigint) n) a) b) c
+    """,
+}
+SORTS = (
+    "customer_id",
+    "name",
+    "lifetime_value",
+    "risk_score",
+    "engagement_score",
+    "last_appointment_at",
+    "stage_entered_at",
+)
+MIDDLE = {"risk_score": 30, "engagement_score": 50, "lifetime_value": 300_000, "name": "leon mar"}
+STAGES = ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned")
+
+
+SEARCHES = (
+    *(
+        "a",
+        "mu",
+        "qx",
+        "mül",
+        "muell",
+        "müller",
+        "jurgen",
+        "Ada Lovelace",
+        "lovelace ada",
+        "stein",
+        "xyzq",
+        "no such one",
+    ),
+    *("customers.example", "ada.4711@customers.example", "+49 30", "030 1234", "9999999999", "4711"),
+)
+
+
+def requests(customers: int) -> dict[str, list[tuple[str, Any]]]:
+    """Returns the measured requests: their parameters by name."""
+    named: dict[str, list[tuple[str, Any]]] = {}
+    for key in SORTS:
+        for sort in (key, f"-{key}"):
+            named[f"sort {sort}"] = [("sort", sort)]
+    for key, value in MIDDLE.items():
+        cursor = to_cursor("customers", f"-{key}", value, customers // 2)
+        named[f"sort -{key}, a page in the middle"] = [("sort", f"-{key}"), ("cursor", cursor)]
+    for stage in ("prospect", "vip", "churned"):
+        for key in SORTS[1:]:
+            for sort in (key, f"-{key}"):
+                named[f"stage {stage}, sort {sort}"] = [("stage", stage), ("sort", sort)]
+    for key in ("name", "-risk_score", "last_appointment_at"):
+        named[f"stages vip and at_risk, sort {key}"] = [("stage", "vip"), ("stage", "at_risk"), ("sort", key)]
+    filters: Mapping[str, list[tuple[str, Any]]] = {
+        "value_min 5,000": [("value_min", 5_000)],
+        "value 100 to 101": [("value_min", 100), ("value_max", 101)],
+        "owner": [("owner", "agent10")],
+        "owner unknown": [("owner", "none")],
+        "pinned": [("pinned", True)],
+        "appointments_min 49": [("appointments_min", 49)],
+        "appointments_min 99": [("appointments_min", 99)],
+        "consent email withdrawn": [("consent_channel", "email"), ("consent_status", "withdrawn")],
+        "risk 0.95 to 1": [("risk_min", 0.95)],
+        "inactive_days_min 260": [("inactive_days_min", 260)],
+    }
+    for name, parameters in filters.items():
+        named[name] = parameters
+        named[f"{name}, sort -lifetime_value"] = [*parameters, ("sort", "-lifetime_value")]
+        named[f"{name}, sort name"] = [*parameters, ("sort", "name")]
+    for q in SEARCHES:
+        named[f"q {q}"] = [("q", q)]
+        named[f"q {q}, sort -risk_score"] = [("q", q), ("sort", "-risk_score")]
+    named["q stein, stage vip, sort name"] = [("q", "stein"), ("stage", "vip"), ("sort", "name")]
+    named["q a, owner"] = [("q", "a"), ("owner", "agent10")]
+    named["q stein, value_min 5,000"] = [("q", "stein"), ("value_min", 5_000)]
+    named["count of all"] = [("count", True)]
+    named["count of stage vip"] = [("stage", "vip"), ("count", True)]
+    named["count of q stein"] = [("q", "stein"), ("count", True)]
+    named["count of q xyzq"] = [("q", "xyzq"), ("count", True)]
+    named["200 ids"] = [("ids", number * 7 + 1) for number in range(200)] + [("limit", 200)]
+    return named
+
+
+async def fill(url: str, customers: int) -> None:
+    """Writes the company and its customers."""
+    database = Database(url, vault_key=VAULT_KEY)
+    await create_company(database, NewCompany("bench", "UTC", "EUR", id=COMPANY), author=BY)
+    await database.close()
+    owner = await asyncpg.connect(url)
+    began = time.perf_counter()
+    await owner.execute("SET statement_timeout = 0")
+    # Indexes made in one piece are written in a fraction of the time.
+    indexes = await owner.fetch(
+        "SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index"
+        " WHERE indrelid IN ('customers'::regclass, 'customer_relationships'::regclass) AND NOT indisunique"
+    )
+    for index in indexes:
+        await owner.execute(f"DROP INDEX {index['name']}")
+    await owner.execute(FILL["customers"], COMPANY, customers, FIRST, LAST, SYLLABLES)
+    await owner.execute(FILL["relationships"], COMPANY, customers)
+    for index in indexes:
+        await owner.execute(index["definition"])
+    await owner.execute("VACUUM ANALYZE customers")
+    await owner.execute("VACUUM ANALYZE customer_relationships")
+    sizes = await owner.fetch(
+        "SELECT relname, pg_size_pretty(pg_relation_size(oid)) FROM pg_class"
+        " WHERE relname ~ '^(customers|customer_rel|ix_cust|idx_)'"
+        " AND pg_relation_size(oid) > 4000000 ORDER BY pg_relation_size(oid) DESC"
+    )
+    print(f"{customers:,} customers written in {time.perf_counter() - began:.0f} s;", end=" ")
+    print(", ".join(f"{row[0]} {row[1]}" for row in sizes))
+    await owner.close()
+
+
+async def measure(url: str, customers: int, runs: int, only: str) -> None:
+    """Runs every request and prints its times."""
+    settings = Settings.model_validate(
+        {
+            "DATABASE_URL": url,
+            "JOURNEY_ENVIRONMENT": "development",
+            "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
+            "JOURNEY_VAULT_KEY": VAULT_KEY,
+        }
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        key = await create_key(
+            app.state.app_state.database, COMPANY, KeyRequest("bench", ["*"]), pepper=PEPPER, by=BY
+        )
+        transport = httpx.ASGITransport(app=app)
+        headers = {"Authorization": f"Bearer {key.token}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://bench/api/v1", headers=headers, timeout=60
+        ) as client:
+            print("| request | rows | p50 ms | p95 ms |\n|---|---:|---:|---:|")
+            for name, parameters in requests(customers).items():
+                if only not in name:
+                    continue
+                seconds: list[float] = []
+                for turn in range(WARM + runs):
+                    began = time.perf_counter()
+                    answer = await client.get("/customers", params=parameters)
+                    if turn >= WARM:
+                        seconds.append(time.perf_counter() - began)
+                    if answer.is_error:
+                        break
+                if answer.is_error:
+                    print(f"| {name} | status {answer.status_code} | | |", flush=True)
+                    continue
+                p95 = sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * 0.95))]
+                rows = len(answer.json()["items"])
+                print(
+                    f"| {name} | {rows} | {statistics.median(seconds) * 1_000:.1f} | {p95 * 1_000:.1f} |",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    """Fills a database, then measures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("customers", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=20, help="measured runs of each request")
+    parser.add_argument("--only", default="", help="measure requests with this text in their name only")
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="journey-bench-", ignore_cleanup_errors=True) as folder,
+        EmbeddedServers(Path(folder), with_valkey=False) as servers,
+    ):
+        migrating.upgrade(servers.database_url)
+        asyncio.run(fill(servers.database_url, arguments.customers))
+        asyncio.run(measure(servers.database_url, arguments.customers, arguments.runs, arguments.only))
+
+
+if __name__ == "__main__":
+    main()
