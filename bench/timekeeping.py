@@ -73,7 +73,7 @@ class Bench:
 
     async def sweep(self) -> None:
         """Evaluates due customers."""
-        self.counts["swept"] = (await Sweeper(self.database).sweep()).decided
+        self.counts["swept"] = (await Sweeper(self.database).sweep()).evaluated
 
     async def rescore(self) -> None:
         """Rescores all customers."""

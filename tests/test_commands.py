@@ -147,7 +147,7 @@ async def test_only_the_customers_named_are_scored(place):
     assert [each["scored"] for each in result["companies"]] == [2]
 
 
-async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_first(alone):
+async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_evaluated_first(alone):
     await _create_company(alone, 5)
     await alone.complete_appointment(5, 1, START)
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
@@ -252,10 +252,10 @@ async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
 
 
 async def test_updates_are_queued_for_the_workers(place):
-    result = await place.json("queue-updates", "--chunk", 2)
+    result = await place.json("queue-updates", "--batch-size", 2)
     for each in result["companies"]:
         job = await get_job(place.database, each["company_id"], each["job_id"])
-        assert (job.status, job.parameters["chunk"], job.actor) == ("queued", 2, "journey queue-updates")
+        assert (job.status, job.parameters["batch_size"], job.actor) == ("queued", 2, "journey queue-updates")
     printed = await place.journey("queue-updates", "--company", LIVE)
     [newest] = await list_jobs(place.database, LIVE, JobFilter(1))
     assert printed.stdout == f"company {LIVE}: job {newest.id}\n"
@@ -272,10 +272,10 @@ async def test_an_impossible_id_is_reported_in_a_sentence(place, command, custom
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("chunk", ["0", "5001", "many"])
-async def test_a_chunk_out_of_bounds_is_refused(place, chunk):
-    done = await place.journey("queue-updates", "--chunk", chunk, status=1)
-    assert "--chunk" in done.stderr
+@pytest.mark.parametrize("batch_size", ["0", "5001", "many"])
+async def test_a_chunk_out_of_bounds_is_refused(place, batch_size):
+    done = await place.journey("queue-updates", "--batch-size", batch_size, status=1)
+    assert "--batch-size" in done.stderr
 
 
 async def test_waiting_ends_when_a_worker_is_done(place):

@@ -254,9 +254,9 @@ async def test_the_release_carries_out_what_was_due(database, seeded_at):
         [listed] = await list_jobs(database, company_id, JobFilter(10))
         job = await get_job(database, company_id, listed.id)
         assert (job.kind, job.status) == ("advance_clock", "done")
-        assert job.parameters["is_release"]
-        assert job.parameters["nights"] == CLOCK_LAG.days
-        assert job.counts["decided"] > 0
+        assert job.parameters["releases_clock"]
+        assert job.parameters["nightly_runs"] == CLOCK_LAG.days
+        assert job.counts["evaluated"] > 0
 
 
 async def test_seeding_a_complete_demo_again_changes_nothing(database, seeded_at):

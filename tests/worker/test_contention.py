@@ -122,7 +122,7 @@ async def test_the_check_detects_deadlocks_without_the_lock_order(worker_databas
 async def test_rescoring_locks_few_customers_at_a_time(worker_database):
     company_id = await _company_with_customers(worker_database)
     await _corrupt_scores(worker_database)
-    job_id = await queue_rescore(worker_database.database, company_id, actor=Actor("tests"), chunk=50)
+    job_id = await queue_rescore(worker_database.database, company_id, actor=Actor("tests"), batch_size=50)
     changed = []
 
     def on_progress(job):

@@ -1,4 +1,4 @@
-"""Crash recovery: killed workers and a failing Redis; every customer is decided and scored exactly once."""
+"""Crash recovery: killed workers and a failing Redis; every customer is evaluated and scored exactly once."""
 
 import asyncio
 from collections import Counter

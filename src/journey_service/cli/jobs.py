@@ -22,8 +22,6 @@ from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import ProgressCallback, get_job, run_job
 
 _ENDED = ("done", "failed")
-_COUNT_KEYS = {"evaluated": "decided"}
-"""Keys of job counts that commands print under another name. Jobs that count `evaluated` themselves keep it."""
 _POLL_SECONDS = 0.5
 _LOGGER = logging.getLogger(__name__)
 
@@ -116,7 +114,7 @@ def check_customers(company_id: int | None, customer_ids: Sequence[int]) -> None
 
 
 def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, object]:
-    counts = {name: job.counts.get(name, job.counts.get(_COUNT_KEYS.get(name, name), 0)) for name in names}
+    counts = {name: job.counts.get(name, 0) for name in names}
     return {"company_id": company_id, "job_id": job.id, "status": job.status, "error": job.error, **counts}
 
 

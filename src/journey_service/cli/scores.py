@@ -26,7 +26,7 @@ from journey_service.cli.terminal import (
 from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.domain.operations.records import Job
 from journey_service.services.journeys.reading import ScoreExplanations, get_scores
-from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, queue_rescore
+from journey_service.services.journeys.rescoring import BATCH_SIZE, MAX_BATCH_SIZE, queue_rescore
 
 _COUNTS = ("scored", "changed", "evaluated", "moved")
 
@@ -59,9 +59,9 @@ def update_risk_scores(
 
 def queue_updates(
     company: MaybeCompanyId = None,
-    chunk: Annotated[
-        int, typer.Option(min=1, max=MAX_CHUNK_SIZE, help="Batch size: number of customers per transaction.")
-    ] = CHUNK,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH_SIZE, help="Batch size: number of customers per transaction.")
+    ] = BATCH_SIZE,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -72,7 +72,9 @@ def queue_updates(
         return [
             (
                 one.id,
-                await queue_rescore(context.database, one.id, actor=cli_actor("queue-updates"), chunk=chunk),
+                await queue_rescore(
+                    context.database, one.id, actor=cli_actor("queue-updates"), batch_size=batch_size
+                ),
             )
             for one in await select_companies(context.database, company)
         ]

@@ -292,7 +292,7 @@ def test_the_published_limits_are_those_that_are_checked(group, name, values):
     assert values["default"] == (DEFAULTS if group is None else DEFAULTS[group])[name]
 
 
-async def test_a_company_s_events_are_decided_by_its_new_settings(http, salon):
+async def test_a_company_s_events_are_evaluated_with_its_new_settings(http, salon):
     await put(http, salon, PAYMENTS)
     response = await http.post(
         f"{API}/events", headers=salon.headers, json=event("p", "payment_received", total_amount=2_000)

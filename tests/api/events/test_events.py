@@ -30,7 +30,7 @@ async def post(http, tenant, values, media=JSON):
 # ---- applied
 
 
-async def test_an_event_of_an_unknown_customer_opens_the_journey_and_is_then_decided_on(http, salon):
+async def test_an_event_of_an_unknown_customer_opens_the_journey_and_is_then_evaluated(http, salon):
     answer = await ingest(http, salon, "e-1", total_amount=49.9)
 
     assert answer["status"] == "applied"

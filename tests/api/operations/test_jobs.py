@@ -173,7 +173,7 @@ async def test_all_customers_are_rescored_by_a_job_with_progress(http, salon):
         30,
         None,
     )
-    assert job["counts"] == {"decided": 0, "moved": 0, "scored": 30, "changed": 0}
+    assert job["counts"] == {"evaluated": 0, "moved": 0, "scored": 30, "changed": 0}
 
 
 async def test_rescoring_all_evaluates_due_customers_and_writes_changed_scores(http, salon, database_owner):

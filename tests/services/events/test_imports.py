@@ -235,7 +235,9 @@ async def test_without_until_a_line_in_the_future_is_an_error(database, create_t
     assert (done.applied, done.failed_lines) == (1, 1)
 
 
-async def test_a_late_line_is_decided_as_of_now_and_changes_no_past_transition(database, create_test_company):
+async def test_a_late_line_is_evaluated_as_of_now_and_changes_no_past_transition(
+    database, create_test_company
+):
     tenant = await create_test_company(test_clock=_at("2020-06-01"))
     known = Event("live", "1", 1, "appointment_completed", _at("2020-05-20"), 1_000)
     await ingest(database, tenant.id, [known], now=_at("2020-05-20"))

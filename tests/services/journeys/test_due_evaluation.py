@@ -301,7 +301,7 @@ class Scenario:
             self.company_id,
             actor=Actor("tests"),
             customer_ids=named,
-            chunk=self.chance.choice((1, 3, 500)),
+            batch_size=self.chance.choice((1, 3, 500)),
         )
         assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
         if named is None:

@@ -276,7 +276,7 @@ async def test_facts_and_scores_equal_those_of_a_company_created_with_the_policy
     assert len(comparable) > len(reached) / 2
 
 
-async def test_what_was_due_before_is_decided_by_the_former_policy(database, create_test_company):
+async def test_what_was_due_before_is_evaluated_with_the_former_policy(database, create_test_company):
     tenant = await create_test_company(test_clock=T0, stages=BY_SCORE)
     await ingest(database, tenant.id, [make_event(1, "a", T0)])
     await set_clock(database, tenant.id, T0 + 100 * DAY)
@@ -315,7 +315,7 @@ async def interrupted(database, create_test_company, monkeypatch, *, customers=1
         database, tenant.id, [*events, *(make_event(id_, f"v{id_}", T0) for id_ in range(1, customers + 1))]
     )
     monkeypatch.setattr(settings, "MAX_INLINE_CUSTOMERS", -1)
-    monkeypatch.setattr(policy_rollout, "CHUNK", 5)
+    monkeypatch.setattr(policy_rollout, "BATCH_SIZE", 5)
     changed = await change_to(database, tenant.id, PAYMENTS)
     assert changed.job.status == "queued"
 
@@ -343,7 +343,7 @@ async def test_an_interrupted_change_is_resumed(database, create_test_company, m
     assert await count_stages(database, tenant.id) == {"vip": 12}
     ended = await get_job(database, tenant.id, job.id)
     assert (ended.status, ended.done, ended.total) == ("done", 12, 12)
-    assert ended.counts["decided"] == 12
+    assert ended.counts["evaluated"] == 12
     assert await outdated(database, tenant.id) == []
 
 
@@ -364,11 +364,11 @@ async def test_a_second_change_is_added_to_the_job_of_the_first(database, create
     assert await outdated(database, tenant.id) == []
 
 
-async def test_concurrent_changes_and_events_leave_every_customer_decided(
+async def test_concurrent_changes_and_events_leave_every_customer_evaluated(
     database, create_test_company, monkeypatch
 ):
     tenant = await create_test_company()
-    monkeypatch.setattr(policy_rollout, "CHUNK", 3)
+    monkeypatch.setattr(policy_rollout, "BATCH_SIZE", 3)
     now = (await get_company_context(database, tenant.id)).now - timedelta(hours=1)
     await ingest(
         database, tenant.id, [make_event(id_, f"v{id_}", now, cents=200_000) for id_ in range(1, 30)]

@@ -313,7 +313,7 @@ def poison(monkeypatch, database, company_id: int, customer_id: int) -> list[int
 
 async def sweep_all(database, company_id: int) -> None:
     """Evaluates all due customers, so that none is left for other tests."""
-    while (await sweep_batch(database, company_id)).decided:
+    while (await sweep_batch(database, company_id)).evaluated:
         pass
 
 
@@ -337,7 +337,7 @@ async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(
         each: "customer" if each == 33 else "at_risk" for each in range(1, 41)
     }
     assert set((await stages(database, other)).values()) == {"at_risk"}
-    assert (swept.moved, again.decided) == (51, 0)
+    assert (swept.moved, again.evaluated) == (51, 0)
     assert failing in await database.read_due_work(
         lambda reader: reader.due_work.companies_with_customers()
     ), "still due"

@@ -228,11 +228,11 @@ async def _company_before_a_nightly_run(database, create_test_company, *, custom
 AS_OF = (T0 + 131 * DAY).replace(hour=2)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 500])
+@pytest.mark.parametrize("batch_size", [1, 3, 500])
 async def test_every_customer_of_every_stage_is_scored_as_of_the_nightly_run(
-    chunk, database, create_test_company, monkeypatch
+    batch_size, database, create_test_company, monkeypatch
 ):
-    monkeypatch.setattr(nights, "CHUNK", chunk)
+    monkeypatch.setattr(nights, "BATCH_SIZE", batch_size)
     company_id = await _company_before_a_nightly_run(database, create_test_company)
     assert len(await wrong_scores(database, company_id, AS_OF)) == 25
     job_id = await start_nightly_run(database, company_id)
@@ -267,7 +267,7 @@ async def test_leaving_out_churned_customers_as_the_guide_does_is_detected(
 async def test_paging_by_offset_over_outdated_customers_leaves_some_out(
     database, create_test_company, monkeypatch
 ):
-    monkeypatch.setattr(nights, "CHUNK", 3)
+    monkeypatch.setattr(nights, "BATCH_SIZE", 3)
     company_id = await _company_before_a_nightly_run(database, create_test_company)
     offset = 0
 
@@ -353,12 +353,12 @@ async def corrupt_score(database, company_id: int, customer_id: int) -> None:
     )
 
 
-@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("releases_lease", [True, False])
 async def test_an_interrupted_nightly_run_is_resumed_and_scores_every_customer_once(
-    chunk, releases_lease, database, create_test_company, monkeypatch
+    batch_size, releases_lease, database, create_test_company, monkeypatch
 ):
-    monkeypatch.setattr(nights, "CHUNK", chunk)
+    monkeypatch.setattr(nights, "BATCH_SIZE", batch_size)
     company_id = await _company_before_a_nightly_run(database, create_test_company)
     job_id = await start_nightly_run(database, company_id)
     task, seen = None, 0
@@ -398,7 +398,7 @@ async def test_an_interrupted_nightly_run_is_resumed_and_scores_every_customer_o
 async def test_resuming_without_the_cursor_is_detected_as_repeated_work(
     database, create_test_company, monkeypatch
 ):
-    monkeypatch.setattr(nights, "CHUNK", 3)
+    monkeypatch.setattr(nights, "BATCH_SIZE", 3)
     company_id = await _company_before_a_nightly_run(database, create_test_company)
     job_id = await start_nightly_run(database, company_id)
     task = None
@@ -424,11 +424,13 @@ async def test_resuming_without_the_cursor_is_detected_as_repeated_work(
     print(f"guard removed: detected ({job.counts['scored']} scored of 25)")
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 500])
-async def test_only_the_named_customers_are_scored(chunk, database, create_test_company):
+@pytest.mark.parametrize("batch_size", [1, 3, 500])
+async def test_only_the_named_customers_are_scored(batch_size, database, create_test_company):
     company_id = await _company_before_a_nightly_run(database, create_test_company)
     named = [3, 9, 14, 20, 3]
-    job_id = await queue_rescore(database, company_id, actor=Actor("tests"), customer_ids=named, chunk=chunk)
+    job_id = await queue_rescore(
+        database, company_id, actor=Actor("tests"), customer_ids=named, batch_size=batch_size
+    )
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.counts["scored"]) == ("done", 4, 4, 4)
@@ -474,7 +476,7 @@ async def test_scores_hold_as_of_the_nightly_run_after_an_import_of_earlier_even
         database, tenant.id, chunks(), actor=Actor("tests"), options=ImportOptions(T0 + 2 * DAY)
     )
     await run_import(database, tenant.id, found.id)
-    while (await sweep_batch(database, tenant.id)).decided:
+    while (await sweep_batch(database, tenant.id)).evaluated:
         pass
     night = (T0 + 100 * DAY).replace(hour=2)
     assert set((await _scored_at(database, tenant.id)).values()) == {night}

@@ -105,7 +105,7 @@ async def test_advancing_to_the_same_time_changes_nothing(database, create_test_
     await advance_fully(database, tenant.id, T0 + 100 * DAY)
     before = await state(database, tenant.id)
     done = await advance_fully(database, tenant.id, T0 + 100 * DAY)
-    assert (done.now, done.job.status, done.job.parameters["nights"]) == (T0 + 100 * DAY, "done", 0)
+    assert (done.now, done.job.status, done.job.parameters["nightly_runs"]) == (T0 + 100 * DAY, "done", 0)
     assert await state(database, tenant.id) == before
 
 
@@ -124,7 +124,7 @@ async def test_advancing_processes_everything_due_on_the_way(database, create_te
     nights = await nights_of(database, tenant.id)
     assert (len(nights), nights[0], nights[-1]) == (200, "01-02", "07-20")
     assert done.job.status == "done"
-    assert {"decided", "moved", "scored", "changed"} <= done.job.counts.keys()
+    assert {"evaluated", "moved", "scored", "changed"} <= done.job.counts.keys()
     assert (done.job.counts["moved"], done.job.done, done.job.total) == (2, 1, 1)
     assert seen
     assert [job.status for job in seen] == ["running"] * len(seen)
@@ -140,7 +140,7 @@ async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, c
     done = await advance_fully(database, tenant.id, None)
     assert done.company.clock_at is None
     assert real <= done.now < real + DAY
-    assert done.job.parameters["is_release"] is True
+    assert done.job.parameters["releases_clock"] is True
     assert [move[2] for move in (await journeys(database, tenant.id))[1]] == [
         *("prospect", "customer", "at_risk", "churned"),
     ]
@@ -317,7 +317,7 @@ async def test_a_thousand_customers_advance_two_years_in_one_call(database, crea
     began = perf_counter()
     done = await advance_fully(database, tenant.id, T0 + 730 * DAY)
     print(f"1,000 customers through two years: {perf_counter() - began:.2f} s, {dict(done.job.counts)}")
-    assert (done.job.status, done.job.parameters["nights"]) == ("done", 730)
+    assert (done.job.status, done.job.parameters["nightly_runs"]) == ("done", 730)
     assert await find_violations(database, tenant.id) == []
     stages = await rows(
         database,

@@ -248,14 +248,14 @@ async def test_the_sizes_of_pages_and_slices_make_no_difference(database, create
     company_id = await import_events(database, create_test_company, text)
     expected = await result_of(database, company_id, customer_ids=[40, 41])
     assert len(set(expected["draft"]["alarms"].values())) > 2
-    for chunk, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
-        monkeypatch.setattr(backtests, "CHUNK", chunk)
+    for batch_size, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
+        monkeypatch.setattr(backtests, "BATCH_SIZE", batch_size)
         monkeypatch.setattr(history_replay, "SLICE", slice_)
         assert await result_of(database, company_id, customer_ids=[40, 41]) == expected
 
 
 async def test_progress_counts_customers(database, create_test_company, monkeypatch):
-    monkeypatch.setattr(backtests, "CHUNK", 10)
+    monkeypatch.setattr(backtests, "BATCH_SIZE", 10)
     company_id = await import_events(database, create_test_company, random_lines(25))
     job_id = await queue(database, company_id, customer_ids=[1, 2])
     progress = []
@@ -271,7 +271,7 @@ async def test_progress_counts_customers(database, create_test_company, monkeypa
 async def test_an_interrupted_job_is_resumed_to_the_same_result(
     database, create_test_company, monkeypatch, pages, ending
 ):
-    monkeypatch.setattr(backtests, "CHUNK", 5)
+    monkeypatch.setattr(backtests, "BATCH_SIZE", 5)
     monkeypatch.setattr(history_replay, "SLICE", 20)
     company_id = await import_events(database, create_test_company, random_lines(30, seed=3))
     expected = await result_of(database, company_id, customer_ids=[9])
@@ -313,7 +313,7 @@ async def test_a_resumed_job_without_the_totals_in_the_cursor_is_detected(
 async def test_a_runner_that_lost_its_lease_counts_no_customer_twice(
     database, create_test_company, monkeypatch
 ):
-    monkeypatch.setattr(backtests, "CHUNK", 5)
+    monkeypatch.setattr(backtests, "BATCH_SIZE", 5)
     company_id = await import_events(database, create_test_company, random_lines(20, seed=4))
     expected = await result_of(database, company_id)
     job_id = await queue(database, company_id)

@@ -275,7 +275,7 @@ async def test_an_interrupted_preview_is_resumed(database, create_test_company, 
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
     monkeypatch.setattr(previews, "MAX_INLINE_CUSTOMERS", -1)
-    monkeypatch.setattr(previews, "CHUNK", 4)
+    monkeypatch.setattr(previews, "BATCH_SIZE", 4)
     queued = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
@@ -308,10 +308,10 @@ async def test_customers_changed_before_their_page_are_migrated_as_of_the_activa
 
     assert await journeys(database, later.id) == await journeys(database, at_once.id)
     assert await relationships_of(database, later.id) == await relationships_of(database, at_once.id)
-    adopted = await rows(
+    migrated = await rows(
         database, later.id, "SELECT map_version, migrated_version FROM companies WHERE id = :company"
     )
-    assert tuple(adopted[0]) == (2, 2)
+    assert tuple(migrated[0]) == (2, 2)
     assert await find_violations(database, later.id) == []
 
 
@@ -361,7 +361,7 @@ async def _two_companies(database, create_test_company, monkeypatch, name, activ
                 await run_job(database, later.id, changed.job.id, JOB_HANDLERS)
             now += chance.randrange(1, 9) * DAY
             await advance(database, company.id, now, actor=Actor("tests"))
-            while (await sweep_batch(database, company.id)).decided:
+            while (await sweep_batch(database, company.id)).evaluated:
                 pass
     return at_once, later
 
@@ -403,8 +403,8 @@ async def test_pending_versions_are_applied_in_their_order(database, create_test
     assert [(to, at) for _, _, to, at, _, _ in moves[2:]] == [("vip", T0), ("regular", T0 + DAY)]
     await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
     assert (await journeys(database, tenant.id))[1] == moves
-    [adopted] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
-    assert adopted[0] == 3
+    [migrated] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
+    assert migrated[0] == 3
 
 
 async def test_an_interrupted_migration_is_resumed(database, create_test_company, monkeypatch):
@@ -412,7 +412,7 @@ async def test_an_interrupted_migration_is_resumed(database, create_test_company
     events = [make_event(customer, f"e{customer}", T0, cents=20_000) for customer in range(1, 13)]
     await ingest(database, tenant.id, events)
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    monkeypatch.setattr(stage_map_rollout, "CHUNK", 5)
+    monkeypatch.setattr(stage_map_rollout, "BATCH_SIZE", 5)
     changed = await change_map(database, tenant.id, edit("a lower threshold"), change_request(ACTING))
 
     def die(_: object) -> None:
@@ -426,7 +426,7 @@ async def test_an_interrupted_migration_is_resumed(database, create_test_company
     assert await stages_now(database, tenant.id) == {"vip": 12}
     job = await get_job(database, tenant.id, changed.job.id)
     assert (job.status, job.done, job.total) == ("done", 12, 12)
-    assert job.counts == {"adopted": 12, "moved": 12, "remapped": 0}
+    assert job.counts == {"migrated": 12, "moved": 12, "remapped": 0}
 
 
 async def test_unaffected_customers_are_not_written(database, create_test_company):
@@ -501,7 +501,7 @@ async def test_a_change_waits_for_running_transactions(database, create_test_com
     await reader
     await change
 
-    assert versions == [1, 1], "one transaction is decided by one version"
+    assert versions == [1, 1], "one transaction is evaluated with one version"
 
 
 async def test_the_check_detects_a_change_that_is_not_exclusive(database, create_test_company, monkeypatch):
@@ -532,7 +532,7 @@ async def _wait_for_blocked_lock(database, company_id: int) -> None:
             pass
 
 
-async def test_events_during_a_change_are_decided_by_the_former_or_the_new_version(
+async def test_events_during_a_change_are_evaluated_with_the_former_or_the_new_version(
     database, create_test_company
 ):
     tenant = await create_test_company()
@@ -553,7 +553,7 @@ async def test_events_during_a_change_are_decided_by_the_former_or_the_new_versi
     await asyncio.gather(*senders)
 
     assert changed.job.status == "done"
-    # The activation is one instant: everything decided by the former version was written before it.
+    # The activation is one instant: everything evaluated with the former version was written before it.
     [late] = await rows(
         database,
         tenant.id,
@@ -591,7 +591,7 @@ async def test_an_occupied_stage_is_archived_only_with_a_successor(database, cre
         database, tenant.id, partial(archive, key="customer", remap_to="lead"), change_request(FUTURE)
     )
     assert await stages_now(database, tenant.id) == {"lead": 2}
-    assert changed.job.counts == {"adopted": 2, "moved": 2, "remapped": 2}
+    assert changed.job.counts == {"migrated": 2, "moved": 2, "remapped": 2}
     assert (await journeys(database, tenant.id))[1][:2] == before[1], "past transitions are never changed"
 
 
@@ -654,7 +654,7 @@ async def test_customers_due_for_an_archived_stage_move_to_the_next_of_its_kind(
     for activation in Activation:
         tenant = await create_test_company(test_clock=T0)
         await ingest(database, tenant.id, [make_event(1, "a", T0)])
-        # Due for at_risk, and not decided yet.
+        # Due for at_risk, and not evaluated yet.
         await rows(
             database,
             tenant.id,
@@ -704,8 +704,8 @@ async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(d
         " ORDER BY seq",
     )
     assert tuple(result[-1]) == ("at_risk", T0 + 91 * DAY, 1)
-    [adopted] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
-    assert adopted[0] == 2
+    [migrated] = await rows(database, tenant.id, "SELECT migrated_version FROM companies WHERE id = :company")
+    assert migrated[0] == 2
 
 
 async def test_a_preview_rejects_what_activation_rejects(database, create_test_company):

@@ -48,22 +48,22 @@ _UNFINISHED: Final = {**_RUNNING, "error": None, "result": None}
 _STAGE_MAP_JOB: Final = {
     **_ENDED_JOB,
     "kind": "roll_out_stage_map",
-    "counts": {"adopted": 900, "moved": 12, "remapped": 0},
+    "counts": {"migrated": 900, "moved": 12, "remapped": 0},
 }
 _RUNNING_STAGE_MAP_JOB: Final = {
     **_STAGE_MAP_JOB,
     **_RUNNING_JOB,
-    "counts": {"adopted": 2_000, "moved": 31, "remapped": 0},
+    "counts": {"migrated": 2_000, "moved": 31, "remapped": 0},
 }
 _SETTINGS_JOB: Final = {
     **_ENDED_JOB,
     "kind": "apply_settings",
-    "counts": {"decided": 900, "moved": 4, "changed": 310},
+    "counts": {"evaluated": 900, "moved": 4, "changed": 310},
 }
 _RUNNING_SETTINGS_JOB: Final = {
     **_SETTINGS_JOB,
     **_RUNNING_JOB,
-    "counts": {"decided": 2_000, "moved": 9, "changed": 702},
+    "counts": {"evaluated": 2_000, "moved": 9, "changed": 702},
 }
 _BULK_JOB: Final = {
     **_ENDED_JOB,

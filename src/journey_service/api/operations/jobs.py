@@ -61,7 +61,7 @@ async def rescore_customers(
         caller.company_id,
         actor=caller.actor,
         customer_ids=request.customer_ids,
-        chunk=request.batch_size,
+        batch_size=request.batch_size,
     )
     app_state.wake(_JOBS)
     return JobAccepted(job_id=job_id)

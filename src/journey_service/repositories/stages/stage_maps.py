@@ -172,7 +172,7 @@ class StageMaps:
         )
 
     async def set_migrated_version(self, version: int) -> None:
-        """Records that every customer has adopted a version or a later one."""
+        """Records that every customer was migrated to a version or a later one."""
         await self._connection.execute(
             update(companies)
             .where(companies.c.id == self._company_id)

@@ -13,7 +13,7 @@ from journey_service.services.journeys.rescoring import require_known
 from journey_service.services.journeys.transaction import load, write
 
 EVALUATE_JOB: Final = "evaluate_transitions"
-CHUNK: Final = 200
+BATCH_SIZE: Final = 200
 """Customers in one page of the job."""
 _LOWEST: Final = -(2**63)
 
@@ -46,9 +46,9 @@ async def evaluate_all(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
-            customer_ids = await uow.relationships.page_customer_ids(after, limit=CHUNK)
+            customer_ids = await uow.relationships.page_customer_ids(after, limit=BATCH_SIZE)
         else:
-            customer_ids = [customer_id for customer_id in named if customer_id > after][:CHUNK]
+            customer_ids = [customer_id for customer_id in named if customer_id > after][:BATCH_SIZE]
         total = None
         if not run.cursor:
             total = await uow.relationships.count() if named is None else len(named)

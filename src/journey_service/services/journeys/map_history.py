@@ -23,7 +23,7 @@ class PendingMapVersion:
 class MapVersionHistory:
     """The versions through which customers are migrated to the current one.
 
-    `former` holds the rulebooks by which customers may still be decided, by version.
+    `former` holds the rulebooks by which customers may still be evaluated, by version.
     """
 
     migrated_version: int
@@ -46,15 +46,15 @@ class MapVersionHistory:
 
 async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
     """Loads the versions to which customers of the company have yet to be migrated; usually none."""
-    adopted, policy = context.company.migrated_version, context.rulebook.policy
-    if adopted >= context.company.map_version:
-        return MapVersionHistory(adopted)
-    former = {adopted: Rulebook(await uow.stage_maps.get(adopted), policy)}
+    migrated, policy = context.company.migrated_version, context.rulebook.policy
+    if migrated >= context.company.map_version:
+        return MapVersionHistory(migrated)
+    former = {migrated: Rulebook(await uow.stage_maps.get(migrated), policy)}
     pending = []
-    for version in await uow.stage_maps.list_after(adopted):
+    for version in await uow.stage_maps.list_after(migrated):
         rulebook = Rulebook(await uow.stage_maps.get(version.version), policy)
         former[version.version] = rulebook
         pending.append(
             PendingMapVersion(rulebook, version.activated_at or version.created_at, version.activation)
         )
-    return MapVersionHistory(adopted, former, pending)
+    return MapVersionHistory(migrated, former, pending)

@@ -1,8 +1,8 @@
 """Rollout of a new company policy to the customers, page by page.
 
 The policy is in force at once for all customers. A page migrates its customers: decisions due before the change are
-made by the former policy, then the customers are decided again as of the change, without actions. A customer who is
-changed before the page is reached is decided by the new policy.
+made by the former policy, then the customers are evaluated again as of the change, without actions. A customer who is
+changed before the page is reached is evaluated with the new policy.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ from journey_service.services.journeys.map_history import PendingMapVersion
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 APPLY_SETTINGS_JOB: Final = "apply_settings"
-CHUNK: Final = 200
+BATCH_SIZE: Final = 200
 """Customers in one page of the job."""
 CAUSE: Final = "policy"
 _LOWEST: Final = 0
@@ -94,11 +94,11 @@ async def apply_to_all(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         beyond = run.cursor.get("beyond", _LOWEST)
         # By relationship id: a customer's id changes when the customer is erased.
-        histories = await uow.event_histories.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
+        histories = await uow.event_histories.page(beyond, limit=BATCH_SIZE, until=LATEST, known_until=LATEST)
         if not histories:
             await uow.companies.set_scored(changes[-1].at)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
-            return JobPage({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
+            return JobPage({"beyond": beyond, "ended": True}, total=run.counts.get("evaluated", 0))
         total = await uow.relationships.count() if beyond == _LOWEST else None
         transaction = await load(uow, [history.customer_id for history in histories])
         if len(transaction.relationships) < len(histories):
@@ -132,7 +132,7 @@ async def _migrate_page(
         ):
             transaction.journeys[customer_id] = journey
     await write(uow, transaction, as_decided=True)
-    return {"decided": len(transaction.relationships), "moved": moved, "changed": len(transaction.journeys)}
+    return {"evaluated": len(transaction.relationships), "moved": moved, "changed": len(transaction.journeys)}
 
 
 def _scored(transaction: JourneyTransaction, stored: StoredRelationship) -> Iterator[datetime]:
@@ -181,8 +181,8 @@ async def _steps(
 ) -> tuple[Sequence[PolicyChangeStep], Sequence[Event] | None]:
     """Returns a customer's pending changes, and the events if the threshold of long calls has changed.
 
-    A customer written after a change was already decided by it. Events that arrived later
-    may be dated before the change, so such a customer is decided again as of the next change, or as of now.
+    A customer written after a change was already evaluated with it. Events that arrived later
+    may be dated before the change, so such a customer is evaluated again as of the next change, or as of now.
     """
     policies = [*(change.former for change in changes), transaction.context.rulebook.policy][1:]
     steps = [
@@ -194,11 +194,11 @@ async def _steps(
     if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
         calls = await uow.events.list_by_customer(stored.id, stored.relationship.customer_id, until=LATEST)
     updated_at = stored.updated_at
-    decided = [
+    evaluated = [
         index for index, step in enumerate(steps) if updated_at is not None and step.change.clock < updated_at
     ]
-    if decided:
-        last, *later = steps[decided[-1] :]
+    if evaluated:
+        last, *later = steps[evaluated[-1] :]
         steps = [
             PolicyChangeStep(last.change, last.policy, later[0].at if later else transaction.now),
             *later,

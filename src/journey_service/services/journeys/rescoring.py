@@ -21,9 +21,9 @@ from journey_service.services.jobs import JobPage, JobRun, LeaseLostError
 from journey_service.services.journeys.sweep import evaluate_due_batch
 
 RESCORE_JOB: Final = "rescore"
-CHUNK: Final = 1_000
+BATCH_SIZE: Final = 1_000
 """Customers that one transaction reads; it locks and writes those whose scores have changed."""
-MAX_CHUNK_SIZE: Final = 5_000
+MAX_BATCH_SIZE: Final = 5_000
 MAX_NAMED_CUSTOMERS: Final = 10_000
 """Customers that one request may name; more are rejected."""
 _LOWEST: Final = 0
@@ -38,7 +38,7 @@ async def queue_rescore(
     *,
     actor: Actor,
     customer_ids: Sequence[int] | None = None,
-    chunk: int = CHUNK,
+    batch_size: int = BATCH_SIZE,
 ) -> int:
     """Enqueues the rescoring of the named customers, or of all, as of the company's current time; returns the job's id.
 
@@ -48,7 +48,7 @@ async def queue_rescore(
 
     async def unit(uow: UnitOfWork) -> int:
         context = await uow.companies.get_context()
-        parameters = {"as_of": context.now.isoformat(), "chunk": chunk, "night": None}
+        parameters = {"as_of": context.now.isoformat(), "batch_size": batch_size, "night": None}
         if customer_ids is not None:
             await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
@@ -79,15 +79,15 @@ async def evaluate_due_customers(run: JobRun) -> None:
 
     async def batch(uow: UnitOfWork) -> JobPage:
         result = await evaluate_due_batch(uow)
-        is_done = not result.decided and not await has_due_customers(uow)
+        is_done = not result.evaluated and not await has_due_customers(uow)
         return JobPage(
-            {"after": _LOWEST} if is_done else {}, {"decided": result.decided, "moved": result.moved}
+            {"after": _LOWEST} if is_done else {}, {"evaluated": result.evaluated, "moved": result.moved}
         )
 
     try:
         while "after" not in run.cursor:
             page = await run.page(batch)
-            if not page.cursor and not page.counts["decided"]:
+            if not page.cursor and not page.counts["evaluated"]:
                 await asyncio.sleep(_PAUSE_SECONDS)
     except RetriesExhaustedError:
         _LOGGER.exception(
@@ -107,13 +107,13 @@ async def has_due_customers(uow: UnitOfWork) -> bool:
 
 async def score_company(run: JobRun, as_of: datetime) -> None:
     """Updates every stored score that differs as of `as_of`, by keyset."""
-    chunk = run.job.parameters.get("chunk", CHUNK)
+    batch_size = run.job.parameters.get("batch_size", BATCH_SIZE)
 
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         total = await uow.relationships.count() if after == _LOWEST else None
         policy = (await uow.companies.get_context()).rulebook.policy
-        scores = await uow.scores.compare_page(after, limit=chunk, as_of=as_of, policy=policy)
+        scores = await uow.scores.compare_page(after, limit=batch_size, as_of=as_of, policy=policy)
         if scores.last_id is None:
             await uow.companies.set_scored(as_of)
             return JobPage({"after": after, "scored": True}, total=total)
@@ -127,11 +127,11 @@ async def score_company(run: JobRun, as_of: datetime) -> None:
 
 async def score_named(run: JobRun, named: Sequence[int], as_of: datetime) -> None:
     """Updates the scores of the named customers as of `as_of`, page by page."""
-    chunk = run.job.parameters.get("chunk", CHUNK)
+    batch_size = run.job.parameters.get("batch_size", BATCH_SIZE)
 
     async def page(uow: UnitOfWork) -> JobPage:
         at = run.cursor.get("at", 0)
-        customer_ids = named[at : at + chunk]
+        customer_ids = named[at : at + batch_size]
         policy = (await uow.companies.get_context()).rulebook.policy
         changed = await uow.scores.update(
             await uow.scores.get_relationship_ids(customer_ids), as_of=as_of, policy=policy

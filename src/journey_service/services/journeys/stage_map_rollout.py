@@ -16,7 +16,7 @@ from journey_service.services.journeys.policy_rollout import load_pending_change
 from journey_service.services.journeys.transaction import load, write
 
 ROLL_OUT_STAGE_MAP_JOB: Final = "roll_out_stage_map"
-CHUNK: Final = 200
+BATCH_SIZE: Final = 200
 """Customers in one page of the job."""
 _LOWEST: Final = -(2**63)
 
@@ -35,17 +35,17 @@ async def migrate_all(run: JobRun) -> None:
         after = run.cursor.get("after", _LOWEST)
         total = None
         if stages is None:
-            customer_ids = await uow.relationships.page_customer_ids(after, limit=CHUNK)
+            customer_ids = await uow.relationships.page_customer_ids(after, limit=BATCH_SIZE)
             if not run.cursor:
                 total = await uow.relationships.count()
         else:
-            customer_ids = await uow.stage_maps.page_affected(stages, due, after=after, limit=CHUNK)
+            customer_ids = await uow.stage_maps.page_affected(stages, due, after=after, limit=BATCH_SIZE)
             if not run.cursor:
                 total = await uow.stage_maps.count_affected(stages, due)
         if not customer_ids:
             await uow.stage_maps.set_migrated_version(version)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
-            return JobPage({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
+            return JobPage({"after": after, "ended": True}, total=run.counts.get("migrated", 0))
         counts = await _migrate_page(uow, customer_ids)
         return JobPage({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
 
@@ -69,4 +69,4 @@ async def _migrate_page(uow: UnitOfWork, customer_ids: Sequence[int]) -> dict[st
         moved += any(row.cause.kind == "map" for row in journey.new_transitions)
         remapped += any(row.trigger_type is TriggerType.SYSTEM for row in journey.new_transitions)
     await write(uow, transaction, as_decided=True)
-    return {"adopted": len(customer_ids), "moved": moved, "remapped": remapped}
+    return {"migrated": len(customer_ids), "moved": moved, "remapped": remapped}

@@ -26,12 +26,12 @@ _LOGGER = logging.getLogger(__name__)
 class SweepResult:
     """Numbers of customers evaluated and of transitions written."""
 
-    decided: int = 0
+    evaluated: int = 0
     moved: int = 0
 
     def add(self, other: "SweepResult") -> None:
         """Adds the counts of another sweep."""
-        self.decided += other.decided
+        self.evaluated += other.evaluated
         self.moved += other.moved
 
 
@@ -89,7 +89,7 @@ class Sweeper:
             for company_id in waiting:
                 result = await self._sweep_company(company_id)
                 total.add(result)
-                if result.decided:
+                if result.evaluated:
                     remaining.append(company_id)
             waiting = remaining
         return total
@@ -109,7 +109,7 @@ class Sweeper:
                 )
                 batch = await self._sweep_one_by_one(company_id)
             total.add(batch)
-            if batch.decided < MAX_BATCH_SIZE:
+            if batch.evaluated < MAX_BATCH_SIZE:
                 break
         return total
 

@@ -10,7 +10,7 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_snapshots
 from journey_service.services.jobs import JobRun
 from journey_service.services.journeys.rescoring import (
-    CHUNK,
+    BATCH_SIZE,
     RESCORE_JOB,
     evaluate_due_customers,
     score_company,
@@ -37,7 +37,7 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
         if await uow.jobs.has_nightly_run(night):
             return None
         as_of = nightly_run_at(night, zone)
-        parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
+        parameters = {"as_of": as_of.isoformat(), "batch_size": BATCH_SIZE, "night": night.isoformat()}
         job_id = await uow.jobs.enqueue(RESCORE_JOB, parameters, actor=SCHEDULE.name)
         await uow.jobs.insert_nightly_runs([(night, as_of)], job_id)
         return job_id

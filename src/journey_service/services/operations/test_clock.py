@@ -148,8 +148,8 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     parameters: dict[str, Any] = {
         "from": before.isoformat(),
         "to": target.isoformat(),
-        "is_release": to is None,
-        "nights": len(nights),
+        "releases_clock": to is None,
+        "nightly_runs": len(nights),
         "as_of": nights[-1][1].isoformat() if nights else None,
     }
     await uow.companies.set_clock(None if to is None else target)
@@ -162,7 +162,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         uow, ADVANCE_CLOCK_JOB, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )
     await uow.jobs.insert_nightly_runs(nights, inline_job.job.id)
-    moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
+    moved = {"from": parameters["from"], "to": parameters["to"], "releases_clock": to is None}
     await uow.audit_log.record(
         actor, AuditEntry("test_clock.advance", target=f"job:{inline_job.job.id}", detail=moved)
     )

@@ -54,7 +54,7 @@ from journey_service.services.stages.stage_maps import MapEdit, build_draft
 
 BACKTEST_JOB: Final = "backtest"
 MAPS: Final = ("draft", "current")
-CHUNK: Final = 200
+BATCH_SIZE: Final = 200
 """Customers in one page."""
 MAX_INLINE_CUSTOMERS: Final = 500
 """Customers of a company up to which a back-test runs in the request; with more, a worker runs it."""
@@ -225,7 +225,7 @@ async def _replay_all(run: JobRun, parameters: _JobParameters, totals: Sequence[
     after = run.cursor.get("after", _LOWEST)
 
     async def next_histories(event_histories: EventHistories) -> list[EventHistory]:
-        return await event_histories.page(after, limit=CHUNK, **parameters.horizon)
+        return await event_histories.page(after, limit=BATCH_SIZE, **parameters.horizon)
 
     def collect(history: EventHistory, results: ReplayResults) -> None:
         nonlocal after

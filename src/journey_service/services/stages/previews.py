@@ -33,7 +33,7 @@ from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import MapEdit, build_draft, check_archived_stages
 
 PREVIEW_JOB: Final = "preview_stage_map"
-CHUNK: Final = 500
+BATCH_SIZE: Final = 500
 """Customers in one page of the job."""
 _YIELD_INTERVAL: Final = 50
 """Customers after which the event loop can run other tasks."""
@@ -144,7 +144,7 @@ async def _preview_page(
     draft = PreviewDraft(rulebook, Activation(parameters["activation"]), as_of, context.stage_actions)
     last = None
     for index, (stored, reachability) in enumerate(
-        await uow.customer_list.page_by_relationship(after, limit=CHUNK)
+        await uow.customer_list.page_by_relationship(after, limit=BATCH_SIZE)
     ):
         journey = map_history.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
         totals.preview_customer(journey, draft, reachability)

@@ -14,7 +14,7 @@ from journey_service.api.schema_fields import (
 )
 from journey_service.domain.events.records import ImportRecord
 from journey_service.domain.operations import records
-from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
+from journey_service.services.journeys.rescoring import BATCH_SIZE, MAX_BATCH_SIZE, MAX_NAMED_CUSTOMERS
 
 JobStatus = Literal["queued", "running", "done", "failed"]
 JobKind = Literal[
@@ -54,12 +54,12 @@ class RescoreRequest(EvaluationRequest):
     """The customers to rescore."""
 
     batch_size: int = Field(
-        default=CHUNK,
+        default=BATCH_SIZE,
         strict=True,
         ge=1,
-        le=MAX_CHUNK_SIZE,
+        le=MAX_BATCH_SIZE,
         description="Number of customers that one transaction of the job reads",
-        examples=[CHUNK],
+        examples=[BATCH_SIZE],
     )
 
 

@@ -75,8 +75,8 @@ class TestClock(ResponseModel):
             now=advanced.now,
             job_id=job.id,
             status=job.status,  # type: ignore[arg-type]  # a constraint of the table
-            nightly_runs=job.parameters["nights"],
-            evaluated=job.counts.get("decided", 0),
+            nightly_runs=job.parameters["nightly_runs"],
+            evaluated=job.counts.get("evaluated", 0),
             transitions=job.counts.get("moved", 0),
             rescored=job.counts.get("changed", 0),
         )
