@@ -8,7 +8,7 @@ from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.access.actors import assignee_of
-from journey_service.services.actions import today
+from journey_service.services.operations import today
 
 router = APIRouter(tags=["tasks"], route_class=StrictRoute)
 
