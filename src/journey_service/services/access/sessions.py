@@ -49,8 +49,8 @@ class OpenedSession:
 class SessionDetails:
     """What a client needs to begin: the company, and when the browser session ends.
 
-    `company` is None for an operator who has chosen none, and for a company that does not exist. The times are None for a
-    caller without a browser session.
+    `company` is None for an operator who has chosen none, and for a company that does not exist. The times are None for
+    a caller without a browser session.
     """
 
     company: CompanyContext | None
