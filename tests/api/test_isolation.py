@@ -1164,10 +1164,20 @@ class Prober:
             if attempt.number > 0 and who != "another company":
                 continue  # the first of each kind will do
             answered = await self._ask(who, attempt, values, credential)
+            await self._end_job(answered, credential)
             twin = await self._ask(who, there, asked_there, twins[1].credentials[who])
+            await self._end_job(twin, twins[1].credentials[who])
             self._probed.pairs.append(
                 Pair(answered, twin, self._owned.both, (twins[0].names, twins[1].names))
             )
+
+    async def _end_job(self, answered: RecordedAnswer, credential: Mapping[str, str]) -> None:
+        """Waits for the job of a bulk action: a repeated request is answered with its status, which changes."""
+        if answered.operation.id != "request_bulk_actions" or answered.status != 202:
+            return
+        job = json.loads(answered.text)["job"]
+        while job["status"] not in ("done", "failed"):
+            job = (await self._http.get(f"{API}/admin/jobs/{job['id']}", headers=credential)).json()
 
     async def _as_others(self, attempt: AccessAttempt, own: Mapping[str, str]) -> None:
         operation, owned = attempt.operation, self._owned

@@ -15,7 +15,7 @@ router = APIRouter(tags=["tasks"], route_class=StrictRoute)
 
 @router.get("/today", summary="Get today", responses=problems())
 async def get_today(caller: ActionReader, app_state: AppStateDep) -> Today:
-    """Returns how much there is to do: tasks, customers at risk, campaigns and failures.
+    """Returns counts of what is to be done: tasks, customers at risk, campaigns, failures; and whether metrics agree.
 
     Days are local days of the company, by its test clock if it has one.
     """
