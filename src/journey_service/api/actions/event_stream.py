@@ -76,8 +76,8 @@ async def stream_events(
         Query(
             description="Only events of this type; repeat the parameter to match any of several types. Default: all"
             " types that webhook endpoints can receive, without `task.changed`, `action.finished` and `job.progress`."
-            " A caller receives `job.progress` of bulk actions only with the scope `actions:read`, and of other jobs only"
-            " with the scope `admin`",
+            " A caller receives `job.progress` of bulk actions only with the scope `actions:read`, and of other jobs"
+            " only with the scope `admin`",
             examples=[["stage.changed"]],
         ),
     ] = None,
