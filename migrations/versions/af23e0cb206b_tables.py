@@ -584,6 +584,8 @@ def upgrade() -> None:
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("chosen_company_id", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=255), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id", "key_id"],
             ["api_keys.company_id", "api_keys.key_id"],

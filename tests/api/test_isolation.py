@@ -189,6 +189,7 @@ BODY_IDS = {
     "performed_by": "user",
     "RiskFilter.stage": "key",
     "CompanyCreate.id": "company_id",
+    "company_id": "company_id",
     "id": "event_id",
     "source": "source",
     "booking_id": "booking_id",
@@ -217,6 +218,7 @@ BODY_REST = {
     "description": "A description",
     "language": "en",
     "outcome": "An outcome",
+    "reason": "A reason",
     "subject": "A subject",
     "template": "welcome",
     "TemplateDefinition.text": "{{ unsubscribe_url }}",
@@ -820,8 +822,11 @@ async def _work(http, tenant: Tenant, customers: Sequence[int]) -> dict[str, lis
     preview = await _send(http, tenant, "POST", "/stages/preview", draft, **base)
     backtest = await _send(http, tenant, "POST", "/stages/backtest", {**draft, **span}, **base)
     some = {"customer_ids": customers[:2]}
+    bulk = {"type": "call", "customer_ids": customers[:1], "note": f"{MARK}-bulk"}
+    key = {"Idempotency-Key": f"{MARK}-bulk-key"}
     jobs = [
         preview["job_id"],
+        (await _send(http, tenant, "POST", "/actions/bulk", bulk, **key))["job"]["id"],
         backtest["job_id"],
         (await _send(http, tenant, "POST", "/admin/rescore", some))["job_id"],
         (await _send(http, tenant, "POST", "/admin/evaluate-transitions", some))["job_id"],
@@ -1159,10 +1164,20 @@ class Prober:
             if attempt.number > 0 and who != "another company":
                 continue  # the first of each kind will do
             answered = await self._ask(who, attempt, values, credential)
+            await self._end_job(answered, credential)
             twin = await self._ask(who, there, asked_there, twins[1].credentials[who])
+            await self._end_job(twin, twins[1].credentials[who])
             self._probed.pairs.append(
                 Pair(answered, twin, self._owned.both, (twins[0].names, twins[1].names))
             )
+
+    async def _end_job(self, answered: RecordedAnswer, credential: Mapping[str, str]) -> None:
+        """Waits for the job of a bulk action: a repeated request is answered with its status, which changes."""
+        if answered.operation.id != "request_bulk_actions" or answered.status != 202:
+            return
+        job = json.loads(answered.text)["job"]
+        while job["status"] not in ("done", "failed"):
+            job = (await self._http.get(f"{API}/admin/jobs/{job['id']}", headers=credential)).json()
 
     async def _as_others(self, attempt: AccessAttempt, own: Mapping[str, str]) -> None:
         operation, owned = attempt.operation, self._owned

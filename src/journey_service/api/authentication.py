@@ -183,6 +183,8 @@ async def principal(
 ) -> Caller:
     """Returns the caller, who holds the scopes of the route and acts for one company. Raises ForbiddenError."""
     _check_scopes(caller, scopes)
+    if x_company_id is None and x_reason is None:
+        x_reason = caller.reason  # the one given when the session chose its company
     actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
     if OPERATE in scopes.scopes or scopes.scopes == [SELF]:
         return Caller(caller, caller.company_id, actor)
@@ -190,9 +192,10 @@ async def principal(
         if x_company_id not in (None, caller.company_id):
             raise ForbiddenError("The credential belongs to another company.")
         return _authorized(request, Caller(caller, caller.company_id, actor))
-    if x_company_id is None:
+    company_id = caller.chosen_company_id if x_company_id is None else x_company_id
+    if company_id is None:
         raise ForbiddenError("Set the X-Company-Id header to choose a company.")
-    return _authorized(request, Caller(caller, x_company_id, actor))
+    return _authorized(request, Caller(caller, company_id, actor))
 
 
 async def audited_principal(
@@ -249,6 +252,8 @@ async def company_path_caller(
         raise ForbiddenError("The X-Company-Id header and the path name different companies.")
     if not caller.is_operator and caller.company_id != company_id:
         raise CompanyNotFoundError(company_id)  # like a company that does not exist
+    if x_reason is None and company_id == caller.chosen_company_id:
+        x_reason = caller.reason
     actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
     return _authorized(request, Caller(caller, company_id, actor))
 

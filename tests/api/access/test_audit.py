@@ -118,6 +118,28 @@ async def a_session(scene: "Scene") -> Mapping[str, Any]:
     return {"headers": {"Cookie": f"journey_session={token}", "Origin": HERE, "Authorization": None}}
 
 
+async def a_session_of_an_operator(scene: "Scene") -> Mapping[str, Any]:
+    opened = await scene.http.post(f"{API}/session", headers=scene.operator)
+    token = opened.cookies["journey_session"]
+    scene.http.cookies.clear()
+    scene.secrets.append(token)
+    return {
+        "headers": {"Cookie": f"journey_session={token}", "Origin": HERE, "Authorization": None},
+        "body": {"company_id": scene.company_id, "reason": REASON},
+    }
+
+
+async def a_session_within_the_company(scene: "Scene") -> Mapping[str, Any]:
+    values = await a_session_of_an_operator(scene)
+    headers = {name: value for name, value in values["headers"].items() if value is not None}
+    chosen = await scene.http.put(f"{API}/session/company", headers=headers, json=values["body"])
+    assert chosen.status_code == 200, chosen.text
+    token = chosen.cookies["journey_session"]
+    scene.http.cookies.clear()
+    scene.secrets.append(token)
+    return {"headers": {**values["headers"], "Cookie": f"journey_session={token}"}}
+
+
 async def an_import(scene: "Scene") -> Mapping[str, Any]:
     answer = await scene.http.post(f"{API}/imports", headers=scene.own, content=_history())
     assert answer.status_code == 202, answer.text
@@ -323,6 +345,8 @@ ACTS = {
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
     "create_session": Ask("session.create"),
     "delete_session": Ask("session.delete", before=a_session),
+    "choose_session_company": Ask("session.enter_company", before=a_session_of_an_operator),
+    "leave_session_company": Ask("session.leave_company", before=a_session_within_the_company),
     "ingest_event": Ask(before=an_event),
     "ingest_events": Ask(before=events),
     "create_import": Ask("import.create", before=a_history, target=r"import:\d+"),
@@ -461,6 +485,8 @@ CHANGING = [name for name, (method, _, _) in OPERATIONS.items() if method != "GE
 READING = [name for name, (method, _, _) in OPERATIONS.items() if method == "GET"]
 OF_OPERATORS = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "operate"}
 OF_ONESELF = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "self"}
+OF_SESSIONS = {"choose_session_company", "leave_session_company"}
+"""Operations whose only caller is the session that they change."""
 AUDITED = [name for name in CHANGING if name not in RECORDED_ELSEWHERE]
 WITHIN_A_COMPANY = [name for name in OPERATIONS if name not in OF_OPERATORS | OF_ONESELF]
 
@@ -988,6 +1014,9 @@ FAILURES = [
     ("test_webhook_endpoint", 404, NO_ENDPOINT),
     ("create_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
     ("delete_session", 403, {"headers": {"Origin": "https://evil.example"}}),
+    ("choose_session_company", 422, {"body": {"company_id": 1, "reason": ""}}),
+    ("choose_session_company", 404, {"body": {"company_id": 5_999_999, "reason": CANARY}}),
+    ("leave_session_company", 403, {"headers": {"Origin": "https://evil.example"}}),
     ("create_import", 422, {"content": b"\x1f\x8b nonsense"}),
     ("upsert_customer", 422, NOT_A_BODY),
     ("upsert_customer", 413, {"content": b" " * 300_000}),
@@ -1068,7 +1097,7 @@ async def test_what_has_failed_leaves_no_row_but_of_an_operator_s_presence(scene
 async def test_a_refused_request_leaves_no_row(scene, create_test_company):
     narrow = await create_test_company(scopes=("stages:read",))
     for operation in AUDITED:
-        if operation in OF_ONESELF:
+        if operation in OF_ONESELF | OF_SESSIONS:
             continue
         request = await scene.prepared(operation)
         for sender, status in (

@@ -1447,3 +1447,189 @@ async def test_claims_are_found_under_the_names_they_have_there(base, provider, 
         assert (seen.json()["company_id"], seen.json()["role"]) == (salon.id, "manager")
         provider.person = {"sub": "ada", "company_id": salon.id, "roles": ["manager"]}
         problem(await app_state.client.get(SESSION, headers=bearer(provider.token())), 403, "forbidden")
+
+
+# ---- the company of an operator's session
+
+COMPANY = f"{SESSION}/company"
+REASON = "Ticket 4711, über den Anruf"
+
+
+async def enter(client, token, company_id, reason=REASON):
+    """Lets a session act for a company; returns its new token."""
+    headers = with_cookie(token, Origin=HERE)
+    answer = await client.put(COMPANY, headers=headers, json={"company_id": company_id, "reason": reason})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["company_id"] == answer.json()["company"]["id"] == company_id
+    return cookies(answer)[COOKIE].value
+
+
+async def entries_of_operators(client, tenant):
+    answer = await client.get(f"{API}/admin/audit", headers=tenant.headers)
+    return [
+        (entry["action"], (entry["detail"] or {}).get("operation"), entry["reason"])
+        for entry in answer.json()["items"]
+        if entry["is_operator"]
+    ]
+
+
+async def test_an_operators_session_acts_for_the_company_that_it_has_chosen(client, operator, salon):
+    token = await sign_in_with(client, operator["Authorization"].split()[1])
+    before = await client.get(f"{API}/customers", headers=with_cookie(token))
+    problem(before, 403, "forbidden")
+
+    token = await enter(client, token, salon.id)
+
+    shown = (await client.get(SESSION, headers=with_cookie(token))).json()
+    assert (shown["company_id"], shown["role"]) == (salon.id, "operator")
+    assert (shown["company"]["id"], shown["company"]["timezone"]) == (salon.id, "Europe/Berlin")
+    listed = await client.get(f"{API}/customers", headers=with_cookie(token))
+    assert listed.status_code == 200
+    written = await client.put(
+        f"{API}/customers/1", headers=with_cookie(token, Origin=HERE), json={"name": "Ada"}
+    )
+    assert written.status_code == 201
+    assert await entries_of_operators(client, salon) == [
+        ("customer.update", None, REASON),
+        ("operator.access", "list_customers", REASON),
+        ("session.enter_company", None, REASON),
+    ]
+
+
+async def test_a_header_counts_more_than_the_session_and_has_a_reason_of_its_own(
+    client, operator, salon, create_test_company
+):
+    other = await create_test_company()
+    token = await enter(client, await sign_in_with(client, operator["Authorization"].split()[1]), salon.id)
+
+    elsewhere = with_cookie(token, **{"X-Company-Id": str(other.id)})
+    assert (await client.get(f"{API}/customers", headers=elsewhere)).status_code == 200
+    own_reason = with_cookie(token, **{"X-Reason": "another"})
+    assert (await client.get(f"{API}/customers", headers=own_reason)).status_code == 200
+
+    assert await entries_of_operators(client, other) == [("operator.access", "list_customers", None)]
+    assert await entries_of_operators(client, salon) == [
+        ("operator.access", "list_customers", "another"),
+        ("session.enter_company", None, REASON),
+    ]
+
+
+async def test_the_reason_is_in_the_log_where_the_path_names_the_company(client, operator, salon):
+    token = await enter(client, await sign_in_with(client, operator["Authorization"].split()[1]), salon.id)
+    path = f"{API}/admin/companies/{salon.id}/clock"
+
+    answer = await client.post(
+        path, headers=with_cookie(token, Origin=HERE), json={"advance_to": "2026-03-01T12:00:01Z"}
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert (await entries_of_operators(client, salon))[0] == ("test_clock.advance", None, REASON)
+
+
+async def test_a_session_leaves_its_company_and_changes_it(
+    client, operator, salon, create_test_company, forget
+):
+    other = await create_test_company()
+    first = await enter(client, await sign_in_with(client, operator["Authorization"].split()[1]), salon.id)
+    second = await enter(client, first, other.id, "another")
+    forget()
+    assert not await is_alive(client, first)
+
+    answer = await client.delete(COMPANY, headers=with_cookie(second, Origin=HERE))
+
+    assert answer.status_code == 204
+    third = cookies(answer)[COOKIE].value
+    forget()
+    assert not await is_alive(client, second)
+    shown = (await client.get(SESSION, headers=with_cookie(third))).json()
+    assert (shown["company_id"], shown["company"]) == (None, None)
+    problem(await client.get(f"{API}/customers", headers=with_cookie(third)), 403, "forbidden")
+    assert await entries_of_operators(client, other) == [
+        ("session.leave_company", None, "another"),
+        ("session.enter_company", None, "another"),
+    ]
+    again = await client.delete(COMPANY, headers=with_cookie(third, Origin=HERE))
+    assert again.status_code == 204  # nothing to leave
+    assert len(await entries_of_operators(client, other)) == 2
+
+
+async def test_a_session_with_a_company_ends_when_it_would_have_ended(
+    client, operator, salon, database_owner
+):
+    token = await sign_in_with(client, operator["Authorization"].split()[1])
+    expiry = "SELECT expires_at FROM browser_sessions WHERE token_hash = $1"
+    hashed = hashlib.sha256(token.encode()).digest()
+    before = await database_owner.connection.fetchval(expiry, hashed)
+
+    token = await enter(client, token, salon.id)
+
+    assert before == await database_owner.connection.fetchval(expiry, hashlib.sha256(token.encode()).digest())
+
+
+async def test_only_an_operators_browser_session_chooses_a_company(client, token, operator, salon):
+    body = {"company_id": salon.id, "reason": REASON}
+    for method, values in (("PUT", {"json": body}), ("DELETE", {})):
+        for headers in (
+            salon.headers,
+            with_cookie(token, Origin=HERE),
+            operator,
+            {**operator, **with_cookie(token, Origin=HERE)},
+        ):
+            answer = await client.request(method, COMPANY, headers=headers, **values)
+            problem(answer, 403, "forbidden")
+            assert "set-cookie" not in answer.headers
+
+
+async def test_an_unknown_company_and_a_missing_reason_are_refused(client, operator, salon):
+    token = await sign_in_with(client, operator["Authorization"].split()[1])
+
+    async def put(**body):
+        return await client.put(COMPANY, headers=with_cookie(token, Origin=HERE), json=body)
+
+    problem(await put(company_id=5_999_999, reason=REASON), 404, "company-not-found")
+    problem(await put(company_id=salon.id), 422, "invalid-input", "/reason")
+    problem(await put(company_id=salon.id, reason="x" * 256), 422, "invalid-input", "/reason")
+    problem(await put(company_id=0, reason="a\nb"), 422, "invalid-input", "/company_id", "/reason")
+    foreign = with_cookie(token, Origin="https://evil.example")
+    answer = await client.put(COMPANY, headers=foreign, json={"company_id": salon.id, "reason": REASON})
+    problem(answer, 403, "forbidden")
+    assert (await client.get(SESSION, headers=with_cookie(token))).json()["company_id"] is None
+
+
+async def test_downloads_and_event_streams_need_no_header_in_a_session_with_a_company(
+    client, operator, salon, create_test_company
+):
+    other = await create_test_company()
+    for tenant, name in ((salon, "Ada"), (other, "Zoe")):
+        saved = await client.put(f"{API}/customers/1", headers=tenant.headers, json={"name": name})
+        assert saved.status_code == 201, saved.text
+    token = await enter(client, await sign_in_with(client, operator["Authorization"].split()[1]), salon.id)
+
+    table = await client.get(f"{API}/customers.csv", headers=with_cookie(token))
+    stream = await client.get(f"{API}/stream?last_event_id=0", headers=with_cookie(token))
+
+    assert (table.status_code, stream.status_code) == (200, 200)
+    assert "Ada" in table.text
+    assert "Zoe" not in table.text
+    assert f'"company_id":{salon.id},' in stream.text
+    assert str(other.id) not in stream.text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_an_expired_session_neither_chooses_nor_leaves_a_company(
+    client, operator, salon, database_owner, forget, method
+):
+    token = await enter(client, await sign_in_with(client, operator["Authorization"].split()[1]), salon.id)
+    await database_owner.connection.execute(
+        "UPDATE browser_sessions SET expires_at = clock_timestamp() WHERE token_hash = $1",
+        hashlib.sha256(token.encode()).digest(),
+    )
+    before = await entries_of_operators(client, salon)
+    forget()
+    body = {"json": {"company_id": salon.id, "reason": REASON}} if method == "PUT" else {}
+
+    answer = await client.request(method, COMPANY, headers=with_cookie(token, Origin=HERE), **body)
+
+    problem(answer, 401, "unauthenticated")
+    assert "set-cookie" not in answer.headers
+    assert await entries_of_operators(client, salon) == before

@@ -110,16 +110,43 @@ async def test_today_is_the_local_day_of_the_company_by_its_clock(http, busy):
     assert later["tasks"]["overdue"] > today["tasks"]["overdue"]
 
 
-async def test_the_agreement_is_the_latest_check_that_has_ended(http, shop, busy, database_owner):
-    assert (await fetch(http, shop, "/today"))["agreement"]["status"] == "failed"
+async def reconcile(http, tenant):
+    """Has the worker of the fixture store a reconciliation; returns the stored one."""
+    answer = await http.post(f"{API}/analytics/reconciliation", headers=tenant.headers)
+    assert answer.status_code == 202, answer.text
+    while (await fetch(http, tenant, f"/admin/jobs/{answer.json()['job_id']}"))["status"] != "done":
+        pass
+    return await fetch(http, tenant, "/analytics/reconciliation")
+
+
+async def test_the_agreement_is_that_of_the_stored_reconciliation(http, busy, database_owner):
+    # Jobs of every status that check something else are there already.
+    assert (await fetch(http, busy, "/today"))["agreement"] is None
+
+    stored = await reconcile(http, busy)
+    agreement = (await fetch(http, busy, "/today"))["agreement"]
+
+    assert agreement == {"status": "ok", "at": stored["checked_at"], "is_outdated": False}
+    assert "failed" not in {check["status"] for check in stored["checks"]}
 
     await database_owner.connection.execute(
-        "INSERT INTO jobs (company_id, kind, status, parameters, actor, finished_at)"
-        " VALUES ($1, 'check_metrics', 'done', '{}', 'schedule', '2026-03-01T01:00:00Z')",
-        shop.id,
+        "UPDATE customer_relationships SET current_stage = 'vip' WHERE company_id = $1 AND customer_id = 1",
+        busy.id,
+    )
+    assert (await fetch(http, busy, "/today"))["agreement"] == agreement  # nothing is computed on reading
+    stored = await reconcile(http, busy)
+    failed = (await fetch(http, busy, "/today"))["agreement"]
+    assert (failed["status"], failed["at"]) == ("failed", stored["checked_at"])
+    assert "failed" in {check["status"] for check in stored["checks"]}
+
+
+async def test_a_stored_reconciliation_is_outdated_after_a_day(http, shop, database_owner):
+    await reconcile(http, shop)
+    await database_owner.connection.execute(
+        "UPDATE jobs SET started_at = started_at - interval '27 hours' WHERE company_id = $1", shop.id
     )
 
-    assert (await fetch(http, shop, "/today"))["agreement"] == {"status": "ok", "at": "2026-03-01T01:00:00Z"}
+    assert (await fetch(http, shop, "/today"))["agreement"]["is_outdated"]
 
 
 async def test_an_empty_company_has_zeros(http, tenant):

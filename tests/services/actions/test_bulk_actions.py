@@ -24,6 +24,7 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from ledger import find_violations, rows
+from services.local_servers import company_opener
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ACTOR = Actor("tests")
@@ -418,3 +419,120 @@ async def test_without_the_cursor_counts_would_be_wrong(database, create_test_co
 
     job = await get_job(database, company_id, job_id)
     assert sum(job.counts.values()) > sum(counts.values())
+
+
+# ---- decided again at the moment of sending
+
+NOON, SIX = T0, T0.replace(hour=18)
+SENT, NOT_SENT = ("done", None), "cancelled"
+AT_SENDING = {
+    1: (NOT_SENT, "no_consent"),
+    2: (NOT_SENT, "no_address"),
+    3: (NOT_SENT, "capped"),
+    4: SENT,
+    5: SENT,
+}
+"""What becomes of the emails: 1 withdraws the consent, 2 has no address any more, 3 has got another email since."""
+_OF_CUSTOMER = (
+    "company_id = :company AND relationship_id IN (SELECT id FROM customer_relationships"
+    " WHERE company_id = :company AND customer_id = :customer)"
+)
+
+
+@pytest.fixture
+async def open_salon(database, create_test_company):
+    """A function that creates companies whose quiet hours last from 08:00 to 18:00, with a mail server."""
+    policy = {"quiet_from": "08:00", "quiet_until": "18:00", "frequency_cap": 1}
+    async with company_opener(
+        database, create_test_company, test_clock=NOON.replace(hour=7), deliver=True, policy=policy
+    ) as opened:
+        yield opened
+
+
+async def request_in_quiet_hours(salon):
+    """A bulk action at noon for customers who can all be reached then; the emails wait for the evening."""
+    for customer in AT_SENDING:
+        await salon.put_customer(customer)
+    await request_action(salon.database, salon.id, 3, REQUESTS["email"], by=ACTOR)
+    await salon.deliver()
+    assert recipients(salon) == {"ada3@reader.example"}
+    salon.mail_server.emails.clear()
+    await salon.update_rows(
+        f"UPDATE journey_actions SET reserved_at = reserved_at - interval '90 days' WHERE {_OF_CUSTOMER}",
+        customer=3,
+    )
+    await salon.advance(NOON)
+    job_id = await start(salon.database, salon.id, BulkRequest(REQUESTS["email"], list(AT_SENDING)))
+    await run(salon.database, salon.id, job_id)
+    assert (await get_job(salon.database, salon.id, job_id)).counts["ok"] == len(AT_SENDING)
+
+
+async def change_everything(salon):
+    """What the decisions at noon rested on is different in the evening; the email to 5 is tried too early."""
+    await salon.put_customer(1, consents={"email": "withdrawn"})
+    await salon.put_customer(2, email=None)
+    await salon.update_rows(
+        "UPDATE journey_actions SET reserved_at = reserved_at + interval '90 days'"
+        f" WHERE {_OF_CUSTOMER} AND reserved_at IS NOT NULL",
+        customer=3,
+    )
+    await salon.update_rows(
+        f"UPDATE journey_actions SET due_at = due_at - interval '4 hours' WHERE {_OF_CUSTOMER}", customer=5
+    )
+
+
+def recipients(salon):
+    return {mail["To"] for mail in salon.mail_server.emails}
+
+
+async def send(salon):
+    """Whom the emails reached before and after the end of the quiet hours, and what became of each."""
+    await salon.advance(SIX.replace(hour=17))
+    early = recipients(salon)
+    await salon.advance(SIX)
+    found = await rows(
+        salon.database,
+        salon.id,
+        "SELECT r.customer_id, a.state, a.reason FROM journey_actions a JOIN customer_relationships r"
+        " ON r.company_id = a.company_id AND r.id = a.relationship_id WHERE a.company_id = :company"
+        " AND a.request_key LIKE 'bulk %'",
+    )
+    return early, recipients(salon), {customer: (state, reason) for customer, state, reason in found}
+
+
+EXPECTED = (set(), {"ada4@reader.example", "ada5@reader.example"}, AT_SENDING)
+
+
+async def test_consent_address_cap_and_quiet_hours_are_checked_when_the_action_is_sent(open_salon):
+    salon = await open_salon()
+    await request_in_quiet_hours(salon)
+    await change_everything(salon)
+
+    assert await send(salon) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("guard", "without"),
+    [
+        ("ActionPlan._contact_obstacle", lambda *_: None),
+        ("is_capped", lambda *_: False),
+        ("ActionPlan._defer", lambda *_: None),
+    ],
+)
+async def test_without_a_check_at_sending_the_test_above_would_fail(open_salon, monkeypatch, guard, without):
+    salon = await open_salon()
+    await request_in_quiet_hours(salon)
+    await change_everything(salon)
+    await salon.put_customer(2)  # without an address, nothing could be sent in any case
+
+    monkeypatch.setattr(f"journey_service.domain.actions.action_plan.{guard}", without)
+
+    early, late, found = await send(salon)
+    wrong = {
+        "ActionPlan._contact_obstacle": "ada1@reader.example" in late,
+        "is_capped": "ada3@reader.example" in late,
+        "ActionPlan._defer": "ada5@reader.example" in early,
+    }
+    assert wrong == {name: name == guard for name in wrong}
+    assert found != AT_SENDING
+    print("guard removed: detected")

@@ -80,7 +80,10 @@ async def get_campaign_summary(
         repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
     ] = None,
 ) -> CampaignSummary:
-    """Returns the number of campaigns, and the steps of the running ones by state."""
+    """Returns how many campaigns run, how many ended because the customer returned, and the steps of running ones.
+
+    Steps are counted by channel and by the state of their actions.
+    """
     return CampaignSummary.of(
         await campaigns.count_campaigns(app_state.database, caller.company_id, type or ())
     )

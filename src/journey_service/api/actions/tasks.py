@@ -148,9 +148,9 @@ async def update_task(
 ) -> Task:
     """Completes, dismisses, reassigns or postpones a task; omitted fields keep their values.
 
-    `If-Match` must be the version that the change is based on. If the task has changed since, the 412 lists what
-    changed, and nothing is changed. A task that is not open cannot be changed. Repeating an update that is already
-    made has no effect, with any version.
+    `If-Match` must be the version that the change is based on. If the task has changed since, nothing is changed, and
+    the response is a 412 whose `changed` holds the present values of the changed fields. A task that is not open cannot
+    be changed. Repeating an update that is already made has no effect, with any version.
     """
     updated = await tasks.change_task(
         app_state.database, caller.company_id, task_id, body.to_domain(version), by=caller.actor

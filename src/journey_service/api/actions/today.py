@@ -8,14 +8,14 @@ from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.access.actors import assignee_of
-from journey_service.services.actions import today
+from journey_service.services.operations import today
 
 router = APIRouter(tags=["tasks"], route_class=StrictRoute)
 
 
 @router.get("/today", summary="Get today", responses=problems())
 async def get_today(caller: ActionReader, app_state: AppStateDep) -> Today:
-    """Returns how much there is to do: tasks, customers at risk, campaigns and failures.
+    """Returns counts of what is to be done: tasks, customers at risk, campaigns, failures; and whether metrics agree.
 
     Days are local days of the company, by its test clock if it has one.
     """

@@ -38,6 +38,7 @@ that was activated last.
 
 **Company.** The credential determines the company. An operator chooses a company with the header `X-Company-Id` and may
 give the reason in `X-Reason` (at most 255 printable ASCII characters), which is stored in the company's audit log.
+An operator's browser session chooses a company with `PUT /session/company`.
 Resources of another company are answered with 404, like resources that do not exist.
 
 **Values.** Times in responses are RFC 3339 in UTC, written with `Z`; requests may use any offset. Most times are those

@@ -39,6 +39,7 @@ async def start_data_inspection(caller: Admin, app_state: AppStateDep) -> JobAcc
     """Queues a job that looks for inconsistencies in the company's data and stores the result for `GET`.
 
     If such a job is already queued or running, no other is queued, and the response names that job.
+    `GET /admin/jobs/{job_id}` shows when it has ended.
     """
     job_id = await checks.queue_inspection(app_state.database, caller.company_id, actor=caller.actor)
     app_state.wake(_JOBS)

@@ -36,6 +36,7 @@ async def start_reconciliation(caller: Admin, app_state: AppStateDep) -> JobAcce
     """Queues a job that computes every metric in two ways and stores the result for `GET`.
 
     If such a job is already queued or running, no other is queued, and the response names that job.
+    `GET /admin/jobs/{job_id}` shows when it has ended.
     """
     job_id = await checks.queue_reconciliation(app_state.database, caller.company_id, actor=caller.actor)
     app_state.wake(_JOBS)

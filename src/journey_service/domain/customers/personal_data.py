@@ -239,7 +239,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "browser_sessions": _table(
             _NOT,
-            "company_id token_hash actor role scopes key_id created_at last_used_at expires_at ended_at",
+            "company_id token_hash actor role scopes key_id created_at last_used_at expires_at ended_at"
+            " chosen_company_id reason",
         ),
         "sign_in_links": _table(_NOT, "company_id token_hash actor role created_at expires_at used_at"),
     }

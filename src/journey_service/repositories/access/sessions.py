@@ -13,7 +13,10 @@ from journey_service.repositories.tables import browser_sessions, sign_in_links
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A signed-in browser: its actor, its rights, its latest expiry, and its expiry without another request."""
+    """A signed-in browser: its actor, its rights, its latest expiry, and its expiry without another request.
+
+    `chosen_company_id` and `reason`: the company that an operator's session acts for, and why.
+    """
 
     actor: str
     role: str
@@ -21,11 +24,13 @@ class BrowserSession:
     key_id: str | None
     expires_at: datetime
     idle_until: datetime
+    chosen_company_id: int | None = None
+    reason: str | None = None
 
 
 # A session that was opened with a key ends with the key. A session that is not used for `idle_seconds` ends.
 _FIND_LIVE: Final = text(
-    "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at,"
+    "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at, s.chosen_company_id, s.reason,"
     " s.last_used_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due,"
     " least(s.expires_at, make_interval(secs => :idle_seconds) + CASE WHEN s.last_used_at < clock_timestamp()"
     " - make_interval(secs => :note_seconds) THEN clock_timestamp() ELSE s.last_used_at END) AS idle_until"
@@ -42,6 +47,12 @@ _RECORD_USE: Final = text(
 _END: Final = text(
     "UPDATE browser_sessions SET ended_at = clock_timestamp()"
     " WHERE company_id = :company_id AND token_hash = :token_hash AND ended_at IS NULL"
+)
+_CHOOSE_COMPANY: Final = text(
+    "UPDATE browser_sessions SET token_hash = :new_token_hash,"
+    " chosen_company_id = CAST(:chosen_company_id AS bigint), reason = CAST(:reason AS text)"
+    " WHERE company_id = :company_id AND token_hash = :token_hash AND ended_at IS NULL"
+    " AND expires_at > clock_timestamp()"
 )
 _DELETE_EXPIRED: Final = text(
     "DELETE FROM browser_sessions WHERE company_id = :company_id"
@@ -105,8 +116,31 @@ class BrowserSessions:
         if row.is_use_due:
             await self._connection.execute(_RECORD_USE, values)
         return BrowserSession(
-            row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at, row.idle_until
+            row.actor,
+            row.role,
+            tuple(row.scopes),
+            row.key_id,
+            row.expires_at,
+            row.idle_until,
+            row.chosen_company_id,
+            row.reason,
         )
+
+    async def choose_company(
+        self, token_hash: bytes, new_token_hash: bytes, company_id: int | None, reason: str | None
+    ) -> bool:
+        """Sets the company that a session acts for, and replaces its token; returns False if it has ended."""
+        updated = await self._connection.execute(
+            _CHOOSE_COMPANY,
+            {
+                "company_id": self._company_id,
+                "token_hash": token_hash,
+                "new_token_hash": new_token_hash,
+                "chosen_company_id": company_id,
+                "reason": reason,
+            },
+        )
+        return updated.rowcount == 1
 
     async def end(self, token_hash: bytes) -> bool:
         """Ends a session; returns False if it has ended already or does not exist."""

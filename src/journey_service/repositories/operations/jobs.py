@@ -170,21 +170,6 @@ class Jobs:
         )
         return int(await self._connection.scalar(statement) or 0)
 
-    async def find_last_ended(self, kind: str) -> Job | None:
-        """Finds the job of a kind that ended last, without parameters, cursor and result."""
-        statement = (
-            select(*_LISTED)
-            .where(
-                jobs.c.company_id == self._company_id,
-                jobs.c.kind == kind,
-                jobs.c.status.in_(("done", "failed")),
-            )
-            .order_by(jobs.c.id.desc())
-            .limit(1)
-        )
-        row = (await self._connection.execute(statement)).one_or_none()
-        return None if row is None else Job(**row._mapping)
-
     async def claim(self, job_id: int, token: str, seconds: float) -> bool:
         """Claims a job with a lease; returns False if another worker has it or it has ended."""
         claimed = await self._connection.execute(

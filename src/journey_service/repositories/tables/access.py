@@ -54,6 +54,9 @@ browser_sessions = Table(
     instant("last_used_at", now=True),
     instant("expires_at", nullable=False),
     instant("ended_at"),
+    # Of an operator's session: the company that its requests act for, and why.
+    Column("chosen_company_id", BigInteger),
+    Column("reason", String(255)),
     PrimaryKeyConstraint("company_id", "token_hash"),
     ForeignKeyConstraint(["company_id", "key_id"], ["api_keys.company_id", "api_keys.key_id"]),
     of_company(),

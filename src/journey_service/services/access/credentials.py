@@ -44,7 +44,8 @@ _BY_PRECEDENCE: Final = (Role.ADMIN, Role.MANAGER, Role.AGENT, Role.SERVICE)
 class Principal:
     """An authenticated caller: an API key or a person, with company, role and scopes.
 
-    `name` identifies the caller in the audit log; `key_id` is the API key, if the caller uses one.
+    `name` identifies the caller in the audit log; `key_id` is the API key, if the caller uses one. The browser session
+    of an operator may have chosen the company that its requests act for, for a reason.
     """
 
     name: str
@@ -52,11 +53,18 @@ class Principal:
     role: Role
     scopes: frozenset[str]
     key_id: str | None = None
+    chosen_company_id: int | None = None
+    reason: str | None = None
 
     @property
     def is_operator(self) -> bool:
         """Whether the caller operates the service across companies."""
         return self.company_id == OPERATORS
+
+    @property
+    def own_or_chosen_company_id(self) -> int | None:
+        """Company of the caller; of an operator, the one that the session has chosen, or None."""
+        return self.chosen_company_id if self.is_operator else self.company_id
 
     def may(self, scope: str) -> bool:
         """Returns whether the caller has a scope."""

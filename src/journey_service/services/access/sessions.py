@@ -49,8 +49,8 @@ class OpenedSession:
 class SessionDetails:
     """What a client needs to begin: the company, and when the browser session ends.
 
-    `company` is None for an operator and for a company that does not exist. The times are None for a caller without a
-    browser session.
+    `company` is None for an operator who has chosen none, and for a company that does not exist. The times are None for
+    a caller without a browser session.
     """
 
     company: CompanyContext | None
@@ -78,7 +78,15 @@ async def find_session(database: Database, token: str) -> Principal:
         if found is None:
             return None
         scopes = allowed(found.role, found.scopes)
-        return Principal(found.actor, company_id, Role(found.role), scopes, found.key_id)
+        return Principal(
+            found.actor,
+            company_id,
+            Role(found.role),
+            scopes,
+            found.key_id,
+            found.chosen_company_id,
+            found.reason,
+        )
 
     principal = await database.run(company_id, unit)
     if principal is None:
@@ -87,13 +95,16 @@ async def find_session(database: Database, token: str) -> Principal:
 
 
 async def get_details(database: Database, principal: Principal, token: str | None) -> SessionDetails:
-    """Returns the company of a caller and the ends of the browser session whose token it sent, if it did."""
+    """Returns the company that a caller acts for, and the ends of the browser session whose token it sent, if any."""
+
+    async def find_company(uow: UnitOfWork) -> CompanyContext | None:
+        with contextlib.suppress(CompanyNotFoundError):
+            return await uow.companies.get_context()
+        return None
 
     async def unit(uow: UnitOfWork) -> SessionDetails:
-        company, session = None, None
-        if not principal.is_operator:
-            with contextlib.suppress(CompanyNotFoundError):
-                company = await uow.companies.get_context()
+        company = None if principal.is_operator else await find_company(uow)
+        session = None
         if token is not None:
             session = await uow.sessions.find_live(
                 _hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS
@@ -102,7 +113,54 @@ async def get_details(database: Database, principal: Principal, token: str | Non
             return SessionDetails(company)
         return SessionDetails(company, session.expires_at, session.idle_until)
 
-    return await database.run(principal.company_id, unit)
+    details = await database.run(principal.company_id, unit)
+    if principal.is_operator and principal.chosen_company_id is not None:
+        return replace(details, company=await database.run(principal.chosen_company_id, find_company))
+    return details
+
+
+async def choose_company(
+    database: Database, token: str, principal: Principal, company_id: int, *, by: Actor
+) -> OpenedSession:
+    """Lets an operator's session act for a company for the rest of its lifetime, for the reason of the actor.
+
+    The choice is recorded in the company's audit log first. The session gets another token, because processes cache the
+    previous one with the previous company. Raises CompanyNotFoundError, and UnauthenticatedError if the session ended.
+    """
+
+    async def record(uow: UnitOfWork) -> None:
+        await uow.companies.get_context()
+        await uow.audit_log.record(by, AuditEntry("session.enter_company"))
+
+    await database.run(company_id, record)
+    return await _act_for(database, token, principal, company_id, by.reason)
+
+
+async def leave_company(database: Database, token: str, principal: Principal, *, by: Actor) -> OpenedSession:
+    """Lets an operator's session act for no company; recorded in the audit log of the company that it leaves.
+
+    Raises UnauthenticatedError if the session ended.
+    """
+
+    async def record(uow: UnitOfWork) -> None:
+        await uow.audit_log.record(by, AuditEntry("session.leave_company"))
+
+    if principal.chosen_company_id is not None:
+        await database.run(principal.chosen_company_id, record)
+    return await _act_for(database, token, principal, None, None)
+
+
+async def _act_for(
+    database: Database, token: str, principal: Principal, company_id: int | None, reason: str | None
+) -> OpenedSession:
+    new_token = _new_token(OPERATORS)
+
+    async def unit(uow: UnitOfWork) -> bool:
+        return await uow.sessions.choose_company(_hash(token), _hash(new_token), company_id, reason)
+
+    if not await database.run(OPERATORS, unit):
+        raise UnauthenticatedError("The credential is not valid.")
+    return OpenedSession(new_token, replace(principal, chosen_company_id=company_id, reason=reason))
 
 
 async def end_session(database: Database, token: str, *, by: Actor) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Final, Generic, TypeVar
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import REBUILD_ROLLUPS_JOB
@@ -60,6 +59,11 @@ async def get_reconciliation(database: Database, company_id: int) -> CheckReport
     return await _get(database, company_id, RECONCILE_JOB, _to_reconciliation, reconcile)
 
 
+async def find_reconciliation(uow: UnitOfWork) -> CheckReport[Reconciliation] | None:
+    """Finds the stored reconciliation; None if none is stored."""
+    return await _find(uow, RECONCILE_JOB, _to_reconciliation)
+
+
 async def get_data_quality(database: Database, company_id: int) -> CheckReport[Sequence[DataIssue]]:
     """Returns the stored inspection of the data; computes it if none is stored. Raises CompanyNotFoundError."""
     return await _get(database, company_id, INSPECT_DATA_JOB, _to_issues, inspect)
@@ -104,16 +108,19 @@ async def _get(
     parse: Callable[[Mapping[str, Any]], T],
     compute: Callable[[Database, int], Awaitable[T]],
 ) -> CheckReport[T]:
-    async def unit(uow: UnitOfWork) -> tuple[Job | None, bool]:
+    async def unit(uow: UnitOfWork) -> CheckReport[T] | None:
         await uow.companies.get_context()
-        job = await uow.jobs.find_latest_result(kind)
-        if job is None or job.started_at is None:
-            return None, False
-        return job, await uow.jobs.is_older(job.started_at, hours=MAX_AGE_HOURS, kinds=_OUTDATING_JOBS)
+        return await _find(uow, kind, parse)
 
-    job, is_outdated = await database.run(company_id, unit)
-    if job is None or job.result is None:
-        return CheckReport(None, False, await compute(database, company_id))
+    stored = await database.run(company_id, unit)
+    return CheckReport(None, False, await compute(database, company_id)) if stored is None else stored
+
+
+async def _find(uow: UnitOfWork, kind: str, parse: Callable[[Mapping[str, Any]], T]) -> CheckReport[T] | None:
+    job = await uow.jobs.find_latest_result(kind)
+    if job is None or job.started_at is None or job.result is None:
+        return None
+    is_outdated = await uow.jobs.is_older(job.started_at, hours=MAX_AGE_HOURS, kinds=_OUTDATING_JOBS)
     return CheckReport(job.started_at, is_outdated, parse(job.result))
 
 

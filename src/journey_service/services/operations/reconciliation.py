@@ -62,6 +62,15 @@ class Reconciliation:
     differences: Sequence[MetricDifference]
 
     @property
+    def status(self) -> ReconciliationStatus:
+        """Failed if any check failed; otherwise pending if any is pending; otherwise OK."""
+        found = {check.status for check in self.checks}
+        for status in (ReconciliationStatus.FAILED, ReconciliationStatus.PENDING):
+            if status in found:
+                return status
+        return ReconciliationStatus.OK
+
+    @property
     def agrees(self) -> bool:
         """Whether no check failed."""
         return all(check.status is not ReconciliationStatus.FAILED for check in self.checks)

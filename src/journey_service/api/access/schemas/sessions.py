@@ -2,11 +2,22 @@
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
+from journey_service.api.schema_fields import Id, RequestModel, ResponseModel, SingleLineText, Timestamp
 from journey_service.domain.access.actors import Role
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.services.access.credentials import Principal
 from journey_service.services.access.sessions import SessionDetails
+
+
+class CompanyChoice(RequestModel):
+    """The company that an operator's session is to act for."""
+
+    company_id: Id = Field(description="Id of the company", examples=[42])
+    reason: SingleLineText = Field(
+        description="Why the operator acts for the company; recorded in the company's audit log with each request of"
+        " the session",
+        examples=["Ticket 4711"],
+    )
 
 
 class SessionCompany(ResponseModel):
@@ -53,11 +64,13 @@ class Session(ResponseModel):
         description="How tasks name the caller as their assignee", examples=["key:0123456789abcdef"]
     )
     company_id: Id | None = Field(
-        description="Id of the company; null for an operator, who chooses a company with X-Company-Id",
+        description="Id of the company. For an operator, the company that the session has chosen with"
+        " `PUT /session/company`; null if it has chosen none, then X-Company-Id names the company of each request",
         examples=[42],
     )
     company: SessionCompany | None = Field(
-        description="The company; null for operators, and for a company that this service does not have"
+        description="The company; null for an operator who has chosen none, and for a company that this service does"
+        " not have"
     )
     role: Role = Field(description="Role of the caller", examples=["manager"])
     scopes: list[str] = Field(
@@ -79,7 +92,7 @@ class Session(ResponseModel):
         return cls(
             name=principal.name,
             assignee=principal.name,
-            company_id=None if principal.is_operator else principal.company_id,
+            company_id=principal.own_or_chosen_company_id,
             company=None if details.company is None else SessionCompany.of(details.company),
             role=principal.role,
             scopes=sorted(principal.scopes),

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import ResponseModel, Timestamp
-from journey_service.services.actions import today as service
+from journey_service.services.operations import today as service
 
 
 class TodayTasks(ResponseModel):
@@ -19,13 +19,22 @@ class TodayTasks(ResponseModel):
 
 
 class Agreement(ResponseModel):
-    """Result of the latest check of the daily metrics against the ledgers that has ended."""
+    """Summary of the stored reconciliation of the metrics: `GET /analytics/reconciliation`."""
 
-    status: Literal["ok", "failed"] = Field(
-        description="`ok`: the metrics agree; `failed`: they differ, see `GET /analytics/reconciliation`",
+    status: Literal["ok", "failed", "pending"] = Field(
+        description="`ok`: no check found a difference. `failed`: at least one check found a difference. `pending`: no"
+        " check found a difference, and for at least one of them a source was still being computed",
         examples=["ok"],
     )
-    at: Timestamp = Field(description="When the check ended, in real time", examples=["2026-03-01T01:00:04Z"])
+    at: Timestamp = Field(
+        description="When the reconciliation was computed, in real time: its `checked_at`",
+        examples=["2026-03-01T01:00:05Z"],
+    )
+    is_outdated: bool = Field(
+        description="Whether the reconciliation is more than 26 hours old, or data were repaired, recomputed or"
+        " migrated after it",
+        examples=[False],
+    )
 
 
 class Today(ResponseModel):
@@ -63,7 +72,7 @@ class Today(ResponseModel):
         ge=0, description="Jobs that have failed: `GET /admin/jobs?status=failed`", examples=[0]
     )
     agreement: Agreement | None = Field(
-        description="Latest check of the daily metrics that has ended; null if there was none"
+        description="Summary of the stored reconciliation of the metrics; null if none is stored"
     )
 
     @classmethod
@@ -78,5 +87,5 @@ class Today(ResponseModel):
             tasks=TodayTasks.model_validate(counts.tasks, from_attributes=True),
             agreement=None
             if agreement is None
-            else Agreement(status="ok" if agreement.is_ok else "failed", at=agreement.at),
+            else Agreement(status=agreement.status.value, at=agreement.at, is_outdated=agreement.is_outdated),
         )

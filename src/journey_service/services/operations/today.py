@@ -14,17 +14,19 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.query_context import TIMEOUT_MS
 from journey_service.services.analytics.risk_list import count_at_risk
-from journey_service.services.analytics.snapshots import CHECK_SNAPSHOTS_JOB
+from journey_service.services.operations.checks import find_reconciliation
+from journey_service.services.operations.reconciliation import ReconciliationStatus
 
 _ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Result of the latest check of the daily metrics; `at` is the database's time."""
+    """Summary of the stored reconciliation, which was computed at `at`, in real time."""
 
-    is_ok: bool
+    status: ReconciliationStatus
     at: datetime
+    is_outdated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def get_today(database: Database, company_id: int, *, assignee: str) -> To
 
 
 async def _find_agreement(uow: UnitOfWork) -> Agreement | None:
-    job = await uow.jobs.find_last_ended(CHECK_SNAPSHOTS_JOB)
-    return (
-        None if job is None or job.finished_at is None else Agreement(job.status == "done", job.finished_at)
-    )
+    stored = await find_reconciliation(uow)
+    if stored is None or stored.checked_at is None:
+        return None
+    return Agreement(stored.found.status, stored.checked_at, stored.is_outdated)
