@@ -19,7 +19,7 @@ from journey_service.repositories.customers.ordered_lists import (
     Order,
     find_few,
     list_stages,
-    plan_by_values,
+    planned_for_lists,
 )
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.customers.reading import OrderedReading, count_customers
@@ -86,22 +86,21 @@ class CustomerList:
 
     async def page(self, filter_: CustomerFilter, now: datetime) -> tuple[Sequence[CustomerRow], RowCount]:
         """Returns the customers that match, in order, after `filter_.after`; and the number of all, if requested."""
-        await plan_by_values(self._connection)
-        order = _to_order(filter_)
         conditions = _to_conditions(filter_, now, self._company_id)
         search = await read_search(self._connection, filter_.q) if filter_.q else None
         branches = await self._add_stages(filter_, conditions)
-        if conditions.is_narrow:
-            few = await find_few(self._connection, conditions, [_IN_STAGES])
-            conditions = conditions if few is None else conditions.with_ids(few)
-        listing = OrderedReading(self._connection, _COLUMNS, order, branches, filter_.limit)
-        if search is None:
-            rows = await listing.rows(conditions)
-        else:
-            rows = await listing.searched(conditions, search)
         count = NOT_COUNTED
-        if filter_.is_counted:
-            count = await count_customers(self._connection, conditions, search)
+        async with planned_for_lists(self._connection):
+            if conditions.is_narrow:
+                few = await find_few(self._connection, conditions, [_IN_STAGES])
+                conditions = conditions if few is None else conditions.with_ids(few)
+            reading = OrderedReading(self._connection, _COLUMNS, _to_order(filter_), branches, filter_.limit)
+            if search is None:
+                rows = await reading.rows(conditions)
+            else:
+                rows = await reading.searched(conditions, search)
+            if filter_.is_counted:
+                count = await count_customers(self._connection, conditions, search)
         return [_to_customer_row(row) for row in rows], count
 
     async def _add_stages(self, filter_: CustomerFilter, conditions: Conditions) -> list[str]:

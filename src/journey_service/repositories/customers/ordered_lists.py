@@ -1,6 +1,7 @@
 """Statements of lists of customers: conditions, and rows in an order that indexes have."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -11,8 +12,15 @@ from journey_service.repositories.customers.search import CustomerSearch
 
 MAX_NARROW: Final = 10_000
 """Customers of a filter that are read by its index and then sorted; with more, the list is read in order."""
-# Each list is planned for its own values: the best index depends on them.
-_PLAN_BY_VALUES: Final = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+# The best index depends on the values of a list.
+_PLAN_FOR_LISTS: Final = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
+    " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+)
+_PLAN_AS_USUAL: Final = text(
+    "SELECT set_config('plan_cache_mode', 'auto', true),"
+    " set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)"
+)
 _ONLY_INDEXES: Final = text("SELECT set_config('enable_seqscan', 'off', true)")
 _ALL_SCANS: Final = text("SELECT set_config('enable_seqscan', 'on', true)")
 # Reads one entry of an index for each stage.
@@ -86,6 +94,10 @@ class Conditions:
         """Returns the condition on the ids of a table, if they are known."""
         return [f"{alias}.customer_id = ANY(CAST(:found AS bigint[]))"] if self.has_ids else []
 
+    def with_journey(self, condition: str, **values: object) -> Self:
+        """Returns the same conditions, and one on journeys."""
+        return replace(self, values={**self.values, **values}, journey=[*self.journey, condition])
+
     def with_search(self, search: CustomerSearch) -> Self:
         """Returns the same conditions, and that each customer matches a search."""
         return replace(
@@ -134,7 +146,10 @@ def in_order(
         [f"{alias}.company_id = :company_id", *conditions.ids_of(alias), *own, *_position(order, alias)]
     )
     ordered = f"ORDER BY {order.column} {order.direction}, {alias}.customer_id {order.direction}{most_read}"
-    branches = [] if order.is_by_profile or conditions.has_ids else branches
+    if order.is_by_profile:
+        branches = []
+    elif conditions.has_ids and branches:
+        branches = [f"({' OR '.join(branches)})"]
     rows = " UNION ALL ".join(
         f"(SELECT {alias}.*, {order.column} AS sort_key FROM {source} WHERE {where}{branch} {ordered})"
         for branch in [f" AND {each}" for each in branches] or [""]
@@ -162,9 +177,12 @@ def _position(order: Order, alias: str) -> list[str]:
     ]
 
 
-async def plan_by_values(connection: AsyncConnection) -> None:
-    """Makes the rest of the transaction plan each statement for its values."""
-    await connection.execute(_PLAN_BY_VALUES)
+@asynccontextmanager
+async def planned_for_lists(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Plans each statement for its values, and joins row by row: a page needs few rows of a large table."""
+    await connection.execute(_PLAN_FOR_LISTS)
+    yield
+    await connection.execute(_PLAN_AS_USUAL)
 
 
 async def list_stages(connection: AsyncConnection, company_id: int) -> list[str]:
