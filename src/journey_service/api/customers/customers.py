@@ -33,8 +33,8 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import AnyCustomerId as AnyCustomerIdValue
 from journey_service.api.schema_fields import SEARCHED_WORDS, StageKey, Text
+from journey_service.api.schema_fields import AnyCustomerId as AnyCustomerIdValue
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS, CustomerFilter
 from journey_service.domain.errors import InvalidInputError
