@@ -535,7 +535,63 @@ async def _search_plan(connection: asyncpg.Connection) -> str:
     return "\n".join(each[0] for each in plan)
 
 
-# Last, as they remove the indexes.
+# ---- a search stays within the company
+
+
+FOREIGN = 7_777_777
+
+
+@pytest.fixture(scope="module")
+async def foreign(large):
+    """A customer of another company, in the same database."""
+    database, connection = large
+    await create_company(database, NewCompany("Another", "UTC", "EUR", id=2), author=Actor("tests"))
+    await connection.execute(
+        "INSERT INTO customers (company_id, customer_id, name) VALUES (2, $1, 'Zaphod Beeblebrox')", FOREIGN
+    )
+    await connection.execute(
+        "INSERT INTO customer_relationships (company_id, customer_id, version, current_stage, stage_entered_at)"
+        " VALUES (2, $1, 1, 'prospect', $2)",
+        FOREIGN,
+        NOW,
+    )
+
+
+async def _found(database: Database, company_id: int, q: str) -> list[list[int]]:
+    """The customers that both functions find."""
+
+    async def unit(uow):
+        found = await search.read_search(uow._connection, q)
+        by_name = await found.find_by_name(None, is_descending=False, limit=9)
+        return [[*await found.find()], [*by_name]]
+
+    return await database.run(company_id, unit)
+
+
+async def test_a_search_finds_no_customer_of_another_company(large, foreign):
+    for q in ("zaphod", "Beeblebrox", str(FOREIGN)):
+        assert await _found(large[0], 1, q) == [[], []]
+        assert await _listed(large[0], 1, q=q) == []
+        assert await _found(large[0], 2, q) == [[FOREIGN], [FOREIGN]]
+        assert await _listed(large[0], 2, q=q) == [FOREIGN]
+
+
+# Last, as they change the database.
+
+
+async def test_functions_that_search_all_companies_are_detected_and_the_list_still_shows_none(large, foreign):
+    database, connection = large
+    for name in ("find_customers", "find_customers_by_name"):
+        [definition] = await connection.fetchrow(
+            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = $1", name
+        )
+        condition = "c.company_id = company"
+        assert condition in definition
+        await connection.execute(definition.replace(condition, "true"))
+
+    assert await _found(database, 1, "zaphod") == [[FOREIGN], [FOREIGN]]
+    assert await _listed(database, 1, q="zaphod") == []
+    print("guard removed: detected")
 
 
 @pytest.mark.parametrize("name", [name for name in INDEXES if name != "customer_id"])
