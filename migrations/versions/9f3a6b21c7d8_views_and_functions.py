@@ -126,8 +126,8 @@ def upgrade() -> None:
     )
     _send_message(KEY_LOOKUP, "journey_keyring")
     # With row-level security a condition on text could not use the index of the search: it might show rows of other
-    # companies in an error. This function sees all of them and returns ids of the company of the transaction only. It
-    # plans each search for its words, and by the index.
+    # companies in an error. These functions see all of them and return ids of the company of the transaction only. They
+    # plan each search for its words, and by the index.
     op.execute("CREATE POLICY searcher ON customers FOR SELECT TO journey_searcher USING (true)")
     op.execute("GRANT SELECT (company_id, customer_id, name_key, search) ON customers TO journey_searcher")
     settings = (
