@@ -52,10 +52,13 @@ class Order:
         """Whether the column belongs to the profiles."""
         return self.column.startswith("c.")
 
-    @property
-    def direction(self) -> str:
-        """The direction in SQL."""
-        return "DESC" if self.is_descending else "ASC"
+    def by(self, column: str, alias: str) -> str:
+        """Returns the clause ORDER BY; `column` has the values of the order's column."""
+        direction = "DESC" if self.is_descending else "ASC"
+        columns = [f"{alias}.customer_id"]
+        if self.column != "r.customer_id":  # an index has the id once
+            columns.insert(0, column)
+        return f"ORDER BY {', '.join(f'{each} {direction}' for each in columns)}"
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ def in_order(
     where = " AND ".join(
         [f"{alias}.company_id = :company_id", *conditions.ids_of(alias), *own, *_position(order, alias)]
     )
-    ordered = f"ORDER BY {order.column} {order.direction}, {alias}.customer_id {order.direction}{most_read}"
+    ordered = f"{order.by(order.column, alias)}{most_read}"
     if order.is_by_profile:
         branches = []
     elif conditions.has_ids and branches:
@@ -154,7 +157,7 @@ def in_order(
         f"(SELECT {alias}.*, {order.column} AS sort_key FROM {source} WHERE {where}{branch} {ordered})"
         for branch in [f" AND {each}" for each in branches] or [""]
     )
-    by_key = f"ORDER BY {alias}.sort_key {order.direction}, {alias}.customer_id {order.direction}"
+    by_key = order.by(f"{alias}.sort_key", alias)
     joined, join = ("customer_relationships", "r") if order.is_by_profile else ("customers", "c")
     return (
         f"SELECT {columns}, {alias}.sort_key FROM (SELECT * FROM ({rows}) {alias} {by_key}{most_read}) {alias}"
