@@ -79,7 +79,7 @@ QUERIES = {
     " epoch_us(transitioned_at) - epoch_us(since) stay FROM moves"
     " WHERE transitioned_at >= $first AND from_stage IS NOT NULL) GROUP BY 1",
     "risk list": "SELECT * FROM customers WHERE risk_score > 0.7 AND current_stage <> 'churned'"
-    " ORDER BY risk_score DESC, id LIMIT 51",
+    " ORDER BY risk_score DESC, id DESC LIMIT 51",
 }
 
 

@@ -14,6 +14,7 @@ depends_on = None
 
 KEY_LOOKUP = "api_key_by_id(text)"
 SEARCH = "find_customers(text, text, text[], integer)"
+SEARCH_BY_NAME = "find_customers_by_name(text, text, text[], text, bigint, boolean, integer)"
 COMPANY = "NULLIF(current_setting('app.company_id', true), '')::bigint"
 # Each function changes or clears columns of a ledger within the company of the transaction.
 FUNCTIONS = {
@@ -125,24 +126,48 @@ def upgrade() -> None:
     )
     _send_message(KEY_LOOKUP, "journey_keyring")
     # With row-level security a condition on text could not use the index of the search: it might show rows of other
-    # companies in an error. This function sees all of them and returns ids of the company of the transaction only. It
-    # plans each search for its words, and by the index.
+    # companies in an error. These functions see all of them and return ids of the company of the transaction only. They
+    # plan each search for its words, and by the index.
     op.execute("CREATE POLICY searcher ON customers FOR SELECT TO journey_searcher USING (true)")
-    op.execute("GRANT SELECT (company_id, customer_id, search) ON customers TO journey_searcher")
+    op.execute("GRANT SELECT (company_id, customer_id, name_key, search) ON customers TO journey_searcher")
+    settings = (
+        "STABLE SECURITY DEFINER SET search_path = pg_catalog, public SET plan_cache_mode = force_custom_plan"
+        " SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off"
+    )
+    found = (
+        "RETURN QUERY SELECT c.customer_id FROM public.customers c WHERE c.company_id = company"
+        " AND c.search LIKE first_word AND c.search LIKE second_word AND c.search LIKE ALL (words)"
+    )
     op.execute(
         f"""
         CREATE FUNCTION find_customers(first_word text, second_word text, words text[], most integer)
-        RETURNS SETOF bigint LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1000
-        SET search_path = pg_catalog, public SET plan_cache_mode = force_custom_plan
-        SET enable_seqscan = off SET enable_indexscan = off SET enable_indexonlyscan = off
-        AS $$ DECLARE company bigint := {COMPANY};
+        RETURNS SETOF bigint LANGUAGE plpgsql ROWS 1000 {settings} AS $$
+        DECLARE company bigint := {COMPANY};
         BEGIN
-          RETURN QUERY SELECT c.customer_id FROM public.customers c WHERE c.company_id = company
-            AND c.search LIKE first_word AND c.search LIKE second_word AND c.search LIKE ALL (words) LIMIT most;
+          {found} LIMIT most;
+        END $$
+        """
+    )
+    # The first ones by name after a position, or from the start: those that match are sorted.
+    op.execute(
+        f"""
+        CREATE FUNCTION find_customers_by_name(first_word text, second_word text, words text[],
+          after_name text, after_id bigint, is_descending boolean, most integer)
+        RETURNS SETOF bigint LANGUAGE plpgsql ROWS 50 {settings} AS $$
+        DECLARE company bigint := {COMPANY};
+        BEGIN
+          IF is_descending THEN
+            {found} AND (after_name IS NULL OR (c.name_key, c.customer_id) < (after_name COLLATE "C", after_id))
+            ORDER BY c.name_key DESC, c.customer_id DESC LIMIT most;
+          ELSE
+            {found} AND (after_name IS NULL OR (c.name_key, c.customer_id) > (after_name COLLATE "C", after_id))
+            ORDER BY c.name_key, c.customer_id LIMIT most;
+          END IF;
         END $$
         """
     )
     _send_message(SEARCH, "journey_searcher")
+    _send_message(SEARCH_BY_NAME, "journey_searcher")
     for table, rights in ERASER_RIGHTS.items():
         op.execute(f"GRANT {rights} ON {table} TO journey_eraser")
     for declared, (result, body) in FUNCTIONS.items():
@@ -166,6 +191,7 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {_signature(declared)}")
     for table in ERASER_RIGHTS:
         op.execute(f"REVOKE ALL ON {table} FROM journey_eraser")
+    op.execute(f"DROP FUNCTION {SEARCH_BY_NAME}")
     op.execute(f"DROP FUNCTION {SEARCH}")
     op.execute("REVOKE ALL ON customers FROM journey_searcher")
     op.execute("DROP POLICY searcher ON customers")

@@ -739,82 +739,33 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": "80"},
     )
     op.create_index(
-        "idx_risk",
-        "customer_relationships",
-        ["company_id", sa.literal_column("risk_score DESC"), "customer_id"],
-        unique=False,
-    )
-    op.create_index("idx_stage", "customer_relationships", ["company_id", "current_stage"], unique=False)
-    op.create_index(
-        "idx_stage_risk",
-        "customer_relationships",
-        ["company_id", "current_stage", "risk_score"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_customers_by_risk",
-        "customer_relationships",
-        ["company_id", "risk_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_customers_by_engagement",
-        "customer_relationships",
-        ["company_id", "engagement_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_customers_by_lifetime_value",
-        "customer_relationships",
-        ["company_id", "lifetime_value_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_customers_by_last_appointment",
-        "customer_relationships",
-        ["company_id", "last_appointment_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_customers_by_stage_entry",
-        "customer_relationships",
-        ["company_id", "stage_entered_at", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_stages_by_risk",
-        "customer_relationships",
-        ["company_id", "current_stage", "risk_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_stages_by_engagement",
-        "customer_relationships",
-        ["company_id", "current_stage", "engagement_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_stages_by_lifetime_value",
-        "customer_relationships",
-        ["company_id", "current_stage", "lifetime_value_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_stages_by_last_appointment",
-        "customer_relationships",
-        ["company_id", "current_stage", "last_appointment_key", "customer_id"],
-        unique=False,
-    )
-    op.create_index(
-        "ix_stages_by_stage_entry",
+        "idx_stage",
         "customer_relationships",
         ["company_id", "current_stage", "stage_entered_at", "customer_id"],
         unique=False,
     )
     op.create_index(
-        "ix_customers_by_appointments",
+        "idx_stage_risk",
         "customer_relationships",
-        ["company_id", "total_appointments"],
+        ["company_id", "current_stage", "risk_key", "customer_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_stage_engagement",
+        "customer_relationships",
+        ["company_id", "current_stage", "engagement_key", "customer_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_stage_lifetime_value",
+        "customer_relationships",
+        ["company_id", "current_stage", "lifetime_value_key", "customer_id", "total_appointments"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_stage_last_appointment",
+        "customer_relationships",
+        ["company_id", "current_stage", "last_appointment_key", "customer_id"],
         unique=False,
     )
     op.create_index(
@@ -1381,20 +1332,11 @@ def downgrade() -> None:
         table_name="customer_relationships",
         postgresql_where=sa.text("owner IS NOT NULL"),
     )
-    op.drop_index("ix_customers_by_appointments", table_name="customer_relationships")
-    op.drop_index("ix_stages_by_stage_entry", table_name="customer_relationships")
-    op.drop_index("ix_stages_by_last_appointment", table_name="customer_relationships")
-    op.drop_index("ix_stages_by_lifetime_value", table_name="customer_relationships")
-    op.drop_index("ix_stages_by_engagement", table_name="customer_relationships")
-    op.drop_index("ix_stages_by_risk", table_name="customer_relationships")
-    op.drop_index("ix_customers_by_stage_entry", table_name="customer_relationships")
-    op.drop_index("ix_customers_by_last_appointment", table_name="customer_relationships")
-    op.drop_index("ix_customers_by_lifetime_value", table_name="customer_relationships")
-    op.drop_index("ix_customers_by_engagement", table_name="customer_relationships")
-    op.drop_index("ix_customers_by_risk", table_name="customer_relationships")
+    op.drop_index("ix_stage_last_appointment", table_name="customer_relationships")
+    op.drop_index("ix_stage_lifetime_value", table_name="customer_relationships")
+    op.drop_index("ix_stage_engagement", table_name="customer_relationships")
     op.drop_index("idx_stage_risk", table_name="customer_relationships")
     op.drop_index("idx_stage", table_name="customer_relationships")
-    op.drop_index("idx_risk", table_name="customer_relationships")
     op.drop_table("customer_relationships")
     op.drop_index("idx_customer_consents", table_name="consent_changes")
     op.drop_table("consent_changes")

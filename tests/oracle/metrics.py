@@ -316,10 +316,10 @@ class MetricsOracle:
         return {one.customer for one in self.customers if Decimal(low) <= one.risk <= Decimal(high)}
 
     def churning(self) -> list[int]:
-        """Returns the customers with a risk above 0.7 who have not churned, by descending risk and id."""
+        """Returns the customers with a risk above 0.7 who have not churned, by risk and id, both descending."""
         last = self.risk[-1].key if self.risk else None
         result = [one for one in self.customers if one.risk > Decimal("0.7") and one.stage != last]
-        return [one.customer for one in sorted(result, key=lambda one: (-one.risk, one.customer))]
+        return [one.customer for one in sorted(result, key=lambda one: (-one.risk, -one.customer))]
 
     def at_risk(self) -> set[int]:
         """Returns the customers in the mildest risk stage, and those of `churning`."""

@@ -160,7 +160,6 @@ async def test_the_indexes_of_the_guide_exist(servers):
         "idx_company_order",
         "unique_company_customer",
         "idx_stage",
-        "idx_risk",
         "idx_stage_risk",
         "idx_customer_time",
     } <= {row["indexname"] for row in found}

@@ -118,6 +118,12 @@ NextCursor = Annotated[
 ]
 
 Currency = Annotated[str, Field(description="Currency of all amounts, as in ISO 4217", examples=["EUR"])]
+SEARCHED_WORDS: Final = (
+    "Words, of which each is part of the name, email address, phone number or id. Case, accents and"
+    " punctuation are ignored: `muller` and `mueller` find Müller. A word of one or two characters finds"
+    " words that begin with it"
+)
+"""Description of a searched text."""
 Total = Annotated[
     int | None,
     Field(
@@ -132,8 +138,8 @@ TotalEstimate = Annotated[
     int | None,
     Field(
         gt=MAX_COUNTED,
-        description=f"Estimated number of items of a list of more than {MAX_COUNTED:,}, by the statistics of the"
-        " database; null for a shorter list, and without `count=true`",
+        description=f"Estimated number of items of a list of more than {MAX_COUNTED:,}, by a sample or the"
+        " statistics of the database; null for a shorter list, and without `count=true`",
         examples=[None],
     ),
 ]

@@ -14,7 +14,7 @@ import pytest
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.customers.records import SORTS, CustomerFilter
 from journey_service.domain.row_counts import MAX_COUNTED, RowCount
-from journey_service.repositories.customers import customer_list
+from journey_service.repositories.customers import customer_list, reading, search
 from journey_service.repositories.customers.customer_list import CustomerList
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
@@ -322,11 +322,24 @@ def _some_filter(chance: random.Random) -> dict[str, object]:
     return {name: options[name] for name in names}
 
 
+CUSTOMERS = "journey_service.repositories.customers"
+# How many customers are few: none, some or all of the company's. Each leads to another way to read the same list.
+LIMITS = {
+    f"{CUSTOMERS}.ordered_lists.MAX_NARROW": (0, 30, 10_000),
+    f"{CUSTOMERS}.search.MAX_FOUND": (0, 30, 10_000),
+    f"{CUSTOMERS}.reading.MAX_COMPARED": (1, 30, 10_000),
+    f"{CUSTOMERS}.reading.MAX_COMPARED_ALONE": (1, 30, 10_000),
+    f"{CUSTOMERS}.reading.COMPARED_PER_ROW": (0, 1, 40),
+}
+
+
 @pytest.mark.parametrize("seed", range(10))
-async def test_the_pages_of_any_list_equal_a_literal_computation(database, crowd, seed):
+async def test_the_pages_of_any_list_equal_a_literal_computation(database, crowd, seed, monkeypatch):
     company_id, people = crowd
     chance = random.Random(seed)
     for _ in range(15):
+        for name, limits in LIMITS.items():
+            monkeypatch.setattr(name, chance.choice(limits))
         filter_ = {
             **_some_filter(chance),
             "sort": chance.choice(SORTS),
@@ -339,15 +352,17 @@ async def test_the_pages_of_any_list_equal_a_literal_computation(database, crowd
 
 
 @pytest.mark.parametrize("q", QUERIES)
-async def test_a_search_equals_a_literal_computation_whether_few_or_many_match(
-    database, crowd, q, monkeypatch
-):
+async def test_a_search_equals_a_literal_computation_in_each_way_to_read_it(database, crowd, q, monkeypatch):
     company_id, people = crowd
-    expected = _literal(people, CustomerFilter(q=q))
+    expected = {sort: _literal(people, CustomerFilter(q=q, sort=sort)) for sort in ("-name", "customer_id")}
 
-    assert await _listed(database, company_id, q=q) == expected
-    monkeypatch.setattr(customer_list, "_MAX_FOUND", 0)
-    assert await _listed(database, company_id, q=q) == expected
+    for compared, most in ((10_000, 10_000), (1, 10_000), (1, 0)):
+        monkeypatch.setattr(reading, "MAX_COMPARED", compared)
+        monkeypatch.setattr(reading, "MAX_COMPARED_ALONE", compared)
+        monkeypatch.setattr(reading, "COMPARED_PER_ROW", 0)
+        monkeypatch.setattr(search, "MAX_FOUND", most)
+        for sort, ids in expected.items():
+            assert await _listed(database, company_id, q=q, sort=sort) == ids, (compared, most)
 
 
 async def test_the_searches_above_find_something(crowd):
@@ -383,14 +398,15 @@ async def test_a_count_is_exact_up_to_the_limit_and_estimated_beyond(database, c
 
 
 LARGE = 6_000
+ACROSS_STAGES = {"customer_id", "name"}
 INDEXES = {
     "customer_id": "unique_company_customer",
     "name": "ix_customers_by_name",
-    "risk_score": "ix_customers_by_risk",
-    "engagement_score": "ix_customers_by_engagement",
-    "lifetime_value": "ix_customers_by_lifetime_value",
-    "last_appointment_at": "ix_customers_by_last_appointment",
-    "stage_entered_at": "ix_customers_by_stage_entry",
+    "risk_score": "idx_stage_risk",
+    "engagement_score": "ix_stage_engagement",
+    "lifetime_value": "ix_stage_lifetime_value",
+    "last_appointment_at": "ix_stage_last_appointment",
+    "stage_entered_at": "idx_stage",
 }
 
 
@@ -437,8 +453,8 @@ class _Explained:
             self.plan = "\n".join(row[0] for row in rows)
         return await self._connection.execute(statement, values)
 
-    async def scalars(self, statement, values=None):
-        return await self._connection.scalars(statement, values)
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
 
 
 async def _plan_of(database: Database, **filter_) -> str:
@@ -448,6 +464,11 @@ async def _plan_of(database: Database, **filter_) -> str:
         return connection.plan
 
     return await database.run(1, unit)
+
+
+def _sorted(plan: str) -> list[str]:
+    """The steps of a plan that sort rows, instead of a merge of sorted ones."""
+    return re.findall(r"-> +((?:Incremental )?Sort) ", plan)
 
 
 KEYS = {
@@ -466,22 +487,22 @@ async def test_every_order_reads_an_index_from_the_first_page_and_from_any_other
 
     plan = await _plan_of(large[0], sort=sort, after=after)
 
-    assert INDEXES[name] in plan, plan
-    assert "Sort" not in plan, plan
+    conditions = re.findall(rf"using {INDEXES[name]} .*\n\s+Index Cond: (.*)", plan)
+    assert len(conditions) == (1 if name in ACROSS_STAGES else len(STAGES)), plan
+    assert _sorted(plan) == [], plan
     assert "Seq Scan" not in plan, plan
     if not is_first:  # the page begins in the index, not after the rows before it
-        [condition] = re.findall(rf"{INDEXES[name]}.*\n\s+Index Cond: (.*)", plan)
-        assert "ROW(" in condition or "customer_id" in condition, plan
+        assert all("ROW(" in each or "customer_id" in each for each in conditions), plan
 
 
 @pytest.mark.parametrize("stages", [("vip",), ("prospect", "vip")], ids=["one", "several"])
 @pytest.mark.parametrize("descending", [False, True], ids=["upwards", "downwards"])
-@pytest.mark.parametrize("name", sorted(customer_list._SORTS_BY_STAGE))
+@pytest.mark.parametrize("name", sorted(INDEXES.keys() - ACROSS_STAGES))
 async def test_the_customers_of_stages_are_read_in_order_by_an_index(large, name, descending, stages):
     plan = await _plan_of(large[0], sort="-" * descending + name, stages=stages)
 
-    index = INDEXES[name].replace("ix_customers_", "ix_stages_")
-    assert plan.count(f"using {index}") == len(stages), plan
+    assert plan.count(f"using {INDEXES[name]} ") == len(stages), plan
+    assert _sorted(plan) == [], plan
 
 
 async def test_a_search_reads_its_index(large):
@@ -514,7 +535,63 @@ async def _search_plan(connection: asyncpg.Connection) -> str:
     return "\n".join(each[0] for each in plan)
 
 
-# Last, as they remove the indexes.
+# ---- a search stays within the company
+
+
+FOREIGN = 7_777_777
+
+
+@pytest.fixture(scope="module")
+async def foreign(large):
+    """A customer of another company, in the same database."""
+    database, connection = large
+    await create_company(database, NewCompany("Another", "UTC", "EUR", id=2), author=Actor("tests"))
+    await connection.execute(
+        "INSERT INTO customers (company_id, customer_id, name) VALUES (2, $1, 'Zaphod Beeblebrox')", FOREIGN
+    )
+    await connection.execute(
+        "INSERT INTO customer_relationships (company_id, customer_id, version, current_stage, stage_entered_at)"
+        " VALUES (2, $1, 1, 'prospect', $2)",
+        FOREIGN,
+        NOW,
+    )
+
+
+async def _found(database: Database, company_id: int, q: str) -> list[list[int]]:
+    """The customers that both functions find."""
+
+    async def unit(uow):
+        found = await search.read_search(uow._connection, q)
+        by_name = await found.find_by_name(None, is_descending=False, limit=9)
+        return [[*await found.find()], [*by_name]]
+
+    return await database.run(company_id, unit)
+
+
+async def test_a_search_finds_no_customer_of_another_company(large, foreign):
+    for q in ("zaphod", "Beeblebrox", str(FOREIGN)):
+        assert await _found(large[0], 1, q) == [[], []]
+        assert await _listed(large[0], 1, q=q) == []
+        assert await _found(large[0], 2, q) == [[FOREIGN], [FOREIGN]]
+        assert await _listed(large[0], 2, q=q) == [FOREIGN]
+
+
+# Last, as they change the database.
+
+
+async def test_functions_that_search_all_companies_are_detected_and_the_list_still_shows_none(large, foreign):
+    database, connection = large
+    for name in ("find_customers", "find_customers_by_name"):
+        [definition] = await connection.fetchrow(
+            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = $1", name
+        )
+        condition = "c.company_id = company"
+        assert condition in definition
+        await connection.execute(definition.replace(condition, "true"))
+
+    assert await _found(database, 1, "zaphod") == [[FOREIGN], [FOREIGN]]
+    assert await _listed(database, 1, q="zaphod") == []
+    print("guard removed: detected")
 
 
 @pytest.mark.parametrize("name", [name for name in INDEXES if name != "customer_id"])
@@ -524,8 +601,8 @@ async def test_without_its_index_an_order_is_sorted_and_the_missing_index_is_det
 
     plan = await _plan_of(database, sort=name)
 
-    assert "Sort" in plan, plan
-    assert "Seq Scan" in plan, plan
+    assert _sorted(plan) != [], plan
+    assert INDEXES[name] not in plan, plan
     print("guard removed: detected")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from journey_service.api.dependencies import repeatable
-from journey_service.api.schema_fields import StageKey, Text
+from journey_service.api.schema_fields import SEARCHED_WORDS, StageKey, Text
 from journey_service.domain.analytics.records import (
     MAX_FILTER_DAYS,
     MAX_FILTER_TEXT_LENGTH,
@@ -46,7 +46,7 @@ async def risk_filter(
         Text | None,
         Query(
             max_length=MAX_FILTER_TEXT_LENGTH,
-            description="Only customers with this text in name, email or phone, in any case, or with this id",
+            description=SEARCHED_WORDS,
             examples=["grace"],
         ),
     ] = None,

@@ -34,8 +34,8 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.schema_fields import SEARCHED_WORDS, StageKey, Text
 from journey_service.api.schema_fields import AnyCustomerId as AnyCustomerIdValue
-from journey_service.api.schema_fields import StageKey, Text
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS, CustomerFilter
 from journey_service.domain.errors import InvalidInputError
@@ -210,9 +210,7 @@ async def list_customers(  # a parameter for each filter
         str | None,
         Query(
             max_length=255,
-            description="Words, of which each is part of the name, email address, phone number or id. Case, accents and"
-            " punctuation are ignored: `muller` and `mueller` find Müller. A word of one or two characters finds"
-            " words that begin with it",
+            description=SEARCHED_WORDS,
             examples=["ada"],
         ),
     ] = None,

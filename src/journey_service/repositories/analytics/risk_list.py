@@ -1,35 +1,48 @@
-"""Lists of customers at risk: filtered, sorted, paged by keyset; and their number."""
+"""Lists of customers at risk: filtered, searched, sorted, paged by keyset; and their number."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.records import AtRiskCustomer, RiskFilter, RiskPageRequest
-from journey_service.domain.customers.records import BEFORE_FIRST_ID
+from journey_service.domain.events.event import EARLIEST
+from journey_service.repositories.customers.ordered_lists import (
+    Conditions,
+    Order,
+    find_few,
+    list_stages,
+    planned_for_lists,
+)
+from journey_service.repositories.customers.reading import OrderedReading
+from journey_service.repositories.customers.search import CustomerSearch, read_search
+from journey_service.repositories.tables import Row
 
 _COLUMNS: Final = (
     "r.id AS relationship_id, r.customer_id, c.name, c.email, r.current_stage, r.stage_entered_at,"
     " r.risk_key AS risk, r.last_appointment_at, r.lifetime_value, r.owner"
 )
-_FROM: Final = (
-    "FROM customer_relationships r"
-    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
-    " WHERE r.company_id = :company_id"
-)
-_HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
-_AT_RISK: Final = f"(r.current_stage = CAST(:mildest AS text) OR ({_HIGH}))"
+_MILD: Final = "r.current_stage = CAST(:mildest AS text)"
+_HIGH: Final = "r.current_stage = ANY(CAST(:others AS text[])) AND r.risk_key > CAST(:above AS int)"
 _SORTS: Final = {
-    "risk_score": "r.risk_key",
+    "risk_score": ("r.risk_key", "int"),
+    "lifetime_value": ("r.lifetime_value_key", "bigint"),
     # Customers without an appointment are not inactive: they sort as the least inactive.
-    "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
-    "lifetime_value": "r.lifetime_value_key",
+    "days_inactive": ("r.last_appointment_key", "timestamptz"),
 }
-_ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
+_PER_UNIT: Final = 1000
+"""Steps of `lifetime_value_key` in one unit of the currency."""
+_NONE: Final = EARLIEST - timedelta(days=1)
+"""The `last_appointment_key` of customers without an appointment."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_INTEGERS: Final = {"int": 2**31 - 1, "bigint": 2**63 - 1, "timestamptz": 200_000_000_000_000_000}
+"""Largest sort keys of each type; those of times are microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,16 @@ class RiskCriteria:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Conditions of a list, and its parts: conditions of which each customer at risk fulfils exactly one."""
+
+    conditions: Conditions
+    parts: Sequence[str]
+    others: Sequence[str]
+    search: CustomerSearch | None
+
+
 class RiskList:
     """The lists of customers at risk of one company."""
 
@@ -54,108 +77,157 @@ class RiskList:
 
     async def page_above(self, criteria: RiskCriteria, page: RiskPageRequest) -> list[AtRiskCustomer]:
         """Lists customers with a stored risk above the threshold, except those in the last stage, by risk."""
-        key, after = page.after or ("2", BEFORE_FIRST_ID)
-        conditions, values = _matching(page.filter_)
-        statement = text(
-            f"SELECT {_COLUMNS}, CAST(r.risk_score AS text) AS key {_FROM} AND {_HIGH}{conditions}"
-            " AND r.risk_score <= CAST(:key AS numeric)"
-            " AND (r.risk_score < CAST(:key AS numeric) OR r.customer_id > CAST(:after AS bigint))"
-            " ORDER BY r.risk_score DESC, r.customer_id LIMIT :limit"
-        )
-        return await self._list(criteria, statement, {**values, "key": Decimal(key), "after": after}, page)
+        return await self.page(replace(criteria, mildest=""), replace(page, sort="-risk_score"))
 
     async def page(self, criteria: RiskCriteria, page: RiskPageRequest) -> list[AtRiskCustomer]:
-        """Lists customers at risk in the requested order."""
-        column = _SORTS[page.sort.removeprefix("-")]
-        order, sign = ("DESC", "<") if page.sort.startswith("-") else ("ASC", ">")
-        conditions, values = _matching(page.filter_)
-        if page.after is not None:
-            conditions += (
-                f" AND ({column}, r.customer_id) {sign} (CAST(:key AS numeric), CAST(:after AS bigint))"
-            )
-            values |= {"key": Decimal(page.after[0]), "after": page.after[1]}
-        statement = text(
-            f"SELECT {_COLUMNS}, CAST({column} AS text) AS key {_FROM} AND {_AT_RISK}{conditions}"
-            f" ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
-        )
-        return await self._list(criteria, statement, values, page)
+        """Lists customers at risk in the requested order; equal ones by id in the same direction."""
+        selection = await self._select(criteria, page.filter_)
+        async with planned_for_lists(self._connection):
+            selection = await self._narrowed(selection, page)
+            rows: list[Row] = []
+            for conditions, order in _phases(page, selection.conditions):
+                limit = page.limit - len(rows)
+                reading = OrderedReading(self._connection, _COLUMNS, order, selection.parts, limit)
+                if selection.search is None:
+                    rows += await reading.rows(conditions)
+                else:
+                    rows += await reading.searched(conditions, selection.search)
+                if len(rows) == page.limit:
+                    break
+        return [_to_customer(row) for row in rows]
 
     async def count(self, criteria: RiskCriteria, filter_: RiskFilter) -> int:
         """Counts the customers that `page` lists."""
-        conditions, values = _matching(filter_)
-        # Without a search the profiles are not needed.
-        source = _FROM if filter_.q else "FROM customer_relationships r WHERE r.company_id = :company_id"
-        statement = text(f"SELECT count(*) {source} AND {_AT_RISK}{conditions}")
-        return int(await self._connection.scalar(statement, self._values(criteria, values)) or 0)
+        selection = await self._select(criteria, filter_)
+        async with planned_for_lists(self._connection):
+            conditions = await self._searched(selection)
+            counts = " UNION ALL ".join(
+                f"SELECT count(*) AS number {conditions.rows} AND {part}" for part in selection.parts
+            )
+            statement = text(f"SELECT sum(number) FROM ({counts}) counts")
+            return int(await self._connection.scalar(statement, conditions.values) or 0)
 
     async def list_relationship_ids(
         self, criteria: RiskCriteria, filter_: RiskFilter, *, limit: int
     ) -> list[int]:
         """Lists the relationships of the customers that `page` lists, in order of id."""
-        conditions, values = _matching(filter_)
-        statement = text(f"SELECT r.id {_FROM} AND {_AT_RISK}{conditions} ORDER BY r.id LIMIT :limit")
-        found = await self._connection.scalars(statement, self._values(criteria, {**values, "limit": limit}))
-        return list(found.all())
+        selection = await self._select(criteria, filter_)
+        async with planned_for_lists(self._connection):
+            conditions = await self._searched(selection)
+            rows = " UNION ALL ".join(f"SELECT r.id {conditions.rows} AND {part}" for part in selection.parts)
+            statement = text(f"SELECT id FROM ({rows}) found ORDER BY id LIMIT :limit")
+            found = await self._connection.scalars(statement, {**conditions.values, "limit": limit})
+            return list(found.all())
 
-    async def _list(
-        self, criteria: RiskCriteria, statement: TextClause, values: dict[str, Any], page: RiskPageRequest
-    ) -> list[AtRiskCustomer]:
-        rows = await self._connection.execute(
-            statement, self._values(criteria, {**values, "limit": page.limit})
-        )
-        return [
-            AtRiskCustomer(
-                row.customer_id,
-                row.name,
-                row.email,
-                row.current_stage,
-                row.stage_entered_at,
-                row.risk,
-                row.last_appointment_at,
-                row.lifetime_value,
-                row.relationship_id,
-                row.owner,
-                (row.key, row.customer_id),
-            )
-            for row in rows
-        ]
-
-    def _values(self, criteria: RiskCriteria, values: dict[str, Any]) -> dict[str, Any]:
-        return {
+    async def _select(self, criteria: RiskCriteria, filter_: RiskFilter) -> _Selection:
+        stages = await list_stages(self._connection, self._company_id)
+        if filter_.stages:
+            stages = [stage for stage in stages if stage in filter_.stages]
+        others = [stage for stage in stages if stage not in {criteria.mildest, criteria.last}]
+        conditions = _matching(filter_, criteria.now)
+        conditions.values |= {
             "company_id": self._company_id,
             "mildest": criteria.mildest,
-            "last": criteria.last,
+            "others": others,
             "above": criteria.above,
-            "now": criteria.now,
-            **values,
         }
+        parts = [_MILD] if criteria.mildest in stages else []
+        search = await read_search(self._connection, filter_.q) if filter_.q else None
+        return _Selection(conditions, [*parts, _HIGH] if others or not parts else parts, others, search)
+
+    async def _searched(self, selection: _Selection) -> Conditions:
+        """Returns the conditions with the search, by the ids that it finds if they are few."""
+        conditions, search = selection.conditions, selection.search
+        if search is None:
+            return conditions
+        ids = await search.find()
+        return conditions.with_search(search) if ids is None else conditions.with_ids(ids)
+
+    async def _narrowed(self, selection: _Selection, page: RiskPageRequest) -> _Selection:
+        """Reads few customers at once: those of a filter, or those with a high risk outside the mildest stage.
+
+        The customers of all other parts are many: in any order, some fill a page soon.
+        """
+        conditions = selection.conditions
+        if conditions.journey:
+            ids = await find_few(self._connection, conditions, selection.parts)
+            if ids is not None:
+                return replace(selection, conditions=conditions.with_ids(ids))
+        parts = [part for part in selection.parts if part != _HIGH]
+        if page.sort.removeprefix("-") != "risk_score":
+            high = await find_few(self._connection, conditions, [_HIGH])
+            if high is not None:
+                conditions.values |= {"high": high}
+                return replace(selection, parts=[*parts, "r.customer_id = ANY(CAST(:high AS bigint[]))"])
+        for index, stage in enumerate(selection.others):
+            conditions.values |= {f"stage_{index}": stage}
+            parts.append(f"r.current_stage = :stage_{index} AND r.risk_key > CAST(:above AS int)")
+        return replace(selection, parts=parts or ["false"])
 
 
-def _matching(filter_: RiskFilter) -> tuple[str, dict[str, Any]]:
-    """Returns the conditions of a filter, and their values."""
-    clauses: Sequence[tuple[bool, str, dict[str, Any]]] = (
-        (
-            bool(filter_.stages),
-            "r.current_stage = ANY(CAST(:stages AS text[]))",
-            {"stages": list(filter_.stages)},
-        ),
-        (filter_.owner is not None, "r.owner = :owner", {"owner": filter_.owner}),
-        (
-            filter_.days_min is not None,
-            "r.last_appointment_at <= CAST(:now AS timestamptz) - make_interval(hours => 24 * CAST(:days AS int))",
-            {"days": filter_.days_min},
-        ),
-        (
-            filter_.value_min is not None,
-            "r.lifetime_value >= CAST(:value_min AS numeric)",
-            {"value_min": filter_.value_min},
-        ),
-        (
-            bool(filter_.q),
-            "(c.name ILIKE :q OR c.email ILIKE :q OR c.phone ILIKE :q OR CAST(c.customer_id AS text) = :exact)",
-            {"q": f"%{(filter_.q or '').translate(_ESCAPES)}%", "exact": filter_.q},
-        ),
+def _phases(page: RiskPageRequest, conditions: Conditions) -> list[tuple[Conditions, Order]]:
+    """Returns the parts of a list that follow one another, from the position of the page.
+
+    By days of inactivity, customers without an appointment come last, or first if the least inactive do.
+    """
+    name = page.sort.removeprefix("-")
+    column, type_ = _SORTS[name]
+    after = None if page.after is None else (_to_value(page.after[0], type_), page.after[1])
+    if name != "days_inactive":
+        return [(conditions, Order(column, type_, page.sort.startswith("-"), after))]
+    # The most inactive customer is the one with the earliest appointment.
+    is_descending = not page.sort.startswith("-")
+    order = Order(column, type_, is_descending, after)
+    start = replace(order, after=None)
+    some = conditions.with_journey("r.last_appointment_key > :none", none=_NONE)
+    none = conditions.with_journey("r.last_appointment_key = :none", none=_NONE)
+    if after is None:
+        return [(none, start), (some, start)] if is_descending else [(some, start), (none, start)]
+    if (after[0] == _NONE) is is_descending:
+        return [(none, order), (some, start)] if is_descending else [(some, order), (none, start)]
+    return [(some, order)] if is_descending else [(none, order)]
+
+
+def _to_value(key: str, type_: str) -> int | datetime:
+    """Returns the sort key of a position."""
+    most = _INTEGERS[type_]
+    number = min(max(int(Decimal(key)), -most), most)
+    return number if type_ != "timestamptz" else max(_NONE, _EPOCH + number * _MICROSECOND)
+
+
+def _to_customer(row: Row) -> AtRiskCustomer:
+    key = row.sort_key
+    if isinstance(key, datetime):
+        key = (key - _EPOCH) // _MICROSECOND
+    return AtRiskCustomer(
+        row.customer_id,
+        row.name,
+        row.email,
+        row.current_stage,
+        row.stage_entered_at,
+        row.risk,
+        row.last_appointment_at,
+        row.lifetime_value,
+        row.relationship_id,
+        row.owner,
+        (str(key), row.customer_id),
     )
-    chosen = [(clause, values) for is_set, clause, values in clauses if is_set]
-    conditions = "".join(f" AND {clause}" for clause, _ in chosen)
-    return conditions, {name: value for _, values in chosen for name, value in values.items()}
+
+
+def _matching(filter_: RiskFilter, now: datetime) -> Conditions:
+    """Returns the conditions of a filter, without stages and search."""
+    conditions = Conditions({})
+    if filter_.owner is not None:
+        conditions.add("r.owner = :owner", owner=filter_.owner)
+    if filter_.days_min is not None:
+        conditions.add(
+            "r.last_appointment_key BETWEEN :earliest AND :inactive",  # earlier: there was none
+            earliest=EARLIEST,
+            inactive=max(now - timedelta(days=filter_.days_min), EARLIEST - timedelta(days=1)),
+        )
+    if filter_.value_min is not None:
+        conditions.add(
+            "r.lifetime_value_key >= CAST(:value_min AS bigint)",
+            value_min=math.ceil(filter_.value_min * _PER_UNIT),
+        )
+    return conditions

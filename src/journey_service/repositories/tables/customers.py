@@ -144,24 +144,22 @@ customer_relationships = Table(
     UniqueConstraint("company_id", "customer_id", name="unique_company_customer"),
     ForeignKeyConstraint(["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"]),
     CheckConstraint("version >= 1", name="version"),
-    Index("idx_stage", "company_id", "current_stage"),
-    Index("idx_risk", "company_id", text("risk_score DESC"), "customer_id"),
-    Index("idx_stage_risk", "company_id", "current_stage", "risk_score"),
-    Index("ix_customers_by_risk", "company_id", "risk_key", "customer_id"),
-    Index("ix_customers_by_engagement", "company_id", "engagement_key", "customer_id"),
-    Index("ix_customers_by_lifetime_value", "company_id", "lifetime_value_key", "customer_id"),
-    Index("ix_customers_by_last_appointment", "company_id", "last_appointment_key", "customer_id"),
-    Index("ix_customers_by_stage_entry", "company_id", "stage_entered_at", "customer_id"),
-    # Facts and stages correlate: in the order of all customers, those of a stage may all come last.
-    Index("ix_stages_by_risk", "company_id", "current_stage", "risk_key", "customer_id"),
-    Index("ix_stages_by_engagement", "company_id", "current_stage", "engagement_key", "customer_id"),
-    Index("ix_stages_by_lifetime_value", "company_id", "current_stage", "lifetime_value_key", "customer_id"),
+    # Each order of the list, stage by stage: lists of all customers merge the stages. The indexes begin with the stage
+    # because facts and stages correlate: in the order of all customers, those of a stage may all come last.
+    Index("idx_stage", "company_id", "current_stage", "stage_entered_at", "customer_id"),
+    Index("idx_stage_risk", "company_id", "current_stage", "risk_key", "customer_id"),
+    Index("ix_stage_engagement", "company_id", "current_stage", "engagement_key", "customer_id"),
+    # The number of appointments is a filter of the list, compared in the index.
     Index(
-        "ix_stages_by_last_appointment", "company_id", "current_stage", "last_appointment_key", "customer_id"
+        "ix_stage_lifetime_value",
+        "company_id",
+        "current_stage",
+        "lifetime_value_key",
+        "customer_id",
+        "total_appointments",
     ),
-    Index("ix_stages_by_stage_entry", "company_id", "current_stage", "stage_entered_at", "customer_id"),
+    Index("ix_stage_last_appointment", "company_id", "current_stage", "last_appointment_key", "customer_id"),
     # Filters of the customer list.
-    Index("ix_customers_by_appointments", "company_id", "total_appointments"),
     Index("ix_owned_customers", "company_id", "owner", postgresql_where=text("owner IS NOT NULL")),
     Index("ix_pinned_customers", "company_id", "customer_id", postgresql_where=text("pin_until IS NOT NULL")),
     # Due customers of each company.

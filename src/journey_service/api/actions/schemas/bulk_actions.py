@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from journey_service.api.actions.schemas.actions import ActionRequest
 from journey_service.api.operations.schemas.jobs import Job
 from journey_service.api.schema_fields import (
+    SEARCHED_WORDS,
     CustomerId,
     RequestModel,
     ResponseModel,
@@ -67,8 +68,7 @@ class RiskFilter(RequestModel):
     )
     q: Annotated[Text, Field(max_length=records.MAX_FILTER_TEXT_LENGTH)] | None = Field(
         default=None,
-        description="Only customers with this text in name, email or phone, in any case, or with this id; null,"
-        " omitted or empty: all",
+        description=f"{SEARCHED_WORDS}. Null, omitted or empty: all",
         examples=["grace"],
     )
 
