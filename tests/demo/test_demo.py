@@ -312,18 +312,15 @@ async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, b
 
 async def test_the_clock_is_advanced_in_rounds_and_released(database, seeded_at):
     for company_id, business in zip(UNINTERRUPTED, BUSINESSES, strict=True):
-        *rounds, last = reversed(await list_jobs(database, company_id, JobFilter(100)))
-        assert {job.kind for job in (*rounds, last)} == {"advance_clock"}
-        assert {job.status for job in (*rounds, last)} == {"done"}
+        listed = reversed(await list_jobs(database, company_id, JobFilter(100)))
+        *rounds, last = [await get_job(database, company_id, job.id) for job in listed]
+        assert {(job.kind, job.status) for job in (*rounds, last)} == {("advance_clock", "done")}
         times = round_times(_end(seeded_at) - REPLAY_LENGTH, business.hours.zone)
         assert [datetime.fromisoformat(job.parameters["to"]) for job in rounds] == list(times)
         assert last.parameters["is_release"] == (company_id != ON_TEST_CLOCK)
-        details = [await get_job(database, company_id, job.id) for job in rounds]
-        assert sum(job.parameters["nights"] for job in details) in (
-            REPLAY_LENGTH.days,
-            REPLAY_LENGTH.days + 1,
-        )
-        assert sum(job.counts["decided"] for job in details) > 0
+        nights = sum(job.parameters["nights"] for job in rounds)
+        assert REPLAY_LENGTH.days - 1 <= nights <= REPLAY_LENGTH.days + 1
+        assert sum(job.counts["decided"] for job in rounds) > 0
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +395,7 @@ async def test_campaigns_run_are_completed_and_end_by_return(call, company_id):
 async def test_campaigns_wait_for_every_step(call):
     waiting = Counter()
     for company_id in UNINTERRUPTED:
-        for campaign in (await call(company_id, "/api/v1/campaigns", running=True, limit=200))["items"]:
+        for campaign in (await call(company_id, "/api/v1/campaigns", status="running", limit=200))["items"]:
             waiting.update([next(step["step"] for step in campaign["steps"] if step["state"] == "pending")])
     assert {1, 2, 3} <= waiting.keys()
 
