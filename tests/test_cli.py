@@ -246,15 +246,15 @@ def test_up_refuses_a_port_that_is_taken_before_anything_is_started(tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_up_creates_three_demo_companies_with_histories_and_keys(tmp_path):
+def test_up_creates_four_demo_companies_with_histories_and_keys(tmp_path):
     up = UpProcess(tmp_path / "demo", "--demo")
     answers = {}
     try:
         printed = ""
-        while "jrn_demo-3_" not in printed:
+        while "jrn_demo-4_" not in printed:
             printed += up._process.stdout.readline()
         tokens = re.findall(r"^Demo company (\d), .+: (jrn_demo\S*)$", printed, re.MULTILINE)
-        assert [company for company, _ in tokens] == ["1", "2", "3"]
+        assert [company for company, _ in tokens] == ["1", "2", "3", "4"]
         for company, token in tokens:
             key = {"Authorization": f"Bearer {token}"}
             found = httpx.get(

@@ -1,4 +1,4 @@
-"""Demo: three companies with reproducible histories, replayed through the engine."""
+"""Demo: four companies with reproducible histories, replayed through the engine."""
 
 import asyncio
 from collections import Counter
@@ -6,15 +6,20 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
+import httpx
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from journey_service.demo import create_demo_keys, seed_demo
 from journey_service.demo.business import generate_history
-from journey_service.demo.seeding import BUSINESSES, CLOCK_LAG
+from journey_service.demo.replay import REPLAY_LENGTH, round_times
+from journey_service.demo.seeding import BUSINESSES
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.delivery import DeliveryReceipt
 from journey_service.domain.operations.records import JobFilter
 from journey_service.domain.stages.stage_map import StageKind
+from journey_service.main import create_app
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.services.companies.provisioning import NewCompany, create_company, get_company_context
@@ -24,14 +29,64 @@ from journey_service.services.operations.test_clock import advance
 from ledger import find_violations, journeys, rows
 
 NOW = datetime(2026, 6, 17, 15, 30, tzinfo=UTC)
+ERASURE_KEY, VAULT_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2", "nW3xKc8TzQ5vJb2RmLs9yGd6"
 PEPPER = "a pepper for tests only"
-UNINTERRUPTED, RESUMED = (901, 902, 903), (911, 912, 913)
+UNINTERRUPTED, RESUMED = (901, 902, 903, 904), (911, 912, 913, 914)
+RELEASED, ON_TEST_CLOCK = UNINTERRUPTED[:3], UNINTERRUPTED[3]
+MINUTE = timedelta(minutes=1)
+TABLES = ("journey_actions", "journey_tasks", "retention_campaigns", "outbound_events")
+_JOURNEYS = " JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
+_OUTCOME = "k.status, k.channel, k.assignee, k.outcome, k.reason, k.closed_at, k.closed_by"
+_STATE = "k.channel, k.state, k.reason, k.due_at, k.actor"
+STATEMENTS = tuple(
+    f"SELECT {columns} WHERE {table}.company_id = :company ORDER BY {order}"
+    for table, columns, order in (
+        ("c", "customer_id, name, email, phone, consents FROM customers c", "1"),
+        ("e", "source, event_id, content_hash, stage FROM journey_events e", "1, 2"),
+        (
+            "k",
+            f"r.customer_id, k.name, k.title, k.due_at, {_OUTCOME} FROM journey_tasks k{_JOURNEYS}",
+            "1, 2, 3, 4, 5, 6",
+        ),
+        (
+            "k",
+            f"r.customer_id, k.type, k.started_at, k.ended_at, k.end_reason FROM retention_campaigns k{_JOURNEYS}",
+            "1, 3",
+        ),
+        (
+            "k",
+            f"r.customer_id, k.name, k.number, k.planned_at, {_STATE} FROM journey_actions k{_JOURNEYS}",
+            "1, 2, 3, 4, 5",
+        ),
+    )
+)
 businesses = pytest.mark.parametrize("business", BUSINESSES, ids=lambda business: business.name)
 
 
+class CollectingMailer:
+    """A mailer that keeps what it gets."""
+
+    def __init__(self):
+        self.emails = []
+
+    async def send(self, email):
+        self.emails.append(email)
+        return DeliveryReceipt("kept")
+
+
 @pytest.fixture(scope="module")
-async def database(copied):
-    opened = Database(await copied("demo"))
+def mailer():
+    return CollectingMailer()
+
+
+@pytest.fixture(scope="module")
+async def demo_url(copied):
+    return await copied("demo")
+
+
+@pytest.fixture(scope="module")
+async def database(demo_url):
+    opened = Database(demo_url, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY, pool_size=20, pool_timeout=60)
     yield opened
     await opened.close()
 
@@ -43,11 +98,12 @@ def progress():
 
 
 @pytest.fixture(scope="module")
-async def seeded_at(database, progress):
+async def seeded_at(database, progress, mailer):
     now = await _now(database)
     assert await seed_demo(
         database,
         now=now,
+        mailer=mailer,
         ids=UNINTERRUPTED,
         on_progress=lambda name, done, total: progress.setdefault(name, []).append((done, total)),
     )
@@ -61,16 +117,19 @@ async def _now(database):
 
 async def _stop_when(database, *, now, reached):
     """Starts seeding, and cancels it as soon as the first company has reached a point."""
-    names = set()
 
     def stop(name, done, total):
-        names.add(name)
-        if len(names) == 1 and reached(done, total) and not seeding.cancelling():
+        if name == BUSINESSES[0].name and reached(done, total) and not seeding.cancelling():
             seeding.cancel()
 
     seeding = asyncio.create_task(seed_demo(database, now=now, ids=RESUMED, on_progress=stop))
     with pytest.raises(asyncio.CancelledError):
         await seeding
+
+
+def _end(seeded_at):
+    """The end of the history of a demo that was seeded at a time."""
+    return seeded_at.replace(second=0, microsecond=0) - MINUTE
 
 
 def _events_of(business, until=NOW):
@@ -90,7 +149,7 @@ def test_the_same_time_gives_an_identical_history(business):
 @businesses
 def test_a_history_covers_two_years_and_hundreds_of_customers(business):
     history = generate_history(business, NOW)
-    assert 250 <= len(history.people) <= 400
+    assert 0.85 * business.customers <= len(history.people) <= business.customers <= 400
     assert NOW - timedelta(days=740) < history.events[0].at < NOW - timedelta(days=720)
     assert NOW - timedelta(days=1) < history.events[-1].at <= NOW
     assert {person.customer_id for _, person in history.people} == {
@@ -150,7 +209,7 @@ def test_demand_follows_the_seasons():
                 months[local_time.year, local_time.month] += 1
         return months
 
-    salon, clinic, studio = (visits(business) for business in BUSINESSES)
+    salon, clinic, studio, _ = (visits(business) for business in BUSINESSES)
     for year in (2025, 2026):
         assert salon[year, 6] > 1.2 * salon[year, 7]
         assert studio[year, 8] < 0.8 * studio[year, 6]
@@ -159,7 +218,7 @@ def test_demand_follows_the_seasons():
 
 
 def test_most_new_year_beginners_stop_by_april():
-    *_, studio = BUSINESSES
+    studio = BUSINESSES[2]
     visits = {}
     for event in _events_of(studio):
         if event["type"] == "appointment_completed":
@@ -180,7 +239,7 @@ def test_addresses_and_numbers_are_reserved_for_fiction(business):
         for email in emails
     )
     assert len(set(emails)) == len(emails)
-    fictional = ("+4930231", "+4917139200", "+4917604069", "+81900000", "+81800000", "+81700000")
+    fictional = ("+4930231", "+4917139200", "+4917604069", "+81900000", "+81800000", "+81700000", "+97799000")
     assert all(
         person.phone.startswith(fictional) or person.phone[5:10] == "55501"
         for person in people
@@ -193,7 +252,8 @@ def test_addresses_and_numbers_are_reserved_for_fiction(business):
 async def test_journeys_are_consistent_and_every_stage_has_customers(database, seeded_at, company_id):
     assert await find_violations(database, company_id) == []
     context = await get_company_context(database, company_id)
-    assert context.company.clock_at is None
+    is_released = company_id != ON_TEST_CLOCK
+    assert context.company.clock_at == (None if is_released else _end(seeded_at) + MINUTE)
     stored = dict(
         await rows(
             database,
@@ -229,7 +289,7 @@ async def test_customers_lapse_and_return_and_some_miss_several_appointments(dat
 
 @pytest.mark.parametrize(("company_id", "business"), list(zip(UNINTERRUPTED, BUSINESSES, strict=True)))
 async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, business):
-    history = generate_history(business, seeded_at.replace(second=0, microsecond=0))
+    history = generate_history(business, _end(seeded_at))
     [(events,)] = await rows(
         database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
     )
@@ -237,8 +297,9 @@ async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, b
     imports = await list_imports(database, company_id, before=None, limit=10)
     assert [(one.status, one.failed_lines, one.duplicates, one.later) for one in imports] == [
         ("done", 0, 0, 0)
-    ] * 2
-    assert imports[0].until - imports[1].until == CLOCK_LAG
+    ]
+    assert imports[0].until == _end(seeded_at) - REPLAY_LENGTH
+    assert not imports[0].runs_actions
     named = await rows(
         database,
         company_id,
@@ -249,14 +310,154 @@ async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, b
     )
 
 
-async def test_the_release_carries_out_what_was_due(database, seeded_at):
+async def test_the_clock_is_advanced_in_rounds_and_released(database, seeded_at):
+    for company_id, business in zip(UNINTERRUPTED, BUSINESSES, strict=True):
+        listed = reversed(await list_jobs(database, company_id, JobFilter(100)))
+        *rounds, last = [await get_job(database, company_id, job.id) for job in listed]
+        assert {(job.kind, job.status) for job in (*rounds, last)} == {("advance_clock", "done")}
+        times = round_times(_end(seeded_at) - REPLAY_LENGTH, business.hours.zone)
+        assert [datetime.fromisoformat(job.parameters["to"]) for job in rounds] == list(times)
+        assert last.parameters["releases_clock"] == (company_id != ON_TEST_CLOCK)
+        nights = sum(job.parameters["nightly_runs"] for job in rounds)
+        assert REPLAY_LENGTH.days - 1 <= nights <= REPLAY_LENGTH.days + 1
+        assert sum(job.counts["evaluated"] for job in rounds) > 0
+
+
+@pytest.fixture(scope="module")
+async def call(database, seeded_at, settings, demo_url):
+    """A function that calls the API of a company with its demo key, and returns the content of the response."""
+    pepper = settings.key_pepper.get_secret_value()
+    keys = await create_demo_keys(database, pepper=pepper, ids=UNINTERRUPTED)
+    tokens = {key.company_id: key.token for key in keys}
+    application = create_app(settings.model_copy(update={"database_url": SecretStr(demo_url)}))
+    transport = httpx.ASGITransport(app=application)
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client,
+    ):
+
+        async def called(company_id, path, **query):
+            headers = {"Authorization": f"Bearer {tokens[company_id]}"}
+            response = await client.get(path, params=query, headers=headers)
+            assert response.status_code == 200, response.text
+            return response.json()
+
+        yield called
+
+
+companies = pytest.mark.parametrize("company_id", UNINTERRUPTED)
+
+
+@companies
+async def test_today_has_work_and_news(call, company_id):
+    today = await call(company_id, "/api/v1/today")
+    assert today["tasks"]["overdue"] == 2
+    assert today["tasks"]["today"] >= 1
+    assert today["tasks"]["unassigned"] >= 1
+    assert today["at_risk"] >= 3
+    assert today["lapsed"] >= 1
+    assert today["returned"] >= 1
+    assert today["running_campaigns"] >= 1
+    assert today["dead_actions"] == (1 if company_id != ON_TEST_CLOCK else 0)
+    assert today["failed_jobs"] == 0
+
+
+@companies
+async def test_tasks_are_open_done_and_dismissed_by_the_staff(call, company_id):
+    business = BUSINESSES[UNINTERRUPTED.index(company_id)]
+    tasks = {}
+    for status in ("open", "done", "dismissed"):
+        tasks[status] = (await call(company_id, "/api/v1/tasks", status=status, limit=200))["items"]
+        assert tasks[status], status
+        assert {task["assignee"] for task in tasks[status]} <= {*business.staff, None}
+        assert all((task["closed_by"] in business.staff) == (status != "open") for task in tasks[status])
+        assert all(bool(task["outcome"]) == (status != "open") for task in tasks[status])
+    assert len({task["assignee"] for task in tasks["open"]}) >= 2
+    zone, now = (
+        business.hours.zone,
+        datetime.fromisoformat((await call(company_id, "/api/v1/today"))["as_of"]),
+    )
+    days = {datetime.fromisoformat(task["due_at"]).astimezone(zone).date() for task in tasks["open"]}
+    assert {now.astimezone(zone).date() + timedelta(days=ahead) for ahead in (0, 1)} <= days
+
+
+@companies
+async def test_campaigns_run_are_completed_and_end_by_return(call, company_id):
+    campaigns = (await call(company_id, "/api/v1/campaigns", limit=200))["items"]
+    reasons = Counter(campaign["reason"] for campaign in campaigns)
+    assert {None, "left_stage", "manual"} <= reasons.keys()
+    summary = await call(company_id, "/api/v1/campaigns/summary")
+    assert summary["running"] == reasons[None]
+    assert summary["ended_by_return"] >= 1
+    assert [step["channel"] for step in summary["steps"]] == ["email", "sms", "call", "offer"]
+
+
+async def test_campaigns_wait_for_every_step(call):
+    waiting = Counter()
     for company_id in UNINTERRUPTED:
-        [listed] = await list_jobs(database, company_id, JobFilter(10))
-        job = await get_job(database, company_id, listed.id)
-        assert (job.kind, job.status) == ("advance_clock", "done")
-        assert job.parameters["releases_clock"]
-        assert job.parameters["nightly_runs"] == CLOCK_LAG.days
-        assert job.counts["evaluated"] > 0
+        for campaign in (await call(company_id, "/api/v1/campaigns", status="running", limit=200))["items"]:
+            waiting.update([next(step["step"] for step in campaign["steps"] if step["state"] == "pending")])
+    assert {1, 2, 3} <= waiting.keys()
+
+
+async def test_actions_have_every_outcome(call):
+    outcomes, held = set(), 0
+    for company_id in UNINTERRUPTED:
+        actions = (await call(company_id, "/api/v1/actions", limit=200))["items"]
+        outcomes |= {(action["state"], action["reason"]) for action in actions}
+        held += sum(action["due_at"] != action["planned_at"] for action in actions)
+    cancelled = {reason for state, reason in outcomes if state == "cancelled"}
+    assert cancelled >= {"no_consent", "no_address", "capped", "left_stage", "campaign_ended"}
+    assert {state for state, _ in outcomes} == {"done", "pending", "cancelled", "dead"}
+    assert held > 0
+
+
+@companies
+async def test_automation_people_pins_and_endpoints_are_there(call, company_id):
+    business = BUSINESSES[UNINTERRUPTED.index(company_id)]
+    automation = await call(company_id, "/api/v1/analytics/automation")
+    assert {item["name"] for item in automation["items"]} >= {
+        "create_retention_campaign",
+        "send_welcome_email",
+    }
+    assert automation["success_rate"] > 90
+    assert {person["name"] for person in (await call(company_id, "/api/v1/people"))["items"]} == {
+        *business.staff
+    }
+    assert (await call(company_id, "/portal/customers/at-risk"))["items"]
+    [endpoint] = (await call(company_id, "/api/v1/webhook-endpoints"))["items"]
+    assert not endpoint["is_enabled"]
+    pinned = (await call(company_id, "/api/v1/customers", pinned=True))["items"]
+    assert any(customer["journey"]["suppressed"] for customer in pinned)
+    owned = await call(company_id, "/api/v1/customers", owner=business.staff[0], count=True)
+    assert owned["total"] >= 1
+
+
+@companies
+async def test_figures_agree_and_data_is_clean(call, company_id):
+    reconciliation = await call(company_id, "/api/v1/analytics/reconciliation")
+    assert {check["status"] for check in reconciliation["checks"]} == {"ok"}
+    quality = await call(company_id, "/api/v1/admin/data-quality")
+    assert {issue["name"]: issue["count"] for issue in quality["issues"] if issue["count"]} == {}
+
+
+async def test_a_worker_finds_nothing_to_do_at_once(database, seeded_at):
+    """Beyond what fell due in the minutes since the end of the history."""
+    for company_id in UNINTERRUPTED:
+        waiting = "SELECT count(*) FROM journey_actions WHERE company_id = :company AND ready_at <= clock_timestamp()"
+        [(ready,)] = await rows(database, company_id, waiting)
+        assert ready <= 5
+        unpublished = "SELECT count(*) FROM outbound_events WHERE company_id = :company AND position IS NULL"
+        [(events,)] = await rows(database, company_id, unpublished)
+        assert events <= 5
+
+
+async def test_emails_are_written_to_the_mailer_alone(seeded_at, mailer):
+    assert len(mailer.emails) > 50
+    assert all(
+        email.to.endswith(("example.com", "example.net", "example.org", ".example"))
+        for email in mailer.emails
+    )
 
 
 async def test_seeding_a_complete_demo_again_changes_nothing(database, seeded_at):
@@ -266,7 +467,7 @@ async def test_seeding_a_complete_demo_again_changes_nothing(database, seeded_at
                 database, company_id, f"SELECT * FROM {table} WHERE company_id = :company ORDER BY 2, 3"
             )
             for company_id in UNINTERRUPTED
-            for table in ("customers", "customer_relationships", "imports", "jobs")
+            for table in (*TABLES, "customers", "customer_relationships", "imports", "jobs")
         ]
 
     before = await stored_rows()
@@ -275,36 +476,51 @@ async def test_seeding_a_complete_demo_again_changes_nothing(database, seeded_at
 
 
 async def test_interrupted_seeding_has_the_same_result(database, seeded_at):
-    """Seeding is interrupted early and late in the first history, in the profiles, in the release, and after it."""
+    """Seeding is interrupted early and late in the import, in the profiles, in the replay, and after the last round."""
     uninterrupted, resumed = UNINTERRUPTED[0], RESUMED[0]
-    until = seeded_at.replace(second=0, microsecond=0)
-    history = generate_history(BUSINESSES[0], until)
-    lines = sum(event.at <= until - CLOCK_LAG for event in history.events)
-    profiles = sum(met_at <= until - CLOCK_LAG for met_at, _ in history.people)
+    start = _end(seeded_at) - REPLAY_LENGTH
+    history = generate_history(BUSINESSES[0], _end(seeded_at))
+    lines = sum(event.at <= start for event in history.events)
+    profiles = sum(met_at <= start for met_at, _ in history.people)
+    total = len(history.events) + len(history.people)
     now = seeded_at
-    for point in (1, lines // 2, lines + profiles // 2, lines + profiles):
+    for point in (1, lines // 2, lines + profiles // 2, (lines + profiles + total) // 2, total):
         await _stop_when(database, now=now, reached=lambda done, _, point=point: done >= point)
         now = seeded_at - timedelta(hours=2)  # the history ends when the demo was created, not now
-    released = await advance(database, resumed, None, actor=Actor("demo"), timeout_seconds=0)
-    assert (released.company.clock_at, released.job.status) == (None, "queued")
-    await _stop_when(database, now=now, reached=lambda done, total: done == total)
     assert await seed_demo(database, now=now, ids=RESUMED)
-    for company_id in RESUMED:
-        assert await find_violations(database, company_id) == []
-        assert (await get_company_context(database, company_id)).company.clock_at is None
-        [job] = await list_jobs(database, company_id, JobFilter(10))
-        assert job.status == "done"
     assert await journeys(database, uninterrupted) == await journeys(database, resumed)
-    for statement in (
-        "SELECT customer_id, name, email, phone, consents FROM customers WHERE company_id = :company ORDER BY 1",
-        "SELECT source, event_id, content_hash, stage FROM journey_events WHERE company_id = :company ORDER BY 1, 2",
-    ):
-        assert await rows(database, uninterrupted, statement) == await rows(database, resumed, statement)
+    await _assert_equal(database, uninterrupted, resumed)
+    assert await find_violations(database, resumed) == []
+    assert (await get_company_context(database, resumed)).company.clock_at is None
     assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
 
 
+async def test_the_job_of_an_advanced_clock_is_finished(database, seeded_at):
+    """A user has advanced the test clock, and the service ended before the work was done."""
+    clock = (await get_company_context(database, RESUMED[3])).company.clock_at
+    moved = await advance(
+        database, RESUMED[3], clock + timedelta(days=1), actor=Actor("tests"), timeout_seconds=0
+    )
+    assert moved.job.status == "queued"
+    assert await seed_demo(database, now=seeded_at, ids=RESUMED)
+    assert (await get_job(database, RESUMED[3], moved.job.id)).status == "done"
+    assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
+
+
+@pytest.mark.parametrize("index", [1, 2])
+async def test_the_same_time_gives_the_same_customers_tasks_and_campaigns(database, seeded_at, index):
+    """The companies of the interrupted demo were seeded again without an interruption; ids differ."""
+    assert await journeys(database, UNINTERRUPTED[index]) == await journeys(database, RESUMED[index])
+    await _assert_equal(database, UNINTERRUPTED[index], RESUMED[index])
+
+
+async def _assert_equal(database, one, other):
+    for statement in STATEMENTS:
+        assert await rows(database, one, statement) == await rows(database, other, statement)
+
+
 def test_progress_increases_to_the_total(seeded_at, progress):
-    assert list(progress) == [business.name for business in BUSINESSES]
+    assert progress.keys() == {business.name for business in BUSINESSES}
     for steps in progress.values():
         assert steps == sorted(steps)
         assert steps[-1][0] == steps[-1][1]
@@ -325,15 +541,16 @@ async def test_each_company_gets_a_key_and_the_previous_one_is_revoked(database,
 
 
 async def test_other_companies_are_left_unchanged(database, seeded_at):
-    ids = (931, 902, 933)
+    ids = (931, 902, 933, 934)
     await create_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author=Actor("tests"))
     await create_company(
         database, NewCompany("Mine too", "UTC", "EUR", id=933, test_clock=NOW), author=Actor("tests")
     )
+    await create_company(database, NewCompany("Mine as well", "UTC", "EUR", id=934), author=Actor("tests"))
     assert not await seed_demo(database, now=seeded_at, ids=ids)
     assert await journeys(database, 931) == {}
     assert [key.company_id for key in await create_demo_keys(database, pepper=PEPPER, ids=ids)] == [902]
 
 
 async def test_no_key_is_created_without_a_demo(database):
-    assert await create_demo_keys(database, pepper=PEPPER, ids=(941, 942, 943)) == []
+    assert await create_demo_keys(database, pepper=PEPPER, ids=(941, 942, 943, 944)) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import EmbeddedServers, ServerAddresses, write_address
 from journey_service.embedded.processes import set_parent_death_signal
+from journey_service.gateways.smtp import FileMailer
 from journey_service.logs import config
 from journey_service.main import create_app
 from journey_service.repositories import migrations
@@ -41,7 +43,7 @@ def up(
         Path, typer.Option(help="Directory for all data and generated secrets.")
     ] = DEFAULT_DATA_DIR,
     with_demo: Annotated[
-        bool, typer.Option("--demo/--no-demo", help="Create three demo companies with two years of history.")
+        bool, typer.Option("--demo/--no-demo", help="Create four demo companies with two years of history.")
     ] = True,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
@@ -153,12 +155,23 @@ def _own_address(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
+def _demo_mailer() -> FileMailer | None:
+    """Returns the mailer for the past emails of the demo; None, which sends nothing, if mails leave this machine."""
+    settings = read_settings()
+    if settings.mail_url is not None or settings.mail_folder is None:
+        return None
+    return FileMailer(settings.mail_folder, settings.sender)
+
+
 def _create_demo(servers: ServerAddresses, address: str) -> None:
     async def run() -> list[demo.DemoKey]:
         database = Database(
             servers.database_url,
             erasure_key=servers.secrets["erasure_key"],
             vault_key=servers.secrets["vault_key"],
+            # All companies are created at the same time.
+            pool_size=20,
+            pool_timeout=60,
         )
         lines: dict[str, TaskID] = {}
         try:
@@ -170,12 +183,17 @@ def _create_demo(servers: ServerAddresses, address: str) -> None:
                     shown.update(lines[name], completed=done, total=total)
 
                 now = datetime.now(UTC)  # noqa: TID251  # a composition root
-                await demo.seed_demo(database, now=now, on_progress=on_progress)
+                await demo.seed_demo(database, now=now, mailer=_demo_mailer(), on_progress=on_progress)
             return await demo.create_demo_keys(database, pepper=servers.secrets["key_pepper"])
         finally:
             await database.close()
 
-    keys = asyncio.run(run())
+    # The demo contains an email that is refused, which needs no warning.
+    logging.getLogger("journey_service").setLevel(logging.ERROR)
+    try:
+        keys = asyncio.run(run())
+    finally:
+        logging.getLogger("journey_service").setLevel(logging.NOTSET)
     print_note(f"Dashboard: {address}/")
     print_note(f"Documentation: {address}/docs")
     for key in keys:

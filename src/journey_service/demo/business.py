@@ -1,5 +1,6 @@
 """Companies of the demo: their settings and customers, and the generation of their histories."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Final, TypeAlias
 from journey_service.demo.hours import OpeningHours
 from journey_service.demo.people import DemoPerson, NamePool, draw_person
 from journey_service.demo.story import CustomerTimeline, SeasonalDemand, TimedEvent
+from journey_service.domain.actions.stage_actions import StageAction
 from journey_service.services.companies.provisioning import NewCompany
 
 HISTORY_LENGTH: Final = timedelta(days=731)
@@ -21,7 +23,11 @@ SimulateCustomer: TypeAlias = Callable[[CustomerTimeline, date, bool], None]
 
 @dataclass(frozen=True)
 class DemoBusiness:
-    """Company of the demo. Every existing customer has the first appointment within the first `first_weeks` weeks."""
+    """Company of the demo. Every existing customer has the first appointment within the first `first_weeks` weeks.
+
+    `staff` are the people at the front desk, who have the tasks; `actions` are those of the stages, by key. A company
+    that `keeps_test_clock` stays on its test clock, for users to advance; the others are released to real time.
+    """
 
     name: str
     timezone: str
@@ -30,20 +36,33 @@ class DemoBusiness:
     customers: int
     hours: OpeningHours
     names: NamePool
+    staff: Sequence[str]
+    actions: Mapping[str, Sequence[StageAction]]
     arrivals: SeasonalDemand
     first_weeks: int
     simulate: SimulateCustomer
     stages: Sequence[object] | None = None
     policy: Mapping[str, object] = field(default_factory=dict)
+    keeps_test_clock: bool = False
+
+    @property
+    def endpoint_url(self) -> str:
+        """Address of the company's own system, in a domain reserved for examples."""
+        words = unicodedata.normalize("NFKD", self.name.lower()).encode("ascii", "ignore").decode().split()
+        return f"https://till.{'-'.join(words)}.example/customers"
 
     def as_company(self, company_id: int, test_clock: datetime) -> NewCompany:
-        """Returns the company as an operator would create it."""
+        """Returns the company as an operator would create it.
+
+        Actions are delivered while the history is replayed, but not once users advance a test clock.
+        """
         return NewCompany(
             id=company_id,
             name=self.name,
             timezone=self.timezone,
             currency=self.currency,
             test_clock=test_clock,
+            deliver=not self.keeps_test_clock,
             policy=self.policy,
             stages=self.stages,
         )

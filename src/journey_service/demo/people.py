@@ -103,3 +103,17 @@ TOKYO: Final = NamePool(
     # Japan reserves none for fiction, but assigns no mobile number with 0000 after the prefix.
     numbers=("+81900000####", "+81800000####", "+81700000####"),
 )
+KATHMANDU: Final = NamePool(
+    given=(
+        *("Sita", "Gita", "Anjali", "Sabina", "Puja", "Asmita", "Kabita", "Rekha", "Laxmi", "Nirmala"),
+        *("Sarita", "Maya", "Roshani", "Pema", "Dolma", "Ram", "Hari", "Suresh", "Rajesh", "Dipak"),
+        *("Prakash", "Nabin", "Kiran", "Arjun", "Bishal", "Tenzing", "Mingma", "Gopal", "Santosh"),
+    ),
+    family=(
+        *("Shrestha", "Maharjan", "Tamang", "Gurung", "Rai", "Limbu", "Magar", "Thapa", "Karki"),
+        *("Adhikari", "Poudel", "Bhattarai", "Koirala", "Sharma", "Sherpa", "Lama", "Joshi", "Basnet"),
+        *("Khadka", "Bista", "Tuladhar", "Pradhan", "Regmi", "Ghimire"),
+    ),
+    # Nepal reserves none for fiction, but its mobile numbers begin with 96, 97 or 98.
+    numbers=("+97799000#####",),
+)

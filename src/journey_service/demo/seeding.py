@@ -1,12 +1,14 @@
-"""Seeding of the demo: creates companies with test clocks, imports histories, releases the clocks.
+"""Seeding of the demo: creates companies with test clocks, imports histories, replays a month, releases the clocks.
 
-The test clock of a company starts a few days in the past, and the history is imported up to that time. Then the clock
-is released, which processes everything that became due, and the rest of the history is imported. So no event is in the
-future. Interrupted seeding resumes: it reads its progress from the clock and from the imports.
+The test clock of a company starts a month in the past, and the history is imported up to that time, without actions.
+Then the clock is advanced round by round to the present, with the rest of the events, with actions, and with the work
+of the staff. Nothing is in the future. At last the clock is released to real time, or kept for users to advance.
+Interrupted seeding resumes: it reads its progress from the clock and from the imports.
 """
 
 import asyncio
 import hashlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,21 +16,22 @@ from functools import partial
 from typing import Final
 
 from journey_service.demo.business import BusinessHistory, DemoBusiness, generate_history
-from journey_service.demo.clinic import CLINIC
+from journey_service.demo.companies.clinic import CLINIC
+from journey_service.demo.companies.practice import PRACTICE
+from journey_service.demo.companies.salon import SALON
+from journey_service.demo.companies.studio import STUDIO
 from journey_service.demo.people import DemoPerson
-from journey_service.demo.salon import SALON
+from journey_service.demo.profiles import write_profiles
+from journey_service.demo.replay import REPLAY_LENGTH, MonthReplay
 from journey_service.demo.story import TimedEvent
-from journey_service.demo.studio import STUDIO
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.delivery import Mailer
 from journey_service.domain.companies.errors import CompanyExistsError
-from journey_service.domain.customers.records import ConsentChange
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.records import ImportOptions, ImportRecord
 from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.companies.provisioning import create_company, get_company_context
-from journey_service.services.customers.profiles import changed_consents, consent_of
 from journey_service.services.events.imports import (
     find_unfinished,
     get_import,
@@ -37,16 +40,13 @@ from journey_service.services.events.imports import (
     stage_import,
 )
 from journey_service.services.jobs import list_jobs, run_job
-from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, advance, run_advance
 
-BUSINESSES: Final = (SALON, CLINIC, STUDIO)
-DEMO_COMPANIES: Final = (1, 2, 3)
+BUSINESSES: Final = (SALON, CLINIC, STUDIO, PRACTICE)
+DEMO_COMPANIES: Final = (1, 2, 3, 4)
 """Ids of the demo companies, in the order of `BUSINESSES`."""
 
-CLOCK_LAG: Final = timedelta(days=5)
-"""Time between the initial clock and the end of the history: longer than any company is closed."""
-
+_MINUTE: Final = timedelta(minutes=1)
 _ACTOR: Final = Actor("demo")
 _PROFILE_BATCH_SIZE: Final = 50
 _PAUSE_SECONDS: Final = 0.2
@@ -59,55 +59,87 @@ async def seed_demo(
     database: Database,
     *,
     now: datetime,
+    mailer: Mailer | None = None,
     on_progress: Progress | None = None,
     ids: Sequence[int] = DEMO_COMPANIES,
 ) -> bool:
     """Creates the demo companies with their histories up to `now`, or resumes interrupted seeding.
 
-    Returns False if everything exists already. Other companies under these ids are left unchanged. `on_progress`
-    receives the name of the company, and the numbers of processed and of all lines and profiles.
+    Returns False if everything exists already. Other companies under these ids are left unchanged. `mailer` gets the
+    emails of the last month, without it they are only recorded. `on_progress` receives the name of the company, and
+    the numbers of processed and of all lines and profiles.
     """
-    seeded = [
-        await _seed_company(database, company_id, business, now, on_progress)
+    seeding = DemoSeeding(database, now, mailer, on_progress)
+    # Concurrently: the database works for one company while the events of another are replayed.
+    tasks = [
+        asyncio.create_task(seeding.seed(company_id, business))
         for company_id, business in zip(ids, BUSINESSES, strict=True)
     ]
-    return any(seeded)
+    try:
+        return any(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def is_demo(database: Database, company_id: int, business: DemoBusiness) -> bool:
     """Returns whether an existing company belongs to the demo. Raises CompanyNotFoundError."""
-    if (await get_company_context(database, company_id)).company.name != business.name:
-        return False
-    return bool(await _list_imports(database, company_id))
-
-
-async def _seed_company(
-    database: Database, company_id: int, business: DemoBusiness, now: datetime, on_progress: Progress | None
-) -> bool:
-    clock_start = now.replace(second=0, microsecond=0) - CLOCK_LAG
-    try:
-        await create_company(database, business.as_company(company_id, clock_start), author=_ACTOR)
-    except CompanyExistsError:
-        stored_start = await _find_start(database, company_id, business)
-        if stored_start is None:
-            return False
-        clock_start = stored_start
-    history = generate_history(business, clock_start + CLOCK_LAG)
-    await _CompanySeeding(database, company_id, business.name, history, clock_start, on_progress).run()
-    return True
-
-
-async def _find_start(database: Database, company_id: int, business: DemoBusiness) -> datetime | None:
-    """Returns the initial clock of an unfinished demo company; None if it is complete, or not of the demo."""
     company = (await get_company_context(database, company_id)).company
     if company.name != business.name:
-        return None
+        return False
+    # Interrupted before the import was staged, a company of the demo has nothing but its test clock.
+    return company.clock_at is not None or bool(await _list_imports(database, company_id))
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSeeding:
+    """What the seeding of all companies shares."""
+
+    database: Database
+    now: datetime
+    mailer: Mailer | None
+    on_progress: Progress | None
+
+    async def seed(self, company_id: int, business: DemoBusiness) -> bool:
+        """Creates a company and its history, or resumes it; False if it is complete, or not of the demo."""
+        start = self.now.replace(second=0, microsecond=0) - _MINUTE - REPLAY_LENGTH
+        try:
+            await create_company(self.database, business.as_company(company_id, start), author=_ACTOR)
+        except CompanyExistsError:
+            if not await is_demo(self.database, company_id, business):
+                return False
+            stored_start = await _find_start(self.database, company_id)
+            if stored_start is None:
+                return await _finish_jobs(self.database, company_id)
+            start = stored_start
+        history = generate_history(business, start + REPLAY_LENGTH)
+        await _CompanySeeding(self, company_id, business, history, start).run()
+        return True
+
+
+async def _find_start(database: Database, company_id: int) -> datetime | None:
+    """Returns the initial clock of an unfinished company of the demo; None if its clock has passed the end."""
+    clock = (await get_company_context(database, company_id)).company.clock_at
     imports = await _list_imports(database, company_id)
-    clock_start = min((one.until for one in imports if one.until is not None), default=company.clock_at)
-    if clock_start is None:
-        return None
-    is_imported = any(one.status == "done" and one.until == clock_start + CLOCK_LAG for one in imports)
-    return None if company.clock_at is None and is_imported else clock_start
+    start = min((one.until for one in imports if one.until is not None), default=clock)
+    return None if clock is None or start is None or clock > start + REPLAY_LENGTH else start
+
+
+async def _finish_jobs(database: Database, company_id: int) -> bool:
+    """Waits for the jobs that advance the clock, and runs them if no worker does; False if there are none."""
+    has_waited = False
+    while True:
+        jobs = await list_jobs(database, company_id, JobFilter(_LIST_LIMIT))
+        waiting = [
+            job for job in jobs if job.kind == ADVANCE_CLOCK_JOB and job.status in ("queued", "running")
+        ]
+        if not waiting:
+            return has_waited
+        has_waited = True
+        for job in waiting:
+            if not await run_job(database, company_id, job.id, {ADVANCE_CLOCK_JOB: run_advance}):
+                await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _list_imports(database: Database, company_id: int) -> list[ImportRecord]:
@@ -119,27 +151,51 @@ async def _list_imports(database: Database, company_id: int) -> list[ImportRecor
 class _CompanySeeding:
     """Seeding of one company. Every step is skipped if it was done before."""
 
-    database: Database
+    shared: DemoSeeding
     company_id: int
-    name: str
+    business: DemoBusiness
     history: BusinessHistory
-    clock_start: datetime
-    on_progress: Progress | None
+    start: datetime
     _done: int = field(default=0)
 
     async def run(self) -> None:
-        events, people, clock_start = self.history.events, self.history.people, self.clock_start
-        if (await get_company_context(self.database, self.company_id)).company.clock_at is not None:
-            await self._import_events([event for event in events if event.at <= clock_start], clock_start)
-            await self._write_people([each for each in people if each[0] <= clock_start])
-            await advance(self.database, self.company_id, None, actor=_ACTOR, timeout_seconds=None)
-        await self._finish_release()
-        self._done = sum(event.at <= clock_start for event in events)
-        self._done += sum(met_at <= clock_start for met_at, _ in people)
-        await self._write_people([each for each in people if each[0] > clock_start])
-        await self._import_events(
-            [event for event in events if event.at > clock_start], clock_start + CLOCK_LAG
-        )
+        clock = await self._clock()
+        if clock is not None:
+            replay = MonthReplay(
+                self.database,
+                self.company_id,
+                self.business,
+                self.history,
+                self.start,
+                self.shared.mailer,
+                self._report_until,
+            )
+            if clock == self.start:
+                await self._import_history()
+                await replay.prepare()
+            await _finish_jobs(self.database, self.company_id)
+            await replay.run(clock)
+            is_kept = self.business.keeps_test_clock
+            end = self.start + REPLAY_LENGTH + _MINUTE if is_kept else None
+            await advance(self.database, self.company_id, end, actor=_ACTOR, timeout_seconds=None)
+        await _finish_jobs(self.database, self.company_id)
+
+    async def _import_history(self) -> None:
+        start = self.start
+        await self._import_events([event for event in self.history.events if event.at <= start], start)
+        await self._write_people([each for each in self.history.people if each[0] <= start])
+
+    @property
+    def database(self) -> Database:
+        return self.shared.database
+
+    async def _clock(self) -> datetime | None:
+        return (await get_company_context(self.database, self.company_id)).company.clock_at
+
+    def _report_until(self, at: datetime) -> None:
+        events, people = self.history.events, self.history.people
+        done = bisect_right(events, at, key=lambda event: event.at)
+        self._report(done + bisect_right(people, at, key=lambda person: person[0]))
 
     async def _import_events(self, events: Sequence[TimedEvent], until: datetime) -> None:
         database, company_id = self.database, self.company_id
@@ -174,53 +230,18 @@ class _CompanySeeding:
     async def _write_people(self, people: Sequence[tuple[datetime, DemoPerson]]) -> None:
         for start in range(0, len(people), _PROFILE_BATCH_SIZE):
             batch = people[start : start + _PROFILE_BATCH_SIZE]
-            await self.database.run(self.company_id, partial(_write_profiles, people=batch))
+            await self.database.run(self.company_id, partial(write_profiles, people=batch))
             self._report(self._done + len(batch))
-
-    async def _finish_release(self) -> None:
-        """Waits for the job that releases the clock, and runs it if no worker does."""
-        kinds = {ADVANCE_CLOCK_JOB: run_advance}
-        while True:
-            jobs = await list_jobs(self.database, self.company_id, JobFilter(_LIST_LIMIT))
-            waiting = [
-                job for job in jobs if job.kind == ADVANCE_CLOCK_JOB and job.status in ("queued", "running")
-            ]
-            if not waiting:
-                return
-            for job in waiting:
-                if not await run_job(self.database, self.company_id, job.id, kinds):
-                    await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _stored_imports(self) -> list[ImportRecord]:
         return await _list_imports(self.database, self.company_id)
 
     def _report(self, done: int) -> None:
         self._done = done
-        if self.on_progress is not None:
-            self.on_progress(self.name, done, len(self.history.events) + len(self.history.people))
-
-
-async def _write_profiles(uow: UnitOfWork, people: Sequence[tuple[datetime, DemoPerson]]) -> None:
-    """Writes a batch of profiles; consent is dated at the first contact.
-
-    Customers without events so far get a journey that starts at the first contact.
-    """
-    transaction = await load(uow, [person.customer_id for _, person in people])
-    changes: dict[int, list[ConsentChange]] = {}
-    for met_at, person in people:
-        known = await uow.customers.find(person.customer_id)
-        consents_before = {} if known is None else dict(known.consents)
-        changes[person.customer_id] = changed_consents(consents_before, person.consents, met_at, "reception")
-        consents = consents_before | {
-            change.channel: consent_of(change) for change in changes[person.customer_id]
-        }
-        profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
-        await uow.customers.upsert(person.customer_id, profile)
-        if person.customer_id not in transaction.relationships:
-            transaction.open(person.customer_id, met_at).schedule_first_evaluation(met_at)
-    if transaction.journeys:
-        await write(uow, transaction, runs_actions=False)
-    await uow.consents.insert(changes)
+        if self.shared.on_progress is not None:
+            self.shared.on_progress(
+                self.business.name, done, len(self.history.events) + len(self.history.people)
+            )
 
 
 async def _chunks(lines: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -214,7 +214,15 @@ class CustomerTimeline:
         """Draws when an appointment is booked: online or at the front desk, at most `days` before it."""
         day = max(after.date(), at.date() - timedelta(days=self.random.randint(1, max(1, days))))
         local_time = self._online(day)
-        return local_time if after < local_time < at else after + timedelta(minutes=5)
+        if after < local_time < at:
+            return local_time
+        soon = after + timedelta(minutes=5)
+        is_night = not _ONLINE_HOURS[0] <= soon.hour < _ONLINE_HOURS[1]
+        return self._morning(soon) if is_night else soon
+
+    def _morning(self, local_time: datetime) -> datetime:
+        day = local_time.date() + timedelta(days=local_time.hour >= _ONLINE_HOURS[1])
+        return datetime(day.year, day.month, day.day, _ONLINE_HOURS[0], 30, tzinfo=None)  # noqa: DTZ001  # local time
 
     def _online(self, day: date) -> datetime:
         minutes = self.random.randrange((_ONLINE_HOURS[1] - _ONLINE_HOURS[0]) * 60)

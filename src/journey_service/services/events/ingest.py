@@ -53,17 +53,42 @@ async def ingest(
     """
 
     async def unit(uow: UnitOfWork) -> list[IngestResult]:
-        transaction = await load(uow, (event.customer_id for event in events), now=now)
-        batch = _Batch(transaction, await uow.events.get_many(list({event.key for event in events})))
-        steps = [batch.apply(event) for event in events]
-        entries = await write(uow, transaction)
-        applied = batch.applied(transaction)
-        await uow.events.insert(applied)
-        await count_money(uow, transaction.context, applied)
-        await batch.load_entries(uow, entries)
-        return [batch.result(step) for step in steps]
+        return await _ingest(uow, events, now, as_occurred=False)
 
     return await database.run(company_id, unit)
+
+
+async def ingest_as_occurred(
+    database: Database, company_id: int, events: Sequence[Event], *, until: datetime
+) -> list[IngestResult]:
+    """Applies events in the order of their times, each as of its own time; otherwise as `ingest`.
+
+    The customers are then advanced to `until`. Meant for a company whose test clock is about to be advanced to `until`:
+    its customers get the moves and actions that they would have got if every event had been received on time.
+    """
+
+    async def unit(uow: UnitOfWork) -> list[IngestResult]:
+        return await _ingest(uow, events, until, as_occurred=True)
+
+    return await database.run(company_id, unit)
+
+
+async def _ingest(
+    uow: UnitOfWork, events: Sequence[Event], now: datetime | None, *, as_occurred: bool
+) -> list[IngestResult]:
+    transaction = await load(uow, (event.customer_id for event in events), now=now)
+    known = await uow.events.get_many(list({event.key for event in events}))
+    batch = _Batch(transaction, known, as_occurred=as_occurred)
+    steps = [batch.apply(event) for event in events]
+    if as_occurred:
+        for journey in transaction.journeys.values():
+            journey.advance_to(transaction.now)
+    entries = await write(uow, transaction)
+    applied = batch.applied(transaction)
+    await uow.events.insert(applied)
+    await count_money(uow, transaction.context, applied)
+    await batch.load_entries(uow, entries)
+    return [batch.result(step) for step in steps]
 
 
 @dataclass(slots=True)
@@ -79,9 +104,16 @@ class _Step:
 class _Batch:
     """Applies the events of one transaction in sequence, and detects duplicates."""
 
-    def __init__(self, transaction: JourneyTransaction, known: dict[tuple[str, str], StoredEvent]) -> None:
+    def __init__(
+        self,
+        transaction: JourneyTransaction,
+        known: dict[tuple[str, str], StoredEvent],
+        *,
+        as_occurred: bool = False,
+    ) -> None:
         self._transaction = transaction
         self._known = known
+        self._as_occurred = as_occurred
         self._applied: dict[tuple[str, str], _Step] = {}
         self._entries: dict[tuple[int, int], TransitionRecord] = {}
 
@@ -101,9 +133,10 @@ class _Batch:
             return rejection
         known_journey = transaction.find(event.customer_id)
         is_late = known_journey is not None and known_journey.is_late(event.occurred_at)
-        journey = transaction.open(event.customer_id, transaction.now)
+        at = min(event.occurred_at, transaction.now) if self._as_occurred else transaction.now
+        journey = transaction.open(event.customer_id, at)
         try:
-            transition = journey.apply_event(event, transaction.now)
+            transition = journey.apply_event(event, at)
         except InvalidInputError as error:
             return error
         stage = journey.relationship.current_stage

@@ -104,7 +104,7 @@ class OutboxDispatcher:
 
         The company that was served least recently is first; among equals, the one that has waited longest.
         """
-        due = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_actions())
+        due = await self._list_due_companies()
         for company_id in sorted(due, key=lambda each: self._last_served.get(each, 0)):
             if self.is_stopping or self._is_full:
                 return
@@ -116,6 +116,17 @@ class OutboxDispatcher:
         while has_progress:
             await self.poll()
             has_progress = any(await asyncio.gather(*self._tasks.values()))
+
+    async def drain_company(self, company_id: int) -> None:
+        """Sends what is due in one company until nothing is left, or nothing more can be done."""
+        has_progress = True
+        while has_progress and company_id in await self._list_due_companies():
+            self._begin(company_id)
+            running = [task for (id_, _), task in self._tasks.items() if id_ == company_id]
+            has_progress = any(await asyncio.gather(*running))
+
+    async def _list_due_companies(self) -> list[int]:
+        return await self.database.read_due_work(lambda reader: reader.due_work.companies_with_actions())
 
     async def close(self) -> None:
         """Stops claiming, waits for the calls in progress, and releases what was not sent."""

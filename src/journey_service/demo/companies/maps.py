@@ -125,3 +125,48 @@ STUDIO_POLICY: Final[Mapping[str, object]] = {
         "trend_window_days": 30,
     },
 }
+
+PRACTICE_STAGES: Final[Sequence[Mapping[str, object]]] = (
+    _stage(
+        *(1, "prospect", "Inquiry", "Asked about treatment", ("#94A3B8", "user-plus")),
+        _rule("call_received"),
+    ),
+    _stage(
+        *(2, "lead", "Assessment Planned", "Has described the complaint", ("#60A5FA", "phone")),
+        _rule("call_received", call_duration=">60"),
+        _rule("appointment_requested"),
+    ),
+    _stage(
+        *(3, "customer", "In Treatment", "Has begun a series", ("#34D399", "check-circle")),
+        _rule("appointment_completed"),
+    ),
+    _stage(
+        *(4, "regular", "Regular", "Has completed a series", ("#10B981", "calendar")),
+        _rule("appointment_count", count=">=5"),
+    ),
+    _stage(
+        *(5, "vip", "Long-term Patient", "Several series", ("#8B5CF6", "crown")),
+        _rule("lifetime_value", value=">=45000"),
+    ),
+    _stage(
+        *(6, "at_risk", "Overdue", "Six weeks without a session", ("#F59E0B", "exclamation-triangle")),
+        _rule("days_since_last_appointment", days=">42"),
+    ),
+    _stage(
+        *(7, "churned", "Lapsed", "A season without a session", ("#EF4444", "x-circle")),
+        _rule("days_since_last_appointment", days=">100"),
+    ),
+)
+PRACTICE_POLICY: Final[Mapping[str, object]] = {
+    "scoring": {
+        "frequency_window_days": 60,
+        "frequency_target": 4,
+        "recency_horizon_days": 90,
+        "monetary_target": 30_000,
+        "quality_window_days": 120,
+        "inactive_days": 21,
+        "very_inactive_days": 35,
+        "missed_window_days": 90,
+        "trend_window_days": 60,
+    }
+}

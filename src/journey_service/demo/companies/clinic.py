@@ -5,6 +5,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.demo.business import DemoBusiness
+from journey_service.demo.companies.actions import stage_actions
+from journey_service.demo.companies.maps import CLINIC_POLICY, CLINIC_STAGES
 from journey_service.demo.contact import (
     ContactRates,
     draw_first_contact,
@@ -13,7 +15,6 @@ from journey_service.demo.contact import (
     draw_service,
 )
 from journey_service.demo.hours import OpeningHours
-from journey_service.demo.maps import CLINIC_POLICY, CLINIC_STAGES
 from journey_service.demo.people import NEW_YORK
 from journey_service.demo.story import (
     AppointmentResult,
@@ -103,6 +104,7 @@ def _book_and_pay(
 
 
 _DAY_HOURS: Final = (time(8), time(17, 30))
+_STAFF: Final = ("Dana Whitfield", "Marcus Bell", "Inez Ortega")
 CLINIC: Final = DemoBusiness(
     name="Hudson Dental Care",
     timezone="America/New_York",
@@ -121,6 +123,8 @@ CLINIC: Final = DemoBusiness(
         frozenset(((1, 1), (7, 4), (11, 11), (12, 25))),
     ),
     names=NEW_YORK,
+    staff=_STAFF,
+    actions=stage_actions(_STAFF),
     arrivals=_SEASON,
     first_weeks=27,
     simulate=_simulate,

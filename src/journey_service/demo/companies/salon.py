@@ -5,6 +5,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.demo.business import DemoBusiness
+from journey_service.demo.companies.actions import stage_actions
 from journey_service.demo.contact import (
     ContactRates,
     draw_first_contact,
@@ -96,6 +97,7 @@ def _book_and_pay(
 
 
 _LATE_HOURS: Final = (time(10), time(20))
+_STAFF: Final = ("Jana Winter", "Emre Aksoy", "Lotte Brandt")
 SALON: Final = DemoBusiness(
     name="Salon Lumière",
     timezone="Europe/Berlin",
@@ -115,7 +117,10 @@ SALON: Final = DemoBusiness(
         frozenset(((1, 1), (5, 1), (10, 3), (12, 25), (12, 26))),
     ),
     names=BERLIN,
+    staff=_STAFF,
+    actions=stage_actions(_STAFF),
     arrivals=_SEASON,
     first_weeks=7,
     simulate=_simulate,
+    policy={"frequency_cap": 2, "language": "de", "quiet_from": "19:00", "quiet_until": "09:00"},
 )

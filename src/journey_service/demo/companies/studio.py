@@ -7,9 +7,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.demo.business import DemoBusiness
+from journey_service.demo.companies.actions import stage_actions
+from journey_service.demo.companies.maps import STUDIO_POLICY, STUDIO_STAGES
 from journey_service.demo.contact import ContactRates, draw_first_contact, draw_habits, draw_return
 from journey_service.demo.hours import OpeningHours
-from journey_service.demo.maps import STUDIO_POLICY, STUDIO_STAGES
 from journey_service.demo.people import TOKYO
 from journey_service.demo.story import (
     AppointmentResult,
@@ -138,6 +139,7 @@ def _book_and_pay(  # the parameters of an appointment
 
 _WEEKDAY_HOURS: Final = (time(7), time(21))
 _WEEKEND_HOURS: Final = (time(8, 30), time(18))
+_STAFF: Final = ("Yoko Tamura", "Ryo Hoshino")
 STUDIO: Final = DemoBusiness(
     name="Kaze Yoga Studio",
     timezone="Asia/Tokyo",
@@ -150,6 +152,8 @@ STUDIO: Final = DemoBusiness(
         frozenset(((12, 31), (1, 1), (1, 2), (1, 3))),
     ),
     names=TOKYO,
+    staff=_STAFF,
+    actions=stage_actions(_STAFF),
     arrivals=_ARRIVALS,
     first_weeks=3,
     simulate=_simulate,
