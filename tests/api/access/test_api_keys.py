@@ -15,6 +15,7 @@ from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPE
 from journey_service.domain.errors import InvalidInputError
 from journey_service.repositories.access import api_keys as stored
 from journey_service.services.access import credentials
+from server_versions import newest_only
 
 KEYS = f"{API}/admin/keys"
 _OF_EVERYBODY = {"self"}
@@ -124,6 +125,7 @@ def test_every_operation_belongs_to_a_role_but_for_those_of_operators():
     assert {scope for _, _, scope in OPERATIONS.values()} == {*MAY["admin"], OPERATE}
 
 
+@newest_only
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, operation):
     method, path, scope = OPERATIONS[operation]
@@ -177,6 +179,7 @@ async def test_scopes_without_a_role_are_a_service_s(http, salon):
     assert (await make(http, salon.headers, scopes=["analytics:read"]))["role"] == "service"
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

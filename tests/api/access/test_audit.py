@@ -28,6 +28,7 @@ from journey_service.repositories.access.audit import AuditLog
 from journey_service.repositories.database import UnexpectedDatabaseError
 from journey_service.services.access import credentials, sessions
 from journey_service.services.customers import profiles as customers
+from server_versions import newest_only
 
 CANARY = "canary7f3a"
 """Part of all personal, free or secret text that is sent here; it must be in no row."""
@@ -637,6 +638,7 @@ def test_there_is_a_request_for_every_operation_of_the_contract():
 # ---- one row for each act, and nothing in it that should not be
 
 
+@newest_only
 @pytest.mark.parametrize("operation", AUDITED)
 async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(scene, operation):
     row, answer = await check_one_row(scene, operation)
@@ -692,6 +694,7 @@ def test_a_row_that_holds_something_personal_or_secret_is_found_out():
     print("guard removed: detected")
 
 
+@newest_only
 @pytest.mark.parametrize("operation", AUDITED)
 async def test_an_act_that_is_not_written_down_is_found_out(scene, operation, monkeypatch):
     async def nothing_at_all(*_):
@@ -737,6 +740,7 @@ async def test_changed_fields_are_logged_by_name(scene):
 # ---- what leaves none
 
 
+@newest_only
 @pytest.mark.parametrize("operation", [name for name in READING if name not in OF_OPERATORS])
 async def test_reading_in_the_own_company_leaves_no_row_unless_it_exports_one_person(visited, operation):
     if LOOKS[operation].action is not None:
@@ -1040,6 +1044,7 @@ FAILURES = [
 """Requests that fail: by operation, the status they are answered with, and what is wrong."""
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("operation", "status", "changed"), FAILURES, ids=[f"{name} {status}" for name, status, _ in FAILURES]
 )
@@ -1078,11 +1083,13 @@ async def test_a_refused_request_leaves_no_row(scene, create_test_company):
 # ---- operators
 
 
+@newest_only
 @pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in CHANGING])
 async def test_every_change_by_an_operator_is_in_the_company_s_log_with_the_reason(scene, operation):
     await check_one_row(scene, operation, by_operator=True)
 
 
+@newest_only
 @pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in READING])
 async def test_every_read_by_an_operator_is_in_the_company_s_log_with_the_reason(visited, operation):
     await check_one_row(visited, operation, by_operator=True)
@@ -1178,6 +1185,7 @@ async def check_all_or_nothing(scene, request, sender, *, may_differ=()):
     assert "set-cookie" not in answer.headers
 
 
+@newest_only
 @pytest.mark.parametrize("operation", AUDITED)
 async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
     request = await scene.prepared(operation)
@@ -1193,6 +1201,7 @@ async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
     assert answer.status_code < 300, "all the rest was right"
 
 
+@newest_only
 @pytest.mark.parametrize("operation", [*READING, *sorted(RECORDED_ELSEWHERE)])
 async def test_an_operator_who_cannot_be_logged_reads_and_changes_nothing(visited, operation):
     if operation in OF_ONESELF | {"list_companies"}:

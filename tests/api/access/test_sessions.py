@@ -34,6 +34,7 @@ from journey_service.main import create_app
 from journey_service.repositories.access import sessions as kept
 from journey_service.services.access import sessions
 from journey_service.settings import Settings
+from server_versions import newest_only
 
 HERE = "http://journey.test"
 COOKIE, FLOW = "journey_session", "journey_flow"
@@ -398,6 +399,7 @@ async def change(client, case, token, headers):
     return await client.request(method, path, headers=with_cookie(token, **headers), json=body)
 
 
+@newest_only
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
 async def test_another_site_s_changes_are_refused_and_change_nothing(
     client, token, salon, database_owner, headers
@@ -413,6 +415,7 @@ async def test_another_site_s_changes_are_refused_and_change_nothing(
     assert await is_alive(client, token)
 
 
+@newest_only
 @pytest.mark.parametrize("headers", OWN.values(), ids=OWN)
 @pytest.mark.parametrize("case", MUTATIONS)
 async def test_changes_from_the_own_pages_are_taken(client, token, salon, database_owner, case, headers):
@@ -424,6 +427,7 @@ async def test_changes_from_the_own_pages_are_taken(client, token, salon, databa
     assert await database_owner.rows(salon.id) != before
 
 
+@newest_only
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
 async def test_what_changes_nothing_may_be_asked_from_anywhere(client, token, headers):
     for path in (SESSION, f"{API}/customers", f"{API}/stages"):
@@ -690,6 +694,7 @@ async def test_a_key_in_the_form_signs_in(client, salon):
     assert cookies(answer)[COOKIE].attributes.keys() == {"httponly", "samesite", "path", "max-age"}
 
 
+@newest_only
 @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
 async def test_no_person_is_signed_in_by_another_site(client, salon, database_owner, headers):
     """Otherwise they would work in another person's account without knowing it."""
@@ -737,6 +742,7 @@ async def test_a_key_that_is_none_is_answered_alike_and_not_repeated(client, sal
     assert await database_owner.rows(salon.id) == before
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -1098,6 +1104,7 @@ async def test_an_account_s_session_may_what_its_role_may(portal, ada):
     problem(await portal.client.get(f"{API}/admin/companies", headers=with_cookie(token)), 403, "forbidden")
 
 
+@newest_only
 @pytest.mark.parametrize(
     "claims",
     [
@@ -1198,6 +1205,7 @@ async def test_coming_back_works_once(portal, ada):
     assert cookies(answer)[FLOW].attributes["max-age"] == "0"
 
 
+@newest_only
 @pytest.mark.parametrize(
     "claims",
     [

@@ -20,6 +20,7 @@ from api.calls import (
     save_customer,
 )
 from journey_service.domain.events.parsing import parse_instant
+from server_versions import newest_only
 
 TASK = {
     *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),
@@ -175,6 +176,7 @@ async def test_tasks_are_filtered(http, busy):
         assert await all_tasks(http, busy, status="any", **params) == [], params
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -286,6 +288,7 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
     assert (payload["status"], payload["reason"], payload["closed_by"]) == ("closed", "left_stage", None)
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

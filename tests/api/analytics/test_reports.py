@@ -9,6 +9,7 @@ from api.calls import API, NOON, event, every_page, fetch, ingest, problem
 from api.published import WITH_CSV, published
 from journey_service.api.csv_responses import csv_of
 from journey_service.domain.events.parsing import parse_instant
+from server_versions import newest_only
 
 NOON_INSTANT = parse_instant(NOON, "")
 RANGE_FIELDS = {"as_of", "from", "to"}
@@ -430,6 +431,7 @@ async def test_churn_predictions_are_paged(http, salon, database_owner):
 # ---- invalid input
 
 
+@newest_only
 @pytest.mark.parametrize("path", RANGED)
 @pytest.mark.parametrize(
     ("params", "pointers"),
@@ -455,6 +457,7 @@ async def test_the_longest_range_is_accepted(http, salon):
     await fetch(http, salon, "/analytics/funnel", **{"from": "2016-02-23", "to": "2026-03-01"})
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("path", "params", "pointers"),
     [

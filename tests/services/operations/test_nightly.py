@@ -22,7 +22,7 @@ from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import JobRun, get_job, run_job
-from journey_service.services.journeys.rescoring import MAX_CHUNK_SIZE, queue_rescore
+from journey_service.services.journeys.rescoring import MAX_BATCH_SIZE, queue_rescore
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import nightly as nights
 from journey_service.services.operations.nightly import start_due_nightly_runs, start_nightly_run
@@ -446,7 +446,7 @@ async def test_unknown_customers_are_rejected(database, create_test_company):
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1, 99, 2, 98])
     assert [error.pointer for error in refused.value.errors] == ["/customer_ids/1", "/customer_ids/3"]
     assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
-    assert MAX_CHUNK_SIZE >= 500
+    assert MAX_BATCH_SIZE >= 500
 
 
 async def _scored_at(database, company_id: int) -> dict[int, datetime]:
