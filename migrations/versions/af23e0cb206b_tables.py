@@ -309,6 +309,10 @@ def upgrade() -> None:
         sa.Column("erased", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("transitions", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("failed_lines", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column(
+            "file_format", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
+        ),
+        sa.Column("ignored_columns", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("cursor", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("actor", sa.String(length=255), nullable=False),

@@ -22,6 +22,9 @@ from journey_service.cli.terminal import (
     print_line,
     with_database,
 )
+from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
+from journey_service.domain.events.csv_header import parse_columns
+from journey_service.domain.events.import_file import Encoding, FileFormat
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
 from journey_service.repositories.database import Database
@@ -36,6 +39,7 @@ MAX_ERRORS_SHOWN: Final = 20
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or gzip.", exists=True, dir_okay=False)],
     company: CompanyId,
+    *,
     until: Annotated[
         str | None, typer.Option(help="Evaluate customers up to this time (RFC 3339) instead of now.")
     ] = None,
@@ -45,15 +49,31 @@ def import_(
             "--actions", help="Run the actions of stages that were entered within the last 24 hours."
         ),
     ] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Field of a CSV column that has another name: COLUMN:FIELD. May be repeated."),
+    ] = None,
+    decimal_separator: Annotated[
+        DecimalName | None, typer.Option(help="Separator of decimals in CSV, where the file leaves it open.")
+    ] = None,
+    date_format: Annotated[
+        DateFormat | None, typer.Option(help="Format of dates with slashes in CSV.")
+    ] = None,
+    encoding: Annotated[Encoding | None, typer.Option(help="Character encoding; UTF-8 by default.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Import a file of past events. Running it again changes nothing."""
 
     async def run(context: CommandContext) -> tuple[ImportRecord, Sequence[ImportLineError]]:
+        file_format = FileFormat(
+            parse_columns(column or (), "--column"), to_separator(decimal_separator), date_format, encoding
+        )
         instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
-            ended = await _import(context.database, company, file, ImportOptions(instant, actions), shown)
+            ended = await _import(
+                context.database, company, file, ImportOptions(instant, actions, file_format), shown
+            )
         errors = await imports.list_line_errors(
             context.database, company, ended.id, after=_BEFORE_ALL, limit=MAX_ERRORS_SHOWN
         )
@@ -120,11 +140,14 @@ def _report(ended: ImportRecord, errors: Sequence[ImportLineError], *, as_json: 
         "failed": ended.failed_lines,
         "transitions": ended.transitions,
     }
+    ignored = list(ended.ignored_columns)
     if as_json:
         listed = [{"line": error.line, "pointer": error.pointer, "detail": error.message} for error in errors]
-        print_json({**counts, "errors": listed})
+        print_json({**counts, "ignored_columns": ignored, "errors": listed})
         return
     print_line("  ".join(f"{name} {value}" for name, value in counts.items()))
+    if ignored:
+        print_error(f"ignored columns: {', '.join(ignored)}")
     for error in errors:
         print_error(f"line {error.line}: {error.pointer or 'the line'} {error.message}")
     hidden = ended.failed_lines - len({error.line for error in errors})

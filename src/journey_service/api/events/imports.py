@@ -14,6 +14,7 @@ from journey_service.api.dependencies import (
     is_id,
     is_text,
     next_cursor,
+    repeatable,
 )
 from journey_service.api.events.schemas.imports import (
     Import,
@@ -25,8 +26,11 @@ from journey_service.api.problems import problems
 from journey_service.api.request_bodies import MAX_IMPORT_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant
 from journey_service.domain.errors import MalformedError
+from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
+from journey_service.domain.events.csv_header import parse_columns
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.events.import_file import Encoding, FileFormat
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.events import imports
 
@@ -93,11 +97,46 @@ async def create_import(
     actions: Annotated[
         bool, Query(description="Whether to run the actions of stages entered within the last 24 hours")
     ] = False,
+    column: Annotated[
+        list[str] | None,
+        repeatable(
+            "Field of a column of a CSV file that has another name, as `<column>:<field>`. Column names are compared"
+            " without case",
+            examples=[["Kundennummer:customer_id"]],
+        ),
+    ] = None,
+    decimal_separator: Annotated[
+        DecimalName | None,
+        Query(
+            description="Separator of decimals in a CSV file. Default: `comma` if the columns are separated by"
+            " semicolons, otherwise `point`; an amount that can then be read in two ways is an error",
+            examples=["comma"],
+        ),
+    ] = None,
+    date_format: Annotated[
+        DateFormat | None,
+        Query(
+            description="Format of dates with slashes in a CSV file, which are errors without it",
+            examples=["DD/MM/YYYY"],
+        ),
+    ] = None,
+    encoding: Annotated[
+        Encoding | None,
+        Query(
+            description="Character encoding. Default: UTF-8, or UTF-16 if the file begins with its byte order mark",
+            examples=["windows-1252"],
+        ),
+    ] = None,
 ) -> Import:
     """Imports a CSV or NDJSON file, plain or gzip. Responds once all lines are stored; a worker then replays them.
 
     Transitions have the dates of the events. Invalid lines are listed as errors of the import; the others are applied.
+    The separator of a CSV file follows from its header. Unknown columns are ignored and named in the response. Times
+    without an offset are those of the company's time zone.
     """
+    file_format = FileFormat(
+        parse_columns(column or (), "query/column"), to_separator(decimal_separator), date_format, encoding
+    )
 
     async def chunks() -> AsyncIterator[bytes]:
         async for chunk in request.stream():
@@ -111,7 +150,7 @@ async def create_import(
         chunks(),
         actor=caller.actor,
         is_gzip=is_gzip,
-        options=ImportOptions(until, actions),
+        options=ImportOptions(until, actions, file_format),
     )
     app_state.wake("imports")
     return Import.of(found)

@@ -184,7 +184,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "imports": _table(
             _NOT,
             "company_id id content_hash status until runs_actions lines staged done applied duplicates late later"
-            " erased transitions failed_lines error actor lease_token lease_until created_at finished_at",
+            " erased transitions failed_lines file_format ignored_columns error actor lease_token lease_until"
+            " created_at finished_at",
             cursor=ColumnKind.MIXED,
         ),
         "jobs": _table(

@@ -1,28 +1,45 @@
 """Reads import files as a byte stream: gzip or plain, CSV or NDJSON, in constant memory."""
 
 import codecs
-import csv
 import json
 import zlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quote_value
-from journey_service.domain.events.parsing import FIELD_ALIASES, ImportLine, parse_line
+from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError
+from journey_service.domain.events.cell_formats import CellFormat, DateFormat, DecimalSeparator
+from journey_service.domain.events.csv_header import KNOWN_COLUMNS, CsvHeader, read_header, separator_of
+from journey_service.domain.events.csv_records import CsvRecord, CsvRecords
+from journey_service.domain.events.parsing import ImportLine, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 64 * 1024
 """Maximum length of a line; a longer line is an error and is skipped."""
 _CHUNK_BYTES: Final = 256 * 1024
 """Maximum number of bytes that are decompressed at once."""
-_REQUIRED: Final = {"customer_id", "occurred_at"}
-_COLUMNS: Final = frozenset(
-    (
-        *("id", "event_id", "source", "type", "event_type", "customer_id", "occurred_at"),
-        *("amount", "total_amount", "call_duration", "booking_id", "scheduled_for", "metadata"),
-    )
-)
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+Encoding = Literal["utf-8", "utf-16", "windows-1250", "windows-1252", "iso-8859-15"]
+
+
+class FileFormat(NamedTuple):
+    """What the caller says of a file; None: as the file shows.
+
+    `columns` are the fields of columns, by the name of the column in the file.
+    """
+
+    columns: Mapping[str, str] | None = None
+    decimal_separator: DecimalSeparator | None = None
+    date_format: DateFormat | None = None
+    encoding: Encoding | None = None
+
+    @property
+    def written(self) -> dict[str, object]:
+        """The format as JSON, without what the file shows."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+AS_THE_FILE_SHOWS: Final = FileFormat()
 
 
 class InvalidLineError(InvalidInputError):
@@ -36,22 +53,41 @@ class InvalidLineError(InvalidInputError):
 class ImportFileReader:
     """Parses the bytes of an import file incrementally into lines and errors of lines.
 
-    Of an incomplete gzip file, all complete lines are read and the last line is an error.
-    Raises MalformedError or InvalidInputError if the whole file is unreadable.
+    Times without an offset are those of `zone`, amounts are in `currency`. Of an incomplete gzip file, all complete
+    lines are read and the last line is an error. Raises MalformedError or InvalidInputError if the whole file is
+    unreadable.
     """
 
-    def __init__(self, zone: ZoneInfo, *, is_gzip: bool | None = None) -> None:
+    def __init__(
+        self,
+        zone: ZoneInfo,
+        *,
+        is_gzip: bool | None = None,
+        currency: str = "EUR",
+        format_: FileFormat = AS_THE_FILE_SHOWS,
+    ) -> None:
         self._zone = zone
         self._is_gzip = is_gzip
+        self._currency = currency
+        self._format = format_
         self._inflater: zlib._Decompress | None = None
         self._head = b""
         self._has_format = False
+        self._text = _Utf8(format_.encoding)
         self._pending = b""
         self._skips_rest = False
         self._is_broken = False
-        self._columns: list[str] | None = None
+        self._separator: str | None = None
+        self._header: CsvHeader | None = None
+        self._cells = CellFormat(currency)
+        self._records = CsvRecords(",")
         self._is_json = False
         self.lines_read = 0
+
+    @property
+    def ignored_columns(self) -> Sequence[str]:
+        """The names of the columns of a CSV file that are not known."""
+        return () if self._header is None else self._header.ignored
 
     def parse_chunk(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
         """Parses the next bytes of the file."""
@@ -62,19 +98,20 @@ class ImportFileReader:
             data, self._head, self._has_format = self._head, b"", True
             self._detect_gzip(data)
         for piece in self._inflate(data):
-            yield from self._split(piece)
+            yield from self._split(self._text.convert(piece))
 
     def parse_rest(self) -> Iterator[ImportLine | InvalidLineError]:
         """Parses what is left at the end of the file. Raises MalformedError for an empty file."""
         if not self._has_format and self._head:
             self._has_format = True
             self._detect_gzip(self._head)
-            yield from self._split(self._head)
+            yield from self._split(self._text.convert(self._head))
+        yield from self._split(self._text.finish())
         is_incomplete = self._inflater is not None and not self._inflater.eof
         if self._pending or self._is_broken or is_incomplete:
             rest, self._pending = self._pending, b""
             if self._is_broken or is_incomplete:
-                if self._columns is None and not self._is_json:
+                if not self._has_first_line:
                     raise MalformedError("The compressed file ends within its first line.")
                 self.lines_read += 1
                 yield InvalidLineError(
@@ -83,8 +120,14 @@ class ImportFileReader:
                 )
             elif not self._skips_rest:
                 yield from self._line(rest)
-        if self._columns is None and not self._is_json:
+        for record in self._records.finish():
+            yield from self._record(record)
+        if not self._has_first_line:
             raise MalformedError("The file is empty.")
+
+    @property
+    def _has_first_line(self) -> bool:
+        return self._header is not None or self._is_json
 
     def _detect_gzip(self, head: bytes) -> None:
         has_magic = head.startswith(_GZIP)
@@ -137,7 +180,7 @@ class ImportFileReader:
             self._pending = b""
 
     def _too_long(self) -> InvalidLineError:
-        if self._columns is None and not self._is_json:
+        if not self._has_first_line:
             raise MalformedError("The first line is longer than 64 KiB; the file is neither CSV nor NDJSON.")
         return InvalidLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
 
@@ -146,59 +189,106 @@ class ImportFileReader:
         raw = raw.removesuffix(b"\r")
         if self.lines_read == 1:
             raw = raw.removeprefix(codecs.BOM_UTF8)
-        if not raw.strip():
+        if not raw.strip() and not self._records.is_open:
             return
         if len(raw) > _MAX_LINE_BYTES:
             yield self._too_long()
             return
-        if self._columns is None and not self._is_json and self._is_header(raw):
-            return
+        if not self._has_first_line and not raw.lstrip().startswith(b"{"):
+            self._read_header(raw)
+        elif self._header is None:
+            self._is_json = True
+            yield self._json_line(raw)
+        else:
+            # What is not UTF-8 is an error of the record that contains it.
+            for record in self._records.add(self.lines_read, raw.decode("utf-8", "surrogateescape")):
+                yield from self._record(record)
+
+    def _read_header(self, raw: bytes) -> None:
         try:
             text = raw.decode("utf-8")
-            values = _json(text) if self._is_json else self._cells(text)
-            yield parse_line(values, self.lines_read, self._zone, is_text=not self._is_json)
-        except UnicodeDecodeError:
-            yield InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
-        except InvalidInputError as error:
-            yield InvalidLineError(self.lines_read, tuple(map(_without_unknown_names, error.errors)))
-
-    def _is_header(self, raw: bytes) -> bool:
-        if raw.lstrip().startswith(b"{"):
-            self._is_json = True
-            return False
-        try:
-            names = [name.strip() for name in next(csv.reader([raw.decode("utf-8")], strict=True))]
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
             raise MalformedError(
                 "The first line is neither a CSV header nor a JSON object.", offset=0
             ) from error
-        position = f"line {self.lines_read}"
-        errors = [
-            FieldError(position, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))
-        ]
-        if not {"type", "event_type"} & set(names):
-            errors.append(FieldError(position, "lacks the column 'type' (or 'event_type')"))
-        errors += [
-            FieldError(position, f"{quote_value(name)} is not a known column")
-            for name in names
-            if name not in _COLUMNS
-        ]
-        if len({FIELD_ALIASES.get(name, name) for name in names}) < len(names):
-            errors.append(FieldError(position, "contains a duplicate column"))
-        if errors:
-            raise InvalidInputError(errors)
-        self._columns = names
-        return True
+        if self._separator is None and (separator := separator_of(text)) is not None:
+            self._separator = separator
+            return
+        self._header = read_header(
+            text, self.lines_read, delimiter=self._separator, columns=self._format.columns
+        )
+        declared = self._format.decimal_separator
+        self._cells = CellFormat(
+            self._currency,
+            declared or ("," if self._header.delimiter == ";" else "."),
+            declared is not None,
+            self._format.date_format,
+        )
+        self._records = CsvRecords(self._header.delimiter)
 
-    def _cells(self, text: str) -> dict[str, object]:
-        columns = self._columns or []
+    def _json_line(self, raw: bytes) -> ImportLine | InvalidLineError:
         try:
-            cells = next(csv.reader([text], strict=True))
-        except csv.Error as error:
-            raise InvalidInputError.at("", f"is not valid CSV: {error}") from error
-        if len(cells) != len(columns):
-            raise InvalidInputError.at("", f"has {len(cells)} columns instead of {len(columns)}")
-        return dict(zip(columns, cells, strict=True))
+            return parse_line(_json(raw.decode("utf-8")), self.lines_read, self._zone)
+        except UnicodeDecodeError:
+            return InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
+        except InvalidInputError as error:
+            return InvalidLineError(self.lines_read, tuple(map(_without_unknown_names, error.errors)))
+
+    def _record(self, record: CsvRecord) -> Iterator[ImportLine | InvalidLineError]:
+        if record.error is not None:
+            yield InvalidLineError(record.number, (FieldError("", record.error),))
+            return
+        cells = [cell.strip() for cell in record.cells]
+        if not any(cells):
+            return
+        try:
+            yield parse_line(self._values(cells), record.number, self._zone, cells=self._cells)
+        except InvalidInputError as error:
+            yield InvalidLineError(record.number, tuple(map(_without_unknown_names, error.errors)))
+
+    def _values(self, cells: list[str]) -> dict[str, object]:
+        assert self._header is not None  # noqa: S101  # records follow the header
+        fields = self._header.fields
+        if len(cells) < len(fields) or any(cells[len(fields) :]):
+            raise InvalidInputError.at("", f"has {len(cells)} columns instead of {len(fields)}")
+        if any(not cell.isascii() and _is_escaped(cell) for cell in cells):
+            raise InvalidInputError.at("", "is not UTF-8; name the encoding of the file")
+        return {field: cell for field, cell in zip(fields, cells, strict=False) if field is not None}
+
+
+class _Utf8:
+    """Converts the bytes of a file to UTF-8: from UTF-16 with a byte order mark, or from the encoding that is named."""
+
+    def __init__(self, encoding: str | None) -> None:
+        self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)("replace")
+        self._is_known = encoding is not None
+        self._head = b""
+
+    def convert(self, data: bytes) -> bytes:
+        """Converts the next bytes."""
+        if not self._is_known:
+            data, self._head = self._head + data, b""
+            if len(data) < len(_UTF_16[0]):
+                self._head = data
+                return b""
+            self._is_known = True
+            if data.startswith(_UTF_16):
+                self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        return data if self._decoder is None else self._decoder.decode(data).encode("utf-8", "replace")
+
+    def finish(self) -> bytes:
+        """Converts what is left at the end of the file."""
+        rest, self._head = self._head, b""
+        return (
+            rest
+            if self._decoder is None
+            else self._decoder.decode(rest, final=True).encode("utf-8", "replace")
+        )
+
+
+def _is_escaped(cell: str) -> bool:
+    """Returns whether bytes of a cell could not be decoded."""
+    return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _json(text: str) -> dict[str, object]:
@@ -227,4 +317,4 @@ def _refuse_constant(constant: str) -> None:
 def _without_unknown_names(error: FieldError) -> FieldError:
     """Removes the pointer of an error if it contains a name from the line, which may be personal data."""
     *_, name = error.pointer.split("/")
-    return error if name in _COLUMNS or name in ("", "data") else FieldError("", error.message)
+    return error if name in KNOWN_COLUMNS or name in ("", "data") else FieldError("", error.message)

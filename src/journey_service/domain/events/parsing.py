@@ -11,6 +11,14 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
+from journey_service.domain.events.cell_formats import (
+    INVALID_TIME,
+    TIME_ERROR,
+    CellFormat,
+    parse_amount,
+    parse_local_time,
+    parse_whole_number,
+)
 from journey_service.domain.events.event import (
     EARLIEST,
     EVENT_TYPES,
@@ -35,7 +43,6 @@ IMPORT_SOURCE: Final = "import"
 _RFC3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|z|[+-]\d{2}:\d{2})?", re.ASCII
 )
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _OFFSET_MINUTES: Final = slice(-2, None)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
@@ -62,18 +69,18 @@ class _ObjectReader:
         raw: Mapping[str, object],
         pointer: str,
         *,
-        is_text: bool = False,
+        cells: CellFormat | None = None,
         pointers: Mapping[str, str] | None = None,
     ) -> None:
         self.raw = raw
         self.pointer = pointer
-        self.is_text = is_text  # CSV: every value is a string, and an empty one means null
+        self.cells = cells  # of CSV: every value is a string, and an empty one means null
         self.pointers = pointers or {}  # of fields that the input names differently
         self.errors: list[FieldError] = []
 
     def get(self, name: str) -> object:
         value = self.raw.get(name)
-        return None if self.is_text and value == "" else value
+        return None if self.cells is not None and value == "" else value
 
     def add_error(self, name: str, message: str) -> None:
         pointer = self.pointers.get(name) or f"{self.pointer}/{pointer_token(name)}"
@@ -99,8 +106,8 @@ class _ObjectReader:
             if required:
                 self.add_error(name, "is required")
             return None
-        if self.is_text and isinstance(value, str) and _DIGITS.fullmatch(value):
-            value = int(value)
+        if isinstance(value, str):
+            value = self._whole_number(value)
         if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
@@ -108,17 +115,32 @@ class _ObjectReader:
             return None
         return value
 
+    def _whole_number(self, text: str) -> int | None:
+        """Returns the number that text stands for; leading zeros could be those of another id."""
+        if len(text) > 1 and text.startswith("0") and text.isdigit():
+            return None
+        if self.cells is not None:
+            return parse_whole_number(text)
+        return int(text) if _DIGITS.fullmatch(text) else None
+
+    def _amount(self, value: object) -> Decimal | str:
+        """Returns an amount, or an error message."""
+        if isinstance(value, str) and self.cells is not None:
+            return parse_amount(value, self.cells)
+        if isinstance(value, str) and _AMOUNT.fullmatch(value):
+            return Decimal(value)
+        is_nan = isinstance(value, float) and isnan(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or is_nan:
+            return "must be a number"
+        return Decimal(repr(value))
+
     def cents(self, name: str) -> int:
         value = self.get(name)
         if value is None:
             return 0
-        is_nan = isinstance(value, float) and isnan(value)
-        if self.is_text and isinstance(value, str) and _AMOUNT.fullmatch(value):
-            amount = Decimal(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool) and not is_nan:
-            amount = Decimal(repr(value))
-        else:
-            self.add_error(name, "must be a number")
+        amount = self._amount(value)
+        if isinstance(amount, str):
+            self.add_error(name, amount)
             return 0
         cents = amount * 100
         if not 0 <= cents <= MAX_AMOUNT_CENTS:
@@ -135,7 +157,7 @@ class _ObjectReader:
             if required:
                 self.add_error(name, "is required")
             return None
-        instant = _instant(value, zone)
+        instant = _instant(value, zone, self.cells)
         if isinstance(instant, str):
             self.add_error(name, instant)
             return None
@@ -202,11 +224,14 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     return event
 
 
-def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_text: bool) -> ImportLine:
-    """Parses one line of an import file, flat or in the form of an event; a date is 00:00 in `zone`.
+def parse_line(
+    raw: Mapping[str, object], number: int, zone: ZoneInfo, *, cells: CellFormat | None = None
+) -> ImportLine:
+    """Parses one line of an import file, flat or in the form of an event; a time without an offset is one of `zone`.
 
-    `is_text`: every value is a string, as in CSV. Raises InvalidInputError with every error.
+    `cells`: every value is a string, as in CSV, and written in this format. Raises InvalidInputError with every error.
     """
+    is_text = cells is not None
     inner = raw.get("data", {})
     if is_text or not isinstance(inner, Mapping):
         inner = {}
@@ -225,7 +250,7 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
             errors.append(FieldError(pointer, f"is a duplicate of {pointers[name]}"))
             continue
         flat[name], pointers[name] = value, pointer
-    reader = _ObjectReader(flat, "", is_text=is_text, pointers=pointers)
+    reader = _ObjectReader(flat, "", cells=cells, pointers=pointers)
     reader.errors += errors
     reader.reject_unknown((*_EVENT_FIELDS, *_DATA_FIELDS))
     has_id = reader.get("id") is not None
@@ -249,7 +274,7 @@ def future_error(event: Event, now: datetime, pointer: str = "/occurred_at") -> 
 
 def parse_instant(value: object, pointer: str) -> datetime:
     """Parses an RFC 3339 timestamp and converts it to UTC. Raises InvalidInputError."""
-    instant = _instant(value, None)
+    instant = _instant(value, None, None)
     if isinstance(instant, str):
         raise InvalidInputError.at(pointer, instant)
     return instant
@@ -338,9 +363,10 @@ def _metadata(reader: _ObjectReader) -> dict[str, JsonValue] | None:
     value = reader.get("metadata")
     if value is None:
         return None
-    if reader.is_text and isinstance(value, str):
+    if reader.cells is not None and isinstance(value, str):
         try:
-            value = json.loads(value, parse_constant=_refuse_constant)
+            # Spreadsheets write line breaks into cells as they are.
+            value = json.loads(value, parse_constant=_refuse_constant, strict=False)
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):
@@ -359,29 +385,31 @@ def _raise_errors(*readers: _ObjectReader) -> None:
         raise InvalidInputError(errors)
 
 
-def _instant(value: object, zone: ZoneInfo | None) -> datetime | str:
-    """Parses a timestamp; returns the instant in UTC, or an error message."""
+def _instant(value: object, zone: ZoneInfo | None, cells: CellFormat | None) -> datetime | str:
+    """Parses a timestamp; returns the instant in UTC, or an error message. With a zone, it may lack the offset."""
     if not isinstance(value, str):
-        return "must be a time such as 2026-03-01T09:30:00Z"
-    if zone is not None and _DATE.fullmatch(value):
-        value, local = f"{value}T00:00:00", zone
+        return TIME_ERROR
+    if zone is None:
+        instant = _parse_rfc3339(value)
     else:
-        match = _RFC3339.fullmatch(value)
-        if match is None:
-            return "must be a time such as 2026-03-01T09:30:00Z"
-        if match[1] is None:
-            return "needs a time zone, such as Z or +02:00"
-        local = None
-    if value[-6:-5] in ("+", "-") and value[_OFFSET_MINUTES] > "59":
-        return "is not a valid date and time"
-    try:
-        instant = datetime.fromisoformat(value.upper())
-        instant = (instant if local is None else instant.replace(tzinfo=local)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return "is not a valid date and time"
-    if not EARLIEST <= instant < LATEST:
+        instant = parse_local_time(value, zone, None if cells is None else cells.date_format)
+    if isinstance(instant, datetime) and not EARLIEST <= instant < LATEST:
         return f"must be from {EARLIEST.year} to {LATEST.year}"
     return instant
+
+
+def _parse_rfc3339(value: str) -> datetime | str:
+    match = _RFC3339.fullmatch(value)
+    if match is None:
+        return TIME_ERROR
+    if match[1] is None:
+        return "needs a time zone, such as Z or +02:00"
+    if value[-6:-5] in ("+", "-") and value[_OFFSET_MINUTES] > "59":
+        return INVALID_TIME
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return INVALID_TIME
 
 
 def _refuse_constant(constant: str) -> None:

@@ -1,15 +1,19 @@
 """Events, imports and their line errors as they are stored, and the options of an import."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from journey_service.domain.events.import_file import AS_THE_FILE_SHOWS, FileFormat
+
 
 class ImportOptions(NamedTuple):
-    """Options of an import: the last instant to apply (None: now), and whether moves run actions."""
+    """Options of an import: the last instant to apply (None: now), whether moves run actions, the file format."""
 
     until: datetime | None = None
     runs_actions: bool = False
+    file_format: FileFormat = AS_THE_FILE_SHOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class ImportRecord:
     erased: int
     transitions: int
     failed_lines: int
+    ignored_columns: Sequence[str]
     cursor: tuple[int, datetime, int] | None
     error: str | None
     actor: str

@@ -18,8 +18,8 @@ _COLUMNS: Final = [
     imports.c[name]
     for name in (
         *("id", "status", "until", "runs_actions", "lines", "staged", "done", "applied", "duplicates"),
-        *("late", "later", "erased", "transitions", "failed_lines", "cursor", "error", "actor"),
-        *("created_at", "finished_at"),
+        *("late", "later", "erased", "transitions", "failed_lines", "ignored_columns", "cursor", "error"),
+        *("actor", "created_at", "finished_at"),
     )
 ]
 _STAGE: Final = text(
@@ -82,6 +82,7 @@ class Imports:
                         status="reading",
                         until=options.until,
                         runs_actions=options.runs_actions,
+                        file_format=options.file_format.written,
                         actor=actor,
                     )
                     .returning(imports.c.id)
@@ -104,6 +105,7 @@ class Imports:
                     imports.c.content_hash == digest,
                     imports.c.until.is_not_distinct_from(options.until),
                     imports.c.runs_actions == options.runs_actions,
+                    imports.c.file_format == options.file_format.written,
                     imports.c.status.in_(("queued", "running")),
                 )
                 .order_by(imports.c.id)
@@ -175,10 +177,12 @@ class Imports:
             )
         )
 
-    async def enqueue(self, import_id: int, digest: bytes) -> None:
+    async def enqueue(self, import_id: int, digest: bytes, ignored_columns: Sequence[str]) -> None:
         """Queues an import whose file is read completely."""
         await self._connection.execute(
-            update(imports).where(*self._is(import_id)).values(status="queued", content_hash=digest)
+            update(imports)
+            .where(*self._is(import_id))
+            .values(status="queued", content_hash=digest, ignored_columns=list(ignored_columns))
         )
 
     async def claim(self, import_id: int, token: str, seconds: int) -> bool:

@@ -1,6 +1,7 @@
 """Tables of jobs, imports and nightly runs."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -41,6 +42,8 @@ imports = Table(
     Column("erased", BigInteger, nullable=False, server_default=text("0")),
     Column("transitions", BigInteger, nullable=False, server_default=text("0")),
     Column("failed_lines", BigInteger, nullable=False, server_default=text("0")),
+    Column("file_format", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("ignored_columns", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("cursor", JSONB),
     Column("error", Text),
     Column("actor", String(255), nullable=False),

@@ -56,7 +56,12 @@ async def stage_import(
     if options.until is not None and options.until > context.now:
         raise InvalidInputError.at("/until", "must not be after the company's current time")
     staging = _Staging(database, company_id, actor, options)
-    reader = ImportFileReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
+    reader = ImportFileReader(
+        ZoneInfo(context.company.timezone),
+        is_gzip=is_gzip,
+        currency=context.company.currency,
+        format_=options.file_format,
+    )
     digest = hashlib.sha256()
     size = 0
     try:
@@ -69,7 +74,7 @@ async def stage_import(
                 on_progress(size)
         for line in reader.parse_rest():
             await staging.add(line, reader.lines_read)
-        return await staging.finish(digest.digest(), reader.lines_read)
+        return await staging.finish(digest.digest(), reader)
     except BaseException:
         await staging.abandon()
         raise
@@ -196,13 +201,13 @@ class _Staging:
         if len(self._lines) + len(self._invalid) >= _STAGING_BATCH_SIZE:
             await self._flush(lines_read)
 
-    async def finish(self, digest: bytes, lines_read: int) -> ImportRecord:
-        await self._flush(lines_read)
+    async def finish(self, digest: bytes, reader: ImportFileReader) -> ImportRecord:
+        await self._flush(reader.lines_read)
         import_id = self._import_id
         assert import_id is not None  # noqa: S101  # _flush sets it
 
         async def unit(uow: UnitOfWork) -> ImportRecord:
-            await uow.imports.enqueue(import_id, digest)
+            await uow.imports.enqueue(import_id, digest, reader.ignored_columns)
             queued = await _get(uow, import_id)
             detail = {"lines": queued.lines}
             await uow.audit_log.record(

@@ -39,6 +39,10 @@ class Import(ResponseModel):
     erased: int = Field(ge=0, description="Lines of erased customers, which were skipped", examples=[3])
     failed: int = Field(ge=0, description="Invalid lines; see the errors of the import", examples=[2])
     transitions: int = Field(ge=0, description="Transitions that the import caused", examples=[1_204])
+    ignored_columns: list[str] = Field(
+        description="Columns of a CSV file that are not known and were ignored, up to 50",
+        examples=[["stylist"]],
+    )
     error: str | None = Field(
         description="Why the import failed; null unless `status` is `failed`", examples=[None]
     )
@@ -66,6 +70,7 @@ class Import(ResponseModel):
             erased=found.erased,
             failed=found.failed_lines,
             transitions=found.transitions,
+            ignored_columns=list(found.ignored_columns),
             error=found.error,
             created_at=found.created_at,
             finished_at=found.finished_at,
