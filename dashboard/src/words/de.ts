@@ -1,3 +1,4 @@
+import { parts } from './parts.de';
 import { reports } from './reports.de';
 import type { Words } from './words';
 
@@ -72,6 +73,7 @@ export const de: Words = {
     chartOf: 'Bild: {{title}}',
   },
   ...reports,
+  ...parts,
   drill: {
     back: 'Zurück',
     customers_one: '{{count, number}} Kunde',

@@ -1,3 +1,4 @@
+import { parts } from './parts.en';
 import { reports } from './reports.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
@@ -72,6 +73,7 @@ export const en = {
     chartOf: 'Chart: {{title}}',
   },
   ...reports,
+  ...parts,
   drill: {
     back: 'Back',
     customers_one: '{{count, number}} customer',
