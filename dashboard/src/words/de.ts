@@ -1,4 +1,5 @@
 import { contact } from './contact.de';
+import { parts } from './parts.de';
 import { reports } from './reports.de';
 import type { Words } from './words';
 
@@ -74,6 +75,7 @@ export const de: Words = {
   },
   ...reports,
   ...contact,
+  ...parts,
   drill: {
     back: 'Zurück',
     customers_one: '{{count, number}} Kunde',

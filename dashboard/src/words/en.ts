@@ -1,4 +1,5 @@
 import { contact } from './contact.en';
+import { parts } from './parts.en';
 import { reports } from './reports.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
@@ -74,6 +75,7 @@ export const en = {
   },
   ...reports,
   ...contact,
+  ...parts,
   drill: {
     back: 'Back',
     customers_one: '{{count, number}} customer',
