@@ -7,6 +7,8 @@ import './look/cards.css';
 import './look/charts.css';
 import './look/contact.css';
 import './look/table.css';
+import './look/customers.css';
+import './look/dialog.css';
 import './words/setup';
 
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';

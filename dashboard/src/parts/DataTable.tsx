@@ -12,6 +12,8 @@ export type Column<Row> = {
   sort?: string;
   /** Whether the first click sorts from the largest; default: numbers do. */
   isDescendingFirst?: boolean;
+  /** Whether the column shows the opposite of the field: days since a date grow as the date goes back. */
+  isReversed?: boolean;
   /** Where a card on a phone has it: at the end of the first line, on the second, or nowhere. Default: `line`. */
   phone?: 'end' | 'line' | 'hidden';
   /** Whether the second line of a card does without the title before the value. */

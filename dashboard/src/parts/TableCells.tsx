@@ -21,7 +21,9 @@ export function HeaderCell<Row>({ column, sort, onSort }: HeaderProps<Row>) {
       </th>
     );
   }
-  const state = sort === field ? 'ascending' : sort === `-${field}` ? 'descending' : 'none';
+  const { isReversed = false } = column;
+  const [ascending, descending] = isReversed ? [`-${field}`, field] : [field, `-${field}`];
+  const state = sort === ascending ? 'ascending' : sort === descending ? 'descending' : 'none';
   const isDescendingNext =
     state === 'none' ? (column.isDescendingFirst ?? column.isNumber ?? false) : state === 'ascending';
   const Arrow = state === 'ascending' ? ArrowUp : ArrowDown;
@@ -31,7 +33,7 @@ export function HeaderCell<Row>({ column, sort, onSort }: HeaderProps<Row>) {
         type="button"
         className="sort-button"
         title={t('table.sortBy', { title })}
-        onClick={() => onSort(isDescendingNext ? `-${field}` : field)}
+        onClick={() => onSort(isDescendingNext ? descending : ascending)}
       >
         {title}
         <Arrow size={13} aria-hidden className={state === 'none' ? 'sort-arrow idle' : 'sort-arrow'} />

@@ -1,4 +1,6 @@
 import { contact } from './contact.en';
+import { customers } from './customers.en';
+import { palette } from './palette.en';
 import { parts } from './parts.en';
 import { reports } from './reports.en';
 
@@ -6,7 +8,14 @@ import { reports } from './reports.en';
 export const en = {
   app: 'Customer journeys',
   skip: 'Skip to content',
-  nav: { main: 'Main', overview: 'Overview', drill: 'Customers behind a number' },
+  nav: {
+    main: 'Main',
+    overview: 'Overview',
+    today: 'Today',
+    customers: 'Customers',
+    atRisk: 'At risk',
+    drill: 'Customers behind a number',
+  },
   shell: {
     localTime: '{{time}} {{city}}',
     testClock: 'Test clock',
@@ -75,6 +84,8 @@ export const en = {
   },
   ...reports,
   ...contact,
+  ...customers,
+  ...palette,
   ...parts,
   drill: {
     back: 'Back',
@@ -107,8 +118,6 @@ export const en = {
     differs:
       'The number was {{expected}} when it was counted, and this list has {{found}}: customers have moved in between.',
     recount: 'Count again',
-    csv: 'CSV of all',
-    csvBusy: '{{rows}} rows …',
     empty: 'Nobody is counted here.',
     customer: 'Customer',
     inStage: 'Stage',

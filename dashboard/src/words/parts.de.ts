@@ -2,6 +2,14 @@ import type { parts as english } from './parts.en';
 import type { Texts } from './words';
 
 export const parts: Texts<typeof english> = {
+  parts: {
+    csv: 'CSV von allen',
+    csvBusy: '{{rows}} Zeilen … anhalten',
+    close: 'Schließen',
+    customer: 'Kunde {{id}}',
+    erased: 'Gelöschter Kunde',
+    risk: 'Risiko',
+  },
   table: {
     sortBy: 'Nach {{title}} sortieren',
     choose: '{{name}} auswählen',

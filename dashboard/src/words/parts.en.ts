@@ -1,5 +1,13 @@
 /** Words of parts that several pages share. */
 export const parts = {
+  parts: {
+    csv: 'CSV of all',
+    csvBusy: '{{rows}} rows … stop',
+    close: 'Close',
+    customer: 'Customer {{id}}',
+    erased: 'Erased customer',
+    risk: 'Risk',
+  },
   table: {
     sortBy: 'Sort by {{title}}',
     choose: 'Choose {{name}}',
