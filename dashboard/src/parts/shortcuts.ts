@@ -59,7 +59,7 @@ export function useShortcuts(): readonly Shortcut[] {
     },
     () => known,
   );
-  return [...new Map(all.map((each) => [each.keys, each])).values()];
+  return [...new Set(all.map((each) => each.keys))].flatMap((keys) => find(keys) ?? []);
 }
 
 function isField(element: Element | null): boolean {
@@ -90,4 +90,8 @@ export function onKey(event: KeyboardEvent): void {
   }
 }
 
-const find = (keys: string): Shortcut | undefined => known.findLast((each) => each.keys === keys);
+/** The keys of a page go before those that act everywhere; among them, what was named last acts. */
+function find(keys: string): Shortcut | undefined {
+  const named = known.filter((each) => each.keys === keys);
+  return named.findLast((each) => each.group !== 'go') ?? named.at(-1);
+}

@@ -1,6 +1,6 @@
 import { useTranslation } from 'react-i18next';
 
-import { useFormats } from '../format/useFormats';
+import { useFormats } from '../../format/useFormats';
 
 /** Upper ends of the bands of the risk report, in hundredths. */
 const BANDS = [
@@ -16,7 +16,7 @@ export function riskBand(score: number): 'low' | 'medium' | 'high' | 'critical' 
 }
 
 /** A risk score of 0 to 1 as a bar with its percentage. */
-export function RiskMeter({ score }: { score: number }) {
+export function RiskScore({ score }: { score: number }) {
   const { t } = useTranslation();
   const formats = useFormats();
   const band = riskBand(score);
