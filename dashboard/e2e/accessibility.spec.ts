@@ -22,6 +22,29 @@ test('axe finds nothing on a list', async ({ salon }) => {
   expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
 });
 
+for (const [theme, width] of [
+  ['light', 1440],
+  ['dark', 1440],
+  ['light', 390],
+] as const) {
+  test(`axe finds nothing on the customers, their filters and the palette, ${theme}, ${width}`, async ({
+    salon,
+  }) => {
+    await salon.setViewportSize({ width, height: 900 });
+    await salon.emulateMedia({ colorScheme: theme });
+    await salon.goto('/customers?stage=vip,regular&sort=-risk_score');
+    await settled(salon);
+    await salon.getByRole('button', { name: /Filters/ }).click();
+    await expect(salon.getByLabel('Risk from (%)')).toBeVisible();
+    expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
+    if (width < 900) await salon.keyboard.press('Escape');
+    await salon.keyboard.press('Control+k');
+    await salon.getByRole('combobox', { name: 'Find a customer or a page' }).fill('sch');
+    await expect(salon.getByRole('option').nth(2)).toBeVisible();
+    expect(await violations(new AxeBuilder({ page: salon }).include('.palette'))).toEqual([]);
+  });
+}
+
 test('the keyboard alone opens a number', async ({ salon }) => {
   await salon.goto('/');
   await settled(salon);

@@ -87,7 +87,8 @@ test('who lacks a right is told which, and who has it', async ({ page, watch, se
 
   await expect(page.getByRole('alert')).toContainText('analytics:read');
   await expect(page.getByRole('alert')).toContainText('Manager and Admin');
-  await expect(page.locator('.rail').getByRole('link')).toHaveCount(0);
+  await expect(page.locator('.rail').getByRole('link', { name: 'Overview' })).toHaveCount(0);
+  await expect(page.locator('.rail').getByRole('link', { name: 'Customers' })).toBeVisible();
 });
 
 test('an empty company on a test clock: zeros, the first step, and its time on amber', async ({

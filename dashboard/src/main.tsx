@@ -5,6 +5,10 @@ import './look/base.css';
 import './look/shell.css';
 import './look/cards.css';
 import './look/charts.css';
+import './look/contact.css';
+import './look/table.css';
+import './look/customers.css';
+import './look/dialog.css';
 import './words/setup';
 
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';

@@ -9,6 +9,7 @@ import {
 import { useTranslation } from 'react-i18next';
 
 import { readRange, type RangeChoice } from './format/ranges';
+import { readCustomersSearch } from './pages/customers/search';
 import { EmptyState } from './parts/EmptyState';
 import { Failure } from './parts/Failure';
 import { Loading } from './parts/Loading';
@@ -68,8 +69,15 @@ const drill = createRoute({
   component: lazyRouteComponent(() => import('./pages/drill/DrillPage'), 'DrillPage'),
 });
 
+const customers = createRoute({
+  getParentRoute: () => root,
+  path: '/customers',
+  validateSearch: readCustomersSearch,
+  component: lazyRouteComponent(() => import('./pages/customers/CustomersPage'), 'CustomersPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill]),
+  routeTree: root.addChildren([overview, drill, customers]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

@@ -9,6 +9,8 @@ export type LiveState = 'connecting' | 'live' | 'lost';
 type Message = { state: LiveState } | { type: string } | { question: true };
 
 const TYPES = ['stage.changed', 'customer.at_risk', 'task.created', 'campaign.started', 'campaign.ended'];
+/** The first part of the keys of what events change. */
+const CHANGED = ['analytics', 'drill', 'customers', 'today'];
 const LOCK = 'journey.stream';
 /** Streams end each minute by design; a pause of this length is no alarm. */
 const PATIENCE_MS = 10_000;
@@ -71,8 +73,7 @@ function refresher(client: QueryClient): () => void {
   return () => {
     timer ??= window.setTimeout(() => {
       timer = undefined;
-      void client.invalidateQueries({ queryKey: ['analytics'] });
-      void client.invalidateQueries({ queryKey: ['drill'] });
+      for (const noun of CHANGED) void client.invalidateQueries({ queryKey: [noun] });
     }, REFRESH_MS);
   };
 }

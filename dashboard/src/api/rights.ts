@@ -1,10 +1,19 @@
 /** Scopes of the service, and the roles that have each: what a person may not do is not shown. */
-export type Scope = 'analytics:read' | 'customers:read' | 'stages:read';
+export type Scope =
+  | 'analytics:read'
+  | 'customers:read'
+  | 'stages:read'
+  | 'actions:read'
+  | 'actions:write'
+  | 'admin';
 
 const ROLES: Record<Scope, readonly ('agent' | 'manager' | 'admin')[]> = {
   'analytics:read': ['manager', 'admin'],
   'customers:read': ['agent', 'manager', 'admin'],
   'stages:read': ['agent', 'manager', 'admin'],
+  'actions:read': ['agent', 'manager', 'admin'],
+  'actions:write': ['agent', 'manager', 'admin'],
+  admin: ['admin'],
 };
 
 export function can(scopes: readonly string[], scope: Scope): boolean {

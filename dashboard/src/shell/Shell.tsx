@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Outlet } from '@tanstack/react-router';
 import { ConfigProvider } from 'antd';
-import { lazy, Suspense, useEffect, useMemo, type ReactNode } from 'react';
+import { lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { useSignedOut } from '../api/signedOut';
@@ -12,14 +12,18 @@ import { useMedia } from '../look/media';
 import { nonce } from '../look/nonce';
 import { useLanguage, useTheme } from '../look/taste';
 import { antdTheme } from '../look/theme';
+import { ContactHost } from '../parts/contact/ContactHost';
 import { EmptyState } from '../parts/EmptyState';
 import { Failure } from '../parts/Failure';
 import { Loading } from '../parts/Loading';
+import { Notices } from '../parts/Notices';
 import { BootContext } from '../parts/useBoot';
 import { i18next } from '../words/setup';
 import { Rail, Tabs } from './Navigation';
 import { OfflineBanner } from './OfflineBanner';
+import { Overlays } from './Overlays';
 import { TopBar } from './TopBar';
+import type { Overlay } from './useShellKeys';
 
 // Seldom needed, and then not at once.
 const SignInOverlay = lazy(() => import('./SignInOverlay'));
@@ -73,6 +77,7 @@ function Frame({ session }: { session: Session }) {
   const { t } = useTranslation();
   const language = useLanguage();
   const { company } = session;
+  const [overlay, setOverlay] = useState<Overlay>(null);
   const formats = useMemo(
     () =>
       createFormats({
@@ -103,7 +108,7 @@ function Frame({ session }: { session: Session }) {
         <div className="shell">
           <Rail />
           <div className="main">
-            <TopBar />
+            <TopBar onShow={setOverlay} />
             <OfflineBanner />
             <main id="main" tabIndex={-1}>
               <Outlet />
@@ -111,6 +116,9 @@ function Frame({ session }: { session: Session }) {
           </div>
           <Tabs />
         </div>
+        <Overlays shown={overlay} onShow={setOverlay} />
+        <ContactHost />
+        <Notices />
       </FormatsContext>
     </BootContext>
   );

@@ -1,6 +1,6 @@
 import { useMutation } from '@tanstack/react-query';
 import { Dropdown } from 'antd';
-import { BookOpen, Languages, LogOut, Moon, Sun, UserRound } from 'lucide-react';
+import { BookOpen, Keyboard, Languages, LogOut, Moon, Search, Sun, UserRound } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { signOut } from '../api/queries/session';
@@ -8,15 +8,32 @@ import { chooseTaste, useLanguage, useTheme } from '../look/taste';
 import { useBoot } from '../parts/useBoot';
 import { Brand } from './Brand';
 import { LiveBadge } from './LiveBadge';
+import { forgetCustomers } from './recent';
+import type { Overlay } from './useShellKeys';
 
-/** What concerns every page: live state, theme, and the person. On phones the company too. */
-export function TopBar() {
+type Props = { onShow: (overlay: Overlay) => void };
+
+const FIND_KEY = /Mac|iPhone|iPad/.test(navigator.userAgent) ? '⌘K' : 'Ctrl K';
+
+/** What concerns every page: the search, live state, theme, and the person. On phones the company too. */
+export function TopBar({ onShow }: Props) {
   const { t } = useTranslation();
   const theme = useTheme();
   const isDark = theme === 'dark';
   return (
     <header className="top">
       <Brand />
+      <button
+        type="button"
+        className="find-button"
+        aria-label={t('palette.open')}
+        aria-keyshortcuts="Control+K Meta+K"
+        onClick={() => onShow('palette')}
+      >
+        <Search size={16} aria-hidden />
+        <span>{t('palette.open')}</span>
+        <kbd aria-hidden>{FIND_KEY}</kbd>
+      </button>
       <span className="space" />
       <LiveBadge />
       <button
@@ -28,7 +45,7 @@ export function TopBar() {
       >
         {isDark ? <Sun size={16} aria-hidden /> : <Moon size={16} aria-hidden />}
       </button>
-      <Account />
+      <Account onShow={onShow} />
     </header>
   );
 }
@@ -36,13 +53,16 @@ export function TopBar() {
 /** Names of sessions begin with how they were opened: `user:ada`, `link:demo`. */
 const shortName = (name: string): string => name.slice(name.indexOf(':') + 1);
 
-function Account() {
+function Account({ onShow }: Props) {
   const { t } = useTranslation();
   const { name, role } = useBoot();
   const language = useLanguage();
   const leave = useMutation({
     mutationFn: signOut,
-    onSuccess: () => location.assign('/sign-in'),
+    onSuccess: () => {
+      forgetCustomers();
+      location.assign('/sign-in');
+    },
   });
   const items = [
     { key: 'who', type: 'group' as const, label: `${shortName(name)} · ${t(`roles.${role}`)}` },
@@ -51,6 +71,12 @@ function Account() {
       icon: <Languages size={14} aria-hidden />,
       label: t('shell.language'),
       onClick: () => chooseTaste({ language: language === 'de' ? 'en' : 'de' }),
+    },
+    {
+      key: 'keys',
+      icon: <Keyboard size={14} aria-hidden />,
+      label: t('keys.title'),
+      onClick: () => onShow('keys'),
     },
     {
       key: 'docs',

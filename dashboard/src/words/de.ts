@@ -1,10 +1,21 @@
+import { contact } from './contact.de';
+import { customers } from './customers.de';
+import { palette } from './palette.de';
+import { parts } from './parts.de';
 import { reports } from './reports.de';
 import type { Words } from './words';
 
 export const de: Words = {
   app: 'Kundenreisen',
   skip: 'Zum Inhalt',
-  nav: { main: 'Hauptmenü', overview: 'Überblick', drill: 'Kunden hinter einer Zahl' },
+  nav: {
+    main: 'Hauptmenü',
+    overview: 'Überblick',
+    today: 'Heute',
+    customers: 'Kunden',
+    atRisk: 'Gefährdet',
+    drill: 'Kunden hinter einer Zahl',
+  },
   shell: {
     localTime: '{{time}} {{city}}',
     testClock: 'Testuhr',
@@ -72,6 +83,10 @@ export const de: Words = {
     chartOf: 'Bild: {{title}}',
   },
   ...reports,
+  ...contact,
+  ...customers,
+  ...palette,
+  ...parts,
   drill: {
     back: 'Zurück',
     customers_one: '{{count, number}} Kunde',
@@ -102,8 +117,6 @@ export const de: Words = {
     more: 'Mehr zeigen',
     differs: 'Gezählt waren {{expected}}, diese Liste hat {{found}}: inzwischen haben Kunden gewechselt.',
     recount: 'Neu zählen',
-    csv: 'CSV von allen',
-    csvBusy: '{{rows}} Zeilen …',
     empty: 'Hier ist niemand gezählt.',
     customer: 'Kunde',
     inStage: 'Stufe',

@@ -1,10 +1,21 @@
+import { contact } from './contact.en';
+import { customers } from './customers.en';
+import { palette } from './palette.en';
+import { parts } from './parts.en';
 import { reports } from './reports.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
 export const en = {
   app: 'Customer journeys',
   skip: 'Skip to content',
-  nav: { main: 'Main', overview: 'Overview', drill: 'Customers behind a number' },
+  nav: {
+    main: 'Main',
+    overview: 'Overview',
+    today: 'Today',
+    customers: 'Customers',
+    atRisk: 'At risk',
+    drill: 'Customers behind a number',
+  },
   shell: {
     localTime: '{{time}} {{city}}',
     testClock: 'Test clock',
@@ -72,6 +83,10 @@ export const en = {
     chartOf: 'Chart: {{title}}',
   },
   ...reports,
+  ...contact,
+  ...customers,
+  ...palette,
+  ...parts,
   drill: {
     back: 'Back',
     customers_one: '{{count, number}} customer',
@@ -103,8 +118,6 @@ export const en = {
     differs:
       'The number was {{expected}} when it was counted, and this list has {{found}}: customers have moved in between.',
     recount: 'Count again',
-    csv: 'CSV of all',
-    csvBusy: '{{rows}} rows …',
     empty: 'Nobody is counted here.',
     customer: 'Customer',
     inStage: 'Stage',

@@ -1,8 +1,10 @@
+import type { contact } from './contact.en';
 import type { en } from './en';
 import type { reports } from './reports.en';
 
-type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
+export type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
 export type Words = Texts<typeof en>;
+export type ContactWords = Texts<typeof contact>;
 export type ReportWords = Texts<typeof reports>;
 
 declare module 'i18next' {

@@ -7,12 +7,13 @@ import { useTranslation } from 'react-i18next';
 import { localDay } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
 import { daysOf, readRange } from '../../format/ranges';
+import { CsvButton } from '../../parts/CsvButton';
 import { FIGURES, type Figure } from '../../parts/drillTargets';
 import { EmptyState } from '../../parts/EmptyState';
 import { Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
 import { useBoot } from '../../parts/useBoot';
-import { CsvButton } from './CsvButton';
+
 import { CustomerTable } from './CustomerTable';
 import type { Search } from './expected';
 import { expectedQuery, listPath, readPage } from './figures';

@@ -20,6 +20,7 @@ import { Risk } from './Risk';
 import { Statistics } from './Statistics';
 import { Strip } from './Strip';
 import { Times } from './Times';
+import { usePeriodKeys } from './usePeriodKeys';
 
 /** The overview: where customers are, how they move, and who is at risk. */
 export function OverviewPage() {
@@ -42,6 +43,7 @@ export function OverviewPage() {
   const choose = (range: RangeChoice) => {
     void navigate({ search: { ...range, ...(search.as_of === undefined ? {} : { as_of: search.as_of }) } });
   };
+  usePeriodKeys(search, choose);
   if (!isAllowed) {
     return (
       <div className="page">
