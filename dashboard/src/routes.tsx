@@ -68,8 +68,18 @@ const drill = createRoute({
   component: lazyRouteComponent(() => import('./pages/drill/DrillPage'), 'DrillPage'),
 });
 
+const customer = createRoute({
+  getParentRoute: () => root,
+  path: '/customers/$id',
+  validateSearch: (search): { as_of?: string; tab?: string } => ({
+    ...(typeof search.as_of === 'string' && DAY.test(search.as_of) ? { as_of: search.as_of } : {}),
+    ...(typeof search.tab === 'string' ? { tab: search.tab } : {}),
+  }),
+  component: lazyRouteComponent(() => import('./pages/customer/CustomerPage'), 'CustomerPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill]),
+  routeTree: root.addChildren([overview, drill, customer]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

@@ -73,6 +73,7 @@ function refresher(client: QueryClient): () => void {
       timer = undefined;
       void client.invalidateQueries({ queryKey: ['analytics'] });
       void client.invalidateQueries({ queryKey: ['drill'] });
+      void client.invalidateQueries({ queryKey: ['customers'] });
     }, REFRESH_MS);
   };
 }

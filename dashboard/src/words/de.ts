@@ -1,4 +1,6 @@
+import { customer } from './customer.de';
 import { reports } from './reports.de';
+import { rules } from './rules.de';
 import type { Words } from './words';
 
 export const de: Words = {
@@ -72,6 +74,8 @@ export const de: Words = {
     chartOf: 'Bild: {{title}}',
   },
   ...reports,
+  rules,
+  customer,
   drill: {
     back: 'Zurück',
     customers_one: '{{count, number}} Kunde',

@@ -1,4 +1,6 @@
+import { customer } from './customer.en';
 import { reports } from './reports.en';
+import { rules } from './rules.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
 export const en = {
@@ -72,6 +74,8 @@ export const en = {
     chartOf: 'Chart: {{title}}',
   },
   ...reports,
+  rules,
+  customer,
   drill: {
     back: 'Back',
     customers_one: '{{count, number}} customer',

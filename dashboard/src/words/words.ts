@@ -1,9 +1,15 @@
 import type { en } from './en';
+import type { customer } from './customer.en';
+import type { customerActions } from './customerActions.en';
 import type { reports } from './reports.en';
+import type { rules } from './rules.en';
 
 type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
 export type Words = Texts<typeof en>;
 export type ReportWords = Texts<typeof reports>;
+export type RuleWords = Texts<typeof rules>;
+export type CustomerActionWords = Texts<typeof customerActions>;
+export type CustomerWords = Texts<typeof customer>;
 
 declare module 'i18next' {
   interface CustomTypeOptions {
