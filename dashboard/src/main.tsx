@@ -5,6 +5,8 @@ import './look/base.css';
 import './look/shell.css';
 import './look/cards.css';
 import './look/charts.css';
+import './look/contact.css';
+import './look/table.css';
 import './words/setup';
 
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';

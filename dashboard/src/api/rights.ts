@@ -2,6 +2,7 @@
 export type Scope =
   | 'actions:read'
   | 'actions:write'
+  | 'admin'
   | 'analytics:read'
   | 'customers:read'
   | 'customers:write'
@@ -18,6 +19,7 @@ const ROLES: Record<Scope, readonly ('agent' | 'manager' | 'admin')[]> = {
   'journeys:write': ['agent', 'manager', 'admin'],
   privacy: ['admin'],
   'stages:read': ['agent', 'manager', 'admin'],
+  admin: ['admin'],
 };
 
 export function can(scopes: readonly string[], scope: Scope): boolean {

@@ -5,12 +5,14 @@ import { daysOfMetrics, rolling, thin } from './stageSeries';
 
 const metric = (day: string, stage: string, customers: number, revenue = 0): DailyMetric => ({
   metric_date: day,
+  last_date: day,
   stage_key: stage,
   stage_name: stage,
   customer_count: customers,
   revenue,
   avg_time_in_stage: null,
   conversion_rate: null,
+  ended_visits: 0,
   computed_at: `${day}T02:00:00Z`,
   revision: 1,
 });

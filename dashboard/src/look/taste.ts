@@ -4,7 +4,12 @@ import { useSyncExternalStore } from 'react';
 import type { Theme } from './theme';
 
 export type Language = 'en' | 'de';
-type Taste = { theme: Theme | null; language: Language | null };
+type Taste = {
+  theme: Theme | null;
+  language: Language | null;
+  /** Whether keys without Ctrl or Cmd act as shortcuts. */
+  hasLetterKeys: boolean;
+};
 
 const KEY = 'journey.taste';
 const listeners = new Set<() => void>();
@@ -16,9 +21,10 @@ function read(): Taste {
     return {
       theme: stored.theme === 'dark' || stored.theme === 'light' ? stored.theme : null,
       language: stored.language === 'de' || stored.language === 'en' ? stored.language : null,
+      hasLetterKeys: stored.hasLetterKeys !== false,
     };
   } catch {
-    return { theme: null, language: null };
+    return { theme: null, language: null, hasLetterKeys: true };
   }
 }
 
@@ -50,5 +56,8 @@ export function currentLanguage(): Language {
   return taste.language ?? (navigator.language.toLowerCase().startsWith('de') ? 'de' : 'en');
 }
 
+export const currentTaste = (): Taste => taste;
+
+export const useTaste = (): Taste => useSyncExternalStore(subscribe, currentTaste);
 export const useTheme = (): Theme => useSyncExternalStore(subscribe, currentTheme);
 export const useLanguage = (): Language => useSyncExternalStore(subscribe, currentLanguage);

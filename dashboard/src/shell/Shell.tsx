@@ -12,9 +12,11 @@ import { useMedia } from '../look/media';
 import { nonce } from '../look/nonce';
 import { useLanguage, useTheme } from '../look/taste';
 import { antdTheme } from '../look/theme';
+import { ContactHost } from '../parts/contact/ContactHost';
 import { EmptyState } from '../parts/EmptyState';
 import { Failure } from '../parts/Failure';
 import { Loading } from '../parts/Loading';
+import { Notices } from '../parts/Notices';
 import { BootContext } from '../parts/useBoot';
 import { i18next } from '../words/setup';
 import { Rail, Tabs } from './Navigation';
@@ -111,6 +113,8 @@ function Frame({ session }: { session: Session }) {
           </div>
           <Tabs />
         </div>
+        <ContactHost />
+        <Notices />
       </FormatsContext>
     </BootContext>
   );

@@ -1,3 +1,5 @@
+import { contact } from './contact.de';
+import { parts } from './parts.de';
 import { customer } from './customer.de';
 import { reports } from './reports.de';
 import { rules } from './rules.de';
@@ -74,6 +76,8 @@ export const de: Words = {
     chartOf: 'Bild: {{title}}',
   },
   ...reports,
+  ...contact,
+  ...parts,
   rules,
   customer,
   drill: {

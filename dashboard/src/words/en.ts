@@ -1,3 +1,5 @@
+import { contact } from './contact.en';
+import { parts } from './parts.en';
 import { customer } from './customer.en';
 import { reports } from './reports.en';
 import { rules } from './rules.en';
@@ -74,6 +76,8 @@ export const en = {
     chartOf: 'Chart: {{title}}',
   },
   ...reports,
+  ...contact,
+  ...parts,
   rules,
   customer,
   drill: {

@@ -1,11 +1,13 @@
+import type { contact } from './contact.en';
 import type { en } from './en';
 import type { customer } from './customer.en';
 import type { customerActions } from './customerActions.en';
 import type { reports } from './reports.en';
 import type { rules } from './rules.en';
 
-type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
+export type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
 export type Words = Texts<typeof en>;
+export type ContactWords = Texts<typeof contact>;
 export type ReportWords = Texts<typeof reports>;
 export type RuleWords = Texts<typeof rules>;
 export type CustomerActionWords = Texts<typeof customerActions>;

@@ -31,7 +31,7 @@ export function ActionLine({ action, at }: { action: Action; at: string }) {
   const { t } = useTranslation();
   const Icon = ICONS[action.channel];
   const state = t(`customer.state.${action.state}`);
-  const reason = action.reason === null ? null : t(`customer.reason.${action.reason}`);
+  const reason = action.reason === null ? null : t(`contact.reasons.${action.reason}`);
   return (
     <Line
       at={at}

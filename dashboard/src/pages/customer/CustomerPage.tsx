@@ -63,13 +63,18 @@ function Loaded({ id }: { id: number }) {
   const search = useSearch({ from: '/customers/$id' });
   const asOf = search.as_of !== undefined && search.as_of < today ? search.as_of : undefined;
   const instant = asOf === undefined ? undefined : endOfDay(asOf, company.timezone);
-  const profile = useQuery(customerQuery(id));
+  const [isErased, setErased] = useState(false);
+  const profile = useQuery({ ...customerQuery(id), enabled: !isErased });
   const past = useQuery({
     ...journeyQuery(id, instant),
     enabled: instant !== undefined,
     placeholderData: keepPreviousData,
   });
   const { data: customer, error } = profile;
+  if (isErased)
+    return (
+      <Missing id={String(id)} title={t('customer.erasedTitle', { id })} text={t('customer.erasedText')} />
+    );
   if (error instanceof ProblemError && error.status === 404)
     return customer === undefined ? (
       <Missing id={String(id)} title={t('customer.notFound', { id })} />
@@ -95,6 +100,7 @@ function Loaded({ id }: { id: number }) {
       error={instant === undefined ? error : (past.error ?? error)}
       onRetry={() => void (instant === undefined ? profile.refetch() : past.refetch())}
       place={{ id, asOf, instant, today }}
+      onErased={() => setErased(true)}
     />
   );
 }
@@ -105,12 +111,12 @@ type ShownProps = {
   error: Error | null;
   onRetry: () => void;
   place: Pick<View, 'id' | 'asOf' | 'instant' | 'today'>;
+  onErased: () => void;
 };
 
-function Shown({ customer, journey, error, onRetry, place }: ShownProps) {
+function Shown({ customer, journey, error, onRetry, place, onErased }: ShownProps) {
   const { t } = useTranslation();
   const formats = useFormats();
-  const [told, tell] = useState('');
   const { id } = place;
   const isErased = id < 0;
   const given = customer.name?.trim() ?? '';
@@ -123,16 +129,13 @@ function Shown({ customer, journey, error, onRetry, place }: ShownProps) {
     name,
     firstName,
     isErased,
-    tell,
+    onErased,
   };
   const notStarted = error instanceof ProblemError && error.code === 'journey-not-started';
   return (
     <ViewContext value={view}>
       <div className="page customer">
         <Head />
-        <p className="told" role="status">
-          {told}
-        </p>
         <AsOfBanner />
         {isErased && <p className="erased-note">{t('customer.erasedNote')}</p>}
         {notStarted ? (

@@ -2,6 +2,7 @@ import { useTranslation } from 'react-i18next';
 
 import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
+import { Actions } from './Actions';
 import { useView } from './context';
 
 /** Who it is, where the customer stands, and what can be done. */
@@ -42,6 +43,7 @@ export function Head() {
           </p>
         )}
       </div>
+      <Actions />
     </header>
   );
 }

@@ -1,21 +1,19 @@
-import { useTranslation } from 'react-i18next';
+import { useQuery } from '@tanstack/react-query';
 
-import { useView } from './context';
+import { peopleQuery } from '../../api/queries/people';
+import { Editable } from './Editable';
+
+const MAX_OWNER = 255;
+const MAX_NOTES = 10_000;
 
 /** Who is responsible, and what people noted. */
 export function Notes() {
-  const { t } = useTranslation();
-  const { journey } = useView();
+  const people = useQuery(peopleQuery());
+  const names = people.data?.items.map((person) => person.name) ?? [];
   return (
     <dl className="figures written">
-      <div>
-        <dt>{t('customer.glance.owner')}</dt>
-        <dd>{journey.owner ?? <span className="quiet">{t('customer.glance.nobody')}</span>}</dd>
-      </div>
-      <div className="tall">
-        <dt>{t('customer.glance.notes')}</dt>
-        <dd dir="auto">{journey.notes ?? <span className="quiet">{t('customer.glance.noNotes')}</span>}</dd>
-      </div>
+      <Editable field="owner" maxLength={MAX_OWNER} options={names} />
+      <Editable field="notes" maxLength={MAX_NOTES} />
     </dl>
   );
 }

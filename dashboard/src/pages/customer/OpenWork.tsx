@@ -1,9 +1,18 @@
+import { Button, Popconfirm } from 'antd';
 import { useTranslation } from 'react-i18next';
 
-import type { Campaign, Task } from '../../api/queries/customer';
+import { cancelCampaign } from '../../api/mutations/customer';
+import type { Campaign } from '../../api/queries/customer';
+import { can } from '../../api/rights';
 import { useFormats } from '../../format/useFormats';
+import { notify } from '../../parts/notices';
+import { useBoot } from '../../parts/useBoot';
 import { useStageLook } from '../../parts/useStages';
+import { useOff } from './context';
+import { Fault } from './Fault';
 import { Card } from './Section';
+import { TaskLine } from './TaskLine';
+import { useChange } from './useChange';
 import { useOpenTasks, useRunningCampaigns } from './useOpenWork';
 
 /** The campaign that runs and the tasks that are open; nothing if there are none. */
@@ -30,6 +39,12 @@ function CampaignLine({ campaign }: { campaign: Campaign }) {
   const { t } = useTranslation();
   const formats = useFormats();
   const lookOf = useStageLook();
+  const { scopes } = useBoot();
+  const off = useOff();
+  const cancel = useChange(
+    () => cancelCampaign(campaign.id),
+    () => notify(t('customer.told.campaign')),
+  );
   const done = campaign.steps.filter((step) => step.state === 'done').length;
   const next = campaign.steps.find((step) => step.state === 'pending' || step.state === 'leased');
   return (
@@ -49,28 +64,19 @@ function CampaignLine({ campaign }: { campaign: Campaign }) {
           })}
         </p>
       )}
-    </li>
-  );
-}
-
-function TaskLine({ task }: { task: Task }) {
-  const { t } = useTranslation();
-  const formats = useFormats();
-  return (
-    <li>
-      <b>{task.title}</b>
-      <p className="quiet">
-        {t('customer.open.due', { day: formats.instantDay(task.due_at) })}
-        {' · '}
-        {task.assignee === null
-          ? t('customer.open.unassigned')
-          : t('customer.open.assignedTo', { name: task.assignee })}
-      </p>
-      {task.note !== null && (
-        <p className="said" dir="auto">
-          {task.note}
-        </p>
+      {can(scopes, 'actions:write') && (
+        <Popconfirm
+          title={t('customer.open.cancelAsk')}
+          okText={t('customer.open.cancelCampaign')}
+          cancelText={t('customer.dialog.close')}
+          onConfirm={() => cancel.mutate(undefined)}
+        >
+          <Button size="small" disabled={off !== null} loading={cancel.isPending} className="open-button">
+            {t('customer.open.cancelCampaign')}
+          </Button>
+        </Popconfirm>
       )}
+      <Fault error={cancel.error} />
     </li>
   );
 }

@@ -19,8 +19,8 @@ export type View = {
   name: string;
   firstName: string | null;
   isErased: boolean;
-  /** Says in the page what was done. */
-  tell: (text: string) => void;
+  /** Shows that the customer was erased here. */
+  onErased: () => void;
 };
 
 export const ViewContext = createContext<View | null>(null);

@@ -1,0 +1,28 @@
+/** Words of parts that several pages share. */
+export const parts = {
+  table: {
+    sortBy: 'Sort by {{title}}',
+    choose: 'Choose {{name}}',
+    chooseAll: 'Choose all on this page',
+    actions: 'Actions',
+    rowNext: 'Next row',
+    rowBefore: 'Row before',
+    rowChoose: 'Choose the row',
+    chosen_one: '{{count, number}} chosen',
+    chosen_other: '{{count, number}} chosen',
+    allChosen_one: 'The only match is chosen',
+    allChosen_other: 'All {{count, number}} that match are chosen',
+    allMatching_one: 'Choose the one that matches',
+    allMatching_other: 'Choose all {{count, number}} that match',
+    clear: 'Clear',
+    selection: 'Chosen rows',
+    pages: 'Pages',
+    next: 'Next',
+    before: 'Previous',
+    first: 'First page',
+    shown: '{{from}}–{{to}}',
+    shownOf: '{{from}}–{{to}} of {{total}}',
+    shownOfAbout: '{{from}}–{{to}} of about {{total}}',
+    perPage: 'Rows a page',
+  },
+};
