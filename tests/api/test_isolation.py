@@ -820,8 +820,11 @@ async def _work(http, tenant: Tenant, customers: Sequence[int]) -> dict[str, lis
     preview = await _send(http, tenant, "POST", "/stages/preview", draft, **base)
     backtest = await _send(http, tenant, "POST", "/stages/backtest", {**draft, **span}, **base)
     some = {"customer_ids": customers[:2]}
+    bulk = {"type": "call", "customer_ids": customers[:1], "note": f"{MARK}-bulk"}
+    key = {"Idempotency-Key": f"{MARK}-bulk-key"}
     jobs = [
         preview["job_id"],
+        (await _send(http, tenant, "POST", "/actions/bulk", bulk, **key))["job"]["id"],
         backtest["job_id"],
         (await _send(http, tenant, "POST", "/admin/rescore", some))["job_id"],
         (await _send(http, tenant, "POST", "/admin/evaluate-transitions", some))["job_id"],

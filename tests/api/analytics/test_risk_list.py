@@ -1,4 +1,4 @@
-"""Lists of customers at risk: who can be contacted how, open tasks, campaigns, filters."""
+"""Customers at risk, in lists and alone: who can be contacted how, open tasks, campaigns, filters."""
 
 import pytest
 from sqlalchemy import event
@@ -8,6 +8,7 @@ from journey_service.domain.events.parsing import parse_instant
 
 PORTAL = "/portal/customers/at-risk"
 CHURN = "/analytics/churn-predictions"
+ALONE = "/customers/{}"
 CHANNELS = ("call", "email", "offer")
 
 
@@ -61,13 +62,15 @@ async def busy(http, shop, at_risk):
 
 
 async def listed(http, tenant, path, **params):
+    if path == ALONE:
+        return {each: await fetch(http, tenant, path.format(each)) for each in range(1, 8)}
     root = "" if path == PORTAL else API
     answer = await http.get(f"{root}{path}", headers=tenant.headers, params={"limit": 200, **params})
     assert answer.status_code == 200, answer.text
     return {item.get("id", item.get("customer_id")): item for item in answer.json()["items"]}
 
 
-@pytest.mark.parametrize("path", [PORTAL, CHURN])
+@pytest.mark.parametrize("path", [PORTAL, CHURN, ALONE])
 async def test_reach_is_the_decision_on_an_action_that_is_requested_now(http, busy, path):
     found = await listed(http, busy, path)
 
@@ -83,7 +86,7 @@ async def test_reach_is_the_decision_on_an_action_that_is_requested_now(http, bu
     assert decisions == {"ok", "no_consent", "no_address", "capped"}
 
 
-@pytest.mark.parametrize("path", [PORTAL, CHURN])
+@pytest.mark.parametrize("path", [PORTAL, CHURN, ALONE])
 async def test_items_have_owner_open_task_and_running_campaign(http, busy, at_risk, path):
     tasks = (await fetch(http, busy, "/tasks", customer_id=7))["items"]
     answer = await http.delete(f"{API}/stages/at_risk/actions", headers=busy.headers)
@@ -98,7 +101,23 @@ async def test_items_have_owner_open_task_and_running_campaign(http, busy, at_ri
     assert found[7]["open_task"] == {name: tasks[0][name] for name in ("id", "channel", "assignee", "due_at")}
     assert found[1]["running_campaign"] == {name: campaign[name] for name in ("id", "type", "started_at")}
     assert (found[2]["open_task"], found[2]["running_campaign"]) == (None, None)
-    assert (found[1]["owner"], found[4]["owner"]) == ("ben", None)
+    owners = {each: item.get("journey", item)["owner"] for each, item in found.items()}
+    assert (owners[1], owners[4]) == ("ben", None)
+
+
+async def test_nobody_can_contact_an_erased_customer(http, busy):
+    answer = await http.post(f"{API}/customers/1/anonymize", headers=busy.headers)
+    assert answer.status_code == 200, answer.text
+    [erased] = [
+        item["customer_id"]
+        for item in (await fetch(http, busy, "/customers", limit=200))["items"]
+        if item["customer_id"] < 0
+    ]
+
+    found = await fetch(http, busy, f"/customers/{erased}")
+
+    assert found["reach"] == dict.fromkeys(("call", "email", "sms", "offer"), "no_address")
+    assert (found["open_task"], found["running_campaign"]) == (None, None)
 
 
 @pytest.mark.parametrize("path", [PORTAL, CHURN])

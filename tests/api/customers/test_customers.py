@@ -45,6 +45,8 @@ async def test_a_stored_profile_is_returned_unchanged(http, salon):
 
     assert answer.headers["etag"] == '"1"'
     got = answer.json()
+    assert got.pop("reach") == {"call": "ok", "email": "ok", "sms": "ok", "offer": "ok"}
+    assert (got.pop("open_task"), got.pop("running_campaign")) == (None, None)
     assert without_updated_at(got.pop("journey")) == without_updated_at(payload.pop("journey"))
     assert got == payload
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
+from journey_service.api.actions.stream_messages import stream_message_schema
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
@@ -37,9 +38,18 @@ _CONTENT: Final[dict[str, Any]] = {
         "schema": {
             "type": "string",
             "description": "Server-sent events. Of each event, `id` is its position, `event` is its type, and `data`"
-            " is the JSON that webhook endpoints receive for this type, on one line. For types that only the stream"
-            " has, it is `TaskChangedMessage`, `ActionFinishedMessage` or `JobProgressMessage`. Comments keep the"
-            " connection open",
+            " is a message as JSON, on one line, whose `type` is the same. Messages of the types that webhook endpoints"
+            " can receive are those that endpoints receive. Comments keep the connection open",
+            "contentMediaType": "text/event-stream",
+            "contentSchema": {
+                "type": "array",
+                "description": "The `data` of each event",
+                "items": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": stream_message_schema(),
+                },
+            },
         },
         "examples": {"example": {"summary": "A customer moves", "value": _EXAMPLE}},
     }

@@ -1,16 +1,16 @@
-"""Messages that only the event stream has, for the contract."""
+"""Messages of the event stream, for the contract: those of webhooks, and those that only the stream has."""
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.actions.schemas.tasks import TaskStatus
-from journey_service.api.actions.webhook_messages import Message, MessageData, TaskData
+from journey_service.api.actions.webhook_messages import MESSAGES, Message, MessageData, TaskData
 from journey_service.api.operations.schemas.jobs import JobKind, JobStatus
 from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
-from journey_service.domain.actions.action import ActionState, EndReason
+from journey_service.domain.actions.action import ActionState, EndReason, OutboundEventType
 from journey_service.domain.actions.stage_actions import Channel
 
 _AT: Final = "2026-03-01T12:00:00Z"
@@ -108,4 +108,16 @@ STREAM_MESSAGES: Final[Mapping[str, type[BaseModel]]] = {
     "action.finished": ActionFinishedMessage,
     "job.progress": JobProgressMessage,
 }
-"""Schemas of the messages by type."""
+"""Schemas of the messages that only the stream has, by type."""
+
+
+def stream_message_schema() -> dict[str, Any]:
+    """Returns the schema of a message of the stream: one of all types, told apart by `type`."""
+    payloads = {message.event_type: message.payload for message in MESSAGES} | dict(STREAM_MESSAGES)
+    references = {
+        type_.value: f"#/components/schemas/{payloads[type_].__name__}" for type_ in OutboundEventType
+    }
+    return {
+        "oneOf": [{"$ref": reference} for reference in references.values()],
+        "discriminator": {"propertyName": "type", "mapping": references},
+    }

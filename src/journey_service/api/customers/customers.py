@@ -13,6 +13,7 @@ from journey_service.api.customers.schemas.customers import (
     ConsentChannel,
     ConsentStatus,
     Customer,
+    CustomerDetail,
     CustomerLine,
     CustomerPage,
     CustomerProfile,
@@ -87,11 +88,14 @@ async def upsert_customer(
 @router.get("/customers/{customer_id}", summary="Get a customer", responses=problems(CustomerNotFoundError))
 async def get_customer(
     customer_id: AnyCustomerId, response: Response, caller: CustomerReader, app_state: AppStateDep
-) -> Customer:
-    """Returns the profile and the journey, with scores computed now."""
-    customer = await read_customer(app_state.database, caller.company_id, customer_id)
-    response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
-    return Customer.of(customer)
+) -> CustomerDetail:
+    """Returns the profile and the journey, with scores computed now.
+
+    `reach` says for each channel whether a message would be sent now, and if not, why.
+    """
+    detail = await read_customer(app_state.database, caller.company_id, customer_id)
+    response.headers["ETag"] = f'"{detail.customer.view.stored.relationship.version}"'
+    return CustomerDetail.with_contact(detail)
 
 
 @router.get(

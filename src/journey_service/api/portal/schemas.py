@@ -7,12 +7,12 @@ from pydantic import ConfigDict, Field
 
 from journey_service.api.analytics.schemas.churn_predictions import RETENTION_EXAMPLE, RetentionAction
 from journey_service.api.analytics.schemas.reports import counts_of
-from journey_service.api.analytics.schemas.risk_list import (
+from journey_service.api.journeys.schemas.contact import (
     CustomerCampaign,
     CustomerReach,
     CustomerTask,
     Owner,
-    action_fields,
+    contact_fields,
 )
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
@@ -281,6 +281,7 @@ class PortalRiskCustomer(ResponseModel):
     def of(cls, customer: AtRisk) -> "PortalRiskCustomer":
         """Returns a row of the dashboard."""
         found = customer.found
+        reach, task, campaign = contact_fields(customer.actions, customer.reach)
         return cls(
             id=found.customer_id,
             name=found.name,
@@ -292,7 +293,10 @@ class PortalRiskCustomer(ResponseModel):
             predicted_churn_date=customer.predicted_churn_date,
             retention_actions=[RetentionAction.of(action) for action in customer.recommended],
             recommended_actions=[action.short for action in customer.recommended],
-            **action_fields(customer),  # type: ignore[arg-type]  # the last four fields
+            owner=found.owner,
+            reach=reach,
+            open_task=task,
+            running_campaign=campaign,
         )
 
 

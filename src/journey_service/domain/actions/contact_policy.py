@@ -68,10 +68,16 @@ class ContactState(NamedTuple):
 
     def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
         """Returns the decision on a message on a channel, as it is taken when the message is due."""
+        if self.is_erased:
+            return ContactDecision.NO_ADDRESS
         decision = self.reachability.contact_decision(channel, policy)
         if decision is ContactDecision.SENT and self.sent.get(channel, 0) >= policy.frequency_cap:
             return ContactDecision.CAPPED
         return decision
+
+    def reach(self, policy: CompanyPolicy) -> dict[Channel, ContactDecision]:
+        """Returns the decision on a message that would be due now, for each channel of messages."""
+        return {channel: self.contact_decision(channel, policy) for channel in MESSAGES}
 
     def has_open_request(self, channel: Channel) -> bool:
         """Returns whether a call task is open, or a manual action of the channel is still to be carried out."""
@@ -82,10 +88,15 @@ UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
 """Reachability of a customer without a profile."""
 
 
+def capped_since(now: datetime, policy: CompanyPolicy) -> datetime:
+    """Returns the time after which messages count under the frequency cap at `now`."""
+    return now - timedelta(days=policy.frequency_cap_days)
+
+
 def is_capped(sent: Iterable[datetime], now: datetime, policy: CompanyPolicy) -> bool:
     """Returns whether the messages sent on a channel reach the frequency cap at `now`."""
-    window = timedelta(days=policy.frequency_cap_days)
-    return sum(now - window < at for at in sent) >= policy.frequency_cap
+    since = capped_since(now, policy)
+    return sum(since < at for at in sent) >= policy.frequency_cap
 
 
 def deferred_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:

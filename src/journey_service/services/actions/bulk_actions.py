@@ -19,6 +19,7 @@ from journey_service.domain.actions.action import Action, ActionState, ManualAct
 from journey_service.domain.actions.action_plan import manual_action
 from journey_service.domain.actions.bulk import BulkFate, fate_of
 from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.actions.contact_policy import capped_since
 from journey_service.domain.actions.errors import BulkRequestConflictError
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.analytics.records import RiskFilter
@@ -28,7 +29,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.manual_actions import check_template, decide_now
 from journey_service.services.analytics.query_context import TIMEOUT_MS
-from journey_service.services.analytics.risk_list import capped_since, criteria_of
+from journey_service.services.analytics.risk_list import criteria_of
 from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys import action_planning
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
@@ -77,7 +78,8 @@ async def count_fates(
         fates = Counter({BulkFate.ERASED: targets.erased})
         for start in range(0, len(targets.relationship_ids), _READ_BATCH_SIZE):
             states = await uow.contact_states.get_many(
-                targets.relationship_ids[start : start + _READ_BATCH_SIZE], since=capped_since(context)
+                targets.relationship_ids[start : start + _READ_BATCH_SIZE],
+                since=capped_since(context.now, context.rulebook.policy),
             )
             fates.update(
                 fate_of(each.state, request.action.channel, context.rulebook.policy)
@@ -163,8 +165,9 @@ async def _act(
     fates = Counter({BulkFate.ERASED: len(relationship_ids) - len(customers)})
     requested = await uow.delivery_log.list_requested(list(customers), request.request_key or "")
     fates.update(_fate_by_state(state, reason) for state, reason in requested.values())
+    since = capped_since(transaction.now, transaction.context.rulebook.policy)
     states = await uow.contact_states.get_many(
-        [id_ for id_ in customers if id_ not in requested], since=capped_since(transaction.context)
+        [id_ for id_ in customers if id_ not in requested], since=since
     )
     free = {
         id_: customers[id_]

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.actions.contact_policy import ContactDecision
+from journey_service.domain.actions.contact_policy import ContactDecision, capped_since
 from journey_service.domain.actions.records import CustomerActions
-from journey_service.domain.actions.stage_actions import MESSAGES, Channel
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.analytics.churn import (
     ChurnSample,
     RetentionAction,
@@ -94,21 +94,16 @@ def criteria_of(context: CompanyContext) -> RiskCriteria:
     )
 
 
-def capped_since(context: CompanyContext) -> datetime:
-    """Returns the time after which messages count under the frequency cap."""
-    return context.now - timedelta(days=context.rulebook.policy.frequency_cap_days)
-
-
 async def _with_predictions(
     uow: UnitOfWork, context: CompanyContext, found: Sequence[AtRiskCustomer]
 ) -> list[AtRisk]:
     if not context.company.rollup_version:
         raise UnavailableError("The metrics are being computed; try again shortly.")
     samples = churn_samples(context.rulebook.stage_map, await uow.rollups.list_all_moves())
-    states = await uow.contact_states.get_many(
-        [customer.relationship_id for customer in found], since=capped_since(context)
-    )
     zone, policy = ZoneInfo(context.company.timezone), context.rulebook.policy
+    states = await uow.contact_states.get_many(
+        [customer.relationship_id for customer in found], since=capped_since(context.now, policy)
+    )
     customers = []
     for customer in found:
         last = customer.last_appointment_at
@@ -123,7 +118,7 @@ async def _with_predictions(
                 (sample or ChurnSample(0, 0)).number,
                 retention_actions(customer.risk, days),
                 actions,
-                {channel: actions.state.contact_decision(channel, policy) for channel in MESSAGES},
+                actions.state.reach(policy),
             )
         )
     return customers

@@ -6,6 +6,9 @@ from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.contact_policy import ContactDecision, capped_since
+from journey_service.domain.actions.records import CustomerActions
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.customers.records import ConsentChange, CustomerFilter
@@ -25,6 +28,15 @@ class Customer:
 
     profile: CustomerProfile
     view: JourneyView
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDetail:
+    """A customer, what is open for them, and the decision on a message that would be due now, by channel."""
+
+    customer: Customer
+    actions: CustomerActions
+    reach: Mapping[Channel, ContactDecision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +124,23 @@ async def list_consents(database: Database, company_id: int, customer_id: int) -
     return await database.run(company_id, unit)
 
 
-async def get_customer(database: Database, company_id: int, customer_id: int) -> Customer:
+async def get_customer(database: Database, company_id: int, customer_id: int) -> CustomerDetail:
     """Returns one customer. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Customer:
+    async def unit(uow: UnitOfWork) -> CustomerDetail:
         context = await uow.companies.get_context()
         profile = await uow.customers.find(customer_id)
         stored = await uow.relationships.find(customer_id)
         if profile is None or stored is None:
             raise CustomerNotFoundError(customer_id)
-        return Customer(profile, build_view(context, stored, context.now))
+        policy = context.rulebook.policy
+        states = await uow.contact_states.get_many([stored.id], since=capped_since(context.now, policy))
+        actions = states[stored.id]
+        return CustomerDetail(
+            Customer(profile, build_view(context, stored, context.now)), actions, actions.state.reach(policy)
+        )
 
-    return await database.run(company_id, unit)
+    return await database.run(company_id, unit, is_repeatable_read=True)
 
 
 async def list_customers(database: Database, company_id: int, filters: CustomerFilter) -> CustomerListPage:

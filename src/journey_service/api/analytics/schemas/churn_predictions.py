@@ -6,12 +6,12 @@ from typing import Final, Literal
 from pydantic import Field
 
 from journey_service.api.analytics.schemas.drilldown import stage_name
-from journey_service.api.analytics.schemas.risk_list import (
+from journey_service.api.journeys.schemas.contact import (
     CustomerCampaign,
     CustomerReach,
     CustomerTask,
     Owner,
-    action_fields,
+    contact_fields,
 )
 from journey_service.api.schema_fields import (
     AnyCustomerId,
@@ -96,6 +96,7 @@ class ChurnPrediction(ResponseModel):
     def of(cls, context: CompanyContext, customer: AtRisk, *, is_named: bool) -> "ChurnPrediction":
         """Returns the schema of a customer at risk."""
         found = customer.found
+        reach, task, campaign = contact_fields(customer.actions, customer.reach)
         return cls(
             customer_id=found.customer_id,
             customer_name=found.name if is_named else None,
@@ -108,7 +109,10 @@ class ChurnPrediction(ResponseModel):
             predicted_churn_date=customer.predicted_churn_date,
             sample_size=customer.sample,
             retention_actions=[RetentionAction.of(action) for action in customer.recommended],
-            **action_fields(customer),  # type: ignore[arg-type]  # the last four fields
+            owner=found.owner,
+            reach=reach,
+            open_task=task,
+            running_campaign=campaign,
         )
 
 

@@ -5,6 +5,12 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from journey_service.api.journeys.schemas.contact import (
+    CustomerCampaign,
+    CustomerReach,
+    CustomerTask,
+    contact_fields,
+)
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import (
     AnyCustomerId,
@@ -168,6 +174,21 @@ class Customer(ResponseModel):
             updated_at=profile.updated_at,
             journey=Journey.of(customer.view),
         )
+
+
+class CustomerDetail(Customer):
+    """A customer's profile, consents and journey, whether the customer can be contacted, and what is open."""
+
+    reach: CustomerReach
+    open_task: CustomerTask
+    running_campaign: CustomerCampaign
+
+    @classmethod
+    def with_contact(cls, detail: profiles.CustomerDetail) -> "CustomerDetail":
+        """Builds the response from a customer and what is open for them."""
+        reach, task, campaign = contact_fields(detail.actions, detail.reach)
+        customer = Customer.of(detail.customer)
+        return cls(**dict(customer), reach=reach, open_task=task, running_campaign=campaign)
 
 
 class CustomerPage(ResponseModel):

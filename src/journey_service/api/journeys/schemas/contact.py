@@ -1,12 +1,14 @@
-"""Fields of the lists of customers at risk that are about actions."""
+"""Fields of customers about contact: who can be reached on which channel, the open task, the running campaign."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
 from journey_service.domain.actions.contact_policy import ContactDecision
-from journey_service.services.analytics.risk_list import AtRisk
+from journey_service.domain.actions.records import CustomerActions
+from journey_service.domain.actions.stage_actions import Channel
 
 _DECISIONS: Final = (
     "`ok`: it would be sent, if necessary after the quiet hours; `no_consent`: consent is missing; `no_address`: the"
@@ -61,19 +63,18 @@ CustomerCampaign = Annotated[
 ]
 
 
-def action_fields(customer: AtRisk) -> dict[str, object]:
-    """Returns the fields `owner`, `reach`, `open_task` and `running_campaign` of a customer."""
-    task, campaign = customer.actions.open_task, customer.actions.running_campaign
-    return {
-        "owner": customer.found.owner,
-        "reach": Reach.model_validate(
+def contact_fields(
+    actions: CustomerActions, reach: Mapping[Channel, ContactDecision]
+) -> tuple[Reach, OpenTask | None, RunningCampaign | None]:
+    """Returns the values of the fields `reach`, `open_task` and `running_campaign` of a customer."""
+    task, campaign = actions.open_task, actions.running_campaign
+    return (
+        Reach.model_validate(
             {
                 channel.value: "ok" if decision is ContactDecision.SENT else decision.value
-                for channel, decision in customer.reach.items()
+                for channel, decision in reach.items()
             }
         ),
-        "open_task": None if task is None else OpenTask.model_validate(task, from_attributes=True),
-        "running_campaign": None
-        if campaign is None
-        else RunningCampaign.model_validate(campaign, from_attributes=True),
-    }
+        None if task is None else OpenTask.model_validate(task, from_attributes=True),
+        None if campaign is None else RunningCampaign.model_validate(campaign, from_attributes=True),
+    )
