@@ -2,7 +2,7 @@ import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 
 import { api, dataOf, type Schemas } from '../client';
 
-export type Customer = Schemas['Customer'];
+export type Customer = Schemas['CustomerDetail'];
 export type Journey = Schemas['Journey'];
 export type Explanation = Schemas['Explanation'];
 export type StagePath = Schemas['StagePath'];

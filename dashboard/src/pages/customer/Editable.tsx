@@ -9,7 +9,7 @@ import { customerQuery } from '../../api/queries/customer';
 import { can } from '../../api/rights';
 import { notify } from '../../parts/notices';
 import { useBoot } from '../../parts/useBoot';
-import { useOff, useView } from './context';
+import { focusFirst, useOff, useView } from './context';
 import { Fault } from './Fault';
 import { useChange } from './useChange';
 
@@ -107,13 +107,15 @@ function Editor({ field, maxLength, options, onClose }: Props & { onClose: () =>
       }}
     >
       {field === 'notes' ? (
-        <Input.TextArea {...shared} dir="auto" autoFocus autoSize={{ minRows: 2, maxRows: 10 }} />
+        <Input.TextArea {...shared} ref={focusFirst} dir="auto" autoSize={{ minRows: 2, maxRows: 10 }} />
       ) : (
         <>
-          <Input {...shared} dir="auto" autoFocus list={listId} />
+          <Input {...shared} ref={focusFirst} dir="auto" list={listId} />
           <datalist id={listId}>
             {options?.map((option) => (
-              <option key={option} value={option} />
+              <option key={option} value={option}>
+                {option}
+              </option>
             ))}
           </datalist>
         </>

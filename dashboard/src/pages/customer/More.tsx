@@ -14,6 +14,8 @@ import { useChange } from './useChange';
 
 type Item = NonNullable<MenuProps['items']>[number];
 
+const icon = (Icon: typeof Pin) => <Icon size={14} aria-hidden />;
+
 /** What is seldom done: hold, evaluate, export, erase. */
 export function More({ onOpen }: { onOpen: (dialog: DialogName) => void }) {
   const { t } = useTranslation();
@@ -23,7 +25,6 @@ export function More({ onOpen }: { onOpen: (dialog: DialogName) => void }) {
   const evaluate = useEvaluate();
   const unpin = useUnpin();
   const save = useExport();
-  const icon = (Icon: typeof Pin) => <Icon size={14} aria-hidden />;
   const disabled = off !== null;
   const isPinned = journey.pin_until !== null;
   const moving: Item[] = [

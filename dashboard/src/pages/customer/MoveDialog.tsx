@@ -59,13 +59,17 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
     },
   );
   const readAgain = async () => {
-    const [now, moves] = await Promise.all([
-      client.fetchQuery({ ...customerQuery(id), staleTime: 0 }),
-      client.fetchInfiniteQuery({ ...transitionsQuery(id), staleTime: 0 }),
-    ]);
-    const items = moves.pages[0]?.items ?? [];
-    setChanges(items.filter((each) => each.seq > version));
-    setVersion(now.journey.version);
+    try {
+      const [now, moves] = await Promise.all([
+        client.fetchQuery({ ...customerQuery(id), staleTime: 0 }),
+        client.fetchInfiniteQuery({ ...transitionsQuery(id), staleTime: 0 }),
+      ]);
+      const items = moves.pages[0]?.items ?? [];
+      setChanges(items.filter((each) => each.seq > version));
+      setVersion(now.journey.version);
+    } catch {
+      setChanges([]);
+    }
     move.reset();
   };
   const change = (part: Partial<Form>) => {
@@ -81,7 +85,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
     move.mutate(sent, {
       onError: (error) => {
         unanswered.current = isAnswer(error) ? null : sent;
-        if (error instanceof ProblemError && error.status === 412) readAgain().catch(() => setChanges([]));
+        if (error instanceof ProblemError && error.status === 412) void readAgain();
       },
     });
   };

@@ -8,7 +8,7 @@ import { can } from '../../api/rights';
 import { useFormats } from '../../format/useFormats';
 import { notify } from '../../parts/notices';
 import { useBoot } from '../../parts/useBoot';
-import { useOff } from './context';
+import { focusFirst, useOff } from './context';
 import { Fault } from './Fault';
 import { useChange } from './useChange';
 
@@ -69,7 +69,7 @@ function Ending({ task, ending, onClose }: { task: Task; ending: Ending; onClose
       }}
     >
       <Input.TextArea
-        autoFocus
+        ref={focusFirst}
         dir="auto"
         aria-label={t(isDone ? 'customer.open.outcome' : 'customer.open.outcomeWhy')}
         placeholder={t(isDone ? 'customer.open.outcome' : 'customer.open.outcomeWhy')}

@@ -41,5 +41,8 @@ export function useOff(): string | null {
   return isOnline ? null : t('customer.offlineOff');
 }
 
+/** Puts the cursor into a field that has just been opened. */
+export const focusFirst = (field: { focus: () => void } | null): void => field?.focus();
+
 /** Keeps the direction of a name to itself inside a sentence of another direction. */
 export const isolate = (name: string): string => `\u2068${name}\u2069`;
