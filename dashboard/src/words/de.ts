@@ -1,8 +1,6 @@
 import { contact } from './contact.de';
 import { parts } from './parts.de';
-import { customer } from './customer.de';
 import { reports } from './reports.de';
-import { rules } from './rules.de';
 import type { Words } from './words';
 
 export const de: Words = {
@@ -78,8 +76,6 @@ export const de: Words = {
   ...reports,
   ...contact,
   ...parts,
-  rules,
-  customer,
   drill: {
     back: 'Zurück',
     customers_one: '{{count, number}} Kunde',

@@ -1,8 +1,6 @@
 import { contact } from './contact.en';
 import { parts } from './parts.en';
-import { customer } from './customer.en';
 import { reports } from './reports.en';
-import { rules } from './rules.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
 export const en = {
@@ -78,8 +76,6 @@ export const en = {
   ...reports,
   ...contact,
   ...parts,
-  rules,
-  customer,
   drill: {
     back: 'Back',
     customers_one: '{{count, number}} customer',

@@ -12,9 +12,11 @@ export type ReportWords = Texts<typeof reports>;
 export type RuleWords = Texts<typeof rules>;
 export type CustomerActionWords = Texts<typeof customerActions>;
 export type CustomerWords = Texts<typeof customer>;
+/** Words that are loaded with the pages that speak them. */
+export type LazyWords = { customer: typeof customer; rules: typeof rules };
 
 declare module 'i18next' {
   interface CustomTypeOptions {
-    resources: { translation: typeof en };
+    resources: { translation: typeof en & LazyWords };
   }
 }

@@ -594,7 +594,7 @@ async def test_notes_and_metadata_are_independent_and_do_not_change_the_version(
     assert len(await history(http, salon)) == 2
 
 
-async def test_the_owner_is_set_and_removed_by_hand_and_the_notes_stay(http, salon):
+async def test_the_owner_is_set_and_removed_by_hand_until_an_action_assigns_one(http, salon):
     await ingest(http, salon, "e-1")
     await annotate(http, salon, {"notes": "n"})
 
@@ -603,7 +603,7 @@ async def test_the_owner_is_set_and_removed_by_hand_and_the_notes_stay(http, sal
     listed = await http.get(f"{API}/customers", headers=salon.headers, params={"owner": "ben"})
     assert [item["customer_id"] for item in listed.json()["items"]] == [1]
     moved = (await move(http, salon, "lead")).json()["journey"]
-    assert moved["owner"] == "ben"
+    assert moved["owner"] == "sales", "the stage assigns an owner of its own"
     freed = await annotate(http, salon, {"owner": None}, version=3)
 
     assert (freed.json()["owner"], freed.json()["notes"]) == (None, "n")

@@ -22,6 +22,7 @@ import { NextMoves } from './NextMoves';
 import { OpenWork } from './OpenWork';
 import { Scores } from './Scores';
 import '../../look/customer.css';
+import '../../words/customerPage';
 
 const WHOLE = /^-?\d{1,16}$/;
 

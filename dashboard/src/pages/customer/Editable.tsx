@@ -37,13 +37,13 @@ export function Editable(props: Props) {
   const text = journey[props.field];
   const mayWrite = can(scopes, 'journeys:write');
   return (
-    <div className={props.field === 'notes' || isOpen ? 'tall' : undefined}>
+    <div className={(props.field === 'notes' && text !== null) || isOpen ? 'tall' : undefined}>
       <dt>
         {t(`customer.glance.${words.name}`)}
         {mayWrite && !isOpen && (
           <button
             type="button"
-            className="quiet-button"
+            className="edit-button"
             aria-label={t(`customer.glance.${words.edit}`)}
             title={off ?? t(`customer.glance.${words.edit}`)}
             disabled={off !== null}

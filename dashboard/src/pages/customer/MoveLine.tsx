@@ -46,7 +46,7 @@ export function MoveLine({ move }: { move: Transition }) {
       </p>
       <p className="quiet">
         {[...(isFirst ? [] : [reasonText(voice, move)]), ...extras].join(' · ')}{' '}
-        {move.reasons.length > 0 && (
+        {move.trigger_type === 'automatic' && move.reasons.length > 0 && (
           <button
             type="button"
             className="fold"
