@@ -16,6 +16,33 @@ for (const theme of ['light', 'dark'] as const) {
   }
 }
 
+for (const [theme, width] of [
+  ['light', 1440],
+  ['dark', 1440],
+  ['light', 390],
+] as const) {
+  test(`axe finds nothing on a customer, ${theme}, ${width}`, async ({ salon }) => {
+    await salon.setViewportSize({ width, height: 900 });
+    await salon.emulateMedia({ colorScheme: theme });
+    await salon.goto('/customers/297?tab=everything');
+    await settled(salon);
+    await salon
+      .getByRole('button', { name: /Show why/ })
+      .first()
+      .click();
+    expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
+  });
+}
+
+test('axe finds nothing on the dialog of a move', async ({ salon }) => {
+  await salon.goto('/customers/297');
+  await settled(salon);
+  await salon.keyboard.press('m');
+  await salon.getByRole('checkbox', { name: /Hold here/ }).check();
+  await expect(salon.getByRole('textbox', { name: 'Until' })).toBeVisible();
+  expect(await violations(new AxeBuilder({ page: salon }))).toEqual([]);
+});
+
 test('axe finds nothing on a list', async ({ salon }) => {
   await salon.goto('/drill/stage?stage=vip');
   await settled(salon);

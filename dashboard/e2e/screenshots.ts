@@ -7,7 +7,7 @@ const FOLDER = fileURLToPath(new URL('../../docs/screens/', import.meta.url));
 const SIZES = { desktop: { width: 1440, height: 1000 }, phone: { width: 390, height: 844 } };
 
 /** The pages that are shown, by the beginning of the names of their pictures. */
-const PAGES = { overview: '/?period=year', customers: '/customers' };
+const PAGES = { overview: '/?period=year', customers: '/customers', customer: '/customers/297' };
 
 for (const [name, path] of Object.entries(PAGES)) {
   for (const [size, viewport] of Object.entries(SIZES)) {
@@ -17,7 +17,7 @@ for (const [name, path] of Object.entries(PAGES)) {
         await salon.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
         await salon.goto(path);
         await settled(salon);
-        if (size === 'desktop' && name === 'overview') {
+        if (size === 'desktop' && name !== 'customers') {
           // As high as the page, so that what sticks to the window reaches its end.
           const height = await salon.evaluate(() => document.documentElement.scrollHeight);
           await salon.setViewportSize({ ...viewport, height });

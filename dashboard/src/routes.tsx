@@ -76,8 +76,18 @@ const customers = createRoute({
   component: lazyRouteComponent(() => import('./pages/customers/CustomersPage'), 'CustomersPage'),
 });
 
+const customer = createRoute({
+  getParentRoute: () => root,
+  path: '/customers/$id',
+  validateSearch: (search): { as_of?: string; tab?: string } => ({
+    ...(typeof search.as_of === 'string' && DAY.test(search.as_of) ? { as_of: search.as_of } : {}),
+    ...(typeof search.tab === 'string' ? { tab: search.tab } : {}),
+  }),
+  component: lazyRouteComponent(() => import('./pages/customer/CustomerPage'), 'CustomerPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill, customers]),
+  routeTree: root.addChildren([overview, drill, customers, customer]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

@@ -1,18 +1,24 @@
 /** Scopes of the service, and the roles that have each: what a person may not do is not shown. */
 export type Scope =
-  | 'analytics:read'
-  | 'customers:read'
-  | 'stages:read'
   | 'actions:read'
   | 'actions:write'
-  | 'admin';
+  | 'admin'
+  | 'analytics:read'
+  | 'customers:read'
+  | 'customers:write'
+  | 'journeys:write'
+  | 'privacy'
+  | 'stages:read';
 
 const ROLES: Record<Scope, readonly ('agent' | 'manager' | 'admin')[]> = {
-  'analytics:read': ['manager', 'admin'],
-  'customers:read': ['agent', 'manager', 'admin'],
-  'stages:read': ['agent', 'manager', 'admin'],
   'actions:read': ['agent', 'manager', 'admin'],
   'actions:write': ['agent', 'manager', 'admin'],
+  'analytics:read': ['manager', 'admin'],
+  'customers:read': ['agent', 'manager', 'admin'],
+  'customers:write': ['agent', 'manager', 'admin'],
+  'journeys:write': ['agent', 'manager', 'admin'],
+  privacy: ['admin'],
+  'stages:read': ['agent', 'manager', 'admin'],
   admin: ['admin'],
 };
 

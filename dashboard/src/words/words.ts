@@ -1,14 +1,22 @@
 import type { contact } from './contact.en';
 import type { en } from './en';
+import type { customer } from './customer.en';
+import type { customerActions } from './customerActions.en';
 import type { reports } from './reports.en';
+import type { rules } from './rules.en';
 
 export type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
 export type Words = Texts<typeof en>;
 export type ContactWords = Texts<typeof contact>;
 export type ReportWords = Texts<typeof reports>;
+export type RuleWords = Texts<typeof rules>;
+export type CustomerActionWords = Texts<typeof customerActions>;
+export type CustomerWords = Texts<typeof customer>;
+/** Words that are loaded with the pages that speak them. */
+export type LazyWords = { customer: typeof customer; rules: typeof rules };
 
 declare module 'i18next' {
   interface CustomTypeOptions {
-    resources: { translation: typeof en };
+    resources: { translation: typeof en & LazyWords };
   }
 }

@@ -594,6 +594,30 @@ async def test_notes_and_metadata_are_independent_and_do_not_change_the_version(
     assert len(await history(http, salon)) == 2
 
 
+async def test_the_owner_is_set_and_removed_by_hand_until_an_action_assigns_one(http, salon):
+    await ingest(http, salon, "e-1")
+    await annotate(http, salon, {"notes": "n"})
+
+    owned = await annotate(http, salon, {"owner": "ben"})
+    assert (owned.json()["owner"], owned.json()["notes"], owned.json()["version"]) == ("ben", "n", 2)
+    listed = await http.get(f"{API}/customers", headers=salon.headers, params={"owner": "ben"})
+    assert [item["customer_id"] for item in listed.json()["items"]] == [1]
+    moved = (await move(http, salon, "lead")).json()["journey"]
+    assert moved["owner"] == "sales", "the stage assigns an owner of its own"
+    freed = await annotate(http, salon, {"owner": None}, version=3)
+
+    assert (freed.json()["owner"], freed.json()["notes"]) == (None, "n")
+
+
+async def test_an_owner_is_one_line_of_at_most_255_characters(http, salon):
+    await ingest(http, salon, "e-1")
+
+    for owner in ("", "two\nlines", "a" * 256):
+        refused = await annotate(http, salon, {"owner": owner})
+        assert refused.status_code == 422, owner
+    assert (await annotate(http, salon, {"owner": "a" * 255})).status_code == 200
+
+
 async def test_notes_of_a_journey_outlast_its_moves(http, salon):
     await ingest(http, salon, "e-1")
     await annotate(http, salon, {"notes": "n", "metadata": {"a": 1}})

@@ -97,10 +97,10 @@ async def update_journey(
     version: Version,
     app_state: AppStateDep,
 ) -> Journey:
-    """Changes notes or metadata; omitted fields keep their values. The version of the journey does not change."""
+    """Changes owner, notes or metadata; omitted fields keep their values. The version of the journey does not change."""
     values = body.model_dump(exclude_unset=True)
     if not values:
-        raise InvalidInputError.at("", "must contain at least one of notes, metadata")
+        raise InvalidInputError.at("", "must contain at least one of owner, notes, metadata")
     view = await manual_changes.annotate(
         app_state.database, caller.company_id, customer_id, values, version=version, by=caller.actor
     )

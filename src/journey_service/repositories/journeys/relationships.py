@@ -253,7 +253,7 @@ class Relationships:
             await self._connection.execute(_UPDATE, existing)
 
     async def update_notes(self, id_: int, values: Mapping[str, object]) -> None:
-        """Updates notes and metadata of a row that this transaction has locked."""
+        """Updates owner, notes and metadata of a row that this transaction has locked."""
         await self._connection.execute(
             update(customer_relationships)
             .where(

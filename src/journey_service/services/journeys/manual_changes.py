@@ -219,7 +219,7 @@ async def annotate(
     version: int,
     by: Actor,
 ) -> JourneyView:
-    """Writes notes or metadata of a journey. Raises CustomerNotFoundError, StaleVersionError."""
+    """Writes owner, notes or metadata of a journey. Raises CustomerNotFoundError, StaleVersionError."""
 
     async def unit(uow: UnitOfWork) -> JourneyView:
         transaction, journey = await _load_one(uow, customer_id, None)

@@ -12,6 +12,7 @@ from journey_service.api.schema_fields import (
     NextCursor,
     RequestModel,
     ResponseModel,
+    SingleLineText,
     Text,
     Timestamp,
 )
@@ -79,7 +80,14 @@ class PinUpdate(RequestModel):
 
 
 class JourneyUpdate(RequestModel):
-    """Notes and metadata of a journey; omitted fields keep their values."""
+    """Owner, notes and metadata of a journey; omitted fields keep their values."""
+
+    owner: SingleLineText | None = Field(
+        default=None,
+        description="Employee who is responsible for the customer, until an action assigns another one; null removes"
+        " the owner",
+        examples=["ben"],
+    )
 
     notes: Text | None = Field(
         default=None,
@@ -181,8 +189,8 @@ class Journey(ResponseModel):
     )
     map_version: int = Field(ge=1, description="Version of the current stage map", examples=[3])
     owner: str | None = Field(
-        description="Employee who is responsible for the customer: the last one that an action assigned; null if there"
-        " is none",
+        description="Employee who is responsible for the customer: the last one that a person or an action set; null if"
+        " there is none",
         examples=["ben"],
     )
     notes: str | None = Field(

@@ -1,0 +1,67 @@
+/** Customers of the tests of the customer's page, made over the API. */
+import type { APIRequestContext } from '@playwright/test';
+
+import { expect } from './fixtures';
+
+export type Journey = {
+  current_stage: string;
+  version: number;
+  pin_until: string | null;
+  notes: string | null;
+  owner: string | null;
+};
+type Event = { type: string; daysAgo: number; data?: object };
+
+const DAY_MS = 86_400_000;
+let made = 0;
+
+/** Creates a customer with a profile and events, and returns the id. */
+export async function createCustomer(
+  api: APIRequestContext,
+  profile: object,
+  events: readonly Event[] = [],
+): Promise<number> {
+  made += 1;
+  const id = 100_000_000 + Math.floor(Math.random() * 100_000_000) + made;
+  expect((await api.put(`/api/v1/customers/${id}`, { data: profile })).ok()).toBe(true);
+  for (const event of events) await send(api, id, event);
+  return id;
+}
+
+export async function send(
+  api: APIRequestContext,
+  id: number,
+  { type, daysAgo, data }: Event,
+): Promise<void> {
+  made += 1;
+  const occurred = new Date(Date.now() - daysAgo * DAY_MS - 60_000).toISOString();
+  const answer = await api.post('/api/v1/events', {
+    data: {
+      ...{ id: `customer-${id}-${made}`, source: 'e2e', type, customer_id: id, occurred_at: occurred },
+      ...(data === undefined ? {} : { data }),
+    },
+  });
+  expect(answer.ok(), await answer.text()).toBe(true);
+}
+
+export async function journeyOf(api: APIRequestContext, id: number, asOf?: string): Promise<Journey> {
+  const query = asOf === undefined ? '' : `?as_of=${asOf}`;
+  return (await (await api.get(`/api/v1/customers/${id}/journey${query}`)).json()) as Journey;
+}
+
+/** Moves a customer over the API, as another person would. */
+export async function move(api: APIRequestContext, id: number, stage: string, notes?: string): Promise<void> {
+  const { version } = await journeyOf(api, id);
+  const answer = await api.post(`/api/v1/customers/${id}/transitions`, {
+    headers: { 'If-Match': `"${version}"` },
+    data: { to_stage: stage, ...(notes === undefined ? {} : { notes }) },
+  });
+  expect(answer.ok(), await answer.text()).toBe(true);
+}
+
+type Transition = { to_stage: string; notes: string | null; trigger_type: string };
+
+export async function movesOf(api: APIRequestContext, id: number): Promise<Transition[]> {
+  const answer = await api.get(`/api/v1/customers/${id}/transitions?limit=200`);
+  return ((await answer.json()) as { items: Transition[] }).items;
+}

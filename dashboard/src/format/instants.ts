@@ -1,0 +1,40 @@
+import { addDays, localDay } from './formats';
+
+const MINUTE_MS = 60_000;
+
+/** Returns the instant at which a local day begins in a zone, also where clocks are moved at midnight. */
+export function startOfDay(day: string, timezone: string): string {
+  const wanted = Date.parse(`${day}T00:00:00Z`);
+  let instant = wanted - offsetAt(wanted, timezone);
+  instant = wanted - offsetAt(instant, timezone);
+  // A midnight that clocks leave out: the day begins when they are moved.
+  while (localDay(new Date(instant), timezone) < day) instant += 15 * MINUTE_MS;
+  return new Date(instant).toISOString();
+}
+
+/** Returns the instant at which a local day ends: the midnight with which the next one begins. */
+export const endOfDay = (day: string, timezone: string): string => startOfDay(addDays(day, 1), timezone);
+
+/** Milliseconds by which a zone is ahead of UTC at an instant. */
+function offsetAt(instant: number, timezone: string): number {
+  const parts = new Intl.DateTimeFormat('en-US', {
+    timeZone: timezone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  }).formatToParts(new Date(instant));
+  const read = (type: string) => Number(parts.find((part) => part.type === type)?.value ?? 0);
+  const local = Date.UTC(
+    read('year'),
+    read('month') - 1,
+    read('day'),
+    read('hour'),
+    read('minute'),
+    read('second'),
+  );
+  return local - Math.floor(instant / 1_000) * 1_000;
+}

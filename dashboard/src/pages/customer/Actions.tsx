@@ -1,0 +1,80 @@
+import { Button, Tooltip } from 'antd';
+import { Waypoints } from 'lucide-react';
+import { lazy, Suspense, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+
+import { can } from '../../api/rights';
+import { ContactActions, type ReachState } from '../../parts/contact/ContactActions';
+import { openContact } from '../../parts/contact/contactTarget';
+import { useShortcut } from '../../parts/shortcuts';
+import { useBoot } from '../../parts/useBoot';
+import { useOff, useView } from './context';
+import { More } from './More';
+
+export type DialogName = 'move' | 'pin' | 'erase';
+
+// Dialogs are seldom opened.
+const DIALOGS = {
+  move: lazy(() => import('./MoveDialog')),
+  pin: lazy(() => import('./PinDialog')),
+  erase: lazy(() => import('./EraseDialog')),
+};
+
+/** What can be done for the customer: contact, move, and seldom things in a menu. */
+export function Actions() {
+  const { t } = useTranslation();
+  const { scopes } = useBoot();
+  const off = useOff();
+  const { id, customer } = useView();
+  const [dialog, open] = useState<DialogName | null>(null);
+  const mayMove = can(scopes, 'journeys:write');
+  const isOn = off === null;
+  useShortcut('m', t('customer.move'), () => open('move'), { isOn: isOn && mayMove });
+  const whom = { customer: { id, name: customer.name }, openTask: customer.open_task };
+  const Dialog = dialog === null ? null : DIALOGS[dialog];
+  return (
+    <div className="customer-actions">
+      {isOn && <ContactActions {...whom} reach={customer.reach} />}
+      {isOn && can(scopes, 'actions:write') && <ContactKeys reach={customer.reach} whom={whom} />}
+      {mayMove && (
+        <Tooltip title={off}>
+          <Button
+            type="primary"
+            icon={<Waypoints size={15} aria-hidden />}
+            disabled={!isOn}
+            onClick={() => open('move')}
+          >
+            {t('customer.move')}
+          </Button>
+        </Tooltip>
+      )}
+      <More onOpen={open} />
+      {Dialog !== null && (
+        <Suspense>
+          <Dialog onClose={() => open(null)} />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+type KeysProps = {
+  reach: Record<'call' | 'email' | 'offer', ReachState>;
+  whom: Omit<Parameters<typeof openContact>[0], 'type'>;
+};
+
+/** The keys `c`, `e` and `f`, as far as the customer can be reached. */
+function ContactKeys({ reach, whom }: KeysProps) {
+  const { t } = useTranslation();
+  const use = (keys: string, type: 'call' | 'email' | 'offer') => ({
+    keys,
+    label: t(`contact.${type}`),
+    run: () => openContact({ ...whom, type }),
+    isOn: reach[type] === 'ok',
+  });
+  const [call, email, offer] = [use('c', 'call'), use('e', 'email'), use('f', 'offer')];
+  useShortcut(call.keys, call.label, call.run, { isOn: call.isOn });
+  useShortcut(email.keys, email.label, email.run, { isOn: email.isOn });
+  useShortcut(offer.keys, offer.label, offer.run, { isOn: offer.isOn });
+  return null;
+}
