@@ -12,6 +12,8 @@ import { readRange, type RangeChoice } from './format/ranges';
 import { EmptyState } from './parts/EmptyState';
 import { Failure } from './parts/Failure';
 import { Loading } from './parts/Loading';
+import { readRiskSearch } from './pages/at-risk/riskSearch';
+import { readTodaySearch } from './pages/today/todaySearch';
 import { Shell } from './shell/Shell';
 
 function NotFound() {
@@ -68,8 +70,22 @@ const drill = createRoute({
   component: lazyRouteComponent(() => import('./pages/drill/DrillPage'), 'DrillPage'),
 });
 
+const today = createRoute({
+  getParentRoute: () => root,
+  path: '/today',
+  validateSearch: readTodaySearch,
+  component: lazyRouteComponent(() => import('./pages/today/TodayPage'), 'TodayPage'),
+});
+
+const atRisk = createRoute({
+  getParentRoute: () => root,
+  path: '/at-risk',
+  validateSearch: readRiskSearch,
+  component: lazyRouteComponent(() => import('./pages/at-risk/AtRiskPage'), 'AtRiskPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill]),
+  routeTree: root.addChildren([overview, today, atRisk, drill]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

@@ -1,11 +1,18 @@
-import { LayoutDashboard, type LucideIcon } from 'lucide-react';
+import { HeartPulse, LayoutDashboard, ListChecks, type LucideIcon } from 'lucide-react';
 
 import type { Scope } from '../api/rights';
 
 /** A page of the rail. Its words are `nav.<word>`. */
-export type PageLink = { to: '/'; word: 'overview'; icon: LucideIcon; scope: Scope };
+export type PageLink = {
+  to: '/' | '/today' | '/at-risk';
+  word: 'overview' | 'today' | 'atRisk';
+  icon: LucideIcon;
+  scope: Scope;
+};
 
 /** The pages of the rail and of the tabs on phones, in order. */
 export const PAGES: readonly PageLink[] = [
   { to: '/', word: 'overview', icon: LayoutDashboard, scope: 'analytics:read' },
+  { to: '/today', word: 'today', icon: ListChecks, scope: 'actions:read' },
+  { to: '/at-risk', word: 'atRisk', icon: HeartPulse, scope: 'customers:read' },
 ];

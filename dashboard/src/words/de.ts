@@ -1,3 +1,4 @@
+import { atRisk } from './atRisk.de';
 import { contact } from './contact.de';
 import { parts } from './parts.de';
 import { reports } from './reports.de';
@@ -6,7 +7,13 @@ import type { Words } from './words';
 export const de: Words = {
   app: 'Kundenreisen',
   skip: 'Zum Inhalt',
-  nav: { main: 'Hauptmenü', overview: 'Überblick', drill: 'Kunden hinter einer Zahl' },
+  nav: {
+    main: 'Hauptmenü',
+    overview: 'Überblick',
+    today: 'Heute',
+    atRisk: 'Gefährdet',
+    drill: 'Kunden hinter einer Zahl',
+  },
   shell: {
     localTime: '{{time}} {{city}}',
     testClock: 'Testuhr',
@@ -75,6 +82,7 @@ export const de: Words = {
   },
   ...reports,
   ...contact,
+  ...atRisk,
   ...parts,
   drill: {
     back: 'Zurück',

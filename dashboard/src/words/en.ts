@@ -1,3 +1,4 @@
+import { atRisk } from './atRisk.en';
 import { contact } from './contact.en';
 import { parts } from './parts.en';
 import { reports } from './reports.en';
@@ -6,7 +7,13 @@ import { reports } from './reports.en';
 export const en = {
   app: 'Customer journeys',
   skip: 'Skip to content',
-  nav: { main: 'Main', overview: 'Overview', drill: 'Customers behind a number' },
+  nav: {
+    main: 'Main',
+    overview: 'Overview',
+    today: 'Today',
+    atRisk: 'At risk',
+    drill: 'Customers behind a number',
+  },
   shell: {
     localTime: '{{time}} {{city}}',
     testClock: 'Test clock',
@@ -75,6 +82,7 @@ export const en = {
   },
   ...reports,
   ...contact,
+  ...atRisk,
   ...parts,
   drill: {
     back: 'Back',

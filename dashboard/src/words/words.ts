@@ -1,9 +1,11 @@
+import type { atRisk } from './atRisk.en';
 import type { contact } from './contact.en';
 import type { en } from './en';
 import type { reports } from './reports.en';
 
 export type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> };
 export type Words = Texts<typeof en>;
+export type AtRiskWords = Texts<typeof atRisk>;
 export type ContactWords = Texts<typeof contact>;
 export type ReportWords = Texts<typeof reports>;
 
