@@ -2,6 +2,7 @@ import { atRisk } from './atRisk.de';
 import { contact } from './contact.de';
 import { parts } from './parts.de';
 import { reports } from './reports.de';
+import { today } from './today.de';
 import type { Words } from './words';
 
 export const de: Words = {
@@ -83,6 +84,7 @@ export const de: Words = {
   ...reports,
   ...contact,
   ...atRisk,
+  ...today,
   ...parts,
   drill: {
     back: 'Zurück',

@@ -2,6 +2,7 @@ import { atRisk } from './atRisk.en';
 import { contact } from './contact.en';
 import { parts } from './parts.en';
 import { reports } from './reports.en';
+import { today } from './today.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
 export const en = {
@@ -83,6 +84,7 @@ export const en = {
   ...reports,
   ...contact,
   ...atRisk,
+  ...today,
   ...parts,
   drill: {
     back: 'Back',
