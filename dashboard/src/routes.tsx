@@ -13,6 +13,8 @@ import { readCustomersSearch } from './pages/customers/search';
 import { EmptyState } from './parts/EmptyState';
 import { Failure } from './parts/Failure';
 import { Loading } from './parts/Loading';
+import { readRiskSearch } from './pages/at-risk/riskSearch';
+import { readTodaySearch } from './pages/today/todaySearch';
 import { Shell } from './shell/Shell';
 
 function NotFound() {
@@ -86,8 +88,22 @@ const customer = createRoute({
   component: lazyRouteComponent(() => import('./pages/customer/CustomerPage'), 'CustomerPage'),
 });
 
+const today = createRoute({
+  getParentRoute: () => root,
+  path: '/today',
+  validateSearch: readTodaySearch,
+  component: lazyRouteComponent(() => import('./pages/today/TodayPage'), 'TodayPage'),
+});
+
+const atRisk = createRoute({
+  getParentRoute: () => root,
+  path: '/at-risk',
+  validateSearch: readRiskSearch,
+  component: lazyRouteComponent(() => import('./pages/at-risk/AtRiskPage'), 'AtRiskPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill, customers, customer]),
+  routeTree: root.addChildren([overview, today, customers, customer, atRisk, drill]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,
