@@ -345,8 +345,8 @@ ACTS = {
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
     "create_session": Ask("session.create"),
     "delete_session": Ask("session.delete", before=a_session),
-    "choose_session_company": Ask("session.enter_company", before=a_session_of_an_operator),
-    "leave_session_company": Ask("session.leave_company", before=a_session_within_the_company),
+    "replace_session_company": Ask("session.enter_company", before=a_session_of_an_operator),
+    "delete_session_company": Ask("session.leave_company", before=a_session_within_the_company),
     "ingest_event": Ask(before=an_event),
     "ingest_events": Ask(before=events),
     "create_import": Ask("import.create", before=a_history, target=r"import:\d+"),
@@ -485,7 +485,7 @@ CHANGING = [name for name, (method, _, _) in OPERATIONS.items() if method != "GE
 READING = [name for name, (method, _, _) in OPERATIONS.items() if method == "GET"]
 OF_OPERATORS = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "operate"}
 OF_ONESELF = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "self"}
-OF_SESSIONS = {"choose_session_company", "leave_session_company"}
+OF_SESSIONS = {"replace_session_company", "delete_session_company"}
 """Operations whose only caller is the session that they change."""
 AUDITED = [name for name in CHANGING if name not in RECORDED_ELSEWHERE]
 WITHIN_A_COMPANY = [name for name in OPERATIONS if name not in OF_OPERATORS | OF_ONESELF]
@@ -1014,9 +1014,9 @@ FAILURES = [
     ("test_webhook_endpoint", 404, NO_ENDPOINT),
     ("create_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
     ("delete_session", 403, {"headers": {"Origin": "https://evil.example"}}),
-    ("choose_session_company", 422, {"body": {"company_id": 1, "reason": ""}}),
-    ("choose_session_company", 404, {"body": {"company_id": 5_999_999, "reason": CANARY}}),
-    ("leave_session_company", 403, {"headers": {"Origin": "https://evil.example"}}),
+    ("replace_session_company", 422, {"body": {"company_id": 1, "reason": ""}}),
+    ("replace_session_company", 404, {"body": {"company_id": 5_999_999, "reason": CANARY}}),
+    ("delete_session_company", 403, {"headers": {"Origin": "https://evil.example"}}),
     ("create_import", 422, {"content": b"\x1f\x8b nonsense"}),
     ("upsert_customer", 422, NOT_A_BODY),
     ("upsert_customer", 413, {"content": b" " * 300_000}),

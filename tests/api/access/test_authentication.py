@@ -130,8 +130,8 @@ SCOPES = {
     "export_customer": "privacy",
     "anonymize_customer": "privacy",
     "create_session": "self",
-    "choose_session_company": "operate",
-    "leave_session_company": "operate",
+    "replace_session_company": "operate",
+    "delete_session_company": "operate",
     "get_session": "self",
     "delete_session": "self",
 }
@@ -293,7 +293,7 @@ async def test_a_company_s_key_for_everything_is_no_operator_s(http, salon, oper
     company = {"company_id": salon.id}
 
     problem(await ask(http, operation, salon.headers, **company), 403, "forbidden")
-    if operation == "leave_session_company":
+    if operation == "delete_session_company":
         return  # an operator needs a session for it, not a key
     assert (await ask(http, operation, operator, **company)).status_code not in (401, 403)
 

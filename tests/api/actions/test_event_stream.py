@@ -371,6 +371,7 @@ async def test_positions_of_erased_customers_do_not_cause_extra_polls(http, busy
     pages = stream.follow(busy.id, 0)
     try:
         async with asyncio.timeout(LONG):
+            assert {item.type for item in await anext(pages)} == {"job.progress"}
             assert await anext(pages) == []
             coming = asyncio.create_task(anext(pages))
             await save_customer(http, busy, 3)

@@ -66,7 +66,7 @@ async def delete_session(
     responses=problems(*JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def choose_session_company(
+async def replace_session_company(
     request: Request, response: Response, body: CompanyChoice, caller: Operator, app_state: AppStateDep
 ) -> Session:
     """Lets an operator's browser session act for a company until the session ends, and returns the session.
@@ -95,7 +95,7 @@ async def choose_session_company(
     status_code=204,
     responses=problems(of_company=False),
 )
-async def leave_session_company(
+async def delete_session_company(
     request: Request, response: Response, caller: Operator, app_state: AppStateDep
 ) -> None:
     """Lets an operator's browser session act for no company again. Without a chosen company, nothing changes.
