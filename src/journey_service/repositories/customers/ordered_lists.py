@@ -93,6 +93,11 @@ class Conditions:
         """Returns the same conditions for these customers."""
         return replace(self, values={**self.values, "found": ids}, has_ids=True)
 
+    @property
+    def filters(self) -> list[str]:
+        """The conditions on journeys; of customers with known ids in a form that no other index serves."""
+        return [f"({each}) IS TRUE" for each in self.journey] if self.has_ids else self.journey
+
     def ids_of(self, alias: str) -> list[str]:
         """Returns the condition on the ids of a table, if they are known."""
         return [f"{alias}.customer_id = ANY(CAST(:found AS bigint[]))"] if self.has_ids else []
@@ -137,7 +142,7 @@ def in_order(
     The rows of each branch, a condition on `r`, are read in order by an index and merged. `most` are the rows that are
     read in order and compared with the conditions on the other table; None reads on until the page is full.
     """
-    own, other = conditions.journey, conditions.profile
+    own, other = conditions.filters, conditions.profile
     if order.is_by_profile:
         own, other = [], own + other
     most_read = " LIMIT :limit"
@@ -152,7 +157,7 @@ def in_order(
     if order.is_by_profile:
         branches = []
     elif conditions.has_ids and branches:
-        branches = [f"({' OR '.join(branches)})"]
+        branches = [f"({' OR '.join(branches)}) IS TRUE"]
     rows = " UNION ALL ".join(
         f"(SELECT {alias}.*, {order.column} AS sort_key FROM {source} WHERE {where}{branch} {ordered})"
         for branch in [f" AND {each}" for each in branches] or [""]

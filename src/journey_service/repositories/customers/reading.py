@@ -16,7 +16,7 @@ MAX_COMPARED: Final = 2_000
 """Customers that are read in order and compared with a search, before the search uses its index."""
 COMPARED_PER_ROW: Final = 40
 """The same for each row of a large page."""
-MAX_COMPARED_ALONE: Final = 20_000
+MAX_COMPARED_ALONE: Final = 4_000
 """The same if no journeys are read."""
 _SAMPLED_PAGES: Final = 800
 """Pages of the table of profiles in the sample of an estimated number."""
