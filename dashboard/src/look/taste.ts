@@ -4,7 +4,9 @@ import { useSyncExternalStore } from 'react';
 import type { Theme } from './theme';
 
 export type Language = 'en' | 'de';
-type Taste = { theme: Theme | null; language: Language | null };
+/** Colours of stages: the company's, or a fixed set that everybody can tell apart. */
+export type Palette = 'company' | 'clear';
+type Taste = { theme: Theme | null; language: Language | null; palette: Palette };
 
 const KEY = 'journey.taste';
 const listeners = new Set<() => void>();
@@ -15,10 +17,11 @@ function read(): Taste {
     const stored = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Taste>;
     return {
       theme: stored.theme === 'dark' || stored.theme === 'light' ? stored.theme : null,
+      palette: stored.palette === 'clear' ? 'clear' : 'company',
       language: stored.language === 'de' || stored.language === 'en' ? stored.language : null,
     };
   } catch {
-    return { theme: null, language: null };
+    return { theme: null, language: null, palette: 'company' };
   }
 }
 
@@ -51,4 +54,7 @@ export function currentLanguage(): Language {
 }
 
 export const useTheme = (): Theme => useSyncExternalStore(subscribe, currentTheme);
+const currentPalette = (): Palette => taste.palette;
+
+export const usePalette = (): Palette => useSyncExternalStore(subscribe, currentPalette);
 export const useLanguage = (): Language => useSyncExternalStore(subscribe, currentLanguage);

@@ -1,10 +1,10 @@
 import { useMutation } from '@tanstack/react-query';
 import { Dropdown } from 'antd';
-import { BookOpen, Languages, LogOut, Moon, Sun, UserRound } from 'lucide-react';
+import { BookOpen, Languages, LogOut, Palette, Moon, Sun, UserRound } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { signOut } from '../api/queries/session';
-import { chooseTaste, useLanguage, useTheme } from '../look/taste';
+import { chooseTaste, useLanguage, usePalette, useTheme } from '../look/taste';
 import { useBoot } from '../parts/useBoot';
 import { Brand } from './Brand';
 import { LiveBadge } from './LiveBadge';
@@ -40,6 +40,7 @@ function Account() {
   const { t } = useTranslation();
   const { name, role } = useBoot();
   const language = useLanguage();
+  const isClear = usePalette() === 'clear';
   const leave = useMutation({
     mutationFn: signOut,
     onSuccess: () => location.assign('/sign-in'),
@@ -51,6 +52,12 @@ function Account() {
       icon: <Languages size={14} aria-hidden />,
       label: t('shell.language'),
       onClick: () => chooseTaste({ language: language === 'de' ? 'en' : 'de' }),
+    },
+    {
+      key: 'palette',
+      icon: <Palette size={14} aria-hidden />,
+      label: t(isClear ? 'shell.companyColours' : 'shell.clearColours'),
+      onClick: () => chooseTaste({ palette: isClear ? 'company' : 'clear' }),
     },
     {
       key: 'docs',
