@@ -89,7 +89,7 @@ export const de: Words = {
     stage: 'In {{stage}}',
     stageAsOf: 'In {{stage}} am {{day}}',
     funnel: 'Erreichten {{stage}} oder eine höhere Stufe',
-    cohortFunnel: 'Haben in diesen Tagen begonnen und {{stage}} oder eine spätere Phase erreicht',
+    cohortFunnel: 'Haben in diesen Tagen begonnen und {{stage}} oder eine höhere Stufe erreicht',
     converted: 'Haben in diesen Tagen begonnen und kamen von {{stage}} weiter',
     pending: 'Haben in diesen Tagen begonnen und können von {{stage}} noch weiterkommen',
     dropped: 'Haben in diesen Tagen begonnen und kamen von {{stage}} nicht rechtzeitig weiter',

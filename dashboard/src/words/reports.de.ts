@@ -62,14 +62,14 @@ export const reports: ReportWords = {
   },
   conversions: {
     title: 'Schritte nach oben',
-    note: 'Von den Aufenthalten, die in diesen Tagen endeten: wie viele mit einem Schritt nach oben endeten, oder zurück aus einer Risikophase.',
-    stage: 'Phase',
+    note: 'Von den Aufenthalten, die in diesen Tagen endeten: wie viele mit einem Schritt nach oben endeten, oder zurück aus einer Stufe mit Risiko.',
+    stage: 'Stufe',
     rate: 'Nach oben',
     left: 'Aufenthalte',
     days: 'Median Tage',
     share: '{{converted}} von {{visits}}',
     of: '{{converted}} von {{visits}} Aufenthalten in {{stage}} endeten mit einem Schritt nach oben',
-    empty: 'In diesen Tagen hat niemand eine Phase verlassen.',
+    empty: 'In diesen Tagen hat niemand eine Stufe verlassen.',
   },
   flows: {
     title: 'Wechsel zwischen Stufen',
