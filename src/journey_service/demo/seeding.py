@@ -78,10 +78,15 @@ async def seed_demo(
     ]
     try:
         return any(await asyncio.gather(*tasks))
-    finally:
+    except asyncio.CancelledError:
+        # gather() has cancelled them; a second time would interrupt their clean-up.
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def is_demo(database: Database, company_id: int, business: DemoBusiness) -> bool:

@@ -88,9 +88,11 @@ export function OverviewPage() {
         <ByStage {...context} />
       </div>
       <div className="grid wide-left">
-        <Cohorts {...context} />
         <div className="grid stack">
+          <Cohorts {...context} />
           <Conversions {...context} />
+        </div>
+        <div className="grid stack">
           <Risk />
           <Automation {...context} />
         </div>
