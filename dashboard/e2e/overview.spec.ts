@@ -114,6 +114,63 @@ test('a stage flows both ways: moves back are hatched', async ({ salon }) => {
   await expect(salon.locator('.flow a[data-back="false"] path[fill="url(#hatch)"]')).toHaveCount(0);
 });
 
+test('new customers are followed: each part of a bar opens as many customers', async ({ salon, api }) => {
+  const path = '/api/v1/analytics/funnel?period=year&mode=cohort';
+  const [first] = ((await (await api.get(path)).json()) as Report).items;
+  await salon.goto('/?period=year');
+  await settled(salon);
+  await salon.getByText('New customers', { exact: true }).click();
+  await expect(salon).toHaveURL(/funnel=cohort/);
+  await salon.getByRole('radio', { name: 'Quarter' }).check({ force: true });
+  await expect(salon).toHaveURL(/period=quarter.*funnel=cohort|funnel=cohort.*period=quarter/);
+  await salon.getByRole('radio', { name: 'Year' }).check({ force: true });
+  const bar = salon.getByRole('link', { name: /new customers reached/ }).first();
+  await expect(bar).toHaveText(String(first?.customers));
+
+  const part = salon.getByRole('link', { name: /new customers? went on from/ }).first();
+  const count = await part.textContent();
+  await part.click();
+  await settled(salon);
+  await expect(salon).toHaveURL(/outcome=converted/);
+  await expect(salon.getByRole('heading', { level: 1 })).toContainText(String(count));
+});
+
+test('steps up: of the stays that ended, as the API counts them', async ({ salon, api }) => {
+  const answer = await api.get('/api/v1/analytics/conversion-rates?period=year');
+  const { items } = (await answer.json()) as { items: { visits: number; converted: number }[] };
+  await salon.goto('/?period=year');
+  await settled(salon);
+  const rows = salon.getByRole('region', { name: 'Steps up' }).getByRole('row');
+
+  await expect(rows).toHaveCount(items.length + 1);
+  await expect(rows.nth(1)).toContainText(`${items[0]?.converted} of ${items[0]?.visits}`);
+});
+
+test('free days are compared with as many days before', async ({ salon, api }) => {
+  const before = '/api/v1/analytics/overview?from=2026-03-01&to=2026-03-31';
+  const report = (await (await api.get(before)).json()) as { new_customers: number };
+  await salon.goto('/?from=2026-04-01&to=2026-05-01');
+  await settled(salon);
+  const card = salon.getByRole('region', { name: 'Statistics' }).getByRole('link').first();
+
+  await expect(card).toContainText(`before: ${report.new_customers}`);
+});
+
+test('clear colours are a choice of this browser', async ({ salon }) => {
+  await salon.goto('/');
+  await settled(salon);
+  const chip = salon.locator('.funnel .chip').first();
+  const own = await chip.evaluate((element) => getComputedStyle(element).backgroundColor);
+  await salon.getByRole('button', { name: /Account/ }).click();
+  await salon.getByText('Clear colours').click();
+  await expect.poll(() => chip.evaluate((element) => getComputedStyle(element).backgroundColor)).not.toBe(own);
+  const clear = await chip.evaluate((element) => getComputedStyle(element).backgroundColor);
+  await salon.reload();
+  await settled(salon);
+
+  expect(await chip.evaluate((element) => getComputedStyle(element).backgroundColor)).toBe(clear);
+});
+
 test('German: words, numbers and days', async ({ salon }) => {
   await salon.goto('/?period=year');
   await settled(salon);

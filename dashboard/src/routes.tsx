@@ -8,7 +8,7 @@ import {
 } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 
-import { readRange, type RangeChoice } from './format/ranges';
+import { readRange, type FunnelMode, type RangeChoice } from './format/ranges';
 import { readCustomersSearch } from './pages/customers/search';
 import { EmptyState } from './parts/EmptyState';
 import { Failure } from './parts/Failure';
@@ -51,9 +51,10 @@ const DAY = /^\d{4}-\d{2}-\d{2}$/;
 const overview = createRoute({
   getParentRoute: () => root,
   path: '/',
-  validateSearch: (search): RangeChoice & { as_of?: string } => ({
+  validateSearch: (search): RangeChoice & { as_of?: string; funnel?: FunnelMode } => ({
     ...readRange(search),
     ...(typeof search.as_of === 'string' && DAY.test(search.as_of) ? { as_of: search.as_of } : {}),
+    ...(search.funnel === 'cohort' ? { funnel: search.funnel } : {}),
   }),
   component: lazyRouteComponent(() => import('./pages/overview/OverviewPage'), 'OverviewPage'),
 });

@@ -86,7 +86,14 @@ async def demo_url(copied):
 
 @pytest.fixture(scope="module")
 async def database(demo_url):
-    opened = Database(demo_url, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY, pool_size=20, pool_timeout=60)
+    opened = Database(
+        demo_url,
+        erasure_key=ERASURE_KEY,
+        vault_key=VAULT_KEY,
+        pool_size=20,
+        pool_timeout=60,
+        statement_timeout_ms=60_000,
+    )
     yield opened
     await opened.close()
 
@@ -396,7 +403,7 @@ async def test_campaigns_wait_for_every_step(call):
     waiting = Counter()
     for company_id in UNINTERRUPTED:
         for campaign in (await call(company_id, "/api/v1/campaigns", status="running", limit=200))["items"]:
-            waiting.update([next(step["step"] for step in campaign["steps"] if step["state"] == "pending")])
+            waiting.update([next(step["number"] for step in campaign["steps"] if step["state"] == "pending")])
     assert {1, 2, 3} <= waiting.keys()
 
 

@@ -4,6 +4,9 @@ export const PERIODS = ['week', 'month', 'quarter', 'year', 'all'] as const;
 export type Period = (typeof PERIODS)[number];
 /** What the address says: a period that ends today, or the first and the last day. */
 export type RangeChoice = { period?: Period; from?: string; to?: string };
+/** How the funnel counts: who entered a stage in these days, or who began in them. */
+export const FUNNEL_MODES = ['reached', 'cohort'] as const;
+export type FunnelMode = (typeof FUNNEL_MODES)[number];
 export type Days = { from: string; to: string };
 
 export const DEFAULT_PERIOD: Period = 'month';

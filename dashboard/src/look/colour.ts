@@ -28,7 +28,8 @@ export function mix(over: Rgb, under: Rgb, share: number): Rgb {
   return [part(0), part(1), part(2)];
 }
 
-function linear(part: number): number {
+/** Returns the light of a part of a colour, 0 to 1. */
+export function linear(part: number): number {
   return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
 }
 

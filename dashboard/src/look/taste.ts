@@ -4,9 +4,12 @@ import { useSyncExternalStore } from 'react';
 import type { Theme } from './theme';
 
 export type Language = 'en' | 'de';
+/** Colours of stages: the company's, or a fixed set that everybody can tell apart. */
+export type Palette = 'company' | 'clear';
 type Taste = {
   theme: Theme | null;
   language: Language | null;
+  palette: Palette;
   /** Whether keys without Ctrl or Cmd act as shortcuts. */
   hasLetterKeys: boolean;
 };
@@ -20,11 +23,12 @@ function read(): Taste {
     const stored = JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Taste>;
     return {
       theme: stored.theme === 'dark' || stored.theme === 'light' ? stored.theme : null,
+      palette: stored.palette === 'clear' ? 'clear' : 'company',
       language: stored.language === 'de' || stored.language === 'en' ? stored.language : null,
       hasLetterKeys: stored.hasLetterKeys !== false,
     };
   } catch {
-    return { theme: null, language: null, hasLetterKeys: true };
+    return { theme: null, language: null, palette: 'company', hasLetterKeys: true };
   }
 }
 
@@ -60,4 +64,7 @@ export const currentTaste = (): Taste => taste;
 
 export const useTaste = (): Taste => useSyncExternalStore(subscribe, currentTaste);
 export const useTheme = (): Theme => useSyncExternalStore(subscribe, currentTheme);
+const currentPalette = (): Palette => taste.palette;
+
+export const usePalette = (): Palette => useSyncExternalStore(subscribe, currentPalette);
 export const useLanguage = (): Language => useSyncExternalStore(subscribe, currentLanguage);

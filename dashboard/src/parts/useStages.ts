@@ -3,7 +3,8 @@ import { useMemo } from 'react';
 
 import { stagesQuery, type Stage } from '../api/queries/stages';
 import { stageColours, type StageColours } from '../look/stageColours';
-import { useTheme } from '../look/taste';
+import { clearColour } from '../look/clearColours';
+import { usePalette, useTheme, type Palette } from '../look/taste';
 import type { Theme } from '../look/theme';
 
 /** A stage as it is drawn. */
@@ -19,9 +20,9 @@ export type StageLook = StageColours & {
 
 const SAME_WORD = /(?<=\S) (Customer|Kunde|Kundin)$/;
 
-export function lookOf(stage: Stage, order: number, theme: Theme): StageLook {
+export function lookOf(stage: Stage, order: number, theme: Theme, palette: Palette = 'company'): StageLook {
   return {
-    ...stageColours(stage.color, theme),
+    ...stageColours(palette === 'clear' ? clearColour(order) : stage.color, theme),
     key: stage.key,
     name: stage.name,
     short: stage.name.replace(SAME_WORD, ''),
@@ -34,14 +35,15 @@ export function lookOf(stage: Stage, order: number, theme: Theme): StageLook {
 /** Returns the stages in the order of the map: progress first, then risk. Undefined until they are known. */
 export function useStages(): StageLook[] | undefined {
   const theme = useTheme();
+  const palette = usePalette();
   const { data } = useQuery(stagesQuery());
   return useMemo(() => {
     if (data === undefined) return undefined;
     const ordered = data.stages.toSorted(
       (a, b) => Number(a.kind === 'risk') - Number(b.kind === 'risk') || a.order - b.order,
     );
-    return ordered.map((stage, order) => lookOf(stage, order, theme));
-  }, [data, theme]);
+    return ordered.map((stage, order) => lookOf(stage, order, theme, palette));
+  }, [data, theme, palette]);
 }
 
 /** Returns how a stage is drawn; one that the map no longer has is grey and named by its key. */

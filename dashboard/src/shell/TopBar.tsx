@@ -1,10 +1,10 @@
 import { useMutation } from '@tanstack/react-query';
 import { Dropdown } from 'antd';
-import { BookOpen, Keyboard, Languages, LogOut, Moon, Search, Sun, UserRound } from 'lucide-react';
+import { BookOpen, Keyboard, Languages, LogOut, Moon, Palette, Search, Sun, UserRound } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { signOut } from '../api/queries/session';
-import { chooseTaste, useLanguage, useTheme } from '../look/taste';
+import { chooseTaste, useLanguage, usePalette, useTheme } from '../look/taste';
 import { useBoot } from '../parts/useBoot';
 import { Brand } from './Brand';
 import { LiveBadge } from './LiveBadge';
@@ -57,6 +57,7 @@ function Account({ onShow }: Props) {
   const { t } = useTranslation();
   const { name, role } = useBoot();
   const language = useLanguage();
+  const isClear = usePalette() === 'clear';
   const leave = useMutation({
     mutationFn: signOut,
     onSuccess: () => {
@@ -73,6 +74,12 @@ function Account({ onShow }: Props) {
       onClick: () => chooseTaste({ language: language === 'de' ? 'en' : 'de' }),
     },
     {
+      key: 'palette',
+      icon: <Palette size={14} aria-hidden />,
+      label: t(isClear ? 'shell.companyColours' : 'shell.clearColours'),
+      onClick: () => chooseTaste({ palette: isClear ? 'company' : 'clear' }),
+      },
+      {
       key: 'keys',
       icon: <Keyboard size={14} aria-hidden />,
       label: t('keys.title'),

@@ -172,6 +172,7 @@ def _create_demo(servers: ServerAddresses, address: str) -> None:
             # All companies are created at the same time.
             pool_size=20,
             pool_timeout=60,
+            statement_timeout_ms=60_000,
         )
         lines: dict[str, TaskID] = {}
         try:

@@ -49,6 +49,7 @@ DEMO_COMPANIES: Final = (1, 2, 3, 4)
 _MINUTE: Final = timedelta(minutes=1)
 _ACTOR: Final = Actor("demo")
 _PROFILE_BATCH_SIZE: Final = 50
+_ATTEMPTS: Final = 3
 _PAUSE_SECONDS: Final = 0.2
 _LIST_LIMIT: Final = 10_000
 
@@ -70,17 +71,22 @@ async def seed_demo(
     the numbers of processed and of all lines and profiles.
     """
     seeding = DemoSeeding(database, now, mailer, on_progress)
-    # Concurrently: the database works for one company while the events of another are replayed.
+    # Two at a time: the database works for one company while the events of another are replayed.
     tasks = [
         asyncio.create_task(seeding.seed(company_id, business))
         for company_id, business in zip(ids, BUSINESSES, strict=True)
     ]
     try:
         return any(await asyncio.gather(*tasks))
-    finally:
+    except asyncio.CancelledError:
+        # gather() has cancelled them; a second time would interrupt their clean-up.
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def is_demo(database: Database, company_id: int, business: DemoBusiness) -> bool:
@@ -100,9 +106,22 @@ class DemoSeeding:
     now: datetime
     mailer: Mailer | None
     on_progress: Progress | None
+    slots: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 2))
 
     async def seed(self, company_id: int, business: DemoBusiness) -> bool:
-        """Creates a company and its history, or resumes it; False if it is complete, or not of the demo."""
+        """Creates a company and its history, or resumes it; False if it is complete, or not of the demo.
+
+        Every step can be repeated: on a machine so busy that the database gives up, it is.
+        """
+        async with self.slots:
+            for _ in range(_ATTEMPTS - 1):
+                try:
+                    return await self._seed(company_id, business)
+                except UnavailableError:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+            return await self._seed(company_id, business)
+
+    async def _seed(self, company_id: int, business: DemoBusiness) -> bool:
         start = self.now.replace(second=0, microsecond=0) - _MINUTE - REPLAY_LENGTH
         try:
             await create_company(self.database, business.as_company(company_id, start), author=_ACTOR)

@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 
-import type { Days, Period } from '../../format/ranges';
+import type { Days, FunnelMode, Period } from '../../format/ranges';
 import { api, dataOf, type Schemas } from '../client';
 
 export type RangeQuery = { period: Period } | Days;
@@ -10,6 +10,7 @@ export type Flow = Schemas['Flow'];
 export type StageTime = Schemas['StageTime'];
 export type DailyMetric = Schemas['DailyMetric'];
 export type CohortMonth = Schemas['CohortMonth'];
+export type ConversionRate = Schemas['ConversionRate'];
 export type RiskBand = Schemas['RiskBand'];
 export type ActionOutcomes = Schemas['ActionOutcomes'];
 
@@ -34,7 +35,7 @@ export const distributionQuery = (asOf: string | undefined) => {
   });
 };
 
-export const funnelQuery = (query: RangeQuery) =>
+export const funnelQuery = (query: RangeQuery & { mode?: FunnelMode }) =>
   queryOptions({
     queryKey: key('funnel', query),
     queryFn: ({ signal }) => dataOf(api.GET('/api/v1/analytics/funnel', { params: { query }, signal })),
@@ -45,6 +46,14 @@ export const flowsQuery = (query: RangeQuery) =>
   queryOptions({
     queryKey: key('transitions', query),
     queryFn: ({ signal }) => dataOf(api.GET('/api/v1/analytics/transitions', { params: { query }, signal })),
+    staleTime: HALF_A_MINUTE,
+  });
+
+export const conversionsQuery = (query: RangeQuery) =>
+  queryOptions({
+    queryKey: key('conversion-rates', query),
+    queryFn: ({ signal }) =>
+      dataOf(api.GET('/api/v1/analytics/conversion-rates', { params: { query }, signal })),
     staleTime: HALF_A_MINUTE,
   });
 

@@ -16,13 +16,19 @@ type Reports = {
   risk: Schemas['RiskDistribution'];
   cohort: Schemas['Cohorts'];
 };
+const OUTCOMES = ['converted', 'pending', 'dropped'] as const;
 const NOTHING: Expected = { customers: 0, events: null };
 
 /** Finds the number in the report that states it. */
 const FINDERS: { [F in Figure]: (report: Reports[F], search: Search) => Expected } = {
   total: (report) => ({ customers: report.total_customers, events: null }),
   stage: (report, { stage }) => customersOf(report.items.find((item) => item.stage_key === stage)),
-  funnel: (report, { stage }) => customersOf(report.items.find((item) => item.stage_key === stage)),
+  funnel: (report, { stage, outcome }) => {
+    const step = report.items.find((item) => item.stage_key === stage);
+    const part = OUTCOMES.find((each) => each === outcome);
+    if (part === undefined) return customersOf(step);
+    return { customers: step?.[part] ?? 0, events: null };
+  },
   flow: (report, search) => {
     const { from_stage: from, to_stage: to } = search;
     const flow = report.items.find((item) => item.from_stage === from && item.to_stage === to);

@@ -28,6 +28,12 @@ const CASES: [Figure, Search, string, string][] = [
     'Erreichten Regular Customer oder eine höhere Stufe',
   ],
   [
+    'funnel',
+    { stage: 'regular', mode: 'cohort', outcome: 'dropped' },
+    'Began in these days and did not go on from Regular Customer in time',
+    'Haben in diesen Tagen begonnen und kamen von Regular Customer nicht rechtzeitig weiter',
+  ],
+  [
     'flow',
     { from_stage: 'vip', to_stage: 'at_risk' },
     'Moved from VIP Customer to At Risk',

@@ -8,6 +8,7 @@ import type { Search } from './expected';
 
 const BANDS = ['low', 'medium', 'high', 'critical'] as const;
 const STATES = ['done', 'pending', 'cancelled', 'dead'] as const;
+const FUNNELS = { converted: 'converted', pending: 'pending', dropped: 'dropped' } as const;
 const MOTIONS = { opening: 'begun', lapse: 'lapse', return: 'return' } as const;
 
 /** Returns the sentence that says what a number counts, from the parts of its address. */
@@ -26,7 +27,10 @@ export function useSentence(): (figure: Figure, search: Search) => string {
           ? t('drill.stage', { stage })
           : t('drill.stageAsOf', { stage, day: formats.instantDay(text('as_of')) });
       case 'funnel':
-        return t('drill.funnel', { stage });
+        return t(
+          `drill.${FUNNELS[text('outcome') as keyof typeof FUNNELS] ?? (text('mode') === 'cohort' ? 'cohortFunnel' : 'funnel')}`,
+          { stage },
+        );
       case 'flow':
         return t('drill.flow', { from: lookOf(text('from_stage')).name, to: lookOf(text('to_stage')).name });
       case 'moved':

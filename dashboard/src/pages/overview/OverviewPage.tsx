@@ -14,6 +14,7 @@ import { useBoot } from '../../parts/useBoot';
 import { Automation } from './Automation';
 import { ByStage } from './ByStage';
 import { Cohorts } from './Cohorts';
+import { Conversions } from './Conversions';
 import { Flows } from './Flows';
 import { Funnel } from './Funnel';
 import { Risk } from './Risk';
@@ -41,7 +42,8 @@ export function OverviewPage() {
   const known =
     days ?? (overview.data === undefined ? null : { from: overview.data.from, to: overview.data.to });
   const choose = (range: RangeChoice) => {
-    void navigate({ search: { ...range, ...(search.as_of === undefined ? {} : { as_of: search.as_of }) } });
+    const { period: _period, from: _from, to: _to, ...kept } = search;
+    void navigate({ search: { ...range, ...kept } });
   };
   usePeriodKeys(search, choose);
   const isPlain = Object.keys(search).length === 0;
@@ -91,7 +93,10 @@ export function OverviewPage() {
         <ByStage {...context} />
       </div>
       <div className="grid wide-left">
-        <Cohorts {...context} />
+        <div className="grid stack">
+          <Cohorts {...context} />
+          <Conversions {...context} />
+        </div>
         <div className="grid stack">
           <Risk />
           <Automation {...context} />

@@ -7,7 +7,6 @@ import { csvHref, distributionQuery } from '../../api/queries/analytics';
 import { ChartFrame } from '../../charts/ChartFrame';
 import { JourneyStrip } from '../../charts/JourneyStrip';
 import { addDays } from '../../format/formats';
-import { readRange } from '../../format/ranges';
 import { useFormats } from '../../format/useFormats';
 import { DataTable } from '../../parts/DataTable';
 import { useStageLook } from '../../parts/useStages';
@@ -65,7 +64,10 @@ function AsOfSlider({ today, asOf }: { today: string; asOf: string | undefined }
   const formats = useFormats();
   const navigate = useNavigate({ from: '/' });
   const search = useSearch({ from: '/' });
-  const range = useMemo(() => readRange(search), [search]);
+  const kept = useMemo(() => {
+    const { as_of: _, ...rest } = search;
+    return rest;
+  }, [search]);
   const chosen = asOf === undefined ? DAYS : Math.max(0, DAYS - daysAgo(asOf, today));
   // Where the slider is until the address says the same.
   const [draft, setDraft] = useState<number | null>(null);
@@ -75,12 +77,12 @@ function AsOfSlider({ today, asOf }: { today: string; asOf: string | undefined }
     const timer = setTimeout(() => {
       const day = draft === DAYS ? undefined : addDays(today, draft - DAYS);
       void navigate({
-        search: { ...range, ...(day === undefined ? {} : { as_of: day }) },
+        search: { ...kept, ...(day === undefined ? {} : { as_of: day }) },
         replace: true,
       }).then(() => setDraft(null));
     }, PAUSE_MS);
     return () => clearTimeout(timer);
-  }, [draft, navigate, range, today]);
+  }, [draft, navigate, kept, today]);
   const text = value === DAYS ? t('strip.now') : formats.day(addDays(today, value - DAYS));
   return (
     <span className="as-of">
