@@ -13,6 +13,8 @@ import { readCustomersSearch } from './pages/customers/search';
 import { EmptyState } from './parts/EmptyState';
 import { Failure } from './parts/Failure';
 import { Loading } from './parts/Loading';
+import { readRiskSearch } from './pages/at-risk/riskSearch';
+import { readTodaySearch } from './pages/today/todaySearch';
 import { Shell } from './shell/Shell';
 
 function NotFound() {
@@ -76,8 +78,22 @@ const customers = createRoute({
   component: lazyRouteComponent(() => import('./pages/customers/CustomersPage'), 'CustomersPage'),
 });
 
+const today = createRoute({
+  getParentRoute: () => root,
+  path: '/today',
+  validateSearch: readTodaySearch,
+  component: lazyRouteComponent(() => import('./pages/today/TodayPage'), 'TodayPage'),
+});
+
+const atRisk = createRoute({
+  getParentRoute: () => root,
+  path: '/at-risk',
+  validateSearch: readRiskSearch,
+  component: lazyRouteComponent(() => import('./pages/at-risk/AtRiskPage'), 'AtRiskPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, drill, customers]),
+  routeTree: root.addChildren([overview, today, customers, atRisk, drill]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

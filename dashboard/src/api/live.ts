@@ -8,9 +8,18 @@ import { useSyncExternalStore } from 'react';
 export type LiveState = 'connecting' | 'live' | 'lost';
 type Message = { state: LiveState } | { type: string } | { question: true };
 
-const TYPES = ['stage.changed', 'customer.at_risk', 'task.created', 'campaign.started', 'campaign.ended'];
-/** The first part of the keys of what events change. */
-const CHANGED = ['analytics', 'drill', 'customers', 'today'];
+/** The first parts of the keys of the queries that an event of each type can change. */
+const CHANGED: Record<string, readonly string[]> = {
+  'stage.changed': ['analytics', 'drill', 'customers', 'atRisk', 'today'],
+  'customer.at_risk': ['atRisk', 'today'],
+  'task.created': ['tasks', 'today', 'atRisk'],
+  'task.changed': ['tasks', 'today', 'atRisk'],
+  'campaign.started': ['campaigns', 'today', 'atRisk'],
+  'campaign.ended': ['campaigns', 'today', 'atRisk'],
+  'action.finished': ['actions', 'campaigns', 'today', 'atRisk'],
+  'job.progress': ['jobs'],
+};
+const TYPES = Object.keys(CHANGED);
 const LOCK = 'journey.stream';
 /** Streams end each minute by design; a pause of this length is no alarm. */
 const PATIENCE_MS = 10_000;
@@ -49,7 +58,7 @@ export function followStream(client: QueryClient): () => void {
   };
   const apply = (message: Message) => {
     if ('state' in message) setState(message.state);
-    else if ('type' in message) refresh();
+    else if ('type' in message) refresh(message.type);
     else if (isLeader) channel.postMessage({ state });
   };
   channel.addEventListener('message', (event: MessageEvent<Message>) => apply(event.data));
@@ -67,14 +76,18 @@ export function followStream(client: QueryClient): () => void {
   };
 }
 
-/** Refreshes reports and lists, at most once in two seconds. */
-function refresher(client: QueryClient): () => void {
-  let timer: number | undefined;
-  return () => {
-    timer ??= window.setTimeout(() => {
-      timer = undefined;
-      for (const noun of CHANGED) void client.invalidateQueries({ queryKey: [noun] });
-    }, REFRESH_MS);
+/** Refreshes what events of a type can change, each at most once in two seconds. */
+export function refresher(client: QueryClient): (type: string) => void {
+  const waiting = new Set<string>();
+  return (type) => {
+    for (const key of CHANGED[type] ?? []) {
+      if (waiting.has(key)) continue;
+      waiting.add(key);
+      window.setTimeout(() => {
+        waiting.delete(key);
+        void client.invalidateQueries({ queryKey: [key] });
+      }, REFRESH_MS);
+    }
   };
 }
 
@@ -92,7 +105,9 @@ function readStream(tell: (message: Message) => void, signal: AbortSignal): Prom
     alarm = undefined;
   };
   const open = () => {
-    source = new EventSource(lastId === '' ? '/api/v1/stream' : `/api/v1/stream?last_event_id=${lastId}`);
+    const types = TYPES.map((type) => `types=${type}`).join('&');
+    const position = lastId === '' ? '' : `&last_event_id=${lastId}`;
+    source = new EventSource(`/api/v1/stream?${types}${position}`);
     source.addEventListener('open', () => {
       calm();
       backoff = 1_000;

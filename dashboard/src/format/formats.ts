@@ -38,6 +38,8 @@ export function createFormats({ language, timezone, currency }: Place) {
     month: times({ month: 'short' }, 'UTC'),
     monthYear: times({ month: 'short', year: 'numeric' }, 'UTC'),
     instantDay: times(dayOptions, timezone),
+    instantShortDay: times(monthDay, timezone),
+    instantTime: times({ hour: '2-digit', minute: '2-digit' }, timezone),
     clock: times({ weekday: 'short', ...monthDay, hour: '2-digit', minute: '2-digit' }, timezone),
     instant: times(
       { ...dayOptions, hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' },

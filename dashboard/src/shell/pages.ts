@@ -1,11 +1,11 @@
-import { LayoutDashboard, Users, type LucideIcon } from 'lucide-react';
+import { HeartPulse, LayoutDashboard, ListChecks, Users, type LucideIcon } from 'lucide-react';
 
 import type { Scope } from '../api/rights';
 
 /** A page of the rail. Its words are `nav.<word>`. */
 export type PageLink = {
-  to: '/' | '/customers';
-  word: 'overview' | 'customers';
+  to: '/' | '/today' | '/customers' | '/at-risk';
+  word: 'overview' | 'today' | 'customers' | 'atRisk';
   icon: LucideIcon;
   scope: Scope;
 };
@@ -13,5 +13,7 @@ export type PageLink = {
 /** The pages of the rail and of the tabs on phones, in order. */
 export const PAGES: readonly PageLink[] = [
   { to: '/', word: 'overview', icon: LayoutDashboard, scope: 'analytics:read' },
+  { to: '/today', word: 'today', icon: ListChecks, scope: 'actions:read' },
   { to: '/customers', word: 'customers', icon: Users, scope: 'customers:read' },
+  { to: '/at-risk', word: 'atRisk', icon: HeartPulse, scope: 'customers:read' },
 ];

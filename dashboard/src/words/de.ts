@@ -1,8 +1,10 @@
+import { atRisk } from './atRisk.de';
 import { contact } from './contact.de';
 import { customers } from './customers.de';
 import { palette } from './palette.de';
 import { parts } from './parts.de';
 import { reports } from './reports.de';
+import { today } from './today.de';
 import type { Words } from './words';
 
 export const de: Words = {
@@ -86,6 +88,8 @@ export const de: Words = {
   ...contact,
   ...customers,
   ...palette,
+  ...atRisk,
+  ...today,
   ...parts,
   drill: {
     back: 'Zurück',

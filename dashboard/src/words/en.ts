@@ -1,8 +1,10 @@
+import { atRisk } from './atRisk.en';
 import { contact } from './contact.en';
 import { customers } from './customers.en';
 import { palette } from './palette.en';
 import { parts } from './parts.en';
 import { reports } from './reports.en';
+import { today } from './today.en';
 
 /** Every text of the dashboard in English. The type of this object is that of every other language. */
 export const en = {
@@ -86,6 +88,8 @@ export const en = {
   ...contact,
   ...customers,
   ...palette,
+  ...atRisk,
+  ...today,
   ...parts,
   drill: {
     back: 'Back',

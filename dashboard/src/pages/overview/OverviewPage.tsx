@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Navigate, useNavigate, useSearch } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 
 import { overviewQuery } from '../../api/queries/analytics';
@@ -44,6 +44,9 @@ export function OverviewPage() {
     void navigate({ search: { ...range, ...(search.as_of === undefined ? {} : { as_of: search.as_of }) } });
   };
   usePeriodKeys(search, choose);
+  const isPlain = Object.keys(search).length === 0;
+  // Without reports, the day's work is where to begin; a link to a report says what is missing.
+  if (!isAllowed && isPlain && can(boot.scopes, 'actions:read')) return <Navigate to="/today" replace />;
   if (!isAllowed) {
     return (
       <div className="page">

@@ -1,0 +1,92 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { Button, Modal } from 'antd';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+
+import {
+  countBulk,
+  requestBulk,
+  type BulkActions,
+  type BulkRequest,
+  type ContactType,
+} from '../../api/mutations/actions';
+import { isAnswer } from '../../api/unanswered';
+import { ContactFields } from '../../parts/contact/ContactFields';
+import { EMPTY_FORM, FIELD_OF_POINTER, requestOf } from '../../parts/contact/contactForm';
+import { useFormFaults } from '../../parts/contact/useFormFaults';
+import { Failure } from '../../parts/Failure';
+import { Loading } from '../../parts/Loading';
+import { useBoot } from '../../parts/useBoot';
+import type { Whom } from './Bulk';
+import { Outcomes } from './Outcomes';
+
+type Props = {
+  type: ContactType;
+  whom: Whom;
+  count: number;
+  onClose: () => void;
+  onAnswer: (answer: BulkActions) => void;
+  /** Called when a request was sent and its answer has not arrived. */
+  onUnanswered: () => void;
+};
+
+/** Counts what would happen, asks what to say, and requests it for everybody at once. */
+export default function BulkDialog({ type, whom, count, onClose, onAnswer, onUnanswered }: Props) {
+  const { t } = useTranslation();
+  const { company } = useBoot();
+  const [form, setForm] = useState(EMPTY_FORM);
+  const dryRun = useQuery({
+    queryKey: ['bulk', 'dryRun', type, whom],
+    queryFn: ({ signal }) => countBulk({ type, ...whom }, signal),
+    gcTime: 0,
+    staleTime: Infinity,
+  });
+  const send = useMutation({
+    mutationFn: (body: BulkRequest) => requestBulk(company.id, body),
+    onSuccess: onAnswer,
+    onError: (error) => {
+      if (!isAnswer(error)) onUnanswered();
+    },
+  });
+  const faults = useFormFaults(type, form, send.error, FIELD_OF_POINTER);
+  const counts = dryRun.data?.counts ?? null;
+  return (
+    <Modal
+      open
+      title={t(`atRisk.bulkTitle.${type}`, { count })}
+      onCancel={onClose}
+      footer={
+        <>
+          <Button onClick={onClose}>{t('contact.cancel')}</Button>
+          <Button
+            type="primary"
+            loading={send.isPending}
+            disabled={faults.isWrong || counts === null || counts.ok === 0}
+            onClick={() => send.mutate({ ...requestOf(type, form), ...whom })}
+          >
+            {counts === null ? t(`contact.send.${type}`) : t(`atRisk.confirm.${type}`, { count: counts.ok })}
+          </Button>
+        </>
+      }
+    >
+      {dryRun.error !== null && <Failure error={dryRun.error} onRetry={() => void dryRun.refetch()} />}
+      {counts === null && dryRun.error === null && <Loading height={92} />}
+      {counts !== null && <Outcomes type={type} counts={counts} isBefore />}
+      <ContactFields
+        type={type}
+        form={form}
+        faults={faults.fields}
+        isFixed={send.isPending}
+        onChange={(next) => {
+          send.reset();
+          setForm(next);
+        }}
+      />
+      {faults.rest !== null && (
+        <p className="fault" role="alert">
+          {faults.rest}
+        </p>
+      )}
+    </Modal>
+  );
+}
