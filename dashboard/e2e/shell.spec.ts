@@ -83,7 +83,7 @@ test('who lacks a right is told which, and who has it', async ({ page, watch, se
   const answer = await api.post('/api/v1/admin/keys', { data: { name: 'front desk', role: 'agent' } });
   const { secret } = (await answer.json()) as { secret: string };
   await signIn(page.context(), service, secret);
-  await page.goto('/');
+  await page.goto('/?period=year');
 
   await expect(page.getByRole('alert')).toContainText('analytics:read');
   await expect(page.getByRole('alert')).toContainText('Manager and Admin');

@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { can } from '../api/rights';
 import { useShortcut } from '../parts/shortcuts';
 import { useBoot } from '../parts/useBoot';
-import { PAGES, type PageLink } from './pages';
+import { PAGES } from './pages';
 
 export type Overlay = 'palette' | 'keys' | null;
 
@@ -27,9 +27,7 @@ function useGo(word: Word, keys: string): void {
   const { t } = useTranslation();
   const router = useRouter();
   const { scopes } = useBoot();
-  const page = (PAGES as readonly (Omit<PageLink, 'word'> & { word: string })[]).find(
-    (each) => each.word === word,
-  );
+  const page = PAGES.find((each) => each.word === word);
   const go = () => {
     if (page !== undefined) void router.navigate({ to: page.to });
   };

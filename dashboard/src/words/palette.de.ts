@@ -35,6 +35,7 @@ export const palette: Texts<typeof english> = {
     count: '{{page}}, {{formatted}}',
     agree: 'Alle Zahlen stimmen überein',
     differ: 'Zahlen weichen ab',
+    pending: 'Zahlen werden noch gezählt',
     differHint: 'Die nächtliche Prüfung fand Unterschiede zwischen Berichten und Kundenreisen.',
     checked: 'Geprüft {{time}}',
   },

@@ -33,6 +33,7 @@ export const palette = {
     count: '{{page}}, {{formatted}}',
     agree: 'All figures agree',
     differ: 'Figures differ',
+    pending: 'Figures are being counted',
     differHint: 'The nightly check has found differences between the reports and the journeys.',
     checked: 'Checked {{time}}',
   },

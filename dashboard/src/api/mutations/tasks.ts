@@ -5,19 +5,24 @@ import type { Task } from '../queries/tasks';
 export type TaskUpdate = Schemas['TaskUpdate'];
 export type StaleTask = Pick<Schemas['StaleTaskProblem'], 'changed' | 'current_version'>;
 
-/** Changes a task of the version that is shown. `isLast`: the page goes away, and the request outlives it. */
-export function updateTask(
-  task: Pick<Task, 'id' | 'version'>,
-  body: TaskUpdate,
-  { isLast = false }: { isLast?: boolean } = {},
-): Promise<Task> {
+/** Changes a task of the version that is shown. */
+export function updateTask(task: Pick<Task, 'id' | 'version'>, body: TaskUpdate): Promise<Task> {
   return dataOf(
     api.PATCH('/api/v1/tasks/{task_id}', {
       params: { path: { task_id: task.id }, header: { 'If-Match': `"${task.version}"` } },
       body,
-      keepalive: isLast,
     }),
   );
+}
+
+/** Changes a task while the page goes away: the request begins at once, and outlives the page. */
+export function updateTaskAtLast({ id, version }: Pick<Task, 'id' | 'version'>, body: TaskUpdate): void {
+  void fetch(`/api/v1/tasks/${id}`, {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json', 'If-Match': `"${version}"` },
+    body: JSON.stringify(body),
+    keepalive: true,
+  });
 }
 
 /** Returns what has changed since the version that a refused change is based on; null if that is not why. */

@@ -4,14 +4,11 @@ import { api, dataOf, type Schemas } from '../client';
 
 export type Today = Schemas['Today'];
 
-const HALF_A_MINUTE = 30_000;
-
 /** How much there is to do, and the bounds of the company's day. */
 export const todayQuery = () =>
   queryOptions({
     queryKey: ['today'],
     queryFn: ({ signal }) => dataOf(api.GET('/api/v1/today', { signal })),
-    staleTime: HALF_A_MINUTE,
   });
 
 const MOVES = 8;

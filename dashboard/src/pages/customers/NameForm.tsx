@@ -24,7 +24,7 @@ export function NameForm({ label, name = '', onSave }: Props) {
       <input
         id={id}
         name="view"
-        className="field"
+        className="plain-field"
         defaultValue={name}
         required
         maxLength={60}

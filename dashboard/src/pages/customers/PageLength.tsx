@@ -15,7 +15,7 @@ export function PageLength({ limit, change }: Props) {
       <label htmlFor={id}>{t('table.perPage')}</label>
       <select
         id={id}
-        className="field"
+        className="plain-field"
         value={limit}
         onChange={(event) => change({ limit: event.target.value === '100' ? 100 : undefined })}
       >

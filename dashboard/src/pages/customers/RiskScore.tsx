@@ -35,7 +35,7 @@ export function RiskScore({ score }: { score: number }) {
       <i aria-hidden>
         <b style={{ width: `${score * 100}%` }} />
       </i>
-      <span className="risk-percent">{text}</span>
+      <span className="risk-share">{text}</span>
     </span>
   );
 }

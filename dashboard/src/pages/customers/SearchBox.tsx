@@ -41,7 +41,7 @@ export function SearchBox({ value, onChange }: Props) {
   return (
     <form
       role="search"
-      className="search-box"
+      className="find-box"
       onSubmit={(event) => {
         event.preventDefault();
         send(box.current?.value ?? '', 0);

@@ -27,7 +27,7 @@ export function NumberField({ label, value, min, max, step = 'any', onChange }: 
       <input
         ref={field}
         id={id}
-        className="field"
+        className="plain-field"
         type="number"
         inputMode="decimal"
         min={min}
@@ -54,7 +54,12 @@ export function ChoiceField({ label, value, options, onChange }: ChoiceProps) {
   const id = useId();
   return (
     <Labelled id={id} label={label}>
-      <select id={id} className="field" value={value} onChange={(event) => onChange(event.target.value)}>
+      <select
+        id={id}
+        className="plain-field"
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      >
         {options.map((option) => (
           <option key={option.value} value={option.value}>
             {option.label}

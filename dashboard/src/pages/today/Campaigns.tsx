@@ -19,7 +19,7 @@ export function Campaigns() {
         <h2 id="campaigns">{t('today.campaigns')}</h2>
         <span className="space" />
         {summary.data !== undefined && (
-          <ListLink kind="running" isOn={listed === 'running'}>
+          <ListLink kind="running" count={summary.data.running} isOn={listed === 'running'}>
             {t('today.running', { count: summary.data.running })}
           </ListLink>
         )}
@@ -34,7 +34,7 @@ export function Campaigns() {
             <Steps summary={summary.data} />
           )}
           <p className="note">
-            <ListLink kind="returned" isOn={listed === 'returned'}>
+            <ListLink kind="returned" count={summary.data.ended_by_return} isOn={listed === 'returned'}>
               {t('today.returned', { count: summary.data.ended_by_return })}
             </ListLink>
           </p>
@@ -45,10 +45,11 @@ export function Campaigns() {
   );
 }
 
-type LinkProps = { kind: 'running' | 'returned'; isOn: boolean; children: string };
+type LinkProps = { kind: 'running' | 'returned'; count: number; isOn: boolean; children: string };
 
 /** Opens and closes the list behind a number. */
-function ListLink({ kind, isOn, children }: LinkProps) {
+function ListLink({ kind, count, isOn, children }: LinkProps) {
+  if (count === 0 && !isOn) return <span className="muted">{children}</span>;
   return (
     <Link
       to="/today"

@@ -31,7 +31,7 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
   const [text, setText] = useState(kind === 'assign' || kind === 'snooze' ? initial[kind] : '');
   const [version, setVersion] = useState(task.version);
   const save = useMutation({
-    mutationFn: (update: TaskUpdate) => updateTask({ id: task.id, version }, update),
+    mutationFn: (next: TaskUpdate) => updateTask({ id: task.id, version }, next),
     onSuccess: () => {
       notify(t(`today.saved.${kind}`, { title: task.title, who: text.trim() || t('today.nobody') }));
       onClose();
@@ -45,14 +45,20 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
   const stale = staleTaskOf(save.error);
   const faults = useFaults(FIELD_OF_POINTER)(stale === null ? save.error : null);
   const typed = text.trim();
-  const update: TaskUpdate = {
-    assign: { assignee: typed === '' ? null : typed },
-    snooze: {
-      due_at: localInstant(typed || tomorrow, localTime(task.due_at, formats.timezone), formats.timezone),
-    },
-    dismiss: { status: 'dismissed' as const, outcome: typed },
-    call: { status: 'done' as const, ...(typed === '' ? {} : { outcome: typed }) },
-  }[kind];
+  const update = (): TaskUpdate => {
+    switch (kind) {
+      case 'assign':
+        return { assignee: typed === '' ? null : typed };
+      case 'snooze':
+        return {
+          due_at: localInstant(typed, localTime(task.due_at, formats.timezone), formats.timezone),
+        };
+      case 'dismiss':
+        return { status: 'dismissed', outcome: typed };
+      case 'call':
+        return { status: 'done', ...(typed === '' ? {} : { outcome: typed }) };
+    }
+  };
   const isOver = stale !== null && typeof stale.changed.status === 'string';
   const isMissing = typed === '' && (kind === 'dismiss' || kind === 'snooze');
   const whom = {
@@ -71,7 +77,7 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
             type="primary"
             loading={save.isPending}
             disabled={isMissing || isOver}
-            onClick={() => save.mutate(update)}
+            onClick={() => save.mutate(update())}
           >
             {t(stale === null ? `today.save.${kind}` : 'today.saveAnyway')}
           </Button>

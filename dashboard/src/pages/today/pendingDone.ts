@@ -4,7 +4,7 @@
  */
 import { useSyncExternalStore } from 'react';
 
-import { updateTask } from '../../api/mutations/tasks';
+import { updateTask, updateTaskAtLast } from '../../api/mutations/tasks';
 import type { Task } from '../../api/queries/tasks';
 
 export const UNDO_MS = 6_000;
@@ -36,13 +36,13 @@ export function undoDone(id: number): void {
   drop(id);
 }
 
-async function send(id: number, isLast = false): Promise<void> {
+async function send(id: number): Promise<void> {
   const entry = pending.get(id);
   if (entry === undefined) return;
   clearTimeout(entry.timer);
   let failure: unknown = null;
   try {
-    await updateTask(entry.task, { status: 'done' }, { isLast });
+    await updateTask(entry.task, { status: 'done' });
   } catch (error) {
     failure = error;
   }
@@ -51,7 +51,11 @@ async function send(id: number, isLast = false): Promise<void> {
 }
 
 addEventListener('pagehide', () => {
-  for (const id of pending.keys()) void send(id, true);
+  for (const { task, timer } of pending.values()) {
+    clearTimeout(timer);
+    updateTaskAtLast(task, { status: 'done' });
+  }
+  change(new Map());
 });
 
 /** Returns the ids of the tasks that are hidden. */

@@ -78,7 +78,7 @@ function ContactButton({ type, name, state, isPrimary, size, onOpen }: ButtonPro
   const reason = t(`contact.reach.${type}.${state}`);
   return (
     <>
-      <Tooltip title={reason}>
+      <Tooltip title={reason} trigger={['hover', 'focus']}>
         <Button {...shared} className="unreachable" aria-disabled aria-describedby={why}>
           {t(`contact.${type}`)}
         </Button>

@@ -15,8 +15,8 @@ export type FoundFaults<Field extends string> = {
 export function useFaults<Field extends string>(fieldOf: Record<string, Field>) {
   const { t } = useTranslation();
   const words = ({ code, detail, params }: Fault): string => {
-    const max = Number(params.max_length ?? params.max);
-    const min = Number(params.min_length ?? params.min);
+    const max = Number(params.max_length ?? params.max_items ?? params.max);
+    const min = Number(params.min_length ?? params.min_items ?? params.min);
     if (code === 'too_long' && !Number.isNaN(max)) return t('faults.tooLong', { max });
     if (code === 'too_large' && !Number.isNaN(max)) return t('faults.tooLarge', { max });
     if (code === 'too_small' && !Number.isNaN(min)) return t('faults.tooSmall', { min });
