@@ -127,7 +127,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
           <Input.TextArea
             id={notesId}
             dir="auto"
-            autoSize={{ minRows: 2, maxRows: 8 }}
+            rows={3}
             maxLength={MAX_NOTES}
             value={form.notes}
             onChange={(event) => change({ notes: event.target.value })}
