@@ -107,7 +107,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
           <Button
             type="primary"
             loading={move.isPending}
-            disabled={target === null || isDayWrong || form.toStage === journey.current_stage}
+            disabled={target === null || isDayWrong}
             onClick={send}
           >
             {button()}
