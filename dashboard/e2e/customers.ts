@@ -1,7 +1,7 @@
 /** Customers of the tests of the customer's page, made over the API. */
-import type { APIRequestContext } from '@playwright/test';
+import type { APIRequestContext, Page } from '@playwright/test';
 
-import { expect } from './fixtures';
+import { expect, settled } from './fixtures';
 
 export type Journey = {
   current_stage: string;
@@ -11,6 +11,9 @@ export type Journey = {
   owner: string | null;
 };
 type Event = { type: string; daysAgo: number; data?: object };
+
+/** An appointment that makes a prospect a customer. */
+export const MET = { type: 'appointment_completed', daysAgo: 2, data: { total_amount: 40 } };
 
 const DAY_MS = 86_400_000;
 let made = 0;
@@ -37,7 +40,11 @@ export async function send(
   const occurred = new Date(Date.now() - daysAgo * DAY_MS - 60_000).toISOString();
   const answer = await api.post('/api/v1/events', {
     data: {
-      ...{ id: `customer-${id}-${made}`, source: 'e2e', type, customer_id: id, occurred_at: occurred },
+      id: `customer-${id}-${made}`,
+      source: 'e2e',
+      type,
+      customer_id: id,
+      occurred_at: occurred,
       ...(data === undefined ? {} : { data }),
     },
   });
@@ -64,4 +71,9 @@ type Transition = { to_stage: string; notes: string | null; trigger_type: string
 export async function movesOf(api: APIRequestContext, id: number): Promise<Transition[]> {
   const answer = await api.get(`/api/v1/customers/${id}/transitions?limit=200`);
   return ((await answer.json()) as { items: Transition[] }).items;
+}
+
+export async function openCustomer(page: Page, id: number): Promise<void> {
+  await page.goto(`/customers/${id}`);
+  await settled(page);
 }

@@ -107,7 +107,7 @@ function Editor({ field, maxLength, options, onClose }: Props & { onClose: () =>
       }}
     >
       {field === 'notes' ? (
-        <Input.TextArea {...shared} ref={focusFirst} dir="auto" autoSize={{ minRows: 2, maxRows: 10 }} />
+        <Input.TextArea {...shared} ref={focusFirst} dir="auto" rows={4} />
       ) : (
         <>
           <Input {...shared} ref={focusFirst} dir="auto" list={listId} />

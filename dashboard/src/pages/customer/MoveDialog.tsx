@@ -107,7 +107,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
           <Button
             type="primary"
             loading={move.isPending}
-            disabled={target === null || isDayWrong || form.toStage === journey.current_stage}
+            disabled={target === null || isDayWrong}
             onClick={send}
           >
             {button()}
@@ -127,7 +127,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
           <Input.TextArea
             id={notesId}
             dir="auto"
-            autoSize={{ minRows: 2, maxRows: 8 }}
+            rows={3}
             maxLength={MAX_NOTES}
             value={form.notes}
             onChange={(event) => change({ notes: event.target.value })}

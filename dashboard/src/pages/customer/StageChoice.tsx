@@ -21,7 +21,7 @@ export function StageChoice({ chosen, current, onChoose }: Props) {
         {here !== undefined && ` (${t('customer.dialog.now', { stage: here.name })})`}
       </legend>
       {stages
-        .filter((stage) => stage.key !== current)
+        .filter((stage) => stage.key !== current || stage.key === chosen)
         .map((stage) => (
           <label key={stage.key} className={stage.key === chosen ? 'chosen' : undefined}>
             <input

@@ -73,7 +73,7 @@ function Ending({ task, ending, onClose }: { task: Task; ending: Ending; onClose
         dir="auto"
         aria-label={t(isDone ? 'customer.open.outcome' : 'customer.open.outcomeWhy')}
         placeholder={t(isDone ? 'customer.open.outcome' : 'customer.open.outcomeWhy')}
-        autoSize={{ minRows: 1, maxRows: 6 }}
+        rows={2}
         maxLength={MAX_OUTCOME}
         value={outcome}
         onChange={(event) => {
