@@ -78,8 +78,8 @@ function Account({ onShow }: Props) {
       icon: <Palette size={14} aria-hidden />,
       label: t(isClear ? 'shell.companyColours' : 'shell.clearColours'),
       onClick: () => chooseTaste({ palette: isClear ? 'company' : 'clear' }),
-      },
-      {
+    },
+    {
       key: 'keys',
       icon: <Keyboard size={14} aria-hidden />,
       label: t('keys.title'),

@@ -104,7 +104,7 @@ class MonthReplay:
         lines = self.history.events
         first, end = (bisect_right(lines, at, key=lambda event: event.at) for at in (now, after))
         events = [
-            parse_line(orjson.loads(event.line), number, zone, is_text=False).event
+            parse_line(orjson.loads(event.line), number, zone).event
             for number, event in enumerate(lines[first:end], 1)
         ]
         if events:

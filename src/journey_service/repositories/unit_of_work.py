@@ -24,7 +24,6 @@ from journey_service.repositories.analytics.distribution import StageDistributio
 from journey_service.repositories.analytics.drilldown import DrilldownQueries
 from journey_service.repositories.analytics.duration_histograms import VisitDurations
 from journey_service.repositories.analytics.ledger_queries import LedgerQueries
-from journey_service.repositories.analytics.risk_list import RiskList
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.repositories.analytics.snapshots import Snapshots
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
@@ -32,6 +31,7 @@ from journey_service.repositories.customers.consents import Consents
 from journey_service.repositories.customers.customer_list import CustomerList
 from journey_service.repositories.customers.personal_data import PersonalData
 from journey_service.repositories.customers.profiles import Customers
+from journey_service.repositories.customers.risk_list import RiskList
 from journey_service.repositories.customers.tombstones import ErasureKey, Tombstones
 from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.repositories.events.imports import DueImports, Imports

@@ -21,7 +21,7 @@ from journey_service.domain.analytics.records import AtRiskCustomer, RiskFilter,
 from journey_service.domain.analytics.risk_bands import HIGH_RISK
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.journeys.facts import days_since
-from journey_service.repositories.analytics.risk_list import RiskCriteria
+from journey_service.repositories.customers.risk_list import RiskCriteria
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.query_context import TIMEOUT_MS
