@@ -97,7 +97,7 @@ async def update_journey(
     version: Version,
     app_state: AppStateDep,
 ) -> Journey:
-    """Changes owner, notes or metadata; omitted fields keep their values. The version does not change."""
+    """Changes owner, notes or metadata; omitted fields keep theirs. The version of the journey does not change."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidInputError.at("", "must contain at least one of owner, notes, metadata")
