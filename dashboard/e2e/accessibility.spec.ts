@@ -67,7 +67,7 @@ for (const [theme, width] of [
     if (width < 900) await salon.keyboard.press('Escape');
     await salon.keyboard.press('Control+k');
     await salon.getByRole('combobox', { name: 'Find a customer or a page' }).fill('sch');
-    await expect(salon.getByRole('option').nth(2)).toBeVisible();
+    await expect(salon.getByRole('listbox').getByRole('option').nth(2)).toBeVisible();
     expect(await violations(new AxeBuilder({ page: salon }).include('.palette'))).toEqual([]);
   });
 }

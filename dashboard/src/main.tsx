@@ -9,7 +9,6 @@ import './look/contact.css';
 import './look/table.css';
 import './look/customers.css';
 import './look/dialog.css';
-import './words/setup';
 
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
@@ -18,6 +17,7 @@ import { createRoot } from 'react-dom/client';
 
 import { isRetried, retryDelay } from './api/problems';
 import { router } from './routes';
+import { wordsReady } from './words/setup';
 
 const client = new QueryClient({
   defaultOptions: { queries: { staleTime: 30_000, retry: isRetried, retryDelay } },
@@ -25,10 +25,13 @@ const client = new QueryClient({
 
 const root = document.querySelector('#root');
 if (root === null) throw new Error('The page has no root.');
-createRoot(root).render(
-  <StrictMode>
-    <QueryClientProvider client={client}>
-      <RouterProvider router={router} />
-    </QueryClientProvider>
-  </StrictMode>,
+const page = createRoot(root);
+void wordsReady.then(() =>
+  page.render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </StrictMode>,
+  ),
 );

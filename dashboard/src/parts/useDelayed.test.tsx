@@ -3,11 +3,19 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { useDelayed } from './useDelayed';
 
-beforeEach(() => vi.useFakeTimers());
+beforeEach(() => {
+  vi.useFakeTimers();
+});
 afterEach(() => {
   cleanup();
   vi.useRealTimers();
 });
+
+function wait(time: number): void {
+  act(() => {
+    vi.advanceTimersByTime(time);
+  });
+}
 
 function Shown({ value }: { value: string }) {
   return <p>{useDelayed(value, 250)}</p>;
@@ -15,7 +23,6 @@ function Shown({ value }: { value: string }) {
 
 test('a value is taken when it has stayed the same, and those in between are not', () => {
   const { rerender } = render(<Shown value="s" />);
-  const wait = (time: number) => act(() => vi.advanceTimersByTime(time));
   rerender(<Shown value="sc" />);
   wait(249);
   rerender(<Shown value="sch" />);
