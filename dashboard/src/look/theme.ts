@@ -5,6 +5,7 @@ export type Theme = 'light' | 'dark';
 const TOKENS = {
   light: {
     colorPrimary: '#3448C5',
+    colorLink: '#3448C5',
     colorText: '#1E2128',
     colorTextSecondary: '#5D626D',
     colorTextPlaceholder: '#6B7079',
@@ -15,6 +16,7 @@ const TOKENS = {
   },
   dark: {
     colorPrimary: '#9AA8FF',
+    colorLink: '#9AA8FF',
     colorText: '#ECEDF0',
     colorTextSecondary: '#A3A8B4',
     colorTextPlaceholder: '#9298A5',

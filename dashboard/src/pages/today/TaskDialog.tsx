@@ -55,7 +55,7 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
         };
       case 'dismiss':
         return { status: 'dismissed', outcome: typed };
-      case 'call':
+      default:
         return { status: 'done', ...(typed === '' ? {} : { outcome: typed }) };
     }
   };
