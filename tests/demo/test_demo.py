@@ -514,11 +514,10 @@ async def test_the_job_of_an_advanced_clock_is_finished(database, seeded_at):
     assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
 
 
-@pytest.mark.parametrize("index", [1, 2])
-async def test_the_same_time_gives_the_same_customers_tasks_and_campaigns(database, seeded_at, index):
-    """The companies of the interrupted demo were seeded again without an interruption; ids differ."""
-    assert await journeys(database, UNINTERRUPTED[index]) == await journeys(database, RESUMED[index])
-    await _assert_equal(database, UNINTERRUPTED[index], RESUMED[index])
+async def test_the_same_time_gives_the_same_customers_tasks_and_campaigns(database, seeded_at):
+    """The clinic was created a second time by the interrupted demo, at the same time; only ids differ."""
+    assert await journeys(database, UNINTERRUPTED[1]) == await journeys(database, RESUMED[1])
+    await _assert_equal(database, UNINTERRUPTED[1], RESUMED[1])
 
 
 async def _assert_equal(database, one, other):
