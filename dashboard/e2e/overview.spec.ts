@@ -163,7 +163,9 @@ test('clear colours are a choice of this browser', async ({ salon }) => {
   const own = await chip.evaluate((element) => getComputedStyle(element).backgroundColor);
   await salon.getByRole('button', { name: /Account/ }).click();
   await salon.getByText('Clear colours').click();
-  await expect.poll(() => chip.evaluate((element) => getComputedStyle(element).backgroundColor)).not.toBe(own);
+  await expect
+    .poll(() => chip.evaluate((element) => getComputedStyle(element).backgroundColor))
+    .not.toBe(own);
   const clear = await chip.evaluate((element) => getComputedStyle(element).backgroundColor);
   await salon.reload();
   await settled(salon);
