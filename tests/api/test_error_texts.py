@@ -22,7 +22,7 @@ OPERATIONS = {
 }
 FOREIGN = re.compile(
     r"should |Value error|Assertion|Field required|Extra inputs|Input |unable to|pattern|pydantic|\\x|\^\[|\]\*"
-    r"|type=|None|True|False|dict|instance of|decimal_|loc=",
+    r"|type=|None|True|False|dict|instance of|decimal_(?!separator)|loc=",
 )
 """Words of pydantic's own messages, of Python, and of regular expressions."""
 VALUES = st.sampled_from(
