@@ -587,6 +587,10 @@ CALLS = {
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
     "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
     "find_customers": ("SELECT find_customers('%{number}%', '%', '{{}}', 10)", None),
+    "find_customers_by_name": (
+        "SELECT find_customers_by_name('%{number}%', '%', '{{}}', NULL, NULL, false, 10)",
+        None,
+    ),
     "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),
 }
 

@@ -104,6 +104,7 @@ async def test_only_the_listed_policies_read_beyond_one_company(servers):
 FUNCTIONS = {
     ("api_key_by_id", "journey_keyring"),
     ("find_customers", "journey_searcher"),
+    ("find_customers_by_name", "journey_searcher"),
     ("erase_transitions", "journey_eraser"),
     ("erase_events", "journey_eraser"),
     ("rename_consents", "journey_eraser"),

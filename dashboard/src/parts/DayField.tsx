@@ -8,6 +8,8 @@ import 'dayjs/locale/en-gb';
 import { useLanguage } from '../look/taste';
 
 type Props = {
+  /** Of the field, for a label that stands elsewhere. */
+  id?: string;
   day: string | null;
   label: string;
   min?: string;
@@ -20,10 +22,11 @@ const LOCALES = { en: enDates, de: deDates };
 const ISO = 'YYYY-MM-DD';
 
 /** One day, chosen from a calendar or typed. Calendars are large: load this only when it is shown. */
-export default function DayField({ day, label, min, max, onChoose }: Props) {
+export default function DayField({ id, day, label, min, max, onChoose }: Props) {
   const language = useLanguage();
   return (
     <DatePicker
+      {...(id === undefined ? {} : { id })}
       aria-label={label}
       format={FORMATS[language]}
       locale={LOCALES[language]}

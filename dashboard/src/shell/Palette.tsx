@@ -17,6 +17,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const words = typed.trim();
   const { items, isSearching, isFailed } = usePaletteItems(words);
   const chosen = items[Math.min(index, items.length - 1)];
+  // The entry for all that match is a way to more, not one of the results.
+  const count = items.filter((item) => item.key !== 'all').length;
   const optionId = (item: PaletteItem) => `${id}-${item.key.replaceAll(' ', '-')}`;
   const open = (item: PaletteItem) => {
     onClose();
@@ -67,7 +69,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
               ? t('palette.none', { words })
               : words === ''
                 ? t('palette.hint')
-                : t('palette.found', { count: items.length })}
+                : t(count < items.length ? 'palette.foundFirst' : 'palette.found', { count })}
       </p>
     </Dialog>
   );

@@ -65,7 +65,7 @@ export const contact: ContactWords = {
       held_too_long: 'die Nachricht wurde zu lange zurückgehalten',
       no_mail_server: 'es ist kein Mailserver eingerichtet',
       completed: 'es ist abgeschlossen',
-      left_stage: 'die Phase hat inzwischen gewechselt',
+      left_stage: 'die Stufe hat inzwischen gewechselt',
       campaign_running: 'eine andere Kampagne läuft',
       campaign_pause: 'die letzte Kampagne ist noch nicht lange genug vorbei',
       campaign_ended: 'die Kampagne ist beendet',

@@ -13,6 +13,8 @@ export const palette: Texts<typeof english> = {
     failed: 'Kunden ließen sich nicht suchen.',
     found_one: '{{count, number}} Treffer',
     found_other: '{{count, number}} Treffer',
+    foundFirst_one: 'Der erste Treffer',
+    foundFirst_other: 'Die ersten {{count, number}} Treffer',
     hint: 'Auf und ab wählt, Enter öffnet, Escape schließt.',
     allMatching: 'Alle Kunden zu „{{words}}“',
   },

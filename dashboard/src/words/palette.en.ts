@@ -11,6 +11,8 @@ export const palette = {
     failed: 'Customers could not be searched.',
     found_one: '{{count, number}} result',
     found_other: '{{count, number}} results',
+    foundFirst_one: 'The first result',
+    foundFirst_other: 'The first {{count, number}} results',
     hint: 'Up and down choose, Enter opens, Escape closes.',
     allMatching: 'All customers that match “{{words}}”',
   },

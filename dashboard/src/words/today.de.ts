@@ -101,7 +101,7 @@ export const today: TodayWords = {
     wasDismissed: 'verworfen um {{time}}',
     justNow: 'Gerade eben',
     byItself: 'aktualisiert sich selbst',
-    noMoves: 'In den letzten 24 Stunden hat niemand die Phase gewechselt.',
+    noMoves: 'In den letzten 24 Stunden hat niemand die Stufe gewechselt.',
     movedTo: 'zu {{stage}}',
     kinds: {
       new: 'neu',

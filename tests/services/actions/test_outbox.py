@@ -280,7 +280,8 @@ async def test_without_the_token_the_former_holder_changes_it(guard, open_salon,
     unguarded = fenced.replace(f" AND {alias}lease_token = :token", "")
     assert unguarded != fenced
     if guard != "_FINISH":
-        unguarded = unguarded.replace(":company_id", ":company_id AND coalesce(:token, '') <> ''")
+        condition = "company_id = :company_id"
+        unguarded = unguarded.replace(condition, f"{condition} AND coalesce(:token, '') <> ''")
     else:
         unguarded = unguarded.replace("a.id = t.id", "a.id = t.id AND coalesce(:token, '') <> ''")
     monkeypatch.setattr(outbox_rows, guard, text(unguarded))

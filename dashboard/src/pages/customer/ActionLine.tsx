@@ -12,7 +12,7 @@ import {
 import { useTranslation } from 'react-i18next';
 
 import type { Action } from '../../api/queries/customer';
-import { actionName } from '../../format/actionName';
+import { useActionName } from '../../parts/useActionName';
 import { Line } from './Line';
 
 const ICONS: Record<Action['channel'], LucideIcon> = {
@@ -29,6 +29,7 @@ const ICONS: Record<Action['channel'], LucideIcon> = {
 /** A message, an offer or a task: whether it was carried out, and if not, why. */
 export function ActionLine({ action, at }: { action: Action; at: string }) {
   const { t } = useTranslation();
+  const actionName = useActionName();
   const Icon = ICONS[action.channel];
   const state = t(`customer.state.${action.state}`);
   const reason = action.reason === null ? null : t(`contact.reasons.${action.reason}`);

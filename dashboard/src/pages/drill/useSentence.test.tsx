@@ -43,8 +43,8 @@ const CASES: [Figure, Search, string, string][] = [
   [
     'action',
     { name: 'send_welcome_email', state: 'dead' },
-    'Send welcome email: Failed',
-    'Send welcome email: Gescheitert',
+    'Welcome email: Failed',
+    'Willkommens-E-Mail: Gescheitert',
   ],
   ['visits', { stage: 'vip' }, 'Left VIP Customer', 'Verließen VIP Customer'],
   ['visits', { stage: 'vip', open: true }, 'Are in VIP Customer now', 'Sind jetzt in VIP Customer'],

@@ -1,8 +1,8 @@
 import { useTranslation } from 'react-i18next';
 
-import { actionName } from '../../format/actionName';
 import { useFormats } from '../../format/useFormats';
 import type { Figure } from '../../parts/drillTargets';
+import { useActionName } from '../../parts/useActionName';
 import { useStageLook } from '../../parts/useStages';
 import type { Search } from './expected';
 
@@ -15,6 +15,7 @@ const MOTIONS = { opening: 'begun', lapse: 'lapse', return: 'return' } as const;
 export function useSentence(): (figure: Figure, search: Search) => string {
   const { t } = useTranslation();
   const formats = useFormats();
+  const actionName = useActionName();
   const lookOf = useStageLook();
   return (figure, search) => {
     const text = (name: string) => String(search[name] ?? '');

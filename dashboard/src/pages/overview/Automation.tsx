@@ -7,7 +7,7 @@ import { useFormats } from '../../format/useFormats';
 import { DataTable } from '../../parts/DataTable';
 import { DrillLink } from '../../parts/DrillLink';
 import { EmptyState } from '../../parts/EmptyState';
-import { actionName } from '../../format/actionName';
+import { useActionName } from '../../parts/useActionName';
 import type { PageContext } from './context';
 
 const STATES = ['done', 'pending', 'cancelled', 'dead'] as const;
@@ -15,6 +15,7 @@ const STATES = ['done', 'pending', 'cancelled', 'dead'] as const;
 export function Automation({ query }: PageContext) {
   const { t } = useTranslation();
   const formats = useFormats();
+  const actionName = useActionName();
   const result = useQuery({ ...automationQuery(query), placeholderData: keepPreviousData });
   const rate = result.data?.success_rate ?? null;
   const cell = (row: ActionOutcomes, state: (typeof STATES)[number]) => {

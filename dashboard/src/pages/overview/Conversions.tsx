@@ -50,7 +50,7 @@ export function Conversions({ query }: PageContext) {
                     <span className="rate-bar" aria-hidden>
                       <i style={{ width: `${row.conversion_rate ?? 0}%` }} />
                     </span>
-                    {rateOf(row)}
+                    <span className="rate-share">{rateOf(row)}</span>
                   </span>
                 ),
                 isNumber: true,

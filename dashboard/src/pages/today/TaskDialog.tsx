@@ -1,6 +1,6 @@
 import { useMutation } from '@tanstack/react-query';
 import { Button, Input, Modal } from 'antd';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { staleTaskOf, updateTask, type TaskUpdate } from '../../api/mutations/tasks';
@@ -10,9 +10,13 @@ import { localInstant, localTime } from '../../format/zoned';
 import { Field, PersonInput } from '../../parts/contact/ContactFields';
 import { useFaults } from '../../parts/contact/useFaults';
 import { WhomToContact } from '../../parts/contact/WhomToContact';
+import { Loading } from '../../parts/Loading';
 import { notify } from '../../parts/notices';
 import type { AskProps } from './TaskAsk';
 import { useStaleWords, useTaskChange } from './useTaskChange';
+
+// Calendars are large, and seldom opened.
+const DayField = lazy(() => import('../../parts/DayField'));
 
 const FIELD_OF_POINTER = { '/assignee': 'text', '/outcome': 'text', '/due_at': 'text' } as const;
 
@@ -96,7 +100,17 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
             };
             if (kind === 'assign') return <PersonInput {...shared} />;
             if (kind === 'snooze')
-              return <Input {...shared} type="date" min={today.day} className="date-input" />;
+              return (
+                <Suspense fallback={<Loading height={34} />}>
+                  <DayField
+                    id={attributes.id}
+                    label={t('today.field.snooze')}
+                    day={text === '' ? null : text}
+                    min={today.day}
+                    onChoose={(day) => setText(day ?? '')}
+                  />
+                </Suspense>
+              );
             return <Input.TextArea {...shared} rows={3} maxLength={2000} />;
           }}
         </Field>

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import type { Task } from '../../api/queries/tasks';
 import type { Today } from '../../api/queries/today';
 import { can } from '../../api/rights';
-import { addDays } from '../../format/formats';
+import { addDays, localDay } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
 import { localInstant, localTime } from '../../format/zoned';
 import { ContactName } from '../../parts/contact/ContactName';
@@ -44,7 +44,7 @@ export function TaskRow({ task, value, section, today, onAsk }: Props) {
       </div>
       <StageChip stage={lookOf(task.stage)} isShort />
       <time className={`task-due ${section}`} dateTime={task.due_at} title={formats.instant(task.due_at)}>
-        {section === 'today' || section === 'tomorrow'
+        {section === 'tomorrow' || localDay(task.due_at, formats.timezone) === today.day
           ? formats.instantTime(task.due_at)
           : formats.instantShortDay(task.due_at)}
       </time>
