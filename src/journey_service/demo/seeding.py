@@ -40,6 +40,7 @@ from journey_service.services.events.imports import (
     stage_import,
 )
 from journey_service.services.jobs import list_jobs, run_job
+from journey_service.services.operations.checks import enqueue_checks
 from journey_service.services.operations.test_clock import ADVANCE_CLOCK_JOB, advance, run_advance
 
 BUSINESSES: Final = (SALON, CLINIC, STUDIO, PRACTICE)
@@ -198,6 +199,8 @@ class _CompanySeeding:
             end = self.start + REPLAY_LENGTH + _MINUTE if is_kept else None
             await advance(self.database, self.company_id, end, actor=_ACTOR, timeout_seconds=None)
         await _finish_jobs(self.database, self.company_id)
+        # A worker runs them, so that the dashboard shows at once whether all figures agree.
+        await enqueue_checks(self.database, self.company_id)
 
     async def _import_history(self) -> None:
         start = self.start
