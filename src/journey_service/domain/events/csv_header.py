@@ -25,7 +25,10 @@ _BLANKS: Final = re.compile(r"[\s_-]+")
 
 
 class CsvHeader(NamedTuple):
-    """The columns of a CSV file: the field of each column, None for an ignored one; and the names that are ignored."""
+    """The columns of a CSV file: the field of each column, None for an ignored one; and the names that are ignored.
+
+    A field has the name that the file gives it, which may be an alias.
+    """
 
     delimiter: str
     fields: Sequence[str | None]
@@ -94,7 +97,7 @@ def _to_header(names: Sequence[str], delimiter: str, renamed: Mapping[str, str])
     for name in names:
         key = _key(name)
         field = renamed.get(key) or known.get(key)
-        fields.append(None if field is None else FIELD_ALIASES.get(field, field))
+        fields.append(field)
         if field is None and key:
             ignored.append(name.strip()[:_MAX_NAME_LENGTH])
     return CsvHeader(delimiter, fields, ignored[:_MAX_IGNORED])
@@ -106,7 +109,7 @@ def _key(name: str) -> str:
 
 def _check(header: CsvHeader, number: int) -> None:
     position = f"line {number}"
-    chosen = [field for field in header.fields if field is not None]
+    chosen = [FIELD_ALIASES.get(field, field) for field in header.fields if field is not None]
     hint = (
         f"; unknown columns are {', '.join(map(quote_value, header.ignored[:5]))}" if header.ignored else ""
     )
