@@ -17,7 +17,7 @@ export const atRisk: AtRiskWords = {
     owner: 'Zuständig',
     never: 'kein Termin',
     unknown: 'nicht bekannt',
-    noOwner: 'niemand',
+    ownerIs: 'Zuständig: {{name}}',
     noEmail: 'keine E-Mail-Adresse',
     task: 'Aufgabe für {{day}}, noch niemandem zugeteilt',
     taskOf: 'Aufgabe für {{day}}, bei {{who}}',

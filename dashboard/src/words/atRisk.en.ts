@@ -16,7 +16,7 @@ export const atRisk = {
     owner: 'Owner',
     never: 'no appointment',
     unknown: 'not known',
-    noOwner: 'nobody',
+    ownerIs: 'Owner: {{name}}',
     noEmail: 'no email address',
     task: 'Task for {{day}}, nobody has it',
     taskOf: 'Task for {{day}}, {{who}} has it',
