@@ -3,8 +3,8 @@ export const atRisk = {
   job: { progress: '{{done}} of {{total}}', waiting: 'About to begin' },
   atRisk: {
     title: 'At risk',
-    lead_one: '{{count, number}} customer, by rules and scores as they are now.',
-    lead_other: '{{count, number}} customers, by rules and scores as they are now.',
+    lead_one: '{{count, number}} customer now: in the first stage of risk, or with a risk above 70%.',
+    lead_other: '{{count, number}} customers now: in the first stage of risk, or with a risk above 70%.',
     list: 'Customers at risk',
     customer: 'Customer',
     risk: 'Risk',
