@@ -4,8 +4,10 @@ export const atRisk: AtRiskWords = {
   job: { progress: '{{done}} von {{total}}', waiting: 'Beginnt gleich' },
   atRisk: {
     title: 'Gefährdet',
-    lead_one: '{{count, number}} Person jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
-    lead_other: '{{count, number}} Kunden jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
+    lead_one:
+      '{{count, number}} Person jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
+    lead_other:
+      '{{count, number}} Kunden jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
     list: 'Gefährdete Kunden',
     customer: 'Kunde',
     risk: 'Risiko',

@@ -121,7 +121,7 @@ function More({ task, today, onAsk }: MoreProps) {
     { key: 'dismiss', label: t('today.dismiss'), onClick: () => onAsk('dismiss') },
   ];
   return (
-    <Dropdown menu={{ items }} trigger={['click']} placement="bottomRight">
+    <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button type="button" className="more-button" aria-label={t('today.more', { title: task.title })}>
         <Ellipsis size={16} aria-hidden />
       </button>
