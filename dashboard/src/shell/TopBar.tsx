@@ -100,6 +100,8 @@ function Account({ onShow }: Props) {
     },
   ];
   return (
+    // An open menu has the focus, so that the arrow keys act.
+    // oxlint-disable-next-line jsx-a11y/no-autofocus
     <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button
         type="button"

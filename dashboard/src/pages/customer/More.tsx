@@ -57,6 +57,8 @@ export function More({ onOpen }: { onOpen: (dialog: DialogName) => void }) {
   ];
   if (items.length === 0) return null;
   return (
+    // An open menu has the focus, so that the arrow keys act.
+    // oxlint-disable-next-line jsx-a11y/no-autofocus
     <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button type="button" className="icon-button" aria-label={t('customer.more')}>
         <Ellipsis size={16} aria-hidden />
