@@ -97,3 +97,17 @@ test('axe finds nothing, wide and on a phone, light and dark, and nothing is too
   await page.setViewportSize({ width: 320, height: 700 });
   expect(await isTooWide(page)).toBe(false);
 });
+
+test('a message that could not be delivered is named, with its reason and another try', async ({ salon }) => {
+  await salon.goto('/today');
+  await settled(salon);
+  const undelivered = salon.locator('.undelivered');
+  await expect(undelivered.getByRole('link', { name: 'Jonas Şahin' })).toHaveAttribute(
+    'href',
+    '/customers/10',
+  );
+  await expect(undelivered).toContainText('Personal email: 550 5.1.1 The mailbox does not exist.');
+  await expect(
+    undelivered.getByRole('button', { name: 'Try again: Personal email for Jonas Şahin' }),
+  ).toBeEnabled();
+});

@@ -56,7 +56,7 @@ export function CohortHeat({ items, caption, targetOf }: Props) {
                   count: item.customers,
                   size: item.size,
                   month: formats.monthYear(`${cohort}-01`),
-                  later: month,
+                  later: t('cohorts.later', { count: month }),
                 });
                 return (
                   <td

@@ -1,28 +1,29 @@
 import { useTranslation } from 'react-i18next';
 
 import { useFormats } from '../format/useFormats';
+import { riskBand } from '../format/riskBand';
 
-/** From here on a risk is high; the guide calls customers above it. */
-const HIGH = 0.9;
-
-/** A risk of 0 to 1 as a bar and in percent. */
-export function RiskMeter({ risk, name }: { risk: number; name: string }) {
+/** A risk score of 0 to 1 as a bar with its percentage, in the colour of its band. */
+export function RiskMeter({ score, label }: { score: number; label: string }) {
   const { t } = useTranslation();
   const formats = useFormats();
-  const percent = Math.round(risk * 100);
+  const band = riskBand(score);
+  const percent = Math.round(score * 100);
+  const text = formats.percent(percent);
   return (
-    <span className={risk >= HIGH ? 'risk high' : 'risk'}>
+    <span className="risk-meter" data-band={band}>
       <span
-        className="risk-bar"
+        className="risk-track"
         role="meter"
-        aria-label={t('atRisk.meter', { name })}
+        aria-label={label}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={percent}
+        aria-valuetext={`${text}, ${t(`risk.${band}`)}`}
       >
         <i style={{ width: `${percent}%` }} />
       </span>
-      <span className="risk-percent">{formats.percent(percent)}</span>
+      <span className="risk-share">{text}</span>
     </span>
   );
 }

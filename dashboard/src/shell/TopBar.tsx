@@ -100,7 +100,9 @@ function Account({ onShow }: Props) {
     },
   ];
   return (
-    <Dropdown menu={{ items }} trigger={['click']} placement="bottomRight">
+    // An open menu has the focus, so that the arrow keys act.
+    // oxlint-disable-next-line jsx-a11y/no-autofocus
+    <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button
         type="button"
         className="icon-button"

@@ -4,8 +4,10 @@ export const atRisk: AtRiskWords = {
   job: { progress: '{{done}} von {{total}}', waiting: 'Beginnt gleich' },
   atRisk: {
     title: 'Gefährdet',
-    lead_one: '{{count, number}} Person, nach Regeln und Werten von jetzt.',
-    lead_other: '{{count, number}} Kunden, nach Regeln und Werten von jetzt.',
+    lead_one:
+      '{{count, number}} Person jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
+    lead_other:
+      '{{count, number}} Kunden jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
     list: 'Gefährdete Kunden',
     customer: 'Kunde',
     risk: 'Risiko',
@@ -17,7 +19,7 @@ export const atRisk: AtRiskWords = {
     owner: 'Zuständig',
     never: 'kein Termin',
     unknown: 'nicht bekannt',
-    noOwner: 'niemand',
+    ownerIs: 'Zuständig: {{name}}',
     noEmail: 'keine E-Mail-Adresse',
     task: 'Aufgabe für {{day}}, noch niemandem zugeteilt',
     taskOf: 'Aufgabe für {{day}}, bei {{who}}',

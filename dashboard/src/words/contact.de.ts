@@ -11,6 +11,7 @@ export const contact: ContactWords = {
     title: { call: '{{name}} anrufen', email: 'E-Mail an {{name}}', offer: 'Angebot an {{name}}' },
     send: { call: 'Anruf einplanen', email: 'E-Mail senden', offer: 'Angebot senden' },
     again: 'Noch einmal senden',
+    emptyHint: 'Leere Felder kommen in der Nachricht nicht vor.',
     cancel: 'Abbrechen',
     dial: '{{phone}} anrufen',
     noPhone: 'Es ist keine Telefonnummer bekannt.',

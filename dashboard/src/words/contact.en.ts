@@ -10,6 +10,7 @@ export const contact = {
     title: { call: 'Call {{name}}', email: 'Email to {{name}}', offer: 'Offer to {{name}}' },
     send: { call: 'Plan the call', email: 'Send email', offer: 'Send offer' },
     again: 'Send again',
+    emptyHint: 'Fields that you leave empty are not part of the message.',
     cancel: 'Cancel',
     dial: 'Call {{phone}}',
     noPhone: 'No phone number is known.',

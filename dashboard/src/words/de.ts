@@ -121,7 +121,7 @@ export const de: Words = {
     visits: 'Verließen {{stage}}',
     visitsOpen: 'Sind jetzt in {{stage}}',
     risk: 'Risiko: {{band}}',
-    cohort: 'Begannen im {{month}} und hatten {{later}} Monate später einen Termin',
+    cohort: 'Begannen im {{month}} und hatten {{later}} einen Termin',
     shown: '{{shown}} von {{total}} gezeigt',
     allShown: 'Alle {{total}} gezeigt',
     more: 'Mehr zeigen',

@@ -121,7 +121,7 @@ export const en = {
     visits: 'Left {{stage}}',
     visitsOpen: 'Are in {{stage}} now',
     risk: '{{band}} risk',
-    cohort: 'Began in {{month}} and had an appointment {{later}} months later',
+    cohort: 'Began in {{month}} and had an appointment {{later}}',
     shown: '{{shown}} of {{total}} shown',
     allShown: 'All {{total}} shown',
     more: 'Show more',

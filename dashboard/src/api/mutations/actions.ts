@@ -48,3 +48,7 @@ export function requestBulk(companyId: number, body: BulkRequest): Promise<BulkA
     ),
   );
 }
+
+/** Delivers an action again that could not be delivered. */
+export const retryAction = (actionId: string): Promise<Action> =>
+  dataOf(api.POST('/api/v1/actions/{action_id}/retry', { params: { path: { action_id: actionId } } }));

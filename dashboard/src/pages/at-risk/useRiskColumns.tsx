@@ -8,7 +8,7 @@ import { RiskMeter } from '../../parts/RiskMeter';
 import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
 
-/** The columns of the guide's table, and the stage and the owner. */
+/** The columns of the guide's table, and the stage. An owner stands with the customer: most have none. */
 export function useRiskColumns(): Column<RiskCustomer>[] {
   const { t } = useTranslation();
   const formats = useFormats();
@@ -20,7 +20,9 @@ export function useRiskColumns(): Column<RiskCustomer>[] {
       sort: 'risk_score',
       isDescendingFirst: true,
       phone: 'end',
-      cell: (row) => <RiskMeter risk={row.risk_score} name={row.name ?? String(row.id)} />,
+      cell: (row) => (
+        <RiskMeter score={row.risk_score} label={t('atRisk.meter', { name: row.name ?? String(row.id) })} />
+      ),
     },
     {
       title: t('atRisk.daysAway'),
@@ -55,10 +57,6 @@ export function useRiskColumns(): Column<RiskCustomer>[] {
       isPlain: true,
       cell: (row) => <StageChip stage={lookOf(row.stage_key)} isShort />,
     },
-    {
-      title: t('atRisk.owner'),
-      cell: (row) => row.owner ?? <span className="muted">{t('atRisk.noOwner')}</span>,
-    },
   ];
 }
 
@@ -70,6 +68,7 @@ function Whom({ row }: { row: RiskCustomer }) {
     <div className="risk-whom">
       <ContactName id={row.id} name={row.name} />
       <small>{row.email ?? t('atRisk.noEmail')}</small>
+      {row.owner !== null && <small>{t('atRisk.ownerIs', { name: row.owner })}</small>}
       {task !== null && (
         <small className="hint-line">
           {t(task.assignee === null ? 'atRisk.task' : 'atRisk.taskOf', {

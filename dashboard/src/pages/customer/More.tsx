@@ -57,7 +57,9 @@ export function More({ onOpen }: { onOpen: (dialog: DialogName) => void }) {
   ];
   if (items.length === 0) return null;
   return (
-    <Dropdown menu={{ items }} trigger={['click']} placement="bottomRight">
+    // An open menu has the focus, so that the arrow keys act.
+    // oxlint-disable-next-line jsx-a11y/no-autofocus
+    <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button type="button" className="icon-button" aria-label={t('customer.more')}>
         <Ellipsis size={16} aria-hidden />
       </button>

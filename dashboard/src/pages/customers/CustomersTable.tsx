@@ -8,11 +8,11 @@ import { CustomerLink } from '../../parts/CustomerLink';
 import { CustomerName } from '../../parts/CustomerName';
 import { DataTable } from '../../parts/DataTable';
 
+import { RiskMeter } from '../../parts/RiskMeter';
 import { StageChip } from '../../parts/StageChip';
 import { useBoot } from '../../parts/useBoot';
 import { usePresent } from '../../parts/usePresent';
 import { useStageLook } from '../../parts/useStages';
-import { RiskScore } from './RiskScore';
 
 type Props = {
   rows: readonly Customer[];
@@ -54,7 +54,7 @@ export function CustomersTable({ rows, sort, onSort, isBusy }: Props) {
         },
         {
           title: t('customers.risk'),
-          cell: ({ journey }) => <RiskScore score={journey.risk_score} />,
+          cell: ({ journey }) => <RiskMeter score={journey.risk_score} label={t('parts.risk')} />,
           sort: 'risk_score',
           isDescendingFirst: true,
           phone: 'end',

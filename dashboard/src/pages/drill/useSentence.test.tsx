@@ -56,6 +56,18 @@ const CASES: [Figure, Search, string, string][] = [
     'Began in Jan 2026 and had an appointment 2 months later',
     'Begannen im Jan. 2026 und hatten 2 Monate später einen Termin',
   ],
+  [
+    'cohort',
+    { cohort: '2026-01', month: 1 },
+    'Began in Jan 2026 and had an appointment 1 month later',
+    'Begannen im Jan. 2026 und hatten 1 Monat später einen Termin',
+  ],
+  [
+    'cohort',
+    { cohort: '2026-01', month: 0 },
+    'Began in Jan 2026 and had an appointment in the same month',
+    'Begannen im Jan. 2026 und hatten im selben Monat einen Termin',
+  ],
 ];
 
 test.each(CASES)('%s %o is a sentence in both languages', async (figure, search, english, german) => {

@@ -49,7 +49,7 @@ export function useSentence(): (figure: Figure, search: Search) => string {
       case 'cohort':
         return t('drill.cohort', {
           month: formats.monthYear(`${text('cohort')}-01`),
-          later: text('month'),
+          later: t('cohorts.later', { count: Number(search.month) }),
         });
       default:
         return figure satisfies never;

@@ -121,7 +121,9 @@ function More({ task, today, onAsk }: MoreProps) {
     { key: 'dismiss', label: t('today.dismiss'), onClick: () => onAsk('dismiss') },
   ];
   return (
-    <Dropdown menu={{ items }} trigger={['click']} placement="bottomRight">
+    // An open menu has the focus, so that the arrow keys act.
+    // oxlint-disable-next-line jsx-a11y/no-autofocus
+    <Dropdown autoFocus menu={{ items }} trigger={['click']} placement="bottomRight">
       <button type="button" className="more-button" aria-label={t('today.more', { title: task.title })}>
         <Ellipsis size={16} aria-hidden />
       </button>

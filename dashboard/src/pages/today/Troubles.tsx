@@ -2,6 +2,7 @@ import { TriangleAlert } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import type { Today } from '../../api/queries/today';
+import { Undelivered } from './Undelivered';
 
 /** What has failed and needs somebody; nothing if nothing has. */
 export function Troubles({ today }: { today: Today }) {
@@ -15,7 +16,12 @@ export function Troubles({ today }: { today: Today }) {
         <h2 id="troubles">{t('today.troubles')}</h2>
       </header>
       <ul>
-        {dead > 0 && <li>{t('today.dead', { count: dead })}</li>}
+        {dead > 0 && (
+          <li>
+            {t('today.dead', { count: dead })}
+            <Undelivered count={dead} />
+          </li>
+        )}
         {failed > 0 && <li>{t('today.failedJobs', { count: failed })}</li>}
       </ul>
     </section>

@@ -32,6 +32,7 @@ export function ContactFields({ type, form, faults, isFixed, onChange }: Props) 
           )}
         </Field>
       ))}
+      {type !== 'call' && <p className="muted field-hint">{t('contact.emptyHint')}</p>}
     </div>
   );
 }
