@@ -165,6 +165,10 @@ QUERY_REST = {
     "step": "week",
     "interval": "month",
     "list_customer_events.types": "appointment_completed",
+    "column": "client:customer_id",
+    "decimal_separator": "point",
+    "date_format": "DD/MM/YYYY",
+    "encoding": "utf-8",
     "last_event_id": "0",
 }
 FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
