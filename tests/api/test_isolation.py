@@ -79,19 +79,30 @@ def of_nobody(value: str) -> str:
 
 def nobodys_cursor(cursor: str) -> str:
     """The cursor of a page that ends with what never existed."""
-    return _to_cursor([of_nobody(part) if isinstance(part, str) else part for part in _from_cursor(cursor)])
+    return _to_cursor([_part_of_nobody(part) for part in _read_cursor(cursor)])
+
+
+def _part_of_nobody(part: Any) -> Any:
+    """A part of the same type: a time may be the text of a number."""
+    if isinstance(part, str):
+        return of_nobody(part)
+    return int(of_nobody(str(part))) if _is_large(part) else part
+
+
+def _is_large(part: Any) -> bool:
+    return isinstance(part, int) and abs(part) > 10**9
+
+
+def _read_cursor(cursor: str) -> list[Any]:
+    return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
 def _from_cursor(cursor: str) -> list[Any]:
-    values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    return [str(part) if isinstance(part, int) and abs(part) > 10**9 else part for part in values]
+    return [str(part) if _is_large(part) else part for part in _read_cursor(cursor)]
 
 
 def _to_cursor(values: Sequence[Any]) -> str:
-    parts = [
-        int(part) if isinstance(part, str) and re.fullmatch(r"-?\d{10,}", part) else part for part in values
-    ]
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 # ---- what the contract may hold: every kind of id in it, and what is no id
@@ -165,6 +176,10 @@ QUERY_REST = {
     "step": "week",
     "interval": "month",
     "list_customer_events.types": "appointment_completed",
+    "column": "client:customer_id",
+    "decimal_separator": "point",
+    "date_format": "DD/MM/YYYY",
+    "encoding": "utf-8",
     "last_event_id": "0",
 }
 FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
@@ -1241,7 +1256,7 @@ async def owned(http, database, document, create_test_company, operator, databas
     await create_test_company(id=next(NEIGHBOURS))  # so that the list of companies has a second page
     owned = await _settle(http, tenant, operator, database_owner)
     assert await publish(database, tenant.id) > 0
-    named = {**operator, "X-Company-Id": str(COMPANY)}
+    named = {**operator, "X-Company-Id": str(COMPANY), "X-Reason": f"{MARK}-reason"}
     await _collect_cursors(http, document, owned, named)
     return owned
 
@@ -1381,7 +1396,7 @@ def test_nothing_of_a_company_is_changed_by_another(probed):
 
 async def test_the_company_itself_finds_all_that_was_asked_for(http, document, owned, operator, probed):
     """What was searched for exists: the company itself and an operator who names it get all of it."""
-    named = {**operator, "X-Company-Id": str(COMPANY)}
+    named = {**operator, "X-Company-Id": str(COMPANY), "X-Reason": f"{MARK}-reason"}
     who = {"the company": owned.tenant.headers, "its session": owned.session, "an operator": named}
     seen, opened = dict.fromkeys(who, frozenset()), {name: set() for name in who}
     for operation in document.operations:

@@ -87,6 +87,8 @@ async def test_failing_actions_affect_no_other_customer_and_end_dead(system, rec
     receivers.answer = lambda _call: Answer()
     await system.make_pending_ready()
     await _drain(system)
+    # A finished action is an outbound event of its own.
+    await system.publish()
 
     lost = len(totals.lost)
     print_result(
