@@ -160,14 +160,13 @@ async def test_invalid_lines_are_reported_with_their_pointer_and_affect_no_other
     )
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
     errors = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=100)
-    # A time without an offset, such as that of customer 5, is a local time of the company. Pointers name fields, as a
-    # column may have any name.
+    # A time without an offset, such as that of customer 5, is a local time of the company.
     assert (done.applied, done.failed_lines) == (3, 6)
     assert [(error.line, error.pointer) for error in errors] == [
         (3, "/customer_id"),
         (4, "/occurred_at"),
         (5, "/type"),
-        (6, "/total_amount"),
+        (6, "/amount"),
         (8, ""),
         (10, ""),
     ]
