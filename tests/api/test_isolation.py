@@ -83,9 +83,9 @@ def nobodys_cursor(cursor: str) -> str:
 
 
 def _part_of_nobody(part: Any) -> Any:
-    """A part of the same type: a time may be the text of a number."""
+    """A part of the same type; times, which are texts of microseconds longer than any id, stay the same."""
     if isinstance(part, str):
-        return of_nobody(part)
+        return part if re.fullmatch(r"-?\d{16,}", part) else of_nobody(part)
     return int(of_nobody(str(part))) if _is_large(part) else part
 
 
