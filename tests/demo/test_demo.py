@@ -482,9 +482,12 @@ async def test_seeding_a_complete_demo_again_changes_nothing(database, seeded_at
     assert await stored_rows() == before
 
 
-async def test_interrupted_seeding_has_the_same_result(database, seeded_at):
-    """Seeding is interrupted early and late in the import, in the profiles, in the replay, and after the last round."""
-    uninterrupted, resumed = UNINTERRUPTED[0], RESUMED[0]
+@pytest.fixture(scope="module")
+async def resumed(database, seeded_at):
+    """A second demo, created at the same time as the first.
+
+    Its seeding is interrupted early and late in the import, in the profiles, in the replay, and after the last round.
+    """
     start = _end(seeded_at) - REPLAY_LENGTH
     history = generate_history(BUSINESSES[0], _end(seeded_at))
     lines = sum(event.at <= start for event in history.events)
@@ -495,29 +498,33 @@ async def test_interrupted_seeding_has_the_same_result(database, seeded_at):
         await _stop_when(database, now=now, reached=lambda done, _, point=point: done >= point)
         now = seeded_at - timedelta(hours=2)  # the history ends when the demo was created, not now
     assert await seed_demo(database, now=now, ids=RESUMED)
-    assert await journeys(database, uninterrupted) == await journeys(database, resumed)
-    await _assert_equal(database, uninterrupted, resumed)
-    assert await find_violations(database, resumed) == []
-    assert (await get_company_context(database, resumed)).company.clock_at is None
-    assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
+    return RESUMED
 
 
-async def test_the_job_of_an_advanced_clock_is_finished(database, seeded_at):
+async def test_interrupted_seeding_has_the_same_result(database, seeded_at, resumed):
+    assert await journeys(database, UNINTERRUPTED[0]) == await journeys(database, resumed[0])
+    await _assert_equal(database, UNINTERRUPTED[0], resumed[0])
+    assert await find_violations(database, resumed[0]) == []
+    assert (await get_company_context(database, resumed[0])).company.clock_at is None
+    assert not await seed_demo(database, now=seeded_at, ids=resumed)
+
+
+async def test_the_same_time_gives_the_same_customers_tasks_and_campaigns(database, resumed):
+    """The clinic was created a second time by the interrupted demo, at the same time; only ids differ."""
+    assert await journeys(database, UNINTERRUPTED[1]) == await journeys(database, resumed[1])
+    await _assert_equal(database, UNINTERRUPTED[1], resumed[1])
+
+
+async def test_the_job_of_an_advanced_clock_is_finished(database, seeded_at, resumed):
     """A user has advanced the test clock, and the service ended before the work was done."""
-    clock = (await get_company_context(database, RESUMED[3])).company.clock_at
+    clock = (await get_company_context(database, resumed[3])).company.clock_at
     moved = await advance(
-        database, RESUMED[3], clock + timedelta(days=1), actor=Actor("tests"), timeout_seconds=0
+        database, resumed[3], clock + timedelta(days=1), actor=Actor("tests"), timeout_seconds=0
     )
     assert moved.job.status == "queued"
-    assert await seed_demo(database, now=seeded_at, ids=RESUMED)
-    assert (await get_job(database, RESUMED[3], moved.job.id)).status == "done"
-    assert not await seed_demo(database, now=seeded_at, ids=RESUMED)
-
-
-async def test_the_same_time_gives_the_same_customers_tasks_and_campaigns(database, seeded_at):
-    """The clinic was created a second time by the interrupted demo, at the same time; only ids differ."""
-    assert await journeys(database, UNINTERRUPTED[1]) == await journeys(database, RESUMED[1])
-    await _assert_equal(database, UNINTERRUPTED[1], RESUMED[1])
+    assert await seed_demo(database, now=seeded_at, ids=resumed)
+    assert (await get_job(database, resumed[3], moved.job.id)).status == "done"
+    assert not await seed_demo(database, now=seeded_at, ids=resumed)
 
 
 async def _assert_equal(database, one, other):
