@@ -493,10 +493,12 @@ async def resumed(database, seeded_at):
     lines = sum(event.at <= start for event in history.events)
     profiles = sum(met_at <= start for met_at, _ in history.people)
     total = len(history.events) + len(history.people)
-    now = seeded_at
-    for point in (1, lines // 2, lines + profiles // 2, (lines + profiles + total) // 2, total):
+    early = (1, lines // 2, lines + profiles // 2)  # by then the first two companies are created
+    for point in early:
+        await _stop_when(database, now=seeded_at, reached=lambda done, _, point=point: done >= point)
+    now = seeded_at - timedelta(hours=2)  # the history ends when the demo was created, not now
+    for point in ((lines + profiles + total) // 2, total):
         await _stop_when(database, now=now, reached=lambda done, _, point=point: done >= point)
-        now = seeded_at - timedelta(hours=2)  # the history ends when the demo was created, not now
     assert await seed_demo(database, now=now, ids=RESUMED)
     return RESUMED
 
