@@ -165,7 +165,7 @@ async def test_invalid_lines_are_reported_with_their_pointer_and_affect_no_other
     assert [(error.line, error.pointer) for error in errors] == [
         (3, "/customer_id"),
         (4, "/occurred_at"),
-        (5, "/type"),
+        (5, "/event_type"),
         (6, "/amount"),
         (8, ""),
         (10, ""),
