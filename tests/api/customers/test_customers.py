@@ -192,11 +192,14 @@ async def found(http, tenant, **params):
 
 
 async def test_the_list_returns_each_customer_like_the_single_request(http, company):
+    """A single request also says how to reach the customer, and what is open."""
     [page] = await every_page(http, company.headers, "/customers")
 
     assert [one["customer_id"] for one in page] == ALL_CUSTOMERS
     for one in page:
-        assert one == await fetch(http, company, f"/customers/{one['customer_id']}")
+        single = await fetch(http, company, f"/customers/{one['customer_id']}")
+        assert single.keys() - one.keys() == {"reach", "open_task", "running_campaign"}
+        assert one == {name: single[name] for name in one}
 
 
 FILTERS = [
