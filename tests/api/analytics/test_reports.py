@@ -249,7 +249,7 @@ async def test_churn_predictions_hold_inactivity_and_retention_actions(http, sal
     for name in ("owner", "reach", "open_task", "running_campaign"):
         del payload["items"][0][name]
     assert payload["items"][0] == {
-        "customer_id": 1,
+        "customer_id": 2,
         "customer_name": None,
         "current_stage": "at_risk",
         "stage_name": "At Risk",
@@ -425,7 +425,7 @@ async def test_churn_predictions_are_paged(http, salon, database_owner):
 
     pages = await every_page(http, salon.headers, "/analytics/churn-predictions", limit=2)
 
-    assert [[one["customer_id"] for one in page] for page in pages] == [[1, 2], [3, 4], [5]]
+    assert [[one["customer_id"] for one in page] for page in pages] == [[5, 4], [3, 2], [1]]
 
 
 # ---- invalid input
