@@ -1051,6 +1051,8 @@ FAILURES = [
     ("replace_settings", 412, {"headers": {"If-Match": '"another"'}}),
     ("replace_settings", 422, NOT_A_BODY),
     ("rescore_customers", 404, {"body": {"customer_ids": [1]}}),
+    ("start_reconciliation", 422, {"query": {"unknown": "1"}}),
+    ("start_data_inspection", 422, {"query": {"unknown": "1"}}),
     ("rescore_customers", 422, {"body": {"customer_ids": [CUSTOMER, 1]}}),
     ("rebuild_daily_metrics", 422, {"body": {"from": "2026-03-01", "to": "2026-03-01"}}),
     ("repair_data", 422, NOT_A_BODY),
