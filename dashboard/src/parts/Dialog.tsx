@@ -28,7 +28,7 @@ export function Dialog({ title, onClose, children, isTitleHidden = false, classN
     };
   }, []);
   return (
-    // A press on the dialog itself, which its content covers, is one beside it.
+    // The content covers the dialog element, so a press on the element itself is outside of the content.
     // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions
     <dialog
       ref={dialog}

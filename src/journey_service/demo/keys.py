@@ -43,7 +43,7 @@ async def create_demo_keys(
             pepper=pepper,
             by=_ACTOR,
         )
-        # Whoever opens the link has the tasks of the person at the front desk.
+        # The session has the name of the front desk employee, so that "my tasks" is not empty.
         link = await create_link(database, company_id, Role.ADMIN, by=Actor(business.staff[0]))
         keys.append(DemoKey(company_id, business.name, token, link))
     return keys

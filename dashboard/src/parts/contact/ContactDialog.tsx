@@ -24,7 +24,7 @@ export default function ContactDialog({ target, onClose }: Props) {
   const outcome = useOutcome();
   const { customer, type } = target;
   const purpose = contactPurpose(company.id, customer.id, type);
-  // A request that nobody answered is shown as it was sent: only then is it the same one.
+  // A request without a response is shown as it was sent: a retry must send the same body.
   const [earlier, setEarlier] = useState(() => unansweredOf<ContactRequest>(purpose));
   const [form, setForm] = useState(() => (earlier === null ? EMPTY_FORM : formOf(earlier.body)));
   const name = customer.name ?? t('contact.number', { id: customer.id });

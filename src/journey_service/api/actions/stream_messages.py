@@ -112,7 +112,7 @@ STREAM_MESSAGES: Final[Mapping[str, type[BaseModel]]] = {
 
 
 def stream_message_schema() -> dict[str, Any]:
-    """Returns the schema of a message of the stream: one of all types, told apart by `type`."""
+    """Returns the schema of a message of the stream: one schema for each `type`."""
     payloads = {message.event_type: message.payload for message in MESSAGES} | dict(STREAM_MESSAGES)
     references = {
         type_.value: f"#/components/schemas/{payloads[type_].__name__}" for type_ in OutboundEventType

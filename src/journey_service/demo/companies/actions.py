@@ -11,7 +11,7 @@ from journey_service.domain.actions.stage_actions import (
 
 
 def stage_actions(staff: Sequence[str]) -> Mapping[str, Sequence[StageAction]]:
-    """Returns the actions by stage key; check-in calls belong to nobody unless the customer has an owner.
+    """Returns the actions by stage key; check-in calls are unassigned unless the customer has an owner.
 
     Each step has one assignee: which of several it would be depends on ids.
     """

@@ -87,7 +87,7 @@ class BulkActionRequest(ActionRequest):
         default=None,
         min_length=1,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="Ids of the customers, each of whom must be known or erased; null or omitted: those that match"
+        description="Ids of the customers. Each must be known or erased; null or omitted: those that match"
         " `filter`",
         examples=[[4711, 4712]],
     )

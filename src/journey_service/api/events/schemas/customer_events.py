@@ -98,7 +98,7 @@ class CustomerEventPage(ResponseModel):
 
     items: list[CustomerEvent] = Field(description="The events of this page, newest first")
     bookings: list[Booking] = Field(
-        description="All bookings that events of the customer name, on every page and whatever `types` is: open ones"
+        description="All bookings of the customer, on every page and for any `types`: open ones"
         " first, by the time of the appointment, then the others, latest first"
     )
     next_cursor: NextCursor
