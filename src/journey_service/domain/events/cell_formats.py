@@ -18,14 +18,13 @@ DateFormat = Literal["DD/MM/YYYY", "MM/DD/YYYY"]
 
 TIME_ERROR: Final = "must be a time such as 2026-03-01T09:30:00Z"
 INVALID_TIME: Final = "is not a valid date and time"
-_NUMBER_ERROR: Final = "must be a number"
 
 _SIGNS: Final = MappingProxyType(
     {
         **dict.fromkeys(("USD", "CAD", "AUD", "NZD", "MXN", "SGD", "HKD", "ARS", "CLP", "COP"), ("$",)),
         "EUR": ("€",),
         "GBP": ("£",),
-        **dict.fromkeys(("JPY", "CNY"), ("¥", "\uffe5")),
+        "CNY": ("¥", "\uffe5"),
         "JPY": ("¥", "\uffe5", "円"),
         "INR": ("₹",),
         "KRW": ("₩",),
@@ -102,16 +101,17 @@ def parse_amount(text: str, cells: CellFormat) -> Decimal | str:
     """
     match = _MONEY.fullmatch(text.strip())
     if match is None:
-        return f"{_NUMBER_ERROR} such as {_EXAMPLES[cells.decimal_separator]}"
-    signs = [match[name].strip().casefold() for name in ("before", "after") if match[name].strip()]
-    own = {cells.currency.casefold(), *(sign.casefold() for sign in _SIGNS.get(cells.currency, ()))}
-    if not own.issuperset(signs):
-        return f"must be in the company's currency, {cells.currency}"
+        return _number_error(cells)
+    signs = [sign for name in ("before", "after") if (sign := match[name].strip().casefold())]
+    if signs:
+        own = {cells.currency.casefold(), *(sign.casefold() for sign in _SIGNS.get(cells.currency, ()))}
+        if not own.issuperset(signs):
+            return f"must be in the company's currency, {cells.currency}"
     amount = _parse_decimal(match["number"], cells)
-    minus = match["minus"] + match["inner_minus"]
-    if len(minus) > 1:
-        return f"{_NUMBER_ERROR} such as {_EXAMPLES[cells.decimal_separator]}"
-    return -amount if minus and isinstance(amount, Decimal) else amount
+    if match["minus"] and match["inner_minus"]:
+        return _number_error(cells)
+    is_negative = match["minus"] or match["inner_minus"]
+    return -amount if is_negative and isinstance(amount, Decimal) else amount
 
 
 def parse_local_time(text: str, zone: ZoneInfo, date_format: DateFormat | None = None) -> datetime | str:
@@ -146,9 +146,11 @@ def _parse_decimal(number: str, cells: CellFormat) -> Decimal | str:
         if match is not None:
             return "can be read in two ways, with thousands or with decimals: give the decimal separator"
         match = point
-    if match is None:
-        return f"{_NUMBER_ERROR} such as {_EXAMPLES[cells.decimal_separator]}"
-    return _join(match)
+    return _number_error(cells) if match is None else _join(match)
+
+
+def _number_error(cells: CellFormat) -> str:
+    return f"must be a number such as {_EXAMPLES[cells.decimal_separator]}"
 
 
 def _join(match: re.Match[str]) -> Decimal:

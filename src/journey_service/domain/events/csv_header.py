@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quote_value
-from journey_service.domain.events.parsing import FIELD_ALIASES
+from journey_service.domain.events.parsing import FIELD_ALIASES, KNOWN_COLUMNS
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 """Separators that are recognized, the most common first."""
-KNOWN_COLUMNS: Final = frozenset(
-    (
-        *("id", "event_id", "source", "type", "event_type", "customer_id", "occurred_at"),
-        *("amount", "total_amount", "call_duration", "booking_id", "scheduled_for", "metadata"),
-    )
-)
 _REQUIRED: Final = ("customer_id", "occurred_at", "type")
 _MAX_IGNORED: Final = 50
 """Maximum number of ignored columns that are reported."""
@@ -70,22 +64,21 @@ def read_header(
     Raises MalformedError if the line is not CSV, InvalidInputError for missing and duplicate columns.
     """
     renamed = {_key(name): field for name, field in (columns or {}).items()}
-    candidates = [
-        names
+    headers = [
+        _to_header(names, each, renamed)
         for each in ((delimiter,) if delimiter else DELIMITERS)
         if (names := _cells(line, each)) is not None
     ]
-    if not candidates:
+    if not headers:
         raise MalformedError("The first line is neither a CSV header nor a JSON object.", offset=0)
-    headers = [_to_header(names, each, renamed) for each, names in candidates]
     found = max(headers, key=lambda header: sum(field is not None for field in header.fields))
     _check(found, number)
     return found
 
 
-def _cells(line: str, delimiter: str) -> tuple[str, list[str]] | None:
+def _cells(line: str, delimiter: str) -> list[str] | None:
     try:
-        return delimiter, next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True))
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
         return None
 

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -9,15 +10,17 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError
 from journey_service.domain.events.cell_formats import CellFormat, DateFormat, DecimalSeparator
-from journey_service.domain.events.csv_header import KNOWN_COLUMNS, CsvHeader, read_header, separator_of
+from journey_service.domain.events.csv_header import CsvHeader, read_header, separator_of
 from journey_service.domain.events.csv_records import CsvRecord, CsvRecords
-from journey_service.domain.events.parsing import ImportLine, parse_line
+from journey_service.domain.events.parsing import KNOWN_COLUMNS, ImportLine, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 64 * 1024
 """Maximum length of a line; a longer line is an error and is skipped."""
 _CHUNK_BYTES: Final = 256 * 1024
 """Maximum number of bytes that are decompressed at once."""
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")
+"""Bytes of a cell that are not UTF-8, as `surrogateescape` decodes them."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Encoding = Literal["utf-8", "utf-16", "windows-1250", "windows-1252", "iso-8859-15"]
 
@@ -251,7 +254,7 @@ class ImportFileReader:
         fields = self._header.fields
         if len(cells) < len(fields) or any(cells[len(fields) :]):
             raise InvalidInputError.at("", f"has {len(cells)} columns instead of {len(fields)}")
-        if any(not cell.isascii() and _is_escaped(cell) for cell in cells):
+        if any(not cell.isascii() and _UNDECODED.search(cell) for cell in cells):
             raise InvalidInputError.at("", "is not UTF-8; name the encoding of the file")
         return {field: cell for field, cell in zip(fields, cells, strict=False) if field is not None}
 
@@ -284,11 +287,6 @@ class _Utf8:
             if self._decoder is None
             else self._decoder.decode(rest, final=True).encode("utf-8", "replace")
         )
-
-
-def _is_escaped(cell: str) -> bool:
-    """Returns whether bytes of a cell could not be decoded."""
-    return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _json(text: str) -> dict[str, object]:

@@ -53,6 +53,10 @@ FIELD_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_i
 """Alternative names of fields in import files."""
 
 
+KNOWN_COLUMNS: Final = frozenset((*_EVENT_FIELDS, *_DATA_FIELDS, *FIELD_ALIASES))
+"""Names of fields in import files."""
+
+
 class ImportLine(NamedTuple):
     """A parsed line of an import file. Without an id (`has_id`), the event gets one when it is staged."""
 
