@@ -2,11 +2,29 @@ import { addDays, localDay } from './formats';
 
 const MINUTE_MS = 60_000;
 
+/**
+ * Returns the instant of a time on a local day of a zone, as ISO 8601. A time that a change of the clock skips is the
+ * one an hour later.
+ */
+export function localInstant(day: string, time: string, timezone: string): string {
+  const wanted = Date.parse(`${day}T${time}:00Z`);
+  const first = wanted - offsetAt(wanted, timezone);
+  return new Date(wanted - offsetAt(first, timezone)).toISOString();
+}
+
+/** Returns the local time of an instant, as HH:MM. */
+export function localTime(instant: string, timezone: string): string {
+  return new Intl.DateTimeFormat('en-GB', {
+    timeZone: timezone,
+    hourCycle: 'h23',
+    hour: '2-digit',
+    minute: '2-digit',
+  }).format(new Date(instant));
+}
+
 /** Returns the instant at which a local day begins in a zone, also where clocks are moved at midnight. */
 export function startOfDay(day: string, timezone: string): string {
-  const wanted = Date.parse(`${day}T00:00:00Z`);
-  let instant = wanted - offsetAt(wanted, timezone);
-  instant = wanted - offsetAt(instant, timezone);
+  let instant = Date.parse(localInstant(day, '00:00', timezone));
   // A midnight that clocks leave out: the day begins when they are moved.
   while (localDay(new Date(instant), timezone) < day) instant += 15 * MINUTE_MS;
   return new Date(instant).toISOString();

@@ -1,25 +1,16 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { useLiveState } from '../api/live';
 import { useFormats } from '../format/useFormats';
-
-function subscribe(listener: () => void): () => void {
-  addEventListener('online', listener);
-  addEventListener('offline', listener);
-  return () => {
-    removeEventListener('online', listener);
-    removeEventListener('offline', listener);
-  };
-}
+import { useOnline } from '../parts/useOnline';
 
 /** Says that what is shown is old, and from when it is. */
 export function OfflineBanner() {
   const { t } = useTranslation();
   const formats = useFormats();
   const client = useQueryClient();
-  const isOnline = useSyncExternalStore(subscribe, () => navigator.onLine);
+  const isOnline = useOnline();
   const live = useLiveState();
   if (isOnline && live !== 'lost') return null;
   const read = Math.max(

@@ -6,7 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { staleTaskOf, updateTask, type TaskUpdate } from '../../api/mutations/tasks';
 import { addDays, localDay } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
-import { localInstant, localTime } from '../../format/zoned';
+import { localInstant, localTime } from '../../format/instants';
 import { Field, PersonInput } from '../../parts/contact/ContactFields';
 import { useFaults } from '../../parts/contact/useFaults';
 import { WhomToContact } from '../../parts/contact/WhomToContact';

@@ -7,7 +7,7 @@ import type { Today } from '../../api/queries/today';
 import { can } from '../../api/rights';
 import { addDays, localDay } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
-import { localInstant, localTime } from '../../format/zoned';
+import { localInstant, localTime } from '../../format/instants';
 import { ContactName } from '../../parts/contact/ContactName';
 import { StageChip } from '../../parts/StageChip';
 import { useBoot } from '../../parts/useBoot';

@@ -5,7 +5,7 @@ import { tasksQuery, type Task, type TaskQuery } from '../../api/queries/tasks';
 import { valuesQuery, type Today } from '../../api/queries/today';
 import { addDays } from '../../format/formats';
 import { useFormats } from '../../format/useFormats';
-import { localInstant } from '../../format/zoned';
+import { localInstant } from '../../format/instants';
 import { usePendingDone } from './pendingDone';
 import type { Whose } from './todaySearch';
 

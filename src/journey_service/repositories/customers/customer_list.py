@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.customers.records import CustomerFilter, SortKey
-from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.row_counts import NOT_COUNTED, RowCount
 from journey_service.repositories.customers.ordered_lists import (
+    VALUE_STEPS,
     Conditions,
     Order,
     find_few,
@@ -54,8 +54,6 @@ _SORTS: Final = {
 _ACROSS_STAGES: Final = frozenset({"customer_id", "name"})
 """Orders with an index led by the company. Those of the others are led by the company and the stage."""
 _IN_STAGES: Final = "r.current_stage = ANY(CAST(:stages AS text[]))"
-_PER_UNIT: Final = 1000
-"""Steps of `lifetime_value_key` in one unit of the currency."""
 _COLUMNS: Final = (
     f"{COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS profile_created_at,"
     " c.updated_at AS profile_updated_at"
@@ -161,18 +159,14 @@ def _add_ranges(query: Conditions, filter_: CustomerFilter, now: datetime) -> No
         if most is not None:
             query.add_narrow(f"r.{column} <= CAST(:{column}_max AS bigint)", **{f"{column}_max": most})
     if filter_.inactive_days_min is not None:
-        query.add_narrow(
-            "r.last_appointment_key BETWEEN :earliest AND :inactive",  # earlier: there was none
-            earliest=EARLIEST,
-            inactive=now - timedelta(days=filter_.inactive_days_min),
-        )
+        query.add_inactive(filter_.inactive_days_min, now)
 
 
 def _to_keys(least: Decimal | None, most: Decimal | None) -> tuple[int | None, int | None]:
     """Returns the smallest and largest value of `lifetime_value_key` within two amounts."""
     return (
-        None if least is None else math.ceil(least * _PER_UNIT),
-        None if most is None else math.floor(most * _PER_UNIT),
+        None if least is None else math.ceil(least * VALUE_STEPS),
+        None if most is None else math.floor(most * VALUE_STEPS),
     )
 
 

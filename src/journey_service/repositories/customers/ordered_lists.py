@@ -3,13 +3,19 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.events.event import EARLIEST
 from journey_service.repositories.customers.search import CustomerSearch
 
+VALUE_STEPS: Final = 1000
+"""Steps of `lifetime_value_key` in one unit of the currency."""
+NO_APPOINTMENT: Final = EARLIEST - timedelta(days=1)
+"""The `last_appointment_key` of customers without an appointment."""
 MAX_NARROW: Final = 10_000
 """Customers of a filter that are read by its index and then sorted; with more, the list is read in order."""
 # The best index depends on the values of a list.
@@ -83,6 +89,14 @@ class Conditions:
         """Adds a condition on journeys that an index can find."""
         self.add(condition, **values)
         self.is_narrow = True
+
+    def add_inactive(self, days: int, now: datetime) -> None:
+        """Adds that the last appointment was at least some days ago; without an appointment nobody matches."""
+        self.add_narrow(
+            "r.last_appointment_key BETWEEN :earliest AND :inactive",
+            earliest=EARLIEST,
+            inactive=max(now - timedelta(days=days), NO_APPOINTMENT),
+        )
 
     def add_profile(self, condition: str, **values: object) -> None:
         """Adds a condition on profiles."""

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.records import AtRiskCustomer, RiskFilter, RiskPageRequest
-from journey_service.domain.events.event import EARLIEST
 from journey_service.repositories.customers.ordered_lists import (
+    NO_APPOINTMENT,
+    VALUE_STEPS,
     Conditions,
     Order,
     find_few,
@@ -35,10 +36,6 @@ _SORTS: Final = {
     # Customers without an appointment are not inactive: they sort as the least inactive.
     "days_inactive": ("r.last_appointment_key", "timestamptz"),
 }
-_PER_UNIT: Final = 1000
-"""Steps of `lifetime_value_key` in one unit of the currency."""
-_NONE: Final = EARLIEST - timedelta(days=1)
-"""The `last_appointment_key` of customers without an appointment."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _INTEGERS: Final = {"int": 2**31 - 1, "bigint": 2**63 - 1, "timestamptz": 200_000_000_000_000_000}
@@ -179,11 +176,11 @@ def _phases(page: RiskPageRequest, conditions: Conditions) -> list[tuple[Conditi
     is_descending = not page.sort.startswith("-")
     order = Order(column, type_, is_descending, after)
     start = replace(order, after=None)
-    some = conditions.with_journey("r.last_appointment_key > :none", none=_NONE)
-    none = conditions.with_journey("r.last_appointment_key = :none", none=_NONE)
+    some = conditions.with_journey("r.last_appointment_key > :none", none=NO_APPOINTMENT)
+    none = conditions.with_journey("r.last_appointment_key = :none", none=NO_APPOINTMENT)
     if after is None:
         return [(none, start), (some, start)] if is_descending else [(some, start), (none, start)]
-    if (after[0] == _NONE) is is_descending:
+    if (after[0] == NO_APPOINTMENT) is is_descending:
         return [(none, order), (some, start)] if is_descending else [(some, order), (none, start)]
     return [(some, order)] if is_descending else [(none, order)]
 
@@ -192,7 +189,7 @@ def _to_value(key: str, type_: str) -> int | datetime:
     """Returns the sort key of a position."""
     most = _INTEGERS[type_]
     number = min(max(int(Decimal(key)), -most), most)
-    return number if type_ != "timestamptz" else max(_NONE, _EPOCH + number * _MICROSECOND)
+    return number if type_ != "timestamptz" else max(NO_APPOINTMENT, _EPOCH + number * _MICROSECOND)
 
 
 def _to_customer(row: Row) -> AtRiskCustomer:
@@ -220,14 +217,10 @@ def _matching(filter_: RiskFilter, now: datetime) -> Conditions:
     if filter_.owner is not None:
         conditions.add("r.owner = :owner", owner=filter_.owner)
     if filter_.days_min is not None:
-        conditions.add(
-            "r.last_appointment_key BETWEEN :earliest AND :inactive",  # earlier: there was none
-            earliest=EARLIEST,
-            inactive=max(now - timedelta(days=filter_.days_min), EARLIEST - timedelta(days=1)),
-        )
+        conditions.add_inactive(filter_.days_min, now)
     if filter_.value_min is not None:
         conditions.add(
             "r.lifetime_value_key >= CAST(:value_min AS bigint)",
-            value_min=math.ceil(filter_.value_min * _PER_UNIT),
+            value_min=math.ceil(filter_.value_min * VALUE_STEPS),
         )
     return conditions
