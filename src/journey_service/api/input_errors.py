@@ -1,6 +1,7 @@
 """Errors of validation as plain sentences: callers never read a text of pydantic or a regular expression."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from journey_service.api.schema_fields import PATTERN_SENTENCES
@@ -48,7 +49,8 @@ _TYPES: Final[Mapping[str, str]] = {
 
 def describe_error(error: Mapping[str, Any]) -> tuple[ErrorCode, str, dict[str, Any]]:
     """Returns code, sentence and parameters of an error in pydantic's form."""
-    kind, context = error["type"], error.get("ctx", {})
+    kind = error["type"]
+    context = {name: _to_json(value) for name, value in error.get("ctx", {}).items()}
     if kind in _TYPES:
         return "type", _TYPES[kind], {}
     describe = _RULES.get(kind)
@@ -69,6 +71,13 @@ def json_pointer(location: Sequence[int | str]) -> str:
         path = path[:1]  # the values of a repeated parameter have no names
     pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
     return pointer if where == "body" else f"{where}{pointer}"
+
+
+def _to_json(value: Any) -> Any:  # noqa: ANN401  # any value of a rule
+    """Returns a value of a rule as JSON has it: the bounds of decimals are decimals."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _items(number: int) -> str:

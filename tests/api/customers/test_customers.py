@@ -202,6 +202,21 @@ async def test_the_list_returns_each_customer_like_the_single_request(http, comp
         assert one == {name: single[name] for name in one}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "detail", "params"),
+    [
+        ("value_min", "-1000000000000.01", "must be at least -1000000000000", {"min": -1_000_000_000_000}),
+        ("value_max", "9" * 30, "must be at most 1000000000000", {"max": 1_000_000_000_000}),
+        ("risk_max", "1.5", "must be at most 1.0", {"max": 1}),
+    ],
+)
+async def test_a_filter_beyond_its_bounds_is_refused_with_the_bound(http, company, name, value, detail, params):
+    answer = await http.get(f"{API}/customers", headers=company.headers, params={name: value})
+
+    [error] = problem(answer, 422, "invalid-input", f"query/{name}")["errors"]
+    assert (error["detail"], error["params"]) == (detail, params)
+
+
 FILTERS = [
     ({"stage": "prospect"}, [1, 5]),
     ({"stage": "lead"}, [10, 11]),
