@@ -210,7 +210,9 @@ async def test_the_list_returns_each_customer_like_the_single_request(http, comp
         ("risk_max", "1.5", "must be at most 1.0", {"max": 1}),
     ],
 )
-async def test_a_filter_beyond_its_bounds_is_refused_with_the_bound(http, company, name, value, detail, params):
+async def test_a_filter_beyond_its_bounds_is_refused_with_the_bound(
+    http, company, name, value, detail, params
+):
     answer = await http.get(f"{API}/customers", headers=company.headers, params={name: value})
 
     [error] = problem(answer, 422, "invalid-input", f"query/{name}")["errors"]
