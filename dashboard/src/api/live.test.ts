@@ -24,8 +24,8 @@ test('events refresh what they can change, each key at most once in two seconds'
     invalidate.mock.calls
       .map(([filter]) => filter?.queryKey?.[0] as string)
       .toSorted((a, b) => a.localeCompare(b));
-  expect(keys()).toEqual(['atRisk', 'jobs', 'tasks', 'today']);
+  expect(keys()).toEqual(['atRisk', 'customers', 'jobs', 'tasks', 'today']);
   refresh('task.changed');
   vi.advanceTimersByTime(2_000);
-  expect(keys()).toHaveLength(7);
+  expect(keys()).toHaveLength(9);
 });

@@ -53,6 +53,8 @@ export function followStream(client: QueryClient): () => void {
   let isLeader = false;
 
   const tell = (message: Message) => {
+    // What was read before the page went away still arrives here; the channel is closed by then.
+    if (ending.signal.aborted) return;
     apply(message);
     channel.postMessage(message);
   };
