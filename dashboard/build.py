@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILT = ROOT / "src" / "journey_service" / "dashboard"
-GENERATED = {"node_modules", "test-results", "schema.d.ts", "__pycache__"}
+GENERATED = {"node_modules", "printed", "test-results", "schema.d.ts", "__pycache__"}
 TESTS = (".test.ts", ".test.tsx", ".spec.ts")
 
 

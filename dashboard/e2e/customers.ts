@@ -5,6 +5,8 @@ import { expect, settled } from './fixtures';
 
 export type Journey = {
   current_stage: string;
+  stage_name: string;
+  created_at: string;
   version: number;
   pin_until: string | null;
   notes: string | null;
@@ -17,6 +19,23 @@ export const MET = { type: 'appointment_completed', daysAgo: 2, data: { total_am
 
 const DAY_MS = 86_400_000;
 let made = 0;
+
+const inBerlin = (instant: string | number, options: Intl.DateTimeFormatOptions, locale = 'en-GB'): string =>
+  new Intl.DateTimeFormat(locale, { timeZone: 'Europe/Berlin', ...options }).format(new Date(instant));
+
+/** Local day of the salon, as `2026-06-01`. */
+export const dayOf = (instant: string | number): string => inBerlin(instant, {}, 'sv-SE');
+
+/** The instant at which a local day of the salon ends. */
+export function endOf(day: string): string {
+  const utc = Date.parse(`${day}T22:00:00Z`);
+  const isMidnight = inBerlin(utc, { hour: '2-digit', hourCycle: 'h23' }) === '00';
+  return new Date(isMidnight ? utc : utc + 3_600_000).toISOString();
+}
+
+/** A day as pages write it: `1 Jun 2026`. */
+export const shortDay = (day: string): string =>
+  inBerlin(`${day}T12:00:00Z`, { day: 'numeric', month: 'short', year: 'numeric' });
 
 /** Creates a customer with a profile and events, and returns the id. */
 export async function createCustomer(
@@ -73,7 +92,7 @@ export async function movesOf(api: APIRequestContext, id: number): Promise<Trans
   return ((await answer.json()) as { items: Transition[] }).items;
 }
 
-export async function openCustomer(page: Page, id: number): Promise<void> {
-  await page.goto(`/customers/${id}`);
+export async function openCustomer(page: Page, id: number, origin = ''): Promise<void> {
+  await page.goto(`${origin}/customers/${id}`);
   await settled(page);
 }

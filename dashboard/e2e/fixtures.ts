@@ -42,7 +42,11 @@ export function watchPage(page: Page, origin: string, watch: Watch): void {
 }
 
 /** Signs a browser in with a key of a company, as its sign-in form would. */
-export async function signIn(context: BrowserContext, service: Service, company: string): Promise<void> {
+export async function signIn(
+  context: BrowserContext,
+  service: Pick<Service, 'url' | 'keys'>,
+  company: string,
+): Promise<void> {
   const answer = await context.request.post(`${service.url}/api/v1/session`, {
     headers: { Authorization: `Bearer ${service.keys[company] ?? company}` },
   });

@@ -33,14 +33,22 @@ function isRunning(output: () => string, child: ChildProcess): Promise<void> {
   });
 }
 
-export default async function startService(): Promise<() => Promise<void>> {
-  // JOURNEY_E2E_DATA keeps the data, so that a second run need not create the demo again.
-  const kept = process.env.JOURNEY_E2E_DATA;
-  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'journey-e2e-')));
-  const port = await freePort();
-  const operator = `jrn_e2e_${randomBytes(24).toString('hex')}`;
-  const child = spawn(JOURNEY, ['up', '--demo', '--port', String(port), '--data-dir', folder], {
-    env: { ...process.env, JOURNEY_BOOTSTRAP_KEY: operator },
+export type Running = {
+  url: string;
+  output: string;
+  operator: string;
+  kill: (signal: NodeJS.Signals) => Promise<void>;
+};
+
+/** Starts the service on a folder; the operator's key is the same after a restart if it is given. */
+export async function startJourney(
+  folder: string,
+  { args = [], port, operator }: { args?: string[]; port?: number; operator?: string } = {},
+): Promise<Running> {
+  const chosen = port ?? (await freePort());
+  const key = operator ?? `jrn_e2e_${randomBytes(24).toString('hex')}`;
+  const child = spawn(JOURNEY, ['up', ...args, '--port', String(chosen), '--data-dir', folder], {
+    env: { ...process.env, JOURNEY_BOOTSTRAP_KEY: key },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -49,28 +57,31 @@ export default async function startService(): Promise<() => Promise<void>> {
       output += text.toString();
     });
   }
-  const stop = async () => {
+  const kill = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const isStopped = new Promise((resolve) => child.once('exit', resolve));
-    if (child.exitCode === null) {
-      child.kill('SIGTERM');
-      await isStopped;
-    }
-    if (kept === undefined) await rm(folder, { recursive: true, force: true });
+    child.kill(signal);
+    await isStopped;
   };
   try {
     await isRunning(() => output, child);
   } catch (error) {
-    await stop();
+    await kill('SIGTERM');
     throw error;
   }
+  return { url: `http://127.0.0.1:${chosen}`, output, operator: key, kill };
+}
+
+export default async function startService(): Promise<() => Promise<void>> {
+  // JOURNEY_E2E_DATA keeps the data, so that a second run need not create the demo again.
+  const kept = process.env.JOURNEY_E2E_DATA;
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'journey-e2e-')));
+  const { url, output, operator, kill } = await startJourney(folder, { args: ['--demo'] });
   const keys = Object.fromEntries([...output.matchAll(KEY)].map(([, id = '', key]) => [id, key]));
   const links = [...output.matchAll(LINK)].map(([, link]) => link);
-  process.env.JOURNEY_E2E = JSON.stringify({
-    url: `http://127.0.0.1:${port}`,
-    keys,
-    links,
-    operator,
-    folder,
-  });
-  return stop;
+  process.env.JOURNEY_E2E = JSON.stringify({ url, keys, links, operator, folder });
+  return async () => {
+    await kill('SIGTERM');
+    if (kept === undefined) await rm(folder, { recursive: true, force: true });
+  };
 }
