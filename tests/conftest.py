@@ -28,7 +28,7 @@ from journey_service.services.access.credentials import KeyRequest
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.settings import Settings
 from profiles import load_profile
-from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, is_exempt, is_repeated
+from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, exempt_repetitions, is_repeated
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
 ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
@@ -71,16 +71,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start with the long tests, so that no worker is left with one at the end; drop exempt parameters."""
-    dropped = [
-        item
-        for item in items
-        if is_exempt(item)
-        and getattr(item, "callspec", None)
-        and item.callspec.params.get("servers") == OLDEST
-    ]
+    """Start with the long tests, so that no worker is left with one at the end; drop exempt repetitions."""
+    dropped = exempt_repetitions(items)
     config.hook.pytest_deselected(items=dropped)
-    items[:] = [item for item in items if item not in dropped]
+    kept = set(items) - set(dropped)
+    items[:] = [item for item in items if item in kept]
     items.sort(key=lambda item: item.get_closest_marker("big") is None)
 
 

@@ -1,8 +1,9 @@
 """The PostgreSQL versions that tests run on: all on the newest, those that exercise SQL on the oldest too.
 
 Every test under a folder of REPEATED that reaches the `servers` fixture is repeated; a new file is, without being
-listed. Files of HTTP_ONLY are left out: the SQL they cause is exercised by others that are repeated. So are tests, and
-single parameters, that are marked as `newest_only`: those that check the checks, and more of the same by chance.
+listed. Files of HTTP_ONLY are left out: the SQL they cause is exercised by others that are repeated. So are tests that
+are marked as `newest_only`: those that check the checks. Of a parametrised test the first parameters are repeated, and
+all of them where each one has SQL of its own: such a test is marked as `each_has_its_sql`.
 """
 
 from collections.abc import Iterable
@@ -41,16 +42,7 @@ HTTP_ONLY = frozenset(
 
 
 newest_only = pytest.mark.newest_only
-
-
-def first_on_both(values: Iterable[object]) -> list[object]:
-    """Values of a parameter that change nothing in the SQL: the first runs on both versions, the others on one."""
-    first, *others = values
-    return [first, *(pytest.param(*_row(value), marks=newest_only) for value in others)]
-
-
-def _row(value: object) -> tuple[object, ...]:
-    return value if isinstance(value, tuple) else (value,)
+each_has_its_sql = pytest.mark.each_has_its_sql
 
 
 def is_installed() -> bool:
@@ -72,6 +64,22 @@ def is_repeated(item: pytest.Item) -> bool:
 def is_exempt(item: pytest.Item) -> bool:
     """Return whether a test or one of its parameters is marked as running on the newest version alone."""
     return any(item.get_closest_marker(name) is not None for name in ("big", "newest_only"))
+
+
+def exempt_repetitions(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests on the oldest version that add nothing to those on the newest."""
+    exempt, seen = [], set()
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is None or callspec.params.get("servers") != OLDEST:
+            continue
+        test = item.nodeid.partition("[")[0]
+        has_own_sql = item.get_closest_marker("each_has_its_sql") is not None
+        if is_exempt(item) or (test in seen and not has_own_sql):
+            exempt.append(item)
+        else:
+            seen.add(test)
+    return exempt
 
 
 async def check_version(url: str, expected: str) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import APP_ROLE, DISPATCHER_ROLE, Database
 from journey_service.repositories.tables import metadata
+from server_versions import each_has_its_sql
 
 SWITCHES = 5_000 if os.environ.get("JOURNEY_FULL") else 500
 MINE, THEIRS = 1_001, 1_002
@@ -258,6 +259,7 @@ AFTER = {
 }
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("before", AFTER.values(), ids=AFTER)
 async def test_without_a_company_every_table_can_be_read_and_shows_no_row(app, before):
     await before(app)
@@ -619,6 +621,7 @@ async def test_every_security_definer_function_is_called_here(owner):
     assert {row["proname"] for row in found} == CALLS.keys()
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_security_definer_function_changes_no_row_of_another_company(owner, name):
     call, table = CALLS[name]
@@ -781,6 +784,7 @@ UNPROTECTED = {
 }
 
 
+@each_has_its_sql
 @pytest.mark.parametrize(("name", "guards"), UNPROTECTED.items(), ids=UNPROTECTED)
 async def test_a_missing_isolation_is_detected(owner, name, guards):
     await owner.execute("UPDATE imports SET done = company_id * 10 + id")

@@ -20,7 +20,7 @@ from api.calls import (
     save_customer,
 )
 from journey_service.domain.events.parsing import parse_instant
-from server_versions import newest_only
+from server_versions import each_has_its_sql, newest_only
 
 TASK = {
     *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),
@@ -395,6 +395,7 @@ async def test_of_concurrent_updates_of_one_version_one_is_made(http, shop, task
 # ---- orders
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("sort", ["due_at", "-due_at", "created_at", "-created_at"])
 async def test_tasks_are_sorted(http, busy, sort):
     field = sort.removeprefix("-")

@@ -9,7 +9,7 @@ from api.calls import API, NOON, event, every_page, fetch, ingest, problem
 from api.published import WITH_CSV, published
 from journey_service.api.csv_responses import csv_of
 from journey_service.domain.events.parsing import parse_instant
-from server_versions import newest_only
+from server_versions import each_has_its_sql, newest_only
 
 NOON_INSTANT = parse_instant(NOON, "")
 RANGE_FIELDS = {"as_of", "from", "to"}
@@ -502,6 +502,7 @@ async def test_an_invalid_request_is_refused_with_its_pointer(http, salon, path,
 # ---- CSV
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("operation", REQUESTS)
 async def test_csv_has_the_rows_of_the_json_list(http, salon, database_owner, operation):
     path, params = REQUESTS[operation]

@@ -5,6 +5,7 @@ from sqlalchemy import event
 
 from api.calls import API, NOON, every_page, fetch, ingest, move, problem, request_action, save_customer
 from journey_service.domain.events.parsing import parse_instant
+from server_versions import each_has_its_sql
 
 PORTAL = "/portal/customers/at-risk"
 CHURN = "/analytics/churn-predictions"
@@ -120,6 +121,7 @@ async def test_nobody_can_contact_an_erased_customer(http, busy):
     assert (found["open_task"], found["running_campaign"]) == (None, None)
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("path", [PORTAL, CHURN])
 @pytest.mark.parametrize(
     ("params", "customers"),

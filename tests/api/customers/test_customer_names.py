@@ -6,6 +6,7 @@ from sqlalchemy import event as sql_events
 from api.calls import API, NOON, fetch, ingest, move, problem, request_action, save_customer
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from server_versions import each_has_its_sql
 
 NAMES = {1: "Ada Lovelace", 2: "Grace Hopper", 3: None}
 EASY = {"trigger": "lifetime_value", "conditions": {"value": ">=10"}}
@@ -54,6 +55,7 @@ async def listed(http, headers, path):
     return named(answer.json()["items"])
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("path", [*LISTS.values(), *WORK.values()], ids=[*LISTS, *WORK])
 async def test_a_list_names_its_customers(http, company, path):
     found = await listed(http, company.headers, path)

@@ -4,6 +4,7 @@ import pytest
 
 from api.calls import API, NOON, event, every_page, fetch, ingest, problem, without_updated_at
 from journey_service.domain.events.parsing import parse_instant
+from server_versions import each_has_its_sql
 
 UNKNOWN = {"status": "unknown", "at": None, "source": None}
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+49 30 1234567"}
@@ -272,6 +273,7 @@ FILTERS = [
 ]
 
 
+@each_has_its_sql
 @pytest.mark.parametrize(("params", "expected"), FILTERS, ids=str)
 async def test_a_filter_finds_exactly_the_matching_customers(http, company, params, expected):
     assert await found(http, company, **params) == expected
@@ -291,6 +293,7 @@ KEYS = {
 }
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
 @pytest.mark.parametrize("descending", [False, True], ids=["upwards", "downwards"])
 @pytest.mark.parametrize("sort", KEYS)

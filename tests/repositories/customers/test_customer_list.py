@@ -18,6 +18,7 @@ from journey_service.repositories.customers import customer_list, reading, searc
 from journey_service.repositories.customers.customer_list import CustomerList
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
+from server_versions import each_has_its_sql
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STAGES = ("prospect", "customer", "vip", "at_risk")
@@ -333,6 +334,7 @@ LIMITS = {
 }
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("seed", range(10))
 async def test_the_pages_of_any_list_equal_a_literal_computation(database, crowd, seed, monkeypatch):
     company_id, people = crowd
@@ -351,6 +353,7 @@ async def test_the_pages_of_any_list_equal_a_literal_computation(database, crowd
         ), filter_
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("q", QUERIES)
 async def test_a_search_equals_a_literal_computation_in_each_way_to_read_it(database, crowd, q, monkeypatch):
     company_id, people = crowd
@@ -479,6 +482,7 @@ KEYS = {
 }
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "other"])
 @pytest.mark.parametrize("sort", SORTS)
 async def test_every_order_reads_an_index_from_the_first_page_and_from_any_other(large, sort, is_first):
@@ -495,6 +499,7 @@ async def test_every_order_reads_an_index_from_the_first_page_and_from_any_other
         assert all("ROW(" in each or "customer_id" in each for each in conditions), plan
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("stages", [("vip",), ("prospect", "vip")], ids=["one", "several"])
 @pytest.mark.parametrize("descending", [False, True], ids=["upwards", "downwards"])
 @pytest.mark.parametrize("name", sorted(INDEXES.keys() - ACROSS_STAGES))

@@ -24,6 +24,7 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from ledger import find_violations, rows
+from server_versions import each_has_its_sql
 from services.local_servers import company_opener
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -150,6 +151,7 @@ async def written(database, company_id):
 # ---- the same as single requests
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("type_", REQUESTS)
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_bulk_action_leaves_the_rows_of_single_requests(database, create_test_company, type_, seed):

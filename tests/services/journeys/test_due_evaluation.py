@@ -38,7 +38,6 @@ from oracle.literal import (
     RemovePin,
     SetPin,
 )
-from server_versions import first_on_both
 
 DAY = timedelta(hours=24)
 INSTANT = timedelta(microseconds=1)
@@ -423,7 +422,7 @@ async def play(database, create_test_company, seed: int, *, steps: int = 18) -> 
         raise
 
 
-@pytest.mark.parametrize("series", first_on_both(range(4)))
+@pytest.mark.parametrize("series", range(4))
 async def test_any_interleaving_writes_the_oracle_s_journeys_and_leaves_no_customer_due(
     series, database, create_test_company
 ):
@@ -553,7 +552,7 @@ async def _import(scenario: Scenario, history: Sequence[tuple[int, LiteralEvent]
     assert await run_import(scenario.database, scenario.company_id, queued.id)
 
 
-@pytest.mark.parametrize("name", first_on_both(list(MAPS)[:2]))
+@pytest.mark.parametrize("name", list(MAPS)[:2])
 async def test_one_call_nightly_steps_real_time_and_an_import_have_equal_results(
     name, database, create_test_company
 ):
@@ -596,7 +595,7 @@ async def _run_concurrently(scenario: Scenario, seed: int) -> None:
     await asyncio.gather(*tasks)
 
 
-@pytest.mark.parametrize("name", first_on_both(MAPS))
+@pytest.mark.parametrize("name", MAPS)
 async def test_concurrent_sweeps_nightly_runs_evaluations_and_events_move_no_customer_twice(
     name, database, create_test_company
 ):

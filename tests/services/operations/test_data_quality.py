@@ -24,6 +24,7 @@ from journey_service.services.operations.data_quality import (
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from ledger import find_violations, journeys, rows
+from server_versions import each_has_its_sql
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -142,6 +143,7 @@ async def test_without_issues_every_kind_is_reported_with_zero(busy, database):
         await inspect(database, 2**50)
 
 
+@each_has_its_sql
 @pytest.mark.parametrize("name", CORRUPTIONS)
 async def test_an_issue_is_found_and_repaired_and_a_dry_run_changes_nothing(name, busy, database, servers):
     sql, number, example = CORRUPTIONS[name]
