@@ -1,3 +1,4 @@
+import { itemsOf, test as inCompany } from './company';
 import { expect, settled, test } from './fixtures';
 
 /** So many links of each kind are opened; the lists of the others are the same code. */
@@ -70,4 +71,23 @@ test('a list whose address makes no sense says what is wrong', async ({ salon, w
   await expect(salon.getByRole('alert')).toContainText('Request id');
   await salon.goto('/drill/nothing');
   await expect(salon.getByText('There is no such page')).toBeVisible();
+});
+
+inCompany('an email for every customer behind a number', async ({ page, company }) => {
+  await page.goto('/drill/stage?stage=at_risk');
+  await settled(page);
+  const all = page.getByRole('group', { name: 'For all of them:' });
+  await all.getByRole('button', { name: 'Email' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Email to 5 customers' });
+  await expect(dialog.locator('[data-outcome=no_address] dd')).toHaveText('1');
+  await expect(dialog.locator('[data-outcome=no_consent] dd')).toHaveText('1');
+  await dialog.getByRole('button', { name: 'Send 3 emails' }).click();
+  await expect(page.locator('.bulk-job [data-outcome=ok] dd')).toHaveText('3');
+
+  const actions = await itemsOf<{ name: string; state: string; customer_id: number }>(
+    company.api,
+    '/api/v1/actions?limit=200',
+  );
+  const sent = actions.filter(({ name, state }) => name === 'personal_email' && state !== 'cancelled');
+  expect(new Set(sent.map(({ customer_id: id }) => id))).toEqual(new Set([1, 2, 5]));
 });

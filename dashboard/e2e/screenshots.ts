@@ -12,6 +12,7 @@ const PAGES = {
   customers: '/customers',
   customer: '/customers/297',
   'at-risk': '/at-risk',
+  drill: '/drill/stage?stage=at_risk',
 };
 
 for (const [name, place, size, viewport] of Object.entries(PAGES).flatMap(([page, path]) =>

@@ -122,6 +122,8 @@ export const de: Words = {
     visitsOpen: 'Sind jetzt in {{stage}}',
     risk: 'Risiko: {{band}}',
     cohort: 'Begannen im {{month}} und hatten {{later}} einen Termin',
+    actOnAll: 'Für alle:',
+    tooMany: 'Höchstens {{count, number}} Kunden auf einmal. Wählen Sie weniger Tage.',
     shown: '{{shown}} von {{total}} gezeigt',
     allShown: 'Alle {{total}} gezeigt',
     more: 'Mehr zeigen',
@@ -138,7 +140,6 @@ export const de: Words = {
     left: 'Gegangen',
     to: 'Wechselte zu',
     erased: 'Gelöschter Kunde',
-    number: 'Nr. {{id}}',
     caption: 'Kunden hinter der Zahl',
   },
 };

@@ -122,6 +122,8 @@ export const en = {
     visitsOpen: 'Are in {{stage}} now',
     risk: '{{band}} risk',
     cohort: 'Began in {{month}} and had an appointment {{later}}',
+    actOnAll: 'For all of them:',
+    tooMany: 'At most {{count, number}} customers at once. Choose fewer days.',
     shown: '{{shown}} of {{total}} shown',
     allShown: 'All {{total}} shown',
     more: 'Show more',
@@ -139,7 +141,6 @@ export const en = {
     left: 'Left',
     to: 'Moved to',
     erased: 'Erased customer',
-    number: 'No. {{id}}',
     caption: 'Customers behind the number',
   },
 };

@@ -1,5 +1,6 @@
-import type { BulkRequest, ContactType } from '../../api/mutations/actions';
+import type { BulkRequest } from '../../api/mutations/actions';
 import type { RiskQuery } from '../../api/queries/atRisk';
+import { readBulkSearch, type BulkSearch } from '../../parts/bulk/bulkSearch';
 import { readPageSearch, type PageSearch } from '../../parts/Pager';
 
 export const SORTS = [
@@ -12,8 +13,7 @@ export const DAYS = [30, 60, 90, 120, 180] as const;
 
 export type RiskChoice = { q?: string; stage?: string; owner?: string; days?: number; value?: number };
 /** What the address says: the filter, the order, the page, and the bulk action whose progress is shown. */
-export type RiskSearch = RiskChoice &
-  PageSearch & { sort?: (typeof SORTS)[number]; job?: number; of?: ContactType };
+export type RiskSearch = RiskChoice & PageSearch & BulkSearch & { sort?: (typeof SORTS)[number] };
 
 // The router reads what looks like a number as one.
 const textOf = (value: unknown): string => {
@@ -25,14 +25,13 @@ const wholeOf = (value: unknown): number | undefined =>
 
 /** Reads the parameters of an address; what makes no sense is left out. */
 export function readRiskSearch(search: Record<string, unknown>): RiskSearch {
-  const of = (['call', 'email', 'offer'] as const).find((each) => each === search.of);
   const sort = SORTS.find((each) => each === search.sort);
   const texts = { q: textOf(search.q), stage: textOf(search.stage), owner: textOf(search.owner) };
-  const numbers = { days: wholeOf(search.days), value: wholeOf(search.value), job: wholeOf(search.job) };
+  const numbers = { days: wholeOf(search.days), value: wholeOf(search.value) };
   return {
     ...Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== '')),
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
-    ...(of === undefined ? {} : { of }),
+    ...readBulkSearch(search),
     ...(sort === undefined || sort === DEFAULT_SORT ? {} : { sort }),
     ...readPageSearch(search),
   };

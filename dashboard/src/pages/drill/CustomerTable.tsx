@@ -5,6 +5,7 @@ import { DataTable } from '../../parts/DataTable';
 import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
 import type { CustomerRow } from './figures';
+import { Name } from './Name';
 
 export function CustomerTable({ rows }: { rows: readonly CustomerRow[] }) {
   const { t } = useTranslation();
@@ -16,9 +17,14 @@ export function CustomerTable({ rows }: { rows: readonly CustomerRow[] }) {
       caption={t('drill.caption')}
       rows={rows}
       keyOf={(row) => String(row.id)}
+      isList
       columns={[
-        { title: t('drill.customer'), cell: (row) => <Name row={row} /> },
-        { title: t('drill.inStage'), cell: (row) => <StageChip stage={lookOf(row.stage, row.stageName)} /> },
+        { title: t('drill.customer'), cell: (row) => <Name id={row.id} name={row.name} /> },
+        {
+          title: t('drill.inStage'),
+          cell: (row) => <StageChip stage={lookOf(row.stage, row.stageName)} />,
+          phone: 'end',
+        },
         {
           title: t('drill.since'),
           cell: (row) => <time title={formats.instant(row.since)}>{formats.instantDay(row.since)}</time>,
@@ -37,17 +43,5 @@ export function CustomerTable({ rows }: { rows: readonly CustomerRow[] }) {
           : []),
       ]}
     />
-  );
-}
-
-function Name({ row }: { row: CustomerRow }) {
-  const { t } = useTranslation();
-  if (row.id < 0) return <span className="erased">{t('drill.erased')}</span>;
-  const number = t('drill.number', { id: row.id });
-  if (row.name === null) return number;
-  return (
-    <>
-      {row.name} <small>{number}</small>
-    </>
   );
 }

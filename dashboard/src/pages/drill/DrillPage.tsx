@@ -14,9 +14,10 @@ import { Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
 import { useBoot } from '../../parts/useBoot';
 
+import { ActOnAll } from './ActOnAll';
 import { CustomerTable } from './CustomerTable';
 import type { Search } from './expected';
-import { expectedQuery, listPath, readPage } from './figures';
+import { customerIds, expectedQuery, listPath, readPage } from './figures';
 import { Total } from './Total';
 import { useSentence } from './useSentence';
 import { VisitTable } from './VisitTable';
@@ -34,7 +35,9 @@ export function DrillPage() {
       </div>
     );
   }
-  return <DrillList key={figure + JSON.stringify(search)} figure={figure} search={search} />;
+  // The job of a bulk action is no parameter of the list.
+  const { job: _job, of: _of, ...list } = search;
+  return <DrillList key={figure + JSON.stringify(list)} figure={figure} search={list} />;
 }
 
 function DrillList({ figure, search }: { figure: Figure; search: Search }) {
@@ -58,6 +61,11 @@ function DrillList({ figure, search }: { figure: Figure; search: Search }) {
   const range = readRange(search);
   const hasRange = range.period !== undefined || range.from !== undefined;
   const days = hasRange ? daysOf(range, localDay(company.now, company.timezone)) : null;
+  const readAll = async () => {
+    let result = list;
+    while (result.hasNextPage && !result.isError) result = await result.fetchNextPage();
+    return customerIds(result.data?.pages ?? []);
+  };
   const again = () => {
     void expected.refetch();
     void list.refetch();
@@ -88,6 +96,7 @@ function DrillList({ figure, search }: { figure: Figure; search: Search }) {
           isWhole={list.data !== undefined && !list.hasNextPage}
           onAgain={again}
         />
+        <ActOnAll readAll={readAll} shown={customerIds(pages).length} />
         {list.error !== null && <Failure error={list.error} onRetry={() => void list.refetch()} />}
         {list.data === undefined && list.error === null && <Loading height={320} />}
         {list.data !== undefined && shown === 0 && <EmptyState title={t('drill.empty')} />}

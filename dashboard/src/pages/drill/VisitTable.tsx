@@ -4,6 +4,7 @@ import { useFormats } from '../../format/useFormats';
 import { DataTable } from '../../parts/DataTable';
 import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
+import { Name } from './Name';
 import type { VisitRow } from './figures';
 
 export function VisitTable({ rows }: { rows: readonly VisitRow[] }) {
@@ -17,17 +18,15 @@ export function VisitTable({ rows }: { rows: readonly VisitRow[] }) {
       caption={t('drill.caption')}
       rows={rows}
       keyOf={(row) => `${row.customer_id} ${row.seq}`}
+      isList
       columns={[
-        {
-          title: t('drill.customer'),
-          cell: (row) =>
-            row.customer_id < 0 ? t('drill.erased') : t('drill.number', { id: row.customer_id }),
-        },
+        { title: t('drill.customer'), cell: (row) => <Name id={row.customer_id} name={row.customer_name} /> },
         { title: t('drill.entered'), cell: (row) => time(row.entered_at), isNumber: true },
         { title: t('drill.left'), cell: (row) => time(row.left_at), isNumber: true },
         {
           title: t('drill.to'),
           cell: (row) => (row.to_stage === null ? '–' : <StageChip stage={lookOf(row.to_stage)} />),
+          phone: 'end',
         },
       ]}
     />

@@ -60,10 +60,19 @@ export async function readPage(
   return { customers: page.items.map(ofDrilldown), visits: [], next: page.next_cursor };
 }
 
+/** Returns the ids of the customers of a list, each once; erased ones are left out. */
+export function customerIds(pages: readonly DrillPage[]): number[] {
+  const ids = pages.flatMap(({ customers, visits }) => [
+    ...customers.map(({ id }) => id),
+    ...visits.map(({ customer_id: id }) => id),
+  ]);
+  return [...new Set(ids)].filter((id) => id >= 0).toSorted((a, b) => a - b);
+}
+
 function ofDrilldown(row: Schemas['DrilldownCustomer']): CustomerRow {
   return {
     id: row.customer_id,
-    name: null,
+    name: row.customer_name,
     stage: row.current_stage,
     stageName: row.stage_name,
     since: row.stage_entered_at,

@@ -7,9 +7,9 @@ import { useTranslation } from 'react-i18next';
 import type { ContactType } from '../../api/mutations/actions';
 import { bulkJobQuery, isOver } from '../../api/queries/jobs';
 import { useFormats } from '../../format/useFormats';
-import { Failure } from '../../parts/Failure';
-import { JobProgress } from '../../parts/JobProgress';
-import { Loading } from '../../parts/Loading';
+import { Failure } from '../Failure';
+import { JobProgress } from '../JobProgress';
+import { Loading } from '../Loading';
 import { Outcomes } from './Outcomes';
 
 type Props = { jobId: number; type: ContactType; onClose: () => void };

@@ -4,8 +4,8 @@ import { useTranslation } from 'react-i18next';
 import type { ContactType } from '../../api/mutations/actions';
 import { can } from '../../api/rights';
 import { useFormats } from '../../format/useFormats';
-import { DrillLink } from '../../parts/DrillLink';
-import { useBoot } from '../../parts/useBoot';
+import { DrillLink } from '../DrillLink';
+import { useBoot } from '../useBoot';
 
 const OUTCOMES = ['ok', 'no_consent', 'no_address', 'capped', 'already_open', 'erased'] as const;
 type Outcome = (typeof OUTCOMES)[number];

@@ -4,8 +4,8 @@ import { useTranslation } from 'react-i18next';
 
 import { requestBulk, type BulkActions, type BulkRequest } from '../../api/mutations/actions';
 import { isAnswer } from '../../api/unanswered';
-import { Failure } from '../../parts/Failure';
-import { useBoot } from '../../parts/useBoot';
+import { Failure } from '../Failure';
+import { useBoot } from '../useBoot';
 
 type Props = {
   request: BulkRequest;

@@ -11,12 +11,12 @@ import {
   type ContactType,
 } from '../../api/mutations/actions';
 import { isAnswer } from '../../api/unanswered';
-import { ContactFields } from '../../parts/contact/ContactFields';
-import { EMPTY_FORM, FIELD_OF_POINTER, requestOf } from '../../parts/contact/contactForm';
-import { useFormFaults } from '../../parts/contact/useFormFaults';
-import { Failure } from '../../parts/Failure';
-import { Loading } from '../../parts/Loading';
-import { useBoot } from '../../parts/useBoot';
+import { ContactFields } from '../contact/ContactFields';
+import { EMPTY_FORM, FIELD_OF_POINTER, requestOf } from '../contact/contactForm';
+import { useFormFaults } from '../contact/useFormFaults';
+import { Failure } from '../Failure';
+import { Loading } from '../Loading';
+import { useBoot } from '../useBoot';
 import type { Whom } from './Bulk';
 import { Outcomes } from './Outcomes';
 

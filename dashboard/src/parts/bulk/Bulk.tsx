@@ -9,8 +9,9 @@ import {
   type ContactType,
 } from '../../api/mutations/actions';
 import { forgetUnanswered, unansweredOf } from '../../api/unanswered';
-import { useBoot } from '../../parts/useBoot';
+import { useBoot } from '../useBoot';
 import { BulkJob } from './BulkJob';
+import { readBulkSearch, type BulkSearch } from './bulkSearch';
 import { BulkUnanswered } from './BulkUnanswered';
 
 // Opened only for many customers at once.
@@ -32,14 +33,16 @@ type Props = {
  */
 export function Bulk({ type, whom, count, onClose, onAccepted }: Props) {
   const { company } = useBoot();
-  const { job, of } = useSearch({ from: '/at-risk' });
-  const navigate = useNavigate({ from: '/at-risk' });
+  const { job, of } = readBulkSearch(useSearch({ strict: false }));
+  const navigate = useNavigate();
   const client = useQueryClient();
   const purpose = bulkPurpose(company.id);
   const [unanswered, setUnanswered] = useState(() => unansweredOf<BulkRequest>(purpose));
   const reread = () => setUnanswered(unansweredOf<BulkRequest>(purpose));
-  const showJob = (shown: { job?: number; of?: ContactType }) => {
-    void navigate({ search: ({ job: _job, of: _of, ...rest }) => ({ ...rest, ...shown }), replace: true });
+  const showJob = (shown: BulkSearch) => {
+    // The address of the present page, whichever it is.
+    const search = ({ job: _job, of: _of, ...rest }: BulkSearch) => ({ ...rest, ...shown });
+    void navigate({ to: '.', search: search as never, replace: true });
   };
   const accept = ({ job: accepted }: BulkActions, acceptedType: ContactType) => {
     reread();
