@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
-from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts
+from journey_service.domain.journeys.facts import NO_FACTS, fold_facts
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -30,7 +30,8 @@ WHERE r.company_id = :company AND (r.version IS DISTINCT FROM t.seq OR r.current
                                    OR r.stage_entered_at IS DISTINCT FROM t.transitioned_at)
 """
 EVENTS = """
-SELECT source, event_id, relationship_id, type, occurred_at, CAST(amount * 100 AS bigint) AS cents, call_duration
+SELECT source, event_id, relationship_id, type, occurred_at, CAST(amount * 100 AS bigint) AS cents, call_duration,
+  booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break
 FROM journey_events WHERE company_id = :company ORDER BY random()
 """
 
@@ -43,18 +44,22 @@ async def find_violations(database: Database, company_id: int) -> list[str]:
         company = {"company": company_id}
         violations = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
         violations += [f"wrong head: {row}" for row in await connection.execute(text(WRONG_HEAD), company)]
-        folded: dict[int, Facts] = {}
+        events: dict[int, list[Event]] = {}
         for row in await connection.execute(text(EVENTS), company):
             event = Event(
-                row.source, row.event_id, 0, row.type, row.occurred_at, row.cents, row.call_duration
+                *(row.source, row.event_id, 0, row.type, row.occurred_at, row.cents, row.call_duration),
+                booking_id=row.booking_id,
+                scheduled_for=row.scheduled_for,
+                reported_at=row.reported_at,
+                retracts=row.retracts_id and (row.retracts_source, row.retracts_id),
+                tie_break=row.tie_break,
             )
-            known = folded.get(row.relationship_id, NO_FACTS)
-            folded[row.relationship_id] = apply_event_to_facts(known, event, DEFAULT_POLICY)
+            events.setdefault(row.relationship_id, []).append(event)
         rows = await connection.execute(
             text(f"SELECT {COLUMNS} FROM customer_relationships r WHERE r.company_id = :company"), company
         )
         for row in rows:
-            expected = folded.get(row.id, NO_FACTS)
+            expected = fold_facts(events[row.id], DEFAULT_POLICY) if row.id in events else NO_FACTS
             actual = to_stored_relationship(row).relationship.facts
             if actual != expected:
                 violations.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")

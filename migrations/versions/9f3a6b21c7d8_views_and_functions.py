@@ -28,13 +28,14 @@ FUNCTIONS = {
         """,
     ),
     "erase_events(relationship bigint, sources text[], ids text[], new_sources text[], new_ids text[],"
-    " bookings text[], contents bytea[])": (
+    " bookings text[], contents bytea[], retracted_sources text[], retracted_ids text[], ties integer[])": (
         "void",
         """
         UPDATE public.journey_events e
-        SET source = new.new_source, event_id = new.new_id, booking_id = new.booking, content_hash = new.content, metadata = NULL
-        FROM unnest(sources, ids, new_sources, new_ids, bookings, contents)
-          AS new(source, id, new_source, new_id, booking, content)
+        SET source = new.new_source, event_id = new.new_id, booking_id = new.booking, content_hash = new.content,
+          retracts_source = new.retracted_source, retracts_id = new.retracted_id, tie_break = new.tie, metadata = NULL
+        FROM unnest(sources, ids, new_sources, new_ids, bookings, contents, retracted_sources, retracted_ids, ties)
+          AS new(source, id, new_source, new_id, booking, content, retracted_source, retracted_id, tie)
         WHERE e.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
           AND e.relationship_id = relationship AND e.source = new.source AND e.event_id = new.id
         """,
@@ -88,12 +89,34 @@ FUNCTIONS = {
     ),
 }
 
-
+# The events that count: none that is retracted, and of the completed, missed and cancelled events of a booking the one
+# with the greatest (reported_at or else occurred_at; cancelled, completed, missed; source; id). The conditions on
+# retracts_id and booking_id are those of partial indexes.
+_RETRACTED = (
+    "EXISTS (SELECT 1 FROM journey_events r WHERE r.company_id = {event}.company_id"
+    " AND r.retracts_source = {event}.source AND r.retracts_id = {event}.event_id AND r.retracts_id IS NOT NULL"
+    " AND r.relationship_id = {event}.relationship_id AND {event}.type <> 'event_retracted')"
+)
+_PRECEDENCE = (
+    "(coalesce({event}.reported_at, {event}.occurred_at), CASE {event}.type WHEN 'appointment_missed' THEN 1"
+    " WHEN 'appointment_completed' THEN 2 ELSE 3 END, {event}.tie_break, {event}.source COLLATE \"C\","
+    " {event}.event_id COLLATE \"C\")"
+)
+_IS_OUTCOME = "{event}.type IN ('appointment_completed', 'appointment_missed', 'appointment_cancelled')"
+COUNTED_EVENTS = (
+    f"SELECT e.* FROM journey_events e WHERE NOT {_RETRACTED.format(event='e')}"
+    " AND NOT EXISTS (SELECT 1 FROM journey_events o WHERE o.company_id = e.company_id"
+    " AND o.relationship_id = e.relationship_id AND o.booking_id = e.booking_id AND o.booking_id IS NOT NULL"
+    f" AND {_IS_OUTCOME.format(event='e')} AND {_IS_OUTCOME.format(event='o')}"
+    f" AND {_PRECEDENCE.format(event='o')} > {_PRECEDENCE.format(event='e')}"
+    f" AND NOT {_RETRACTED.format(event='o')})"
+)
 
 # Rights of the owner of these functions, by column.
 ERASER_RIGHTS = {
     "journey_transitions": "SELECT, UPDATE (notes, performed_by, request, cause_id)",
-    "journey_events": "SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata)",
+    "journey_events": "SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata, retracts_source, retracts_id,"
+    " tie_break)",
     "consent_changes": "SELECT, UPDATE (customer_id)",
     "audit_log": "SELECT, UPDATE (customer_id, request_id, reason), DELETE",
 }
@@ -183,9 +206,12 @@ def upgrade() -> None:
         " avg(risk_score) AS avg_risk FROM customer_relationships GROUP BY company_id, current_stage"
     )
     op.execute("GRANT SELECT ON journey_analytics_summary TO journey_app, journey_readonly")
+    op.execute(f"CREATE VIEW counted_events WITH (security_invoker = true) AS {COUNTED_EVENTS}")
+    op.execute("GRANT SELECT ON counted_events TO journey_app, journey_readonly")
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW counted_events")
     op.execute("DROP VIEW journey_analytics_summary")
     for declared in FUNCTIONS:
         op.execute(f"DROP FUNCTION {_signature(declared)}")

@@ -680,6 +680,12 @@ def upgrade() -> None:
             server_default=sa.text("'{}'"),
             nullable=False,
         ),
+        sa.Column(
+            "open_bookings",
+            sa.ARRAY(sa.DateTime(timezone=True)),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
         sa.Column("last_progress_stage", sa.String(length=50), nullable=True),
         sa.Column("stages_held", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("pin_until", sa.DateTime(timezone=True), nullable=True),
@@ -821,6 +827,9 @@ def upgrade() -> None:
         sa.Column("call_duration", sa.Integer(), nullable=True),
         sa.Column("booking_id", sa.String(length=255), nullable=True),
         sa.Column("scheduled_for", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retracts_source", sa.String(length=255), nullable=True),
+        sa.Column("retracts_id", sa.String(length=255), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id", "import_id"],
@@ -867,6 +876,10 @@ def upgrade() -> None:
         sa.Column("call_duration", sa.Integer(), nullable=True),
         sa.Column("booking_id", sa.String(length=255), nullable=True),
         sa.Column("scheduled_for", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retracts_source", sa.String(length=255), nullable=True),
+        sa.Column("retracts_id", sa.String(length=255), nullable=True),
+        sa.Column("tie_break", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("stage", sa.String(length=50), nullable=False),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
@@ -883,6 +896,20 @@ def upgrade() -> None:
         "journey_events",
         ["company_id", "relationship_id", "occurred_at"],
         unique=False,
+    )
+    op.create_index(
+        "ix_booking_events",
+        "journey_events",
+        ["company_id", "relationship_id", "booking_id"],
+        unique=False,
+        postgresql_where=sa.text("booking_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_retractions",
+        "journey_events",
+        ["company_id", "retracts_source", "retracts_id", "relationship_id"],
+        unique=False,
+        postgresql_where=sa.text("retracts_id IS NOT NULL"),
     )
     op.create_index(
         "ix_kept_event_details",
@@ -1315,6 +1342,12 @@ def downgrade() -> None:
     op.drop_table("journey_transitions")
     op.drop_index(
         "ix_kept_event_details", table_name="journey_events", postgresql_where=sa.text("metadata IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_retractions", table_name="journey_events", postgresql_where=sa.text("retracts_id IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_booking_events", table_name="journey_events", postgresql_where=sa.text("booking_id IS NOT NULL")
     )
     op.drop_index("idx_relationship_events", table_name="journey_events")
     op.drop_table("journey_events")

@@ -1,4 +1,4 @@
-"""Oracle for the engine: a slow and literal implementation of DOMAIN.md sections 1 to 4.
+"""Oracle for the engine: a slow and literal implementation of DOMAIN.md sections 1 to 4 and 9.
 
 Independent of the engine. Between two operations it evaluates the customer at every instant at which a number of days
 or a window can change. Superfluous evaluations change nothing, so the list of instants is generous. Scores are exact
@@ -30,7 +30,11 @@ EVENT_TRIGGERS = {
     "call_received", "appointment_requested", "appointment_completed", "appointment_missed",
     "appointment_cancelled", "payment_received", "ticket_opened",
 }  # fmt: skip
-EVENT_TYPES = EVENT_TRIGGERS | {"appointment_booked", "payment_refunded", "ticket_resolved"}
+EVENT_TYPES = EVENT_TRIGGERS | {
+    "appointment_booked", "payment_refunded", "ticket_resolved", "event_retracted",
+}  # fmt: skip
+#: outcomes of bookings; of two at the same time, the one with the greater number counts
+OUTCOMES = {"appointment_missed": 1, "appointment_completed": 2, "appointment_cancelled": 3}
 INACTIVITY = "days_since_last_appointment"
 #: state triggers, each with the fact that its conditions compare
 STATE_TRIGGERS = {"appointment_count": "count", "lifetime_value": "value", INACTIVITY: "days",
@@ -73,6 +77,55 @@ class LiteralEvent:
     occurred_at: datetime
     amount: Decimal = Decimal(0)
     call_duration: int | None = None
+    key: tuple[str, str] = ("", "")
+    booking: str | None = None
+    scheduled_for: datetime | None = None
+    reported_at: datetime | None = None
+    retracts: tuple[str, str] | None = None
+
+
+def greatness(event: LiteralEvent) -> tuple[datetime, int, tuple[str, str]]:
+    """Returns the key by which the greatest event of a booking counts."""
+    return event.reported_at or event.occurred_at, OUTCOMES.get(event.type, 0), event.key
+
+
+def not_retracted(events: Sequence[LiteralEvent]) -> list[LiteralEvent]:
+    """Returns the events that no retraction names; a retraction cannot be retracted."""
+    named = [event.retracts for event in events if event.type == "event_retracted"]
+    return [event for event in events if event.type == "event_retracted" or event.key not in named]
+
+
+def counting(events: Sequence[LiteralEvent]) -> list[LiteralEvent]:
+    """Returns the events of a customer that count."""
+    standing = not_retracted(events)
+
+    def is_surpassed(event: LiteralEvent) -> bool:
+        return event.booking is not None and event.type in OUTCOMES and any(
+            other.booking == event.booking and other.type in OUTCOMES and greatness(other) > greatness(event)
+            for other in standing
+        )  # fmt: skip
+
+    return [event for event in standing if not is_surpassed(event)]
+
+
+def open_appointments(events: Sequence[LiteralEvent]) -> list[datetime]:
+    """Returns the times of the appointments of bookings without an outcome, past ones included."""
+    standing = not_retracted(events)
+    times = []
+    for booking in {event.booking for event in standing if event.booking is not None}:
+        of_it = [event for event in standing if event.booking == booking]
+        booked = [event for event in of_it if event.type == "appointment_booked" and event.scheduled_for]
+        outcomes = [event for event in of_it if event.type in OUTCOMES]
+        if not booked:
+            continue
+        newest = max(booked, key=greatness)
+        if outcomes:
+            outcome = max(outcomes, key=greatness)
+            if outcome.type != "appointment_cancelled" or greatness(newest) < greatness(outcome):
+                continue
+        assert newest.scheduled_for is not None
+        times.append(newest.scheduled_for)
+    return sorted(times)
 
 
 @dataclass(frozen=True)
@@ -318,6 +371,8 @@ class _Customer:
 
     def __init__(self, company: JourneyOracle, start: datetime) -> None:
         self.map, self.manual_pin_days = company.map, company.manual_pin_days
+        self.pause_days = company.pause_days
+        self.events: list[LiteralEvent] = []
         self.facts = Facts(company.revenue_source)
         self.transitions: list[LiteralTransition] = []
         self.pin_until: datetime | None = None
@@ -387,12 +442,21 @@ class _Customer:
                 return earned[-1].key, "appointment_completed"
         worse = [s for s in self.map.risk if here.kind == "progress" or s.order > here.order]
         higher = [s for s in self.map.progress if here.kind == "progress" and s.order > here.order]
-        lapses = worse if self.facts.total_appointments > 0 else []
+        lapses = worse if self.facts.total_appointments > 0 and not self._is_paused(now) else []
         for stage in lapses[::-1] + higher[::-1]:
             why = self._why(stage, now, applied)
             if why is not None:
                 return stage.key, why
         return None
+
+    def _pauses(self) -> list[tuple[datetime, datetime]]:
+        """Returns when each open booking pauses moves to risk stages: from, and until."""
+        if self.pause_days is None:
+            return []
+        return [(at - self.pause_days * DAY, at + DAY) for at in open_appointments(self.events)]
+
+    def _is_paused(self, now: datetime) -> bool:
+        return any(start <= now < end for start, end in self._pauses())
 
     def _decide(self, now: datetime, applied: AppliedEvent) -> bool:
         """Evaluates the customer; returns whether they moved. A move of a pinned customer is suppressed."""
@@ -424,6 +488,7 @@ class _Customer:
                 instants.update(since + k * DAY for k in counts if 0 <= k <= elapsed)
         if self.pin_until is not None:
             instants.add(self.pin_until)
+        instants.update(chain(*self._pauses()))
         return sorted(instant for instant in instants if self.decided_to <= instant <= upto)
 
     def catch_up(self, upto: datetime) -> None:
@@ -461,7 +526,19 @@ class _Customer:
 
     def _apply(self, now: datetime, event: LiteralEvent) -> bool:
         """Folds the event, records the rules that hold during a pin, and evaluates."""
-        self.facts.fold(event)
+        self.events.append(event)
+        is_counted = True
+        if any(each.booking is not None or each.retracts is not None for each in self.events):
+            counted = counting(self.events)
+            self.facts = Facts(self.facts.revenue_source)
+            for each in counted:
+                self.facts.fold(each)
+            is_counted = event in counted
+        else:
+            self.facts.fold(event)
+        if not is_counted:
+            self._decide(now, NOTHING_APPLIED)
+            return True
         of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
         facts = {"call_duration": event.call_duration, "total_amount": event.amount}
         rules = frozenset(rule for rule in of_type if rule.conditions_hold(facts))
@@ -490,9 +567,13 @@ class JourneyOracle:
     """Oracle for the journeys of a company: its stage map and the relevant settings."""
 
     def __init__(
-        self, stages: Forms = DEFAULT_STAGES, revenue_source: str = "appointments", manual_pin_days: int = 30
+        self,
+        stages: Forms = DEFAULT_STAGES,
+        revenue_source: str = "appointments",
+        manual_pin_days: int = 30,
+        pause_days: int | None = 90,
     ) -> None:
-        self.map = StageMap(stages)
+        self.map, self.pause_days = StageMap(stages), pause_days
         self.revenue_source, self.manual_pin_days = revenue_source, manual_pin_days
 
     def run(self, operations: Sequence[Operation], until: datetime) -> Journey:

@@ -580,7 +580,7 @@ CALLS = {
     "erase_events": (
         (
             "SELECT erase_events({number}, '{{x{number}}}', '{{x{number}}}', '{{erased}}', '{{erased}}', '{{NULL}}',"
-            " '{{erased}}'::bytea[])"
+            " '{{erased}}'::bytea[], '{{NULL}}', '{{NULL}}', '{{1}}')"
         ),
         "journey_events",
     ),

@@ -3,13 +3,14 @@
 import asyncio
 
 import asyncpg
+import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import _GET_MANY
+from journey_service.repositories.events.ledger import _GET_CREDITED, _GET_MANY
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
 from ledger import rows
@@ -224,17 +225,43 @@ async def _count_on(connection) -> int:
     return await connection.scalar(text("SELECT count(*) FROM api_keys"))
 
 
-async def test_stored_events_are_found_by_the_primary_key_with_a_plan_made_for_an_empty_table(servers):
+PLANS = {
+    "stored events and retractions": (
+        _GET_MANY,
+        {"sources": "text[]", "ids": "text[]", "company_id": "bigint", "relationship_ids": "bigint[]"},
+        {"pk_journey_events", "ix_retractions"},
+    ),
+    "what decides which events count": (
+        _GET_CREDITED,
+        {
+            "sources": "text[]",
+            "ids": "text[]",
+            "company_id": "bigint",
+            "retracted_by": "bigint[]",
+            "booked_by": "bigint[]",
+            "bookings": "text[]",
+        },
+        {"pk_journey_events", "ix_booking_events", "ix_retractions"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "parameters", "indexes"), PLANS.values(), ids=PLANS)
+async def test_events_are_found_by_their_indexes_with_a_plan_made_for_an_empty_table(
+    servers, statement, parameters, indexes
+):
     url = await _fresh(servers, "empty")
     await asyncio.to_thread(migrating.upgrade, url)
     connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan"})
     try:
-        statement = str(_GET_MANY)
-        for index, name in enumerate(("sources", "ids", "company_id"), start=1):
-            statement = statement.replace(f":{name}", f"${index}")
-        await connection.execute(f"PREPARE known(text[], text[], bigint) AS {statement}")
-        plan = await connection.fetch("EXPLAIN EXECUTE known(ARRAY['a'], ARRAY['b'], 1)")
+        sql = str(statement)
+        for index, name in enumerate(parameters, start=1):
+            sql = sql.replace(f":{name}", f"${index}")
+        await connection.execute(f"PREPARE known({', '.join(parameters.values())}) AS {sql}")
+        values = ", ".join("1" if type_ == "bigint" else "'{1}'" for type_ in parameters.values())
+        plan = await connection.fetch(f"EXPLAIN EXECUTE known({values})")
     finally:
         await connection.close()
     scans = [row[0] for row in plan if "journey_events" in row[0]]
-    assert [("pk_journey_events" in scan) for scan in scans] == [True]
+    assert {index for scan in scans for index in indexes if index in scan} == indexes, scans
+    assert all(any(index in scan for index in indexes) for scan in scans), scans

@@ -3,6 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from ledger import rows
+from oracle.literal import LiteralEvent, counting
 from oracle.metrics import ActionRow, CustomerRow, EventRow, MetricsOracle, MoveRow, StageRow
 
 
@@ -40,9 +41,19 @@ async def literal(database, company_id: int) -> MetricsOracle:
     events = await rows(
         database,
         company_id,
-        "SELECT r.customer_id, e.type, e.occurred_at, e.amount FROM journey_events e JOIN customer_relationships r"
+        "SELECT r.customer_id, e.type, e.occurred_at, e.amount, e.source, e.event_id, e.booking_id, e.scheduled_for,"
+        " e.reported_at, e.retracts_source, e.retracts_id FROM journey_events e JOIN customer_relationships r"
         " ON r.company_id = e.company_id AND r.id = e.relationship_id WHERE e.company_id = :company",
     )
+    by_customer: dict[int, list[LiteralEvent]] = {}
+    for row in events:
+        retracts = None if row.retracts_id is None else (row.retracts_source, row.retracts_id)
+        by_customer.setdefault(row.customer_id, []).append(
+            LiteralEvent(
+                *(row.type, row.occurred_at, row.amount, None, (row.source, row.event_id), row.booking_id),
+                *(row.scheduled_for, row.reported_at, retracts),
+            )
+        )
     actions = await rows(
         database,
         company_id,
@@ -62,7 +73,11 @@ async def literal(database, company_id: int) -> MetricsOracle:
         company.map_version,
         maps,
         [MoveRow(*row) for row in moves],
-        [EventRow(*row) for row in events],
+        [
+            EventRow(customer, event.type, event.occurred_at, event.amount)
+            for customer, of_customer in by_customer.items()
+            for event in counting(of_customer)
+        ],
         [CustomerRow(*row) for row in customers],
         "payments" if '"payments"' in company.policy else "appointments",
         [ActionRow(*row) for row in actions],

@@ -256,6 +256,7 @@ async def test_churn_predictions_hold_inactivity_and_retention_actions(http, sal
         "stage_entered_at": "2026-05-31T11:00:00Z",
         "risk_score": 0.8,
         "days_inactive": 100,
+        "next_booking_at": None,
         "lifetime_value": 80,
         "predicted_churn_date": None,
         "sample_size": 0,

@@ -5,7 +5,7 @@ from api.calls import API, every_page, fetch, ingest, problem, save_customer
 EARLIER, LATER = "2026-02-01T10:00:00Z", "2026-03-08T09:30:00Z"
 FIELDS = {
     *("id", "source", "type", "occurred_at", "recorded_at", "amount", "call_duration"),
-    *("booking_id", "scheduled_for", "late"),
+    *("booking_id", "scheduled_for", "reported_at", "retracts", "counts", "late"),
 }
 
 
@@ -112,3 +112,39 @@ async def test_an_erased_customer_has_events_under_the_new_id_only(http, salon):
 
 async def test_an_unknown_customer_has_no_events(http, salon):
     problem(await http.get(f"{API}/customers/9/events", headers=salon.headers), 404, "customer-not-found")
+
+
+async def test_events_that_do_not_count_are_marked(http, salon):
+    await ingest(http, salon, "missed", "appointment_missed", occurred_at=EARLIER, booking_id="b")
+    await ingest(http, salon, "done", occurred_at=EARLIER, booking_id="b", reported_at="2026-02-02T10:00:00Z")
+    await ingest(http, salon, "call", "call_received", occurred_at=EARLIER)
+    retracted = {"source": "tests", "id": "call"}
+    await ingest(http, salon, "no-call", "event_retracted", retracts=retracted)
+
+    items = {item["id"]: item for item in (await events(http, salon))["items"]}
+
+    assert {id_: item["counts"] for id_, item in items.items()} == {
+        "missed": False,
+        "done": True,
+        "call": False,
+        "no-call": True,
+    }
+    assert (items["done"]["reported_at"], items["done"]["retracts"]) == ("2026-02-02T10:00:00Z", None)
+    assert items["no-call"]["retracts"] == retracted
+
+
+async def test_the_next_booking_is_shown(http, salon):
+    await ingest(http, salon, "b-1", "appointment_booked", booking_id="b", scheduled_for=LATER)
+
+    assert (await fetch(http, salon, "/customers/1/journey"))["next_booking_at"] == LATER
+    explanation = await fetch(http, salon, "/customers/1/explanation")
+    assert explanation["risk_pause"] == {
+        "booking_at": LATER,
+        "until": "2026-03-09T09:30:00Z",
+        "sentence": "paused by the booking of 8 March",
+    }
+    [listed] = (await fetch(http, salon, "/customers"))["items"]
+    assert listed["journey"]["next_booking_at"] == LATER
+
+    await ingest(http, salon, "b-2", "appointment_cancelled", booking_id="b")
+    assert (await fetch(http, salon, "/customers/1/journey"))["next_booking_at"] is None

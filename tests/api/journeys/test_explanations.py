@@ -10,7 +10,7 @@ DAYS_91 = "2026-05-31T11:00:00Z"
 DAYS_181 = "2026-08-29T11:00:00Z"
 EXPLANATION = {
     *("as_of", "customer_id", "current_stage", "stage_name", "since", "days_in_stage", "why", "pin"),
-    *("due_move", "upcoming", "searched_until", "paths"),
+    *("risk_pause", "due_move", "upcoming", "searched_until", "paths"),
 }
 WHY = {"sentence", "trigger_type", "trigger_event", "map_version", "transition", "details"}
 PATH = {

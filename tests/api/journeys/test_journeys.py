@@ -13,8 +13,8 @@ INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z")
 JOURNEY = {
     *("customer_id", "current_stage", "stage_name", "stage_entered_at", "days_in_current_stage"),
     *("previous_stage", "version", "pin_until", "suppressed", "lifetime_value", "total_appointments"),
-    *("total_missed", "first_appointment_at", "last_appointment_at", "last_event_at", "risk_score"),
-    *("engagement_score", "scored_at", "next_evaluation_at", "map_version", "owner", "notes"),
+    *("total_missed", "first_appointment_at", "last_appointment_at", "next_booking_at", "last_event_at"),
+    *("risk_score", "engagement_score", "scored_at", "next_evaluation_at", "map_version", "owner", "notes"),
     *("metadata", "created_at", "updated_at"),
 }
 TRANSITION = {
@@ -84,6 +84,7 @@ async def test_a_journey_has_every_field(http, salon):
         "total_missed": 1,
         "first_appointment_at": "2026-02-01T07:00:00Z",
         "last_appointment_at": "2026-02-01T07:00:00Z",
+        "next_booking_at": None,
         "last_event_at": "2026-02-28T09:00:00.500000Z",
         "risk_score": 0.2,
         "engagement_score": 0.44,
@@ -167,6 +168,7 @@ async def test_a_transition_keeps_the_reasons_for_it(http, salon):
         "stage": "vip",
         "kind": "progress",
         "held": True,
+        "paused_by": None,
         "rules": [
             {
                 "trigger": "lifetime_value",

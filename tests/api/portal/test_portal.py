@@ -271,6 +271,7 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
         "stage_key": "at_risk",
         "risk_score": 0.8,
         "days_inactive": 100,
+        "next_booking_at": None,
         "lifetime_value": 49.9,
         "predicted_churn_date": None,
         "retention_actions": [

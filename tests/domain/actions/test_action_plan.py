@@ -302,6 +302,27 @@ def test_a_customer_who_stays_away_gets_every_step_and_the_last_completes_the_ca
     assert (campaign.ended_at, campaign.reason) == (day(14), EndReason.COMPLETED)
 
 
+@pytest.mark.parametrize(
+    ("policy", "sms"), [({}, "has_booking"), ({"open_booking_pauses_risk": False}, "done")], ids=["on", "off"]
+)
+def test_steps_due_while_a_booking_is_open_are_cancelled_and_the_campaign_goes_on(policy, sms):
+    action_plan = at_risk(**policy)
+    action_plan.open_bookings = (T0 + 2 * DAY,)
+    action_plan.run_due(T0 + DAY / 2, is_inclusive=True)
+    assert outcomes(action_plan, "create_retention_campaign")[0] == (
+        "email",
+        "has_booking" if not policy else "done",
+    )
+    action_plan.open_bookings = (T0 + 3 * DAY,)
+
+    action_plan.run_due(T0 + 20 * DAY, is_inclusive=True)
+
+    found = outcomes(action_plan, "create_retention_campaign")
+    assert found[1:] == [("sms", sms), ("call", "done"), ("offer", "done")]
+    assert [str(campaign.reason) for campaign in action_plan.campaigns] == ["completed"]
+    assert outcomes(action_plan, "notify_account_manager") == [("task", "done")]
+
+
 def test_consent_withdrawn_during_quiet_hours_cancels_only_the_channels_concerned():
     action_plan = at_risk(quiet_from="21:00", quiet_until="13:00")
     action_plan.run_due(day(0), is_inclusive=True)

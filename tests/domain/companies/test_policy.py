@@ -77,6 +77,8 @@ def test_defaults_are_those_of_the_guide():
         "keep_import_errors_days": 90,
         "keep_job_details_days": 365,
         "messages_paused": False,
+        "open_booking_pauses_risk": True,
+        "open_booking_max_days": 90,
         "reply_to": None,
         "keep_outbound_events_days": 30,
         "keep_audit_days": 1095,

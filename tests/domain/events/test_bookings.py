@@ -5,7 +5,8 @@ from itertools import permutations
 
 import pytest
 
-from journey_service.domain.events.bookings import Booking, BookingEvent, BookingState, find_bookings
+from journey_service.domain.events.bookings import Booking, BookingState, find_bookings
+from journey_service.domain.events.event import Event
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -13,7 +14,15 @@ TOMORROW = NOW + 24 * HOUR
 
 
 def told(type_, hours_ago, *, booking="b-1", at=None, id_="1"):
-    return BookingEvent("tests", id_, f"appointment_{type_}", NOW - hours_ago * HOUR, booking, at)
+    return Event(
+        "tests",
+        id_,
+        7,
+        f"appointment_{type_}",
+        NOW - hours_ago * HOUR,
+        booking_id=booking,
+        scheduled_for=at,
+    )
 
 
 def states(*events, now=NOW):

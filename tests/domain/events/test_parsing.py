@@ -20,13 +20,15 @@ from journey_service.domain.events.parsing import (
     parse_event,
     parse_instant,
     parse_line,
+    reported_error,
 )
 
 UTC_ZONE = ZoneInfo("UTC")
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 KNOWN_TYPES = (
     "call_received, appointment_requested, appointment_booked, appointment_completed, appointment_missed, "
-    "appointment_cancelled, payment_received, payment_refunded, ticket_opened, ticket_resolved"
+    "appointment_cancelled, payment_received, payment_refunded, ticket_opened, ticket_resolved, "
+    "event_retracted"
 )
 VALID = {
     "id": "e-1",
@@ -259,7 +261,48 @@ def test_data_may_be_left_out(data):
 
 @pytest.mark.parametrize("type_", EVENT_TYPES)
 def test_every_type_of_event_is_read(type_):
-    assert parse_event({**VALID, "type": type_}).type == type_
+    data = {"retracts": {"source": "desk", "id": "e-0"}} if type_ == "event_retracted" else {}
+    event = parse_event({**VALID, "type": type_, "data": data})
+    assert (event.type, event.retracts) == (type_, ("desk", "e-0") if data else None)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "errors"),
+    [
+        ("event_retracted", None, [("/data/retracts", "is required")]),
+        ("event_retracted", "e-1", [("/data/retracts", "must be an object")]),
+        (
+            "event_retracted",
+            {"source": "", "x": 1},
+            [
+                ("/data/retracts/x", "is not a known field"),
+                ("/data/retracts/source", A_TEXT),
+                ("/data/retracts/id", "is required"),
+            ],
+        ),
+        (
+            "call_received",
+            {"source": "desk", "id": "e-0"},
+            [("/data/retracts", "is only accepted with type event_retracted")],
+        ),
+    ],
+)
+def test_a_retraction_names_the_event_that_it_retracts(type_, value, errors):
+    assert errors_of(parse_event, {**VALID, "type": type_, "data": {"retracts": value}}) == errors
+    flat = {**VALID, "type": type_, "retracts": value}
+    assert errors_of(line, flat) == [(pointer.removeprefix("/data"), message) for pointer, message in errors]
+
+
+def test_a_cell_holds_the_retracted_event_as_json():
+    raw = {**CSV_LINE, "event_type": "event_retracted", "retracts": '{"source": "desk", "id": "e-0"}'}
+    assert line(raw, is_text=True).event.retracts == ("desk", "e-0")
+
+
+def test_what_was_reported_in_the_future_is_rejected():
+    reported = event("appointment_missed", T0)._replace(reported_at=T0 + timedelta(minutes=5))
+    assert reported_error(reported, T0) is None
+    error = reported_error(reported._replace(reported_at=T0 + timedelta(minutes=6)), T0)
+    assert [each.pointer for each in error.errors] == ["/data/reported_at"]
 
 
 @pytest.mark.parametrize(("name", "value", "message"), ATTRIBUTES)
@@ -540,6 +583,8 @@ def test_equal_content_in_another_notation_has_the_same_hash(one, other):
         {"call_duration": 0},
         {"booking_id": "b"},
         {"scheduled_for": AT},
+        {"reported_at": AT},
+        {"retracts": ("desk", "e-0")},
         {"metadata": {"a": 1}},
     ],
     ids=lambda more: next(iter(more)),

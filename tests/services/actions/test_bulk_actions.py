@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,6 +24,7 @@ from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
+from journey_service.services.journeys.reading import get_journey
 from ledger import find_violations, rows
 from server_versions import each_has_its_sql
 from services.local_servers import company_opener
@@ -193,7 +195,31 @@ async def test_every_fate_occurs_in_these_companies(database, create_test_compan
                 await count_fates(database, company_id, BulkRequest(request, list(range(1, 13))), by=ACTOR)
             )
 
-    assert all(fates[fate] for fate in BulkFate if fate is not BulkFate.ERASED), fates
+    missing = {fate for fate in BulkFate if not fates[fate]}
+    assert missing == {BulkFate.ERASED, BulkFate.HAS_BOOKING}
+
+
+async def test_customers_with_an_open_booking_are_left_out_unless_they_are_asked_for(
+    database, create_test_company
+):
+    company_id = await company_of(database, create_test_company, seed=0)
+    now = (await get_journey(database, company_id, 1)).context.now
+    booked = Event(
+        *("tests", "booked", 1, "appointment_booked", now),
+        booking_id="b-1",
+        scheduled_for=now + timedelta(days=200),
+    )
+    await ingest(database, company_id, [booked])
+    request = BulkRequest(REQUESTS["call"], [1])
+    assert (await count_fates(database, company_id, request, by=ACTOR))[BulkFate.HAS_BOOKING] == 1
+    job_id = await start(database, company_id, request)
+    await run(database, company_id, job_id)
+    assert (await get_job(database, company_id, job_id)).counts["has_booking"] == 1
+    asked_for = replace(request, includes_booked=True)
+    assert (await count_fates(database, company_id, asked_for, by=ACTOR))[BulkFate.HAS_BOOKING] == 0
+    job_id = await start(database, company_id, asked_for, key="another")
+    await run(database, company_id, job_id)
+    assert (await get_job(database, company_id, job_id)).counts["has_booking"] == 0
 
 
 # ---- customers

@@ -89,6 +89,8 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     events = [visit(who, number, T0 - number * 20 * DAY, note="mark-metadata") for number in range(6)]
     events[0] = events[0]._replace(booking_id="mark-booking")
     events[1] = events[1]._replace(source="mark-source: of this customer only")
+    retraction = visit(who, 6, T0, note="mark-metadata")._replace(type="event_retracted")
+    events.append(retraction._replace(retracts=("mark-retracted-source", "mark-retracted-id")))
     await ingest(database, company_id, events)
     view = await reading.get_journey(database, company_id, who)
     version = view.stored.relationship.version

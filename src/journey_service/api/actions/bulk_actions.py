@@ -72,7 +72,8 @@ async def request_bulk_actions(
 async def get_bulk_actions(job_id: JobId, caller: ActionReader, app_state: AppStateDep) -> Job:
     """Returns the job of a bulk action: its progress, and in `counts` the numbers of customers by what was done.
 
-    The names in `counts` are those of a dry run: `ok`, `no_consent`, `no_address`, `capped`, `already_open`, `erased`.
+    The names in `counts` are those of a dry run: `ok`, `no_consent`, `no_address`, `capped`, `has_booking`,
+    `already_open`, `erased`.
     """
     return Job.of(
         await jobs.get_job(app_state.database, caller.company_id, job_id, kind=bulk_actions.BULK_JOB)

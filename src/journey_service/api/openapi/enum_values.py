@@ -91,6 +91,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "no_address": "the email address or phone number is unknown",
             "capped": "the frequency cap was reached",
             "held_too_long": "quiet hours or a pause lasted longer than `max_hold_hours`",
+            "has_booking": "the customer had an open booking when the step of the campaign was due",
             "erased": "the customer was erased",
             "campaign_running": "another campaign of the customer was running",
             "campaign_pause": "an earlier campaign of this type ended less than `campaign_pause_days` ago",
@@ -114,6 +115,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "payment_refunded": "a payment was refunded",
             "ticket_opened": "a support ticket was opened",
             "ticket_resolved": "a support ticket was resolved",
+            "event_retracted": "the sender retracted an earlier event of the customer",
         },
     ),
     "FindingSeverity": EnumText(

@@ -70,7 +70,15 @@ _BULK_JOB: Final = {
     "kind": "bulk_actions",
     "done": 85,
     "total": 85,
-    "counts": {"ok": 61, "no_consent": 12, "no_address": 4, "capped": 3, "already_open": 5, "erased": 0},
+    "counts": {
+        "ok": 59,
+        "no_consent": 12,
+        "no_address": 4,
+        "capped": 3,
+        "has_booking": 2,
+        "already_open": 5,
+        "erased": 0,
+    },
 }
 _RUNNING_BULK_JOB: Final = {
     **_BULK_JOB,
@@ -147,6 +155,7 @@ _NEW_JOURNEY: Final = {
     "total_missed": 0,
     "first_appointment_at": None,
     "last_appointment_at": None,
+    "next_booking_at": None,
     "last_event_at": None,
     "risk_score": 0,
     "engagement_score": 0.5,

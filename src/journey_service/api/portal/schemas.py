@@ -260,6 +260,10 @@ class PortalRiskCustomer(ResponseModel):
         description="Whole days of 24 hours since the last appointment; null if there was none",
         examples=[139],
     )
+    next_booking_at: Timestamp | None = Field(
+        description="Time of the earliest appointment that is booked and has no outcome; null if there is none",
+        examples=[None],
+    )
     lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
     predicted_churn_date: date | None = Field(
         description="Local day on which the customer is expected to enter the last risk stage; null if it is unknown",
@@ -289,6 +293,7 @@ class PortalRiskCustomer(ResponseModel):
             stage_key=found.current_stage,
             risk_score=found.risk / 100,
             days_inactive=customer.days_inactive,
+            next_booking_at=customer.next_booking_at,
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
             retention_actions=[RetentionAction.of(action) for action in customer.recommended],

@@ -33,6 +33,7 @@ class EndReason(StrEnum):
     NO_ADDRESS = "no_address"
     CAPPED = "capped"
     HELD_TOO_LONG = "held_too_long"
+    HAS_BOOKING = "has_booking"
     ERASED = "erased"
     CAMPAIGN_RUNNING = "campaign_running"
     CAMPAIGN_PAUSE = "campaign_pause"

@@ -40,6 +40,8 @@ from journey_service.domain.actions.stage_actions import (
 )
 from journey_service.domain.actions.timing import due
 from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.journeys.booking_pause import pausing_booking
+from journey_service.domain.journeys.facts import Times
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.stage_map import StageKind, StageMap
 
@@ -72,6 +74,7 @@ class ActionPlan:
     version: int = 0
     """Sequence number of the customer's last transition."""
     is_erased: bool = False
+    open_bookings: Times = ()
     reachability: Reachability = UNREACHABLE
     owner: str | None = None
     actions: list[Action] = field(default_factory=list)
@@ -137,7 +140,7 @@ class ActionPlan:
         A retried action is not counted again.
         """
         channel = action.step.channel
-        obstacle = self._cancel_reason(action)
+        obstacle = self._cancel_reason(action, now)
         if obstacle is not None:
             return self._cancel(action, obstacle, now)
         if channel in QUIET_HOURS_CHANNELS and (held := self._defer(action, now)) is not None:
@@ -256,7 +259,7 @@ class ActionPlan:
                 return EndReason.CAMPAIGN_PAUSE
         return None
 
-    def _cancel_reason(self, action: Action) -> EndReason | None:
+    def _cancel_reason(self, action: Action, now: datetime) -> EndReason | None:
         """Returns why an action must be cancelled, a retried one included; None if it need not."""
         if self.is_erased:
             return EndReason.ERASED
@@ -270,6 +273,8 @@ class ActionPlan:
             and campaign.reason is not EndReason.COMPLETED
         ):
             return EndReason.CAMPAIGN_ENDED
+        if campaign is not None and pausing_booking(self.open_bookings, self.policy, now) is not None:
+            return EndReason.HAS_BOOKING
         return self._contact_obstacle(action.step.channel)
 
     def _contact_obstacle(self, channel: Channel) -> EndReason | None:

@@ -18,6 +18,7 @@ from journey_service.domain.actions.stage_actions import (
 )
 from journey_service.domain.calendar import instant_of
 from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.journeys.facts import Times
 
 PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
 """Delay after which a message of a company with paused messages is decided again."""
@@ -57,7 +58,7 @@ class ContactState(NamedTuple):
     """What decides on a message to a customer, apart from quiet hours.
 
     `sent` is the number of messages that count under the frequency cap, by channel. `pending_requests` are the
-    channels of manual actions that are still to be carried out.
+    channels of manual actions that are still to be carried out. `open_bookings` are those of the customer's facts.
     """
 
     reachability: Reachability
@@ -65,6 +66,7 @@ class ContactState(NamedTuple):
     is_erased: bool
     has_open_call: bool
     pending_requests: frozenset[str]
+    open_bookings: Times = ()
 
     def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
         """Returns the decision on a message on a channel, as it is taken when the message is due."""

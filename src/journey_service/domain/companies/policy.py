@@ -130,6 +130,10 @@ class CompanyPolicy:
     """Maximum delay of a message by quiet hours or a pause, in hours; a message that is older is not sent."""
     campaign_pause_days: int = 30
     """Minimum number of days between two campaigns of the same type for a customer."""
+    open_booking_pauses_risk: bool = True
+    """Whether a customer with an open booking moves to no risk stage."""
+    open_booking_max_days: int = 90
+    """Days before an appointment from which its booking pauses risk."""
     reply_to: str | None = None
     """Reply-To address of the company's emails; None: replies go to the sender address of the service."""
     language: str = "en"
@@ -155,6 +159,7 @@ _NUMBERS: Final = (
     ("frequency_cap_days", " of days", 1, 365),
     ("max_hold_hours", " of hours", 1, 168),
     ("campaign_pause_days", " of days", 0, 3650),
+    ("open_booking_max_days", " of days", 1, 3650),
     ("keep_event_details_days", " of days", 1, 36_500),
     ("keep_import_errors_days", " of days", 1, 36_500),
     ("keep_job_details_days", " of days", 1, 36_500),
@@ -199,9 +204,7 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
                 FieldError(f"{pointer}/{name}", f"must be a whole number{unit} from {low} to {high}")
             )
     quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, errors)
-    paused = raw.get("messages_paused", DEFAULT_POLICY.messages_paused)
-    if not isinstance(paused, bool):
-        errors.append(FieldError(f"{pointer}/messages_paused", "must be true or false"))
+    switches = _parse_switches(raw, pointer, errors)
     reply_to = raw.get("reply_to")
     if reply_to is not None and not (isinstance(reply_to, str) and _ADDRESS.fullmatch(reply_to)):
         errors.append(
@@ -219,9 +222,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         consent="opt_in" if consent == "opt_in" else "opt_out",
         quiet_from=quiet_from,
         quiet_until=quiet_until,
-        messages_paused=bool(paused),
         reply_to=None if reply_to is None else str(reply_to),
         language=str(language),
+        **switches,
         **numbers,
     )
 
@@ -236,6 +239,17 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
         "scoring": scoring,
         **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name != "scoring"},
     }
+
+
+def _parse_switches(raw: Mapping[str, object], pointer: str, errors: list[FieldError]) -> dict[str, bool]:
+    switches: dict[str, bool] = {}
+    for name in ("messages_paused", "open_booking_pauses_risk"):
+        value = raw.get(name, getattr(DEFAULT_POLICY, name))
+        if isinstance(value, bool):
+            switches[name] = value
+        else:
+            errors.append(FieldError(f"{pointer}/{name}", "must be true or false"))
+    return switches
 
 
 def _parse_quiet_hours(

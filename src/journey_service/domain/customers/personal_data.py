@@ -64,7 +64,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             _FACT,
             "current_stage stage_entered_at previous_stage version lifetime_value total_appointments total_missed"
             " first_appointment_at last_appointment_at last_event_at appointments_value payments_value"
-            " refunds_value recent_completed recent_missed recent_long_calls recent_tickets last_progress_stage"
+            " refunds_value recent_completed recent_missed recent_long_calls recent_tickets open_bookings"
+            " last_progress_stage"
             " stages_held pin_until pin_state risk_score engagement_score scored_at next_evaluation_at map_version"
             " owner created_at updated_at",
             company_id=_NOT,
@@ -90,12 +91,15 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_events": _table(
             _FACT,
-            "type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq is_late",
+            "type occurred_at recorded_at amount call_duration scheduled_for reported_at stage transition_seq is_late",
             company_id=_NOT,
             relationship_id=_NOT,
+            tie_break=_NOT,
             source=ColumnKind.HANDLE,
             event_id=ColumnKind.HANDLE,
             booking_id=ColumnKind.HANDLE,
+            retracts_source=ColumnKind.HANDLE,
+            retracts_id=ColumnKind.HANDLE,
             content_hash=ColumnKind.HANDLE,
             metadata=ColumnKind.TEXT,
         ),
@@ -169,7 +173,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "import_lines": _table(
             _FACT,
-            "occurred_at type amount_cents call_duration scheduled_for",
+            "occurred_at type amount_cents call_duration scheduled_for reported_at",
             company_id=_NOT,
             import_id=_NOT,
             line=_NOT,
@@ -177,6 +181,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             source=ColumnKind.HANDLE,
             event_id=ColumnKind.HANDLE,
             booking_id=ColumnKind.HANDLE,
+            retracts_source=ColumnKind.HANDLE,
+            retracts_id=ColumnKind.HANDLE,
             metadata=ColumnKind.TEXT,
         ),
         # Error messages repeat no value of the line.

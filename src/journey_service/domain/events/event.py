@@ -41,6 +41,7 @@ class EventType(StrEnum):
     PAYMENT_REFUNDED = "payment_refunded"
     TICKET_OPENED = "ticket_opened"
     TICKET_RESOLVED = "ticket_resolved"
+    EVENT_RETRACTED = "event_retracted"
 
 
 EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
@@ -49,7 +50,9 @@ EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
 class Event(NamedTuple):
     """An inbound event.
 
-    Times are UTC, money is in cents (hundredths of the company's currency), durations are in seconds.
+    Times are UTC, money is in cents (hundredths of the company's currency), durations are in seconds. `reported_at` is
+    when the sender recorded the event, `retracts` the source and id of the event that it retracts. `tie_break` orders
+    the events of an erased customer, whose sources and ids are hashed.
     """
 
     source: str
@@ -62,6 +65,9 @@ class Event(NamedTuple):
     booking_id: str | None = None
     scheduled_for: datetime | None = None
     metadata: "dict[str, JsonValue] | None" = None
+    reported_at: datetime | None = None
+    retracts: tuple[str, str] | None = None
+    tie_break: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -84,6 +90,8 @@ def content_hash(event: Event) -> bytes:
         event.booking_id,
         None if event.scheduled_for is None else _microseconds(event.scheduled_for),
         None if not event.metadata else _canonical(event.metadata),
+        None if event.reported_at is None else _microseconds(event.reported_at),
+        event.retracts,
     )
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=16).digest()

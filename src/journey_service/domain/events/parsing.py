@@ -28,6 +28,7 @@ from journey_service.domain.events.event import (
     MAX_CALL_SECONDS,
     MAX_CUSTOMER_ID,
     Event,
+    EventType,
     JsonValue,
 )
 
@@ -48,7 +49,9 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 _EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "occurred_at")
-_DATA_FIELDS: Final = ("call_duration", "total_amount", "booking_id", "scheduled_for", "metadata")
+_DATA_FIELDS: Final = (
+    *("call_duration", "total_amount", "reported_at", "booking_id", "scheduled_for", "retracts", "metadata"),
+)
 FIELD_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_id": "id"}
 """Alternative names of fields in import files."""
 
@@ -276,6 +279,18 @@ def future_error(event: Event, now: datetime, pointer: str = "/occurred_at") -> 
     return InvalidInputError.at(pointer, "must not be more than 5 minutes in the future")
 
 
+def reported_error(
+    event: Event, now: datetime, pointer: str = "/data/reported_at"
+) -> InvalidInputError | None:
+    """Returns the error of an event that was reported more than FUTURE_TOLERANCE after `now`, or None.
+
+    Such an outcome of a booking would count until then, whatever corrects it.
+    """
+    if event.reported_at is None or event.reported_at <= now + FUTURE_TOLERANCE:
+        return None
+    return InvalidInputError.at(pointer, "must not be more than 5 minutes in the future")
+
+
 def parse_instant(value: object, pointer: str) -> datetime:
     """Parses an RFC 3339 timestamp and converts it to UTC. Raises InvalidInputError."""
     instant = _instant(value, None, None)
@@ -351,6 +366,8 @@ def _event(
         booking_id=data.text("booking_id", required=False),
         scheduled_for=data.instant("scheduled_for", required=False, zone=zone),
         metadata=_metadata(data),
+        reported_at=data.instant("reported_at", required=False, zone=zone),
+        retracts=_retracts(data, is_required=type_ == EventType.EVENT_RETRACTED),
     )
 
 
@@ -363,10 +380,29 @@ def _data_reader(raw: object, pointer: str, errors: list[FieldError]) -> _Object
     return reader
 
 
-def _metadata(reader: _ObjectReader) -> dict[str, JsonValue] | None:
-    value = reader.get("metadata")
+def _retracts(reader: _ObjectReader, *, is_required: bool) -> tuple[str, str] | None:
+    """Returns the source and id of the event that is retracted."""
+    raw = reader.get("retracts")
+    if raw is None:
+        if is_required:
+            reader.add_error("retracts", "is required")
+        return None
+    if not is_required:
+        reader.add_error("retracts", f"is only accepted with type {EventType.EVENT_RETRACTED}")
+        return None
+    value = _object(reader, "retracts")
     if value is None:
         return None
+    inner = _ObjectReader(value, reader.pointers.get("retracts") or f"{reader.pointer}/retracts")
+    inner.reject_unknown(("source", "id"))
+    source, event_id = inner.text("source", required=True), inner.text("id", required=True)
+    reader.errors += inner.errors
+    return None if source is None or event_id is None else (source, event_id)
+
+
+def _object(reader: _ObjectReader, name: str) -> dict[str, JsonValue] | None:
+    """Returns a field that is an object, which cells of text hold as JSON."""
+    value = reader.get(name)
     if reader.cells is not None and isinstance(value, str):
         try:
             # Spreadsheets write line breaks into cells as they are.
@@ -374,7 +410,16 @@ def _metadata(reader: _ObjectReader) -> dict[str, JsonValue] | None:
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):
-        reader.add_error("metadata", "must be an object")
+        reader.add_error(name, "must be an object")
+        return None
+    return value
+
+
+def _metadata(reader: _ObjectReader) -> dict[str, JsonValue] | None:
+    if reader.get("metadata") is None:
+        return None
+    value = _object(reader, "metadata")
+    if value is None:
         return None
     problem = find_json_error(value)
     if problem is not None:

@@ -54,7 +54,8 @@ class ImportLineError:
 class EventRecord(NamedTuple):
     """An event of the ledger, with the time of its insertion (real time).
 
-    `is_late`: a later event or move of the customer was known when the event was applied.
+    `is_late`: a later event or move of the customer was known when the event was applied. `is_counted`: it is neither
+    retracted nor an outcome of a booking that another one has replaced.
     """
 
     source: str
@@ -66,4 +67,7 @@ class EventRecord(NamedTuple):
     call_duration: int | None
     booking_id: str | None
     scheduled_for: datetime | None
+    reported_at: datetime | None
+    retracts: tuple[str, str] | None
     is_late: bool
+    is_counted: bool

@@ -1,8 +1,8 @@
 """The decision: which stage a customer belongs in, why, and when this can change. A pure function.
 
 Arbitration, the first match decides: a pin keeps the stage; a completed appointment returns a customer from a risk
-stage; the most severe risk stage with a rule that holds; the highest progress stage above the present one with a rule
-that holds; otherwise the customer stays.
+stage; the most severe risk stage with a rule that holds, unless an open booking pauses it; the highest progress stage
+above the present one with a rule that holds; otherwise the customer stays.
 """
 
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from typing import Final
 
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.booking_pause import next_pause_change, pausing_booking
 from journey_service.domain.journeys.facts import DAY, days_since
 from journey_service.domain.journeys.relationship import (
     ConditionReason,
@@ -94,7 +95,7 @@ class Decision:
             return self._return(compiled)
         if self._facts.total_appointments:
             rule = self._first(compiled.risk)
-            if rule is not None:
+            if rule is not None and self.paused_by is None:
                 return rule.move
         rule = self._first(compiled.progress)
         return None if rule is None else rule.move
@@ -126,6 +127,11 @@ class Decision:
 
     def _holds(self, rule: CompiledRule) -> bool:
         return (rule.stage.key, rule.trigger) in self._held or rule.holds(self)
+
+    @property
+    def paused_by(self) -> datetime | None:
+        """The time of the appointment whose open booking pauses moves to risk stages; None without one."""
+        return pausing_booking(self._facts.open_bookings, self._policy, self.now)
 
     # ---- inputs of rules
 
@@ -187,6 +193,8 @@ class Decision:
             soonest = None
         if self._compiled_stage is None:
             return soonest
+        if self._facts.open_bookings:
+            soonest = _sooner(soonest, next_pause_change(self._facts.open_bookings, self._policy, self.now))
         scores: list[CompiledRule] = []
         for rule in self._compiled_stage.pending[self._facts.total_appointments > 0]:
             if rule.change_offsets:
@@ -276,10 +284,15 @@ class Decision:
         if self._compiled_stage is None:
             return ()
         reasons = []
+        is_return = self.move is not None and self.move.step is ArbitrationStep.RETURN
+        paused_by = None if is_return else self.paused_by
         for stage, rules in self._compiled_stage.evaluated_stages(self.move):
             results = tuple([self._reason(rule) for rule in rules])
             held = any(result.held for result in results)
-            reasons.append(StageReason(stage.key, stage.kind.value, held, results))
+            is_paused = held and stage.kind is StageKind.RISK
+            reasons.append(
+                StageReason(stage.key, stage.kind.value, held, results, paused_by if is_paused else None)
+            )
         return tuple(reasons)
 
     def held_event_rules(self) -> frozenset[tuple[str, str]]:
@@ -328,6 +341,10 @@ def decide(
     the pin and `now` has reached its end), the event rules that held during the pin count as holding.
     """
     return Decision(relationship, rulebook, now, event)
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _first_leaving(now: datetime, window: timedelta, *series: tuple[datetime, ...]) -> datetime | None:

@@ -1,10 +1,12 @@
 """A customer's facts: sums, counts and times computed from events, independent of their order of arrival."""
 
 from bisect import bisect_right, insort
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
 
 from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.events.counting import CountChange, EventCount
 from journey_service.domain.events.event import Event, EventType
 
 DAY: Final = timedelta(days=1)
@@ -18,7 +20,8 @@ class Facts(NamedTuple):
     """Facts about one customer on which rules and scores are evaluated.
 
     Sums are in cents. Each tuple holds the newest MAX_KEPT_TIMES instants in ascending order; the newest instants of a
-    set do not depend on the order in which events arrive.
+    set do not depend on the order in which events arrive. `open_bookings` are the times of the appointments of bookings
+    without an outcome, past ones included.
     """
 
     total_appointments: int = 0
@@ -33,6 +36,7 @@ class Facts(NamedTuple):
     missed: Times = ()
     long_calls: Times = ()
     tickets: Times = ()
+    open_bookings: Times = ()
 
     @property
     def is_new(self) -> bool:
@@ -49,8 +53,37 @@ class Facts(NamedTuple):
 NO_FACTS: Final = Facts()
 
 
+def fold_facts(events: Iterable[Event], policy: CompanyPolicy) -> Facts:
+    """Returns the facts of a customer from all events, in any order: from those that count."""
+    count = EventCount(events)
+    facts = NO_FACTS
+    for event in count.counted():
+        facts = apply_event_to_facts(facts, event, policy)
+    return facts._replace(open_bookings=tuple(count.open_times()[-MAX_KEPT_TIMES:]))
+
+
+def apply_change_to_facts(facts: Facts, change: CountChange, policy: CompanyPolicy) -> Facts | None:
+    """Returns the facts after a change of what counts; None if they must be folded again from all events.
+
+    Facts hold only the newest instants and the last one of all, so what counts no longer cannot be taken out of them.
+    """
+    if change.removed:
+        return None
+    for event in change.added:
+        facts = apply_event_to_facts(facts, event, policy)
+    kept = facts.open_bookings
+    for at in change.closed:
+        if at not in kept or len(kept) == MAX_KEPT_TIMES:
+            return None
+        index = kept.index(at)
+        kept = kept[:index] + kept[index + 1 :]
+    for at in change.opened:
+        kept = insert_limited(kept, at)
+    return facts._replace(open_bookings=kept) if kept is not facts.open_bookings else facts
+
+
 def apply_event_to_facts(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
-    """Returns the facts with one more event; the result does not depend on the order of events."""
+    """Returns the facts with one more event that counts; the result does not depend on the order of events."""
     at = event.occurred_at
     last_event_at = at if facts.last_event_at is None else max(at, facts.last_event_at)
     match event.type:
@@ -69,6 +102,7 @@ def apply_event_to_facts(facts: Facts, event: Event, policy: CompanyPolicy) -> F
                 facts.missed,
                 facts.long_calls,
                 facts.tickets,
+                facts.open_bookings,
             )
         case EventType.APPOINTMENT_MISSED:
             return facts._replace(

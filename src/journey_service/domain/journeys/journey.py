@@ -106,22 +106,27 @@ class Journey:
         self._end_pin(at)
         return self._apply_decision(decision, at, TransitionCause("time", _timestamp(at)))
 
-    def apply_event(self, event: Event, now: datetime) -> Transition | None:
+    def apply_event(
+        self, event: Event, now: datetime, *, facts: Facts | None = None, is_counted: bool = True
+    ) -> Transition | None:
         """Applies an event as of `now`, after the evaluations that were due before.
+
+        `facts` are the customer's facts with the event; by default it adds to the present ones. An event that does not
+        count (`is_counted`) triggers no rule.
 
         Raises InvalidInputError if a sum of the customer would exceed MAX_SUM_CENTS.
         """
         now = max(now, self.relationship.stage_entered_at)
-        self.advance_to(now)
-        policy = self.rulebook.policy
-        facts = apply_event_to_facts(self.relationship.facts, event, policy)
+        if facts is None:
+            facts = apply_event_to_facts(self.relationship.facts, event, self.rulebook.policy)
         if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
             raise InvalidInputError.at(
                 "/data/total_amount", "would exceed the largest possible total of the customer"
             )
+        self.advance_to(now)
         self.relationship.facts = facts
-        decision = self.decide(self.relationship, self.rulebook, now, event)
-        if self.relationship.is_pinned(now):
+        decision = self.decide(self.relationship, self.rulebook, now, event if is_counted else None)
+        if is_counted and self.relationship.is_pinned(now):
             self._record_pinned_event(event, decision)
         return self._apply_decision(decision, now, event_cause(event))
 

@@ -79,12 +79,16 @@ class RuleReason(NamedTuple):
 
 
 class StageReason(NamedTuple):
-    """An evaluated stage with the results of its rules."""
+    """An evaluated stage with the results of its rules.
+
+    `paused_by` is the time of the appointment whose booking keeps the customer out of a risk stage that holds.
+    """
 
     stage: str
     kind: str
     held: bool
     rules: tuple[RuleReason, ...]
+    paused_by: datetime | None = None
 
 
 class SuppressedMove(NamedTuple):

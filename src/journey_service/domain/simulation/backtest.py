@@ -28,7 +28,15 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
+from journey_service.domain.events.bookings import BOOKING_TYPES
+from journey_service.domain.events.counting import EventCount
 from journey_service.domain.events.event import Event, EventType
+from journey_service.domain.journeys.facts import (
+    MAX_KEPT_TIMES,
+    Facts,
+    apply_change_to_facts,
+    apply_event_to_facts,
+)
 from journey_service.domain.journeys.journey import Journey, JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import StageKind
@@ -114,7 +122,7 @@ class ReplayResult(NamedTuple):
 
 
 class CustomerReplay:
-    """Replay of one customer's events under a rulebook. Memory grows with the moves, not with the events."""
+    """Replay of one customer's events under a rulebook. Memory grows with moves and bookings, not with all events."""
 
     def __init__(
         self, settings: BacktestSettings, rulebook: Rulebook, customer_id: int, created_at: datetime
@@ -132,6 +140,7 @@ class CustomerReplay:
         self._moves: list[ReplayedMove] = []
         self._alarms: list[RiskAlarm] = []
         self._lapses: list[CustomerLapse] = []
+        self._bookings = EventCount()
 
     def apply_event(self, event: Event) -> None:
         """Applies the next event, which is before `until` and not before the last one applied."""
@@ -143,11 +152,22 @@ class CustomerReplay:
         was_at_risk = self._is_at_risk(journey)
         if is_appointment:
             self._end_inactive_period(at)
-        journey.apply_event(event, at)
+        journey.apply_event(event, at, facts=self._facts(journey, event))
         if is_appointment:
             self._last_appointment, self._raised = at, []
             self._was_at_risk = was_at_risk and self._is_at_risk(journey)
         self._collect_moves(journey)
+
+    def _facts(self, journey: Journey, event: Event) -> Facts | None:
+        """Returns the facts after an event of a booking, which may open or close it; None for any other event."""
+        if event.booking_id is None or event.type not in BOOKING_TYPES:
+            return None
+        facts, policy = journey.relationship.facts, self._rulebook.policy
+        changed = apply_change_to_facts(facts, self._bookings.add(event), policy)
+        if changed is not None:
+            return changed
+        times = tuple(self._bookings.open_times()[-MAX_KEPT_TIMES:])
+        return apply_event_to_facts(facts, event, policy)._replace(open_bookings=times)
 
     def finish(self, came_back_at: datetime | None) -> ReplayResult | None:
         """Returns the result after the last event before `until`; None if the journey opens later.

@@ -24,6 +24,7 @@ from journey_service.domain.actions.contact_policy import Reachability
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import ActionStep, Channel
 from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.journeys.facts import Times
 from journey_service.repositories.tables import Row
 
 _ACTION: Final = (
@@ -48,7 +49,8 @@ def _object(alias: str, columns: Sequence[str]) -> str:
 
 # One round trip: the transaction of every move waits for it.
 _LOAD: Final = text(
-    "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"
+    "SELECT r.id, r.owner, r.open_bookings, c.consents,"
+    " c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"
     f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
     "   a.channel <> 'assignment', a.number, a.name) FROM journey_actions a"
     "   WHERE a.company_id = r.company_id AND a.relationship_id = r.id AND a.state IN ('pending', 'leased')"
@@ -159,6 +161,7 @@ class StoredActionPlan:
 
     reachability: Reachability
     owner: str | None
+    open_bookings: Times
     actions: list[Action] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
@@ -353,7 +356,9 @@ def _value(reason: EndReason | None) -> str | None:
 
 def _stored(row: Row) -> StoredActionPlan:
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
-    stored = StoredActionPlan(Reachability(statuses, row.has_email, row.has_phone), row.owner)
+    stored = StoredActionPlan(
+        Reachability(statuses, row.has_email, row.has_phone), row.owner, tuple(row.open_bookings)
+    )
     campaigns: dict[int | None, Campaign] = {}
     for raw in _list(row.campaigns):
         campaign = Campaign(

@@ -14,7 +14,7 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.tables import Row
 
 _GET_MANY: Final = text(
-    "SELECT r.id, r.customer_id, c.consents, c.email ~ '@' IS TRUE AS has_email,"
+    "SELECT r.id, r.customer_id, r.open_bookings, c.consents, c.email ~ '@' IS TRUE AS has_email,"
     " c.phone ~ '[0-9]' IS TRUE AS has_phone,"
     " CAST((SELECT jsonb_object_agg(s.channel, s.number) FROM (SELECT channel, count(*) AS number FROM journey_actions"
     "   WHERE company_id = r.company_id AND relationship_id = r.id AND reserved_at > CAST(:since AS timestamptz)"
@@ -62,6 +62,7 @@ def _to_customer_actions(row: Row) -> CustomerActions:
         is_erased=row.customer_id < 0,
         has_open_call=row.has_open_call,
         pending_requests=frozenset(row.pending),
+        open_bookings=tuple(row.open_bookings),
     )
     task = (
         None

@@ -35,7 +35,7 @@ APPOINTMENTS_BY_MONTH: Final = (
     f" - 1 AS cohort FROM (SELECT id, {local_time('first_appointment_at')} AS at"
     "   FROM customer_relationships r WHERE r.company_id = :company_id"
     f"   AND {within('r.first_appointment_at')}) a) f"
-    f" CROSS JOIN LATERAL (SELECT {local_time('occurred_at')} AS at FROM journey_events"
+    f" CROSS JOIN LATERAL (SELECT {local_time('occurred_at')} AS at FROM counted_events"
     "   WHERE company_id = :company_id AND relationship_id = f.id AND type = 'appointment_completed') e"
 )
 _COUNT_BY_RANK: Final = text(

@@ -97,7 +97,7 @@ _COUNT_REVENUE: Final = text(
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
     "   - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0), false"
-    " FROM journey_events WHERE company_id = :company_id AND amount <> 0"
+    " FROM counted_events WHERE company_id = :company_id AND amount <> 0"
     " AND type IN ('appointment_completed', 'payment_received', 'payment_refunded') GROUP BY 3, 4"
 )
 _SET_VERSION: Final = text("UPDATE companies SET rollup_version = :version WHERE id = :company_id")

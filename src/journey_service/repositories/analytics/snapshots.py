@@ -56,7 +56,7 @@ _REVENUE: Final = text(
 )
 _LEDGER_REVENUE: Final = text(
     f"SELECT {local_day('occurred_at')} AS day, stage, sum(CASE type"
-    " WHEN 'payment_refunded' THEN -amount ELSE amount END) AS revenue FROM journey_events"
+    " WHEN 'payment_refunded' THEN -amount ELSE amount END) AS revenue FROM counted_events"
     " WHERE company_id = :company_id AND type = ANY(CASE WHEN CAST(:from_payments AS boolean)"
     " THEN ARRAY['payment_received', 'payment_refunded'] ELSE ARRAY['appointment_completed'] END)"
     f" AND {local_day('occurred_at')} >= CAST(:first AS date)"

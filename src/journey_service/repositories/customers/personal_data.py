@@ -54,8 +54,9 @@ _ERASE_TRANSITIONS: Final = text(
     "SELECT erase_transitions(:relationship_id, CAST(:seqs AS bigint[]), CAST(:causes AS text[]))"
 )
 _EVENTS: Final = text(
-    "SELECT source, event_id, booking_id, content_hash FROM journey_events"
+    "SELECT source, event_id, booking_id, content_hash, retracts_source, retracts_id FROM journey_events"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    ' ORDER BY source COLLATE "C", event_id COLLATE "C"'
 )
 # A source that only one customer's events have identifies the customer.
 _SHARED_SOURCES: Final = text(
@@ -65,7 +66,8 @@ _SHARED_SOURCES: Final = text(
 )
 _ERASE_EVENTS: Final = text(
     "SELECT erase_events(:relationship_id, CAST(:sources AS text[]), CAST(:ids AS text[]),"
-    " CAST(:new_sources AS text[]), CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
+    " CAST(:new_sources AS text[]), CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]),"
+    " CAST(:retracted_sources AS text[]), CAST(:retracted_ids AS text[]), CAST(:ties AS int[]))"
 )
 _JOBS_OF_CUSTOMER: Final = text(
     "SELECT id, parameters, CASE WHEN status IN ('done', 'failed') THEN NULL ELSE cursor END AS cursor, result"
@@ -123,7 +125,8 @@ class PersonalData:
         await self._connection.execute(_DELETE_CUSTOMER, ids)
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
         events = (await self._connection.execute(_EVENTS, scope)).all()
-        new_sources = await self._new_sources(relationship_id, [row.source for row in events], key)
+        names = {name for row in events for name in (row.source, row.retracts_source) if name is not None}
+        new_sources = await self._new_sources(relationship_id, sorted(names), key)
         await self._erase_transitions(relationship_id, new_sources, key)
         await self._erase_events(relationship_id, events, new_sources, key)
         for statement in _ERASE_ACTIONS:
@@ -167,11 +170,12 @@ class PersonalData:
     ) -> dict[str, str]:
         """Returns the new names of a customer's event sources: hashed unless other customers share them."""
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
-        sources = sorted(set(names))
-        shared = set((await self._connection.scalars(_SHARED_SOURCES, {**scope, "sources": sources})).all())
+        shared = set(
+            (await self._connection.scalars(_SHARED_SOURCES, {**scope, "sources": list(names)})).all()
+        )
         return {
             source: source if source in shared else key.hash_handle(self._company_id, "source", source)
-            for source in sources
+            for source in names
         }
 
     async def _erase_transitions(
@@ -205,6 +209,12 @@ class PersonalData:
                     for row in rows
                 ],
                 "contents": [key.hash_content(company_id, row.content_hash) for row in rows],
+                "retracted_sources": [new_sources.get(row.retracts_source) for row in rows],
+                "retracted_ids": [
+                    None if row.retracts_id is None else key.hash_handle(company_id, "event", row.retracts_id)
+                    for row in rows
+                ],
+                "ties": list(range(1, len(rows) + 1)),
             },
         )
 

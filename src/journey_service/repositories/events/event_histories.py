@@ -1,4 +1,7 @@
-"""Event histories from the ledger, read by keyset in chronological order, without row locks."""
+"""Event histories from the ledger, read by keyset in chronological order, without row locks.
+
+They hold the events that count by all that is known today: one outcome of each booking, none that was retracted.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,7 +43,7 @@ class LedgerEvent(NamedTuple):
 
 
 _HISTORY: Final = (
-    "SELECT r.id, r.customer_id, r.created_at, (SELECT min(e.occurred_at) FROM journey_events e"
+    "SELECT r.id, r.customer_id, r.created_at, (SELECT min(e.occurred_at) FROM counted_events e"
     " WHERE e.company_id = r.company_id AND e.relationship_id = r.id"
     " AND e.type = 'appointment_completed'"
     " AND e.occurred_at >= CAST(:until AS timestamptz) AND e.occurred_at <= CAST(:known_until AS timestamptz))"
@@ -51,7 +54,8 @@ _GET_MANY: Final = text(f"{_HISTORY} AND r.customer_id = ANY(CAST(:customer_ids 
 # The order begins with the columns of idx_relationship_events, so each page is one range of the index.
 _EVENTS: Final = text(
     "SELECT e.relationship_id, e.occurred_at, e.recorded_at, e.source, e.event_id, e.type,"
-    " CAST(e.amount * 100 AS bigint) AS amount_cents, e.call_duration FROM journey_events e"
+    " CAST(e.amount * 100 AS bigint) AS amount_cents, e.call_duration, e.booking_id, e.scheduled_for, e.reported_at"
+    " FROM counted_events e"
     " WHERE e.company_id = :company_id AND e.relationship_id <= :last"
     " AND (e.relationship_id, e.occurred_at, e.recorded_at, e.source, e.event_id)"
     " > (CAST(:relationship_id AS bigint), CAST(:occurred_at AS timestamptz), CAST(:recorded_at AS timestamptz),"
@@ -132,6 +136,9 @@ class EventHistories:
                     occurred_at=row.occurred_at,
                     amount_cents=row.amount_cents,
                     call_duration=row.call_duration,
+                    booking_id=row.booking_id,
+                    scheduled_for=row.scheduled_for,
+                    reported_at=row.reported_at,
                 ),
             )
             for row in rows

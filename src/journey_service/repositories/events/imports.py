@@ -24,20 +24,22 @@ _COLUMNS: Final = [
 ]
 _STAGE: Final = text(
     "INSERT INTO import_lines (company_id, import_id, customer_id, occurred_at, line, type, source, event_id,"
-    " amount_cents, call_duration, booking_id, scheduled_for, metadata)"
+    " amount_cents, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, metadata)"
     " SELECT :company_id, :import_id, customer_id, occurred_at, line, type, source, event_id, amount_cents,"
-    " call_duration, booking_id, scheduled_for, CAST(metadata AS jsonb)"
+    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, CAST(metadata AS jsonb)"
     " FROM unnest(CAST(:customer_id AS bigint[]), CAST(:occurred_at AS timestamptz[]), CAST(:line AS bigint[]),"
     " CAST(:type AS text[]), CAST(:source AS text[]), CAST(:event_id AS text[]),"
     " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
-    " CAST(:scheduled_for AS timestamptz[]), CAST(:metadata AS text[]))"
+    " CAST(:scheduled_for AS timestamptz[]), CAST(:reported_at AS timestamptz[]), CAST(:retracts_source AS text[]),"
+    " CAST(:retracts_id AS text[]), CAST(:metadata AS text[]))"
     " AS t(customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
-    " scheduled_for, metadata) ON CONFLICT DO NOTHING"
+    " scheduled_for, reported_at, retracts_source, retracts_id, metadata) ON CONFLICT DO NOTHING"
 )
 # Lines are applied in the order of the primary key, so each page is one range of it.
 _NEXT: Final = text(
     "SELECT customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
-    " scheduled_for, metadata FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+    " scheduled_for, reported_at, retracts_source, retracts_id, metadata FROM import_lines"
+    " WHERE company_id = :company_id AND import_id = :import_id"
     " AND (customer_id, occurred_at, line) > (:customer_id, CAST(:occurred_at AS timestamptz), :line)"
     " ORDER BY customer_id, occurred_at, line LIMIT :limit"
 )
@@ -134,6 +136,9 @@ class Imports:
                 "call_duration": [event.call_duration for event in events],
                 "booking_id": [event.booking_id for event in events],
                 "scheduled_for": [event.scheduled_for for event in events],
+                "reported_at": [event.reported_at for event in events],
+                "retracts_source": [event.retracts and event.retracts[0] for event in events],
+                "retracts_id": [event.retracts and event.retracts[1] for event in events],
                 "metadata": [
                     None if event.metadata is None else orjson.dumps(event.metadata).decode()
                     for event in events
@@ -357,5 +362,7 @@ def _to_line(row: Row) -> ImportLine:
         booking_id=row.booking_id,
         scheduled_for=row.scheduled_for,
         metadata=row.metadata,
+        reported_at=row.reported_at,
+        retracts=None if row.retracts_id is None else (row.retracts_source, row.retracts_id),
     )
     return ImportLine(row.line, event, row.event_id is not None)

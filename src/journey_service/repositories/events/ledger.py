@@ -1,6 +1,6 @@
 """The ledger of inbound events; its key makes ingest idempotent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -8,9 +8,10 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events.bookings import BookingEvent
+from journey_service.domain.events.counting import EventKey
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.events.records import EventRecord
+from journey_service.repositories.tables import Row
 
 
 class StoredEvent(NamedTuple):
@@ -19,6 +20,21 @@ class StoredEvent(NamedTuple):
     relationship_id: int
     digest: bytes
     transition_seq: int | None
+
+
+class StoredEvents(NamedTuple):
+    """Stored events by source and id, and which (relationship, source, id) a retraction of the relationship names."""
+
+    by_key: dict[EventKey, StoredEvent]
+    retracted: set[tuple[int, str, str]]
+
+
+class CreditedEvent(NamedTuple):
+    """A stored event with the stage that its revenue is credited to, and whether it is retracted."""
+
+    event: Event
+    stage: str
+    is_retracted: bool
 
 
 class AppliedEvent(NamedTuple):
@@ -38,36 +54,73 @@ class AppliedEvent(NamedTuple):
 # Finds "the first event at or after the key", because only the primary key serves this. For an equality, a plan made
 # while the table was empty may use another index that begins with the company, and is kept.
 _GET_MANY: Final = text(
-    "SELECT stored.* FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS k(source, event_id)"
+    "SELECT stored.*, false AS is_retraction"
+    " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS k(source, event_id)"
     " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq"
     " FROM journey_events e WHERE e.company_id = :company_id"
     " AND (e.source, e.event_id) >= (k.source, k.event_id) ORDER BY e.source, e.event_id LIMIT 1) stored"
     " WHERE stored.source = k.source AND stored.event_id = k.event_id"
+    " UNION ALL SELECT k.source, k.event_id, k.relationship_id, NULL, NULL, true"
+    " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:relationship_ids AS bigint[]))"
+    " AS k(source, event_id, relationship_id)"
+    " CROSS JOIN LATERAL (SELECT retracts_source, retracts_id, relationship_id FROM journey_events r"
+    " WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL"
+    " AND (r.retracts_source, r.retracts_id, r.relationship_id) >= (k.source, k.event_id, k.relationship_id)"
+    " ORDER BY r.retracts_source, r.retracts_id, r.relationship_id LIMIT 1) found"
+    " WHERE (found.retracts_source, found.retracts_id, found.relationship_id)"
+    " = (k.source, k.event_id, k.relationship_id)"
+)
+# Events of the named bookings, the named events themselves, and all events of the bookings of these. The bounds of the
+# bookings are those of one range of their index.
+_GET_CREDITED: Final = text(
+    "WITH named AS (SELECT e.* FROM unnest(CAST(:retracted_by AS bigint[]), CAST(:sources AS text[]),"
+    " CAST(:ids AS text[])) AS k(relationship_id, source, event_id) CROSS JOIN LATERAL (SELECT * FROM journey_events"
+    " WHERE company_id = :company_id AND (source, event_id) >= (k.source, k.event_id)"
+    " ORDER BY source, event_id LIMIT 1) e"
+    " WHERE (e.relationship_id, e.source, e.event_id) = (k.relationship_id, k.source, k.event_id)),"
+    " pairs AS (SELECT * FROM unnest(CAST(:booked_by AS bigint[]), CAST(:bookings AS text[]))"
+    " AS b(relationship_id, booking_id)"
+    " UNION SELECT relationship_id, booking_id FROM named WHERE booking_id IS NOT NULL),"
+    " found AS (SELECT e.* FROM pairs p CROSS JOIN LATERAL (SELECT * FROM journey_events"
+    " WHERE company_id = :company_id AND booking_id IS NOT NULL"
+    " AND (relationship_id, booking_id) >= (p.relationship_id, p.booking_id)"
+    " AND (relationship_id, booking_id) <= (p.relationship_id, p.booking_id)) e"
+    " UNION ALL SELECT * FROM named WHERE booking_id IS NULL)"
+    " SELECT e.*, CAST(e.amount * 100 AS bigint) AS amount_cents, EXISTS (SELECT 1 FROM journey_events r"
+    " WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL AND r.retracts_source = e.source"
+    " AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id) AS is_retracted FROM found e"
 )
 _INSERT: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"
-    " content_hash, amount, call_duration, booking_id, scheduled_for, metadata, stage, transition_seq, is_late)"
+    " content_hash, amount, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id,"
+    " metadata, stage, transition_seq, is_late)"
     " SELECT :company_id, source, event_id, relationship_id, type, occurred_at, content_hash,"
-    " amount_cents / 100.0, call_duration, booking_id, scheduled_for, CAST(metadata AS jsonb), stage,"
+    " amount_cents / 100.0, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id,"
+    " CAST(metadata AS jsonb), stage,"
     " transition_seq, is_late"
     " FROM unnest(CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:relationship_id AS bigint[]),"
     " CAST(:type AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:content_hash AS bytea[]),"
     " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
-    " CAST(:scheduled_for AS timestamptz[]), CAST(:metadata AS text[]), CAST(:stage AS text[]),"
+    " CAST(:scheduled_for AS timestamptz[]), CAST(:reported_at AS timestamptz[]), CAST(:retracts_source AS text[]),"
+    " CAST(:retracts_id AS text[]), CAST(:metadata AS text[]), CAST(:stage AS text[]),"
     " CAST(:transition_seq AS bigint[]), CAST(:is_late AS bool[]))"
     " AS t(source, event_id, relationship_id, type, occurred_at, content_hash, amount_cents,"
-    " call_duration, booking_id, scheduled_for, metadata, stage, transition_seq, is_late)"
+    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, metadata, stage,"
+    " transition_seq, is_late)"
 )
 
 
 _LIST_BY_CUSTOMER: Final = text(
-    "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration"
-    " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id"
-    " AND occurred_at <= :until ORDER BY occurred_at"
+    "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration,"
+    " booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break"
+    " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id ORDER BY occurred_at"
 )
 _PAGE: Final = text(
     "SELECT source, event_id, type, occurred_at, recorded_at, CAST(amount * 100 AS bigint) AS amount_cents,"
-    " call_duration, booking_id, scheduled_for, is_late FROM journey_events"
+    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, is_late,"
+    " EXISTS (SELECT 1 FROM counted_events c WHERE c.company_id = journey_events.company_id"
+    " AND c.source = journey_events.source AND c.event_id = journey_events.event_id"
+    " AND c.relationship_id = journey_events.relationship_id) AS is_counted FROM journey_events"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND (CAST(:types AS text[]) IS NULL OR type = ANY(CAST(:types AS text[])))"
     # The first condition is one that the index of a customer's events answers.
@@ -77,8 +130,10 @@ _PAGE: Final = text(
     " ORDER BY occurred_at DESC, source DESC, event_id DESC LIMIT :limit"
 )
 _LIST_OF_BOOKINGS: Final = text(
-    "SELECT source, event_id, type, occurred_at, booking_id, scheduled_for FROM journey_events"
-    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND booking_id IS NOT NULL"
+    "SELECT source, event_id, type, occurred_at, 0 AS amount_cents, call_duration, booking_id, scheduled_for,"
+    " reported_at, retracts_source, retracts_id, tie_break FROM journey_events"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    " AND (booking_id IS NOT NULL OR retracts_id IS NOT NULL)"
 )
 
 
@@ -89,41 +144,62 @@ class Events:
         self._connection = connection
         self._company_id = company_id
 
-    async def get_many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
-        """Returns the stored events of these (source, event id)."""
+    async def get_many(self, keys: Sequence[tuple[int, str, str]]) -> StoredEvents:
+        """Returns the stored events of these (relationship, source, event id), and which of them are retracted.
+
+        The relationship is that of the customer whose event is looked up, 0 for a new customer.
+        """
         rows = await self._connection.execute(
             _GET_MANY,
             {
                 "company_id": self._company_id,
-                "sources": [source for source, _ in keys],
-                "ids": [id_ for _, id_ in keys],
+                "relationship_ids": [relationship_id for relationship_id, _, _ in keys],
+                "sources": [source for _, source, _ in keys],
+                "ids": [id_ for _, _, id_ in keys],
             },
         )
-        return {
-            (row.source, row.event_id): StoredEvent(row.relationship_id, row.content_hash, row.transition_seq)
-            for row in rows
-        }
+        stored = StoredEvents({}, set())
+        for row in rows:
+            if row.is_retraction:
+                stored.retracted.add((row.relationship_id, row.source, row.event_id))
+            else:
+                stored.by_key[row.source, row.event_id] = StoredEvent(
+                    row.relationship_id, row.content_hash, row.transition_seq
+                )
+        return stored
 
-    async def list_by_customer(
-        self, relationship_id: int, customer_id: int, *, until: datetime
-    ) -> list[Event]:
-        """Lists a customer's events that occurred until an instant, with the fields that facts need."""
+    async def get_credited(
+        self, bookings: Iterable[tuple[int, str]], named: Iterable[tuple[int, str, str]]
+    ) -> dict[int, list[CreditedEvent]]:
+        """Returns what decides which events count, by relationship.
+
+        These are the events of bookings (relationship, booking id), the `named` events (relationship, source, event
+        id), and the other events of the bookings of named events.
+        """
+        pairs, keys = sorted(set(bookings)), sorted(set(named))
         rows = await self._connection.execute(
-            _LIST_BY_CUSTOMER,
-            {"company_id": self._company_id, "relationship_id": relationship_id, "until": until},
+            _GET_CREDITED,
+            {
+                "company_id": self._company_id,
+                "booked_by": [relationship_id for relationship_id, _ in pairs],
+                "bookings": [booking_id for _, booking_id in pairs],
+                "retracted_by": [relationship_id for relationship_id, _, _ in keys],
+                "sources": [source for _, source, _ in keys],
+                "ids": [id_ for _, _, id_ in keys],
+            },
         )
-        return [
-            Event(
-                row.source,
-                row.event_id,
-                customer_id,
-                row.type,
-                row.occurred_at,
-                row.amount_cents,
-                row.call_duration,
-            )
-            for row in rows
-        ]
+        found: dict[int, list[CreditedEvent]] = {}
+        for row in rows:
+            credited = CreditedEvent(_to_event(row, 0), row.stage, row.is_retracted)
+            found.setdefault(row.relationship_id, []).append(credited)
+        return found
+
+    async def list_by_customer(self, relationship_id: int, customer_id: int) -> list[Event]:
+        """Lists a customer's events in order of time, with the fields that facts need; not all of them count."""
+        rows = await self._connection.execute(
+            _LIST_BY_CUSTOMER, {"company_id": self._company_id, "relationship_id": relationship_id}
+        )
+        return [_to_event(row, customer_id) for row in rows]
 
     async def page(
         self,
@@ -147,14 +223,14 @@ class Events:
                 "limit": limit,
             },
         )
-        return [EventRecord(*row) for row in rows]
+        return [_to_record(row) for row in rows]
 
-    async def list_of_bookings(self, relationship_id: int) -> list[BookingEvent]:
-        """Lists the customer's events that name a booking, in no particular order."""
+    async def list_of_bookings(self, relationship_id: int, customer_id: int) -> list[Event]:
+        """Lists the customer's events that name a booking or retract an event, in no particular order."""
         rows = await self._connection.execute(
             _LIST_OF_BOOKINGS, {"company_id": self._company_id, "relationship_id": relationship_id}
         )
-        return [BookingEvent(*row) for row in rows]
+        return [_to_event(row, customer_id) for row in rows]
 
     async def insert(self, applied: Sequence[AppliedEvent]) -> None:
         """Inserts events in the order of their keys.
@@ -180,12 +256,38 @@ class Events:
                 "call_duration": [event.call_duration for event in events],
                 "booking_id": [event.booking_id for event in events],
                 "scheduled_for": [event.scheduled_for for event in events],
+                "reported_at": [event.reported_at for event in events],
+                "retracts_source": [event.retracts and event.retracts[0] for event in events],
+                "retracts_id": [event.retracts and event.retracts[1] for event in events],
                 "metadata": [_to_json(event) for event in events],
                 "stage": [row.stage for row in rows],
                 "transition_seq": [row.transition_seq for row in rows],
                 "is_late": [row.is_late for row in rows],
             },
         )
+
+
+def _to_record(row: Row) -> EventRecord:
+    values = dict(row._mapping)
+    source, event_id = values.pop("retracts_source"), values.pop("retracts_id")
+    return EventRecord(**values, retracts=None if event_id is None else (source, event_id))
+
+
+def _to_event(row: Row, customer_id: int) -> Event:
+    return Event(
+        row.source,
+        row.event_id,
+        customer_id,
+        row.type,
+        row.occurred_at,
+        row.amount_cents,
+        row.call_duration,
+        row.booking_id,
+        row.scheduled_for,
+        reported_at=row.reported_at,
+        retracts=None if row.retracts_id is None else (row.retracts_source, row.retracts_id),
+        tie_break=row.tie_break,
+    )
 
 
 def _to_json(event: Event) -> str | None:

@@ -55,7 +55,7 @@ COLUMNS: Final = (
     " CAST(r.payments_value * 100 AS bigint) AS payments_cents,"
     " CAST(r.refunds_value * 100 AS bigint) AS refunds_cents,"
     " r.first_appointment_at, r.last_appointment_at, r.last_event_at, r.recent_completed, r.recent_missed,"
-    " r.recent_long_calls, r.recent_tickets, CAST(r.engagement_score * 100 AS int) AS engagement,"
+    " r.recent_long_calls, r.recent_tickets, r.open_bookings, CAST(r.engagement_score * 100 AS int) AS engagement,"
     " CAST(r.risk_score * 100 AS int) AS risk, r.scored_at, r.notes, r.metadata, r.owner,"
     " r.created_at, r.updated_at"
 )
@@ -121,6 +121,7 @@ _VALUES: Final = (
     ("recent_missed", "CAST(:missed AS timestamptz[])"),
     ("recent_long_calls", "CAST(:long_calls AS timestamptz[])"),
     ("recent_tickets", "CAST(:tickets AS timestamptz[])"),
+    ("open_bookings", "CAST(:open_bookings AS timestamptz[])"),
     ("engagement_score", "CAST(:engagement AS int) / 100.0"),
     ("risk_score", "CAST(:risk AS int) / 100.0"),
     ("scored_at", "CAST(:scored_at AS timestamptz)"),
@@ -291,6 +292,7 @@ class Relationships:
             "missed": facts.missed,
             "long_calls": facts.long_calls,
             "tickets": facts.tickets,
+            "open_bookings": facts.open_bookings,
             "engagement": change.engagement,
             "risk": change.risk,
             "scored_at": change.scored_at,
@@ -319,6 +321,7 @@ def to_stored_relationship(row: Row) -> StoredRelationship:
             tuple(row.recent_missed),
             tuple(row.recent_long_calls),
             tuple(row.recent_tickets),
+            tuple(row.open_bookings),
         ),
         previous_stage=row.previous_stage,
         last_progress=row.last_progress_stage,

@@ -202,8 +202,9 @@ def _to_record(row: Row) -> TransitionRecord:
 
 def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
     # Stored by position to save space, because transitions are never deleted.
+    fields = [reason if reason.paused_by is not None else reason[:-1] for reason in reasons]
     return (
-        orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+        orjson.dumps(fields, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
         if reasons
         else None
     )
@@ -220,6 +221,7 @@ def reasons_from_json(raw: Sequence[Any] | None) -> tuple[StageReason, ...]:
                 RuleReason(trigger, rule_held, tuple(ConditionReason(*condition) for condition in conditions))
                 for trigger, rule_held, conditions in rules
             ),
+            *(datetime.fromisoformat(at) for at in paused_by if at is not None),
         )
-        for stage, kind, held, rules in raw or ()
+        for stage, kind, held, rules, *paused_by in raw or ()
     )

@@ -38,6 +38,23 @@ _UNKNOWN_STAGES: Final = _first(
     " AND current_stage <> ALL(CAST(:known AS text[]))",
     "customer_id",
 )
+_SHARED_BOOKINGS: Final = text(
+    "SELECT b.booking_id, b.customer_ids, count(*) OVER () AS number FROM ("
+    " SELECT e.booking_id, (array_agg(DISTINCT r.customer_id))[1:5] AS customer_ids FROM journey_events e"
+    " JOIN customer_relationships r ON r.company_id = e.company_id AND r.id = e.relationship_id"
+    " WHERE e.company_id = :company_id AND e.booking_id IS NOT NULL"
+    " GROUP BY e.booking_id HAVING count(DISTINCT e.relationship_id) > 1) b ORDER BY b.booking_id LIMIT :limit"
+)
+_FOREIGN_RETRACTIONS: Final = text(
+    "SELECT own.customer_id, t.source, t.event_id, other.customer_id AS event_customer_id, e.source AS event_source,"
+    " e.event_id AS retracted_id, count(*) OVER () AS number FROM journey_events t"
+    " JOIN journey_events e ON e.company_id = t.company_id AND e.source = t.retracts_source"
+    " AND e.event_id = t.retracts_id AND e.relationship_id <> t.relationship_id"
+    " JOIN customer_relationships own ON own.company_id = t.company_id AND own.id = t.relationship_id"
+    " JOIN customer_relationships other ON other.company_id = e.company_id AND other.id = e.relationship_id"
+    " WHERE t.company_id = :company_id AND t.retracts_id IS NOT NULL"
+    " ORDER BY own.customer_id, t.source, t.event_id LIMIT :limit"
+)
 _IS_STUCK: Final = (
     "company_id = :company_id AND state IN ('pending', 'leased')"
     " AND ready_at < now() - make_interval(hours => 1)"
@@ -88,6 +105,14 @@ class DataQualityQueries:
     ) -> DefectiveRows:
         """Lists customers whose stage is none of the known stages."""
         return await self._run(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
+
+    async def list_shared_bookings(self, *, limit: int) -> DefectiveRows:
+        """Lists booking ids that events of several customers name, each with up to five of these customers."""
+        return await self._run(_SHARED_BOOKINGS, limit=limit)
+
+    async def list_foreign_retractions(self, *, limit: int) -> DefectiveRows:
+        """Lists retractions that name an event of another customer."""
+        return await self._run(_FOREIGN_RETRACTIONS, limit=limit)
 
     async def list_stuck_actions(self, *, limit: int) -> DefectiveRows:
         """Lists actions that have been due, or whose lease has been expired, for more than an hour."""

@@ -155,7 +155,7 @@ WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(p
     coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0) AS appointments,
     coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)
       - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0) AS payments
-    FROM journey_events WHERE company_id = :company_id GROUP BY 1, 2)
+    FROM counted_events WHERE company_id = :company_id GROUP BY 1, 2)
 SELECT coalesce(l.day, s.day) AS day, coalesce(l.stage, s.stage) AS stage, coalesce(l.appointments, 0)
   AS appointments, coalesce(s.appointments, 0) AS summed_appointments, coalesce(l.payments, 0) AS payments,
   coalesce(s.payments, 0) AS summed_payments
@@ -172,6 +172,25 @@ def _newest(condition: str) -> str:
     )
 
 
+def _precedence(event: str, rank: int) -> str:
+    """Returns SQL for the key by which an event that books (0) or cancels (3) a booking counts."""
+    return (
+        f"(coalesce({event}.reported_at, {event}.occurred_at), {rank}, {event}.tie_break,"
+        f' {event}.source COLLATE "C", {event}.event_id COLLATE "C")'
+    )
+
+
+# The newest time of each booking, unless it is completed or missed, or was cancelled later. Of its outcomes one counts.
+_OPEN_BOOKINGS: Final = (
+    "ARRAY(SELECT t FROM (SELECT t FROM (SELECT DISTINCT ON (b.booking_id) b.booking_id, b.scheduled_for AS t,"
+    " EXISTS (SELECT 1 FROM counted_events o WHERE o.company_id = :company_id AND o.relationship_id = r.id"
+    " AND o.booking_id = b.booking_id AND (o.type IN ('appointment_completed', 'appointment_missed')"
+    f" OR (o.type = 'appointment_cancelled' AND {_precedence('o', 3)} > {_precedence('b', 0)}))) AS is_ended"
+    " FROM counted_events b WHERE b.company_id = :company_id AND b.relationship_id = r.id"
+    " AND b.type = 'appointment_booked' AND b.booking_id IS NOT NULL AND b.scheduled_for IS NOT NULL"
+    f" ORDER BY b.booking_id, {_precedence('b', 0)} DESC) newest WHERE NOT is_ended"
+    f" ORDER BY t DESC LIMIT {MAX_KEPT_TIMES}) kept ORDER BY t)"
+)
 _COMPLETED: Final = "e.type = 'appointment_completed'"
 _MISSED: Final = "e.type = 'appointment_missed'"
 _FOLDED: Final[Mapping[str, str]] = {
@@ -189,6 +208,7 @@ _FOLDED: Final[Mapping[str, str]] = {
     "recent_long_calls": _newest(
         "e.type = 'call_received' AND coalesce(e.call_duration, 0) > CAST(:long_call_seconds AS int)"
     ),
+    "open_bookings": _OPEN_BOOKINGS,
 }
 """The SQL that computes each stored fact from the customer's events."""
 
@@ -199,7 +219,7 @@ SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
     CASE WHEN CAST(:is_settled AS boolean) AND r.lifetime_value IS DISTINCT FROM
       CASE WHEN CAST(:from_payments AS boolean) THEN r.payments_value - r.refunds_value ELSE r.appointments_value END
       THEN 'lifetime_value' END], NULL) AS facts
-  FROM customer_relationships r CROSS JOIN LATERAL (SELECT {folds} FROM journey_events e
+  FROM customer_relationships r CROSS JOIN LATERAL (SELECT {folds} FROM counted_events e
     WHERE e.company_id = :company_id AND e.relationship_id = r.id) folded
   WHERE r.company_id = :company_id) compared WHERE cardinality(facts) > 0
 """.format(

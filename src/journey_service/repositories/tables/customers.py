@@ -116,6 +116,8 @@ customer_relationships = Table(
     times("recent_missed"),
     times("recent_long_calls"),
     times("recent_tickets"),
+    # Times of the appointments of bookings without an outcome, past ones included.
+    times("open_bookings"),
     Column("last_progress_stage", String(50)),
     Column("stages_held", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     instant("pin_until"),
@@ -234,6 +236,11 @@ journey_events = Table(
     Column("call_duration", Integer),
     Column("booking_id", String(255)),
     instant("scheduled_for"),
+    instant("reported_at"),
+    Column("retracts_source", String(255)),
+    Column("retracts_id", String(255)),
+    # Order of the events of an erased customer: that of the sources and ids which their hashes replace.
+    Column("tie_break", Integer, nullable=False, server_default=text("0")),
     Column("metadata", JSONB),
     Column("stage", String(50), nullable=False),
     Column("transition_seq", BigInteger),
@@ -244,6 +251,21 @@ journey_events = Table(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
     Index("idx_relationship_events", "company_id", "relationship_id", "occurred_at"),
+    Index(
+        "ix_booking_events",
+        "company_id",
+        "relationship_id",
+        "booking_id",
+        postgresql_where=text("booking_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_retractions",
+        "company_id",
+        "retracts_source",
+        "retracts_id",
+        "relationship_id",
+        postgresql_where=text("retracts_id IS NOT NULL"),
+    ),
     # Event details that retention clears.
     Index(
         "ix_kept_event_details",

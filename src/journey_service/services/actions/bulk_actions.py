@@ -17,7 +17,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import Action, ActionState, ManualActionRequest
 from journey_service.domain.actions.action_plan import manual_action
-from journey_service.domain.actions.bulk import BulkFate, fate_of
+from journey_service.domain.actions.bulk import BulkFate, fate_of, find_obstacle
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.contact_policy import capped_since
 from journey_service.domain.actions.errors import BulkRequestConflictError
@@ -46,11 +46,15 @@ _READ_BATCH_SIZE: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """A manual action for the named customers, or for the customers at risk that match a filter."""
+    """A manual action for the named customers, or for the customers at risk that match a filter.
+
+    Customers with an open booking are left out unless `includes_booked`.
+    """
 
     action: ManualActionRequest
     customer_ids: Sequence[int] | None = None
     filter_: RiskFilter | None = None
+    includes_booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,13 @@ async def count_fates(
                 since=capped_since(context.now, context.rulebook.policy),
             )
             fates.update(
-                fate_of(each.state, request.action.channel, context.rulebook.policy)
+                fate_of(
+                    each.state,
+                    request.action.channel,
+                    context.rulebook.policy,
+                    context.now,
+                    includes_booked=request.includes_booked,
+                )
                 for each in states.values()
             )
         await uow.audit_log.record_operator_access(by, "request_bulk_actions")
@@ -115,6 +125,7 @@ async def request_bulk(
             "action": _action_to_json(request.action),
             "relationship_ids": list(targets.relationship_ids),
             "erased": targets.erased,
+            "includes_booked": request.includes_booked,
             "actor": {"is_operator": by.is_operator, "reason": by.reason, "request_id": by.request_id},
         }
         job_id = await uow.jobs.enqueue(BULK_JOB, parameters, actor=by.name, request=(key, request_hash))
@@ -137,7 +148,7 @@ async def run_bulk(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         is_first, at = "at" not in run.cursor, run.cursor.get("at", 0)
         chunk = ids[at : at + PAGE_SIZE]
-        fates = await _act(uow, chunk, request, by)
+        fates = await _act(uow, chunk, request, by, includes_booked=parameters["includes_booked"])
         erased = parameters["erased"] if is_first else 0
         fates[BulkFate.ERASED] += erased
         return JobPage(
@@ -152,7 +163,12 @@ async def run_bulk(run: JobRun) -> None:
 
 
 async def _act(
-    uow: UnitOfWork, relationship_ids: Sequence[int], request: ManualActionRequest, by: Actor
+    uow: UnitOfWork,
+    relationship_ids: Sequence[int],
+    request: ManualActionRequest,
+    by: Actor,
+    *,
+    includes_booked: bool,
 ) -> Counter[BulkFate]:
     """Requests the action for each customer who has none of this job; returns the fates."""
     present = await uow.relationships.get_customer_ids(relationship_ids)
@@ -169,12 +185,12 @@ async def _act(
     states = await uow.contact_states.get_many(
         [id_ for id_ in customers if id_ not in requested], since=since
     )
-    free = {
-        id_: customers[id_]
+    obstacles = {
+        id_: find_obstacle(each.state, request.channel, transaction.now, includes_booked=includes_booked)
         for id_, each in states.items()
-        if not each.state.has_open_request(request.channel)
     }
-    fates[BulkFate.ALREADY_OPEN] += len(states) - len(free)
+    fates.update(obstacle for obstacle in obstacles.values() if obstacle is not None)
+    free = {id_: customers[id_] for id_, obstacle in obstacles.items() if obstacle is None}
     actions = await _request_actions(uow, transaction, free, request, by)
     fates.update(_fate_by_state(action.state, action.reason) for action in actions)
     return fates
@@ -262,6 +278,7 @@ def _hash_of(request: BulkRequest) -> bytes:
     values = {
         "action": _action_to_json(request.action),
         "customer_ids": customer_ids,
+        "includes_booked": request.includes_booked,
         "filter": None
         if filter_ is None
         else {**filter_, "stages": sorted(set(filter_["stages"])), "value_min": str(filter_["value_min"])},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from journey_service.domain.analytics.churn import (
 from journey_service.domain.analytics.records import AtRiskCustomer, RiskFilter, RiskPageRequest
 from journey_service.domain.analytics.risk_bands import HIGH_RISK
 from journey_service.domain.errors import UnavailableError
+from journey_service.domain.journeys.booking_pause import next_booking
 from journey_service.domain.journeys.facts import days_since
 from journey_service.repositories.customers.risk_list import RiskCriteria
 from journey_service.repositories.database import Database
@@ -33,7 +34,8 @@ _EVERYONE: Final = RiskFilter()
 class AtRisk:
     """A customer at risk: days since the last appointment, churn prediction, recommended and open actions.
 
-    `reach` is the decision on a message that would be due now, by channel.
+    `reach` is the decision on a message that would be due now, by channel. `next_booking_at` is the earliest open
+    booking.
     """
 
     found: AtRiskCustomer
@@ -43,6 +45,7 @@ class AtRisk:
     recommended: Sequence[RetentionAction]
     actions: CustomerActions
     reach: Mapping[Channel, ContactDecision]
+    next_booking_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ async def _with_predictions(
                 retention_actions(customer.risk, days),
                 actions,
                 actions.state.reach(policy),
+                next_booking(actions.state.open_bookings, context.now),
             )
         )
     return customers

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
@@ -12,11 +12,10 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import Rollup, reached_by
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.events.event import EventType
+from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.analytics.rollups import StageRevenue
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 
@@ -31,6 +30,14 @@ _MAX_WRITE: Final = timedelta(minutes=5)
 """Maximum time between counting moves and the commit of their transaction."""
 
 _LOGGER = logging.getLogger(__name__)
+
+
+class RevenueChange(NamedTuple):
+    """An event whose revenue counts from now on (`sign` 1) or no longer (-1), and the stage that it is credited to."""
+
+    event: Event
+    stage: str
+    sign: int = 1
 
 
 async def count_moves(
@@ -50,12 +57,12 @@ async def count_moves(
     await uow.rollups.add(rollup, late=_earliest_dirty_day(context, (flow.day for flow in rollup.flows)))
 
 
-async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequence[AppliedEvent]) -> None:
-    """Adds the revenue of events just written to the rollups."""
+async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterable[RevenueChange]) -> None:
+    """Adds the changes of revenue by events just written to the rollups."""
     zone = ZoneInfo(context.company.timezone)
     revenue: dict[tuple[date, str], tuple[int, int, int]] = {}
-    for each in applied:
-        cents = each.event.amount_cents
+    for each in changes:
+        cents = each.sign * each.event.amount_cents
         appointments = cents if each.event.type == EventType.APPOINTMENT_COMPLETED else 0
         payments = {EventType.PAYMENT_RECEIVED: cents, EventType.PAYMENT_REFUNDED: -cents}.get(
             EventType(each.event.type), 0
@@ -63,7 +70,7 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequenc
         if appointments or payments:
             day = local_day(each.event.occurred_at, zone)
             number, first, second = revenue.get((day, each.stage), (0, 0, 0))
-            revenue[day, each.stage] = (number + 1, first + appointments, second + payments)
+            revenue[day, each.stage] = (number + each.sign, first + appointments, second + payments)
     await uow.rollups.add_revenue(
         (
             (StageRevenue(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)

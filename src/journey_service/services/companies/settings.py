@@ -164,9 +164,10 @@ async def _activate_policy(
     former, policy = context.rulebook.policy, update.policy
     if former == policy:
         return (), None
-    affects_customers = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
+    affects_customers = _deciding_settings(former) != _deciding_settings(policy)
     errors = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
-    if affects_customers and errors:
+    is_linted = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
+    if is_linted and errors:
         pointer = "/revenue_source" if former.scoring == policy.scoring else "/scoring"
         raise InvalidInputError([FieldError(pointer, message) for message in errors])
     names = _differences(former, policy)
@@ -186,6 +187,16 @@ async def _activate_policy(
     return names, await _enqueue_migration(
         uow, context, update.author, lease_seconds
     ) if affects_customers else None
+
+
+def _deciding_settings(policy: CompanyPolicy) -> tuple[object, ...]:
+    """Returns the settings on which decisions and scores depend."""
+    return (
+        policy.scoring,
+        policy.revenue_source,
+        policy.open_booking_pauses_risk,
+        policy.open_booking_max_days,
+    )
 
 
 async def _enqueue_migration(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.events.bookings import Booking, find_bookings
+from journey_service.domain.events.counting import counted_events
 from journey_service.domain.events.records import EventRecord
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -36,7 +37,7 @@ async def list_customer_events(
     async def unit(uow: UnitOfWork) -> CustomerEvents:
         view = await load_view(uow, customer_id)
         events = await uow.events.page(view.stored.id, types=types, before=before, limit=limit)
-        bookings = find_bookings(await uow.events.list_of_bookings(view.stored.id), view.context.now)
-        return CustomerEvents(events, bookings)
+        named = await uow.events.list_of_bookings(view.stored.id, customer_id)
+        return CustomerEvents(events, find_bookings(counted_events(named), view.context.now))
 
     return await database.run(company_id, unit)

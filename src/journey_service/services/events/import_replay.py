@@ -6,11 +6,12 @@ from typing import Final
 
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.event import EARLIEST, Event, content_hash
-from journey_service.domain.events.parsing import ImportLine, future_error, line_id
+from journey_service.domain.events.parsing import ImportLine, future_error, line_id, reported_error
 from journey_service.domain.events.records import ImportLineError, ImportRecord
 from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
+from journey_service.services.events.counting import CountedEvents, event_keys, load_counted_events
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 REPLAY_BATCH_SIZE: Final = 1_000
@@ -64,9 +65,10 @@ class ReplayPage:
         events = self._with_ids(
             {} if cursor is None else await uow.imports.count_same_instant(self.import_.id, cursor)
         )
-        known = await uow.events.get_many([event.key for event in events])
+        stored = await uow.events.get_many(event_keys(transaction, events))
+        counted = await load_counted_events(uow, transaction, events, stored)
         for line, event in zip(self.lines, events, strict=True):
-            self._apply_line(transaction, line, event, known)
+            await self._apply_line(transaction, line, event, stored.by_key, counted)
         open_customer = self.lines[-1].event.customer_id if self._is_full else None
         for customer_id in sorted(customers):
             journey = transaction.find(customer_id)
@@ -82,7 +84,7 @@ class ReplayPage:
             for event, digest, stage, seq, is_late in self._applied.values()
         ]
         await uow.events.insert(applied)
-        await count_money(uow, transaction.context, applied)
+        await count_money(uow, transaction.context, counted.revenue)
         await uow.imports.insert_errors(self.import_.id, self._errors)
 
     @property
@@ -108,12 +110,13 @@ class ReplayPage:
             events.append(event)
         return events
 
-    def _apply_line(
+    async def _apply_line(
         self,
         transaction: JourneyTransaction,
         line: ImportLine,
         event: Event,
         known: dict[tuple[str, str], StoredEvent],
+        counted: CountedEvents,
     ) -> None:
         until = transaction.now
         if event.customer_id in transaction.erased:
@@ -132,21 +135,24 @@ class ReplayPage:
         if self.import_.until is not None and event.occurred_at > until:
             self.counts["later"] += 1
             return
-        rejection: JourneyServiceError | None = future_error(event, until)
+        rejection: JourneyServiceError | None = future_error(event, until) or reported_error(
+            event, transaction.context.now, "/reported_at"
+        )
         if rejection is None:
-            rejection = self._apply_event(transaction, event, digest, until)
+            rejection = await self._apply_event(transaction, counted, event, digest)
         if isinstance(rejection, InvalidInputError):
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
 
-    def _apply_event(
-        self, transaction: JourneyTransaction, event: Event, digest: bytes, until: datetime
+    async def _apply_event(
+        self, transaction: JourneyTransaction, counted: CountedEvents, event: Event, digest: bytes
     ) -> InvalidInputError | None:
+        until = transaction.now
         at = min(event.occurred_at, until)
         journey = transaction.open(event.customer_id, at)
         is_late = journey.is_late(event.occurred_at)
         try:
-            transition = journey.apply_event(event, until if is_late else at)
+            transition = await counted.apply(journey, event, until if is_late else at)
         except InvalidInputError as error:
             return error
         self.counts["applied"] += 1

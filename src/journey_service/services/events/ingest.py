@@ -9,13 +9,14 @@ from typing import TypeAlias
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
-from journey_service.domain.events.parsing import future_error
+from journey_service.domain.events.parsing import future_error, reported_error
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
+from journey_service.services.events.counting import CountedEvents, event_keys, load_counted_events
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 from journey_service.services.journeys.view import JourneyView
 
@@ -77,16 +78,16 @@ async def _ingest(
     uow: UnitOfWork, events: Sequence[Event], now: datetime | None, *, as_occurred: bool
 ) -> list[IngestResult]:
     transaction = await load(uow, (event.customer_id for event in events), now=now)
-    known = await uow.events.get_many(list({event.key for event in events}))
-    batch = _Batch(transaction, known, as_occurred=as_occurred)
-    steps = [batch.apply(event) for event in events]
+    stored = await uow.events.get_many(event_keys(transaction, events))
+    counted = await load_counted_events(uow, transaction, events, stored)
+    batch = _Batch(transaction, stored.by_key, counted, as_occurred=as_occurred)
+    steps = [await batch.apply(event) for event in events]
     if as_occurred:
         for journey in transaction.journeys.values():
             journey.advance_to(transaction.now)
     entries = await write(uow, transaction)
-    applied = batch.applied(transaction)
-    await uow.events.insert(applied)
-    await count_money(uow, transaction.context, applied)
+    await uow.events.insert(batch.applied(transaction))
+    await count_money(uow, transaction.context, counted.revenue)
     await batch.load_entries(uow, entries)
     return [batch.result(step) for step in steps]
 
@@ -108,16 +109,18 @@ class _Batch:
         self,
         transaction: JourneyTransaction,
         known: dict[tuple[str, str], StoredEvent],
+        counted: CountedEvents,
         *,
         as_occurred: bool = False,
     ) -> None:
         self._transaction = transaction
         self._known = known
+        self._counted = counted
         self._as_occurred = as_occurred
         self._applied: dict[tuple[str, str], _Step] = {}
         self._entries: dict[tuple[int, int], TransitionRecord] = {}
 
-    def apply(self, event: Event) -> _Step | JourneyServiceError:
+    async def apply(self, event: Event) -> _Step | JourneyServiceError:
         """Applies one event to its journey in memory, unless it is a duplicate or invalid."""
         if event.customer_id in self._transaction.erased:
             return _Step(event, IngestStatus.IGNORED_ERASED)
@@ -128,7 +131,7 @@ class _Batch:
                 return EventConflictError(event.source, event.event_id)
             return _Step(event, IngestStatus.DUPLICATE, digest=digest)
         transaction = self._transaction
-        rejection = future_error(event, transaction.now)
+        rejection = future_error(event, transaction.now) or reported_error(event, transaction.now)
         if rejection is not None:
             return rejection
         known_journey = transaction.find(event.customer_id)
@@ -136,7 +139,7 @@ class _Batch:
         at = min(event.occurred_at, transaction.now) if self._as_occurred else transaction.now
         journey = transaction.open(event.customer_id, at)
         try:
-            transition = journey.apply_event(event, at)
+            transition = await self._counted.apply(journey, event, at)
         except InvalidInputError as error:
             return error
         stage = journey.relationship.current_stage

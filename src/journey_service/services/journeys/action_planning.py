@@ -178,6 +178,7 @@ def _action_plan(
             stored.owner,
             stored.sent,
         )
+        action_plan.open_bookings = stored.open_bookings
         action_plan.actions, action_plan.campaigns, action_plan.tasks = (
             stored.actions,
             stored.campaigns,

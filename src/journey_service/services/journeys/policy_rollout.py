@@ -15,7 +15,7 @@ from typing import Any, Final
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts
+from journey_service.domain.journeys.facts import Facts, fold_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
@@ -192,7 +192,7 @@ async def _steps(
     ]
     calls = None
     if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
-        calls = await uow.events.list_by_customer(stored.id, stored.relationship.customer_id, until=LATEST)
+        calls = await uow.events.list_by_customer(stored.id, stored.relationship.customer_id)
     updated_at = stored.updated_at
     evaluated = [
         index for index, step in enumerate(steps) if updated_at is not None and step.change.clock < updated_at
@@ -208,7 +208,4 @@ async def _steps(
 
 def _with_calls(facts: Facts, calls: Sequence[Event], policy: CompanyPolicy) -> Facts:
     """Returns facts with long calls counted by a policy."""
-    folded = NO_FACTS
-    for event in calls:
-        folded = apply_event_to_facts(folded, event, policy)
-    return facts._replace(long_calls=folded.long_calls)
+    return facts._replace(long_calls=fold_facts(calls, policy).long_calls)

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.events.counting import counted_events
+from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.errors import JourneyNotStartedError
-from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
+from journey_service.domain.journeys.facts import fold_facts
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
 from journey_service.domain.journeys.score_history import (
@@ -75,9 +77,7 @@ async def load_past_view(
     if entry is None:
         raise JourneyNotStartedError(customer_id)
     transition = entry.transition
-    facts = NO_FACTS
-    for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):
-        facts = apply_event_to_facts(facts, event, present.rulebook.policy)
+    facts = fold_facts(await _list_counted(uow, stored, customer_id, as_of), present.rulebook.policy)
     stage_map = await uow.stage_maps.get_in_force(as_of)
     if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
         stage_map = await uow.stage_maps.get(transition.map_version)
@@ -100,6 +100,14 @@ async def load_past_view(
     )
     stored_past = StoredRelationship(stored.id, past, created_at=stored.created_at)
     return build_view(context, stored_past, as_of), entry
+
+
+async def _list_counted(
+    uow: UnitOfWork, stored: StoredRelationship, customer_id: int, until: datetime
+) -> list[Event]:
+    """Lists the events that count by all that is known today and that had occurred by an instant."""
+    events = await uow.events.list_by_customer(stored.id, customer_id)
+    return [event for event in counted_events(events) if event.occurred_at <= until]
 
 
 async def _progress_stages(uow: UnitOfWork, relationship_id: int, until: datetime) -> list[str]:
@@ -145,7 +153,7 @@ async def get_score_history(
         instants = history_instants(requested, ZoneInfo(context.company.timezone), context.now)
         until = instants[-1]
         stages = await uow.transitions.list_stages(stored.id, until=until)
-        events = await uow.events.list_by_customer(stored.id, customer_id, until=until)
+        events = await _list_counted(uow, stored, customer_id, until)
         return compute_history(instants, stages, events, context.rulebook.policy)
 
     return await database.run(company_id, unit)

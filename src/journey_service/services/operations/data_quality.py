@@ -15,8 +15,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
 from journey_service.domain.customers.records import BEFORE_FIRST_ID
-from journey_service.domain.events.event import LATEST
-from journey_service.domain.journeys.facts import NO_FACTS, apply_event_to_facts
+from journey_service.domain.journeys.facts import fold_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
@@ -236,14 +235,25 @@ async def _recompute_facts(uow: UnitOfWork, after: int) -> _RepairResult:
     ids = [row["customer_id"] for row in found.first]
     transaction = await load(uow, ids)
     for customer_id, stored in transaction.relationships.items():
-        facts = NO_FACTS
-        for event in await uow.events.list_by_customer(stored.id, customer_id, until=LATEST):
-            facts = apply_event_to_facts(facts, event, transaction.context.rulebook.policy)
-        stored.relationship.facts = facts
+        events = await uow.events.list_by_customer(stored.id, customer_id)
+        stored.relationship.facts = fold_facts(events, transaction.context.rulebook.policy)
     # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
     transaction.journeys |= transaction.advance_all(transaction.now, with_evaluation=True)
     await write(uow, transaction, runs_actions=False)
     return len(transaction.journeys), ids[-1] if found.number > len(ids) else None
+
+
+# ---- bookings and retractions
+
+
+async def _shared_bookings(uow: UnitOfWork, _: CompanyContext) -> _Found:
+    found = await uow.data_quality.list_shared_bookings(limit=MAX_EXAMPLES)
+    return found.number, found.first
+
+
+async def _foreign_retractions(uow: UnitOfWork, _: CompanyContext) -> _Found:
+    found = await uow.data_quality.list_foreign_retractions(limit=MAX_EXAMPLES)
+    return found.number, found.first
 
 
 # ---- scores
@@ -343,6 +353,14 @@ ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
         _facts,
         "computes the facts from the event ledger and evaluates the customers as of now, without actions",
         _recompute_facts,
+    ),
+    "shared_bookings": _IssueKind(
+        "Booking ids that events of several customers name; each customer's booking counts separately",
+        _shared_bookings,
+    ),
+    "foreign_retractions": _IssueKind(
+        "Retractions of an event of another customer, which retract nothing",
+        _foreign_retractions,
     ),
     "stale_scores": _IssueKind(
         "Stored scores that differ from scores recomputed as of the last nightly run",

@@ -97,6 +97,13 @@ class BulkActionRequest(ActionRequest):
         f" empty filter matches all of them. It must match at most {MAX_MATCHING_CUSTOMERS:,} customers. Null or"
         " omitted: those in `customer_ids`",
     )
+    include_booked: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether to include customers with an open booking; they are left out by default, because they are"
+        " about to come",
+        examples=[False],
+    )
     dry_run: bool = Field(
         default=False,
         strict=True,
@@ -110,7 +117,7 @@ class BulkActionRequest(ActionRequest):
         if (self.customer_ids is None) == (self.filter is None):
             raise InvalidInputError.at("", "must contain either customer_ids or filter")
         filter_ = None if self.filter is None else self.filter.to_domain()
-        return BulkRequest(action, self.customer_ids, filter_)
+        return BulkRequest(action, self.customer_ids, filter_, self.include_booked)
 
 
 class BulkCounts(ResponseModel):
@@ -125,6 +132,11 @@ class BulkCounts(ResponseModel):
     no_consent: int = Field(ge=0, description="Cancelled, because consent is missing", examples=[12])
     no_address: int = Field(ge=0, description="Cancelled, because the address is unknown", examples=[4])
     capped: int = Field(ge=0, description="Cancelled, because the frequency cap is reached", examples=[3])
+    has_booking: int = Field(
+        ge=0,
+        description="No action, because the customer has an open booking and `include_booked` is false",
+        examples=[2],
+    )
     already_open: int = Field(
         ge=0,
         description="No action, because a call task is open, or the same manual action is still to be carried out",

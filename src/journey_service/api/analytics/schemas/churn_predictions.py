@@ -71,6 +71,10 @@ class ChurnPrediction(ResponseModel):
         description="Whole days of 24 hours since the last appointment; null if there was none",
         examples=[139],
     )
+    next_booking_at: Timestamp | None = Field(
+        description="Time of the earliest appointment that is booked and has no outcome; null if there is none",
+        examples=[None],
+    )
     lifetime_value: float = Field(description="Lifetime value, in `currency`", examples=[780])
     predicted_churn_date: date | None = Field(
         description="Local day on which the customer is expected to enter the last risk stage: when the current stage"
@@ -105,6 +109,7 @@ class ChurnPrediction(ResponseModel):
             stage_entered_at=found.stage_entered_at,
             risk_score=found.risk / 100,
             days_inactive=customer.days_inactive,
+            next_booking_at=customer.next_booking_at,
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
             sample_size=customer.sample,

@@ -128,6 +128,14 @@ class Settings(ResponseModel):
         description="Days after the end of a campaign during which no campaign of the same stage starts for the"
         " customer",
     )
+    open_booking_pauses_risk: bool = Field(
+        description="Whether a customer with an open booking moves to no risk stage, and gets no steps of campaigns"
+    )
+    open_booking_max_days: int = Field(
+        ge=1,
+        le=3650,
+        description="Days before an appointment from which its booking has this effect",
+    )
     reply_to: str | None = Field(
         max_length=254,
         description="Reply-To address of the company's emails; null if replies go to the sender address of the service",

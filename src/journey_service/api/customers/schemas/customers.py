@@ -231,6 +231,10 @@ class CustomerLine(ResponseModel):
         description="Time of the last completed appointment; null if there is none",
         examples=["2026-03-01T09:30:00Z"],
     )
+    next_booking_at: Timestamp | None = Field(
+        description="Time of the earliest appointment that is booked and has no outcome; null if there is none",
+        examples=[None],
+    )
     risk_score: float = Field(
         ge=0, le=1, description="Stored risk of losing the customer, 0 (none) to 1", examples=[0.2]
     )

@@ -9,6 +9,18 @@ from journey_service.domain.events.event import MAX_CALL_SECONDS, EventType
 from journey_service.domain.events.records import EventRecord
 
 
+class RetractedKey(ResponseModel):
+    """Source and id of a retracted event; of an erased customer, keyed hashes of them."""
+
+    source: str = Field(description="System that reported the event", examples=["booking"])
+    id: str = Field(description="Id of the event within its source", examples=["appt-1000-completed"])
+
+    @classmethod
+    def of(cls, source: str, event_id: str) -> "RetractedKey":
+        """Builds the response from the key of an event."""
+        return cls(source=source, id=event_id)
+
+
 class CustomerEvent(ResponseModel):
     """A stored event of a customer."""
 
@@ -47,6 +59,17 @@ class CustomerEvent(ResponseModel):
     scheduled_for: Timestamp | None = Field(
         description="When the appointment takes place; null if it is unknown", examples=[None]
     )
+    reported_at: Timestamp | None = Field(
+        description="When the sender recorded the event; null if it was not given", examples=[None]
+    )
+    retracts: RetractedKey | None = Field(
+        description="The event that an `event_retracted` retracts; null for other types", examples=[None]
+    )
+    counts: bool = Field(
+        description="Whether the event counts for facts, scores and revenue. A retracted event does not, nor does an"
+        " outcome of a booking that another outcome has replaced",
+        examples=[True],
+    )
     late: bool = Field(
         description="Whether a later event or move of the customer was known when the event was applied. A late event"
         " corrects the facts; earlier moves stay as they are",
@@ -66,6 +89,9 @@ class CustomerEvent(ResponseModel):
             call_duration=record.call_duration,
             booking_id=record.booking_id,
             scheduled_for=record.scheduled_for,
+            reported_at=record.reported_at,
+            retracts=None if record.retracts is None else RetractedKey.of(*record.retracts),
+            counts=record.is_counted,
             late=record.is_late,
         )
 

@@ -18,8 +18,22 @@ from journey_service.domain.events.event import MAX_CALL_SECONDS, MAX_CUSTOMER_I
 from journey_service.services.events.ingest import IngestOutcome
 
 
+class RetractedEvent(RequestModel):
+    """Source and id of an event that is retracted."""
+
+    source: Text = Field(
+        min_length=1, max_length=255, description="System that reported the event", examples=["booking"]
+    )
+    id: Text = Field(
+        min_length=1,
+        max_length=255,
+        description="Id of the event within its source",
+        examples=["appt-1000-completed"],
+    )
+
+
 class EventData(RequestModel):
-    """Details of an event. Each is optional."""
+    """Details of an event. Each is optional, except `retracts` for events of the type `event_retracted`."""
 
     call_duration: int | None = Field(
         default=None,
@@ -39,13 +53,27 @@ class EventData(RequestModel):
         default=None,
         min_length=1,
         max_length=255,
-        description="Id of the booking in the sending system; null or omitted: none",
+        description="Id of the booking in the sending system. Of the completed, missed and cancelled events of a"
+        " customer's booking, whatever their source, one counts: the one reported last. Null or omitted: none",
         examples=["b-1001"],
     )
     scheduled_for: Instant | None = Field(
         default=None,
-        description="When the appointment takes place; null or omitted: unknown",
+        description="When the appointment takes place; null or omitted: unknown. With `appointment_booked` and a"
+        " `booking_id`, the booking is open until its outcome, or 24 hours after this time",
         examples=["2026-03-08T09:30:00Z"],
+    )
+    reported_at: Instant | None = Field(
+        default=None,
+        description="When the sender recorded the event, at most five minutes in the future. Of the outcomes of a"
+        " booking, the one with the latest `reported_at` counts; null or omitted: `occurred_at` takes its place",
+        examples=[None],
+    )
+    retracts: RetractedEvent | None = Field(
+        default=None,
+        description="The event that an `event_retracted` retracts: an event of the same customer, known or yet to come."
+        " Required for this type, not accepted for others",
+        examples=[None],
     )
     metadata: JsonObject = Field(
         default=None,

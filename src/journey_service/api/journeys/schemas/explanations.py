@@ -125,6 +125,25 @@ class PinExplanation(ResponseModel):
         )
 
 
+class BookingPauseExplanation(ResponseModel):
+    """The open booking that pauses moves to risk stages."""
+
+    booking_at: Timestamp = Field(description="Time of the appointment", examples=["2026-06-20T09:30:00Z"])
+    until: Timestamp | None = Field(
+        description="When the pause ends if the booking and the next ones have no outcome",
+        examples=["2026-06-21T09:30:00Z"],
+    )
+    sentence: str = Field(description="The pause in words", examples=["paused by the booking of 20 June"])
+
+    @classmethod
+    def of(cls, outlook: forecast.Forecast, zone: ZoneInfo) -> "BookingPauseExplanation | None":
+        """Builds the response from a forecast; None without a pause."""
+        if outlook.paused_by is None:
+            return None
+        sentence = sentences.booking_pause(outlook, outlook.paused_by, zone)
+        return cls(booking_at=outlook.paused_by, until=outlook.pause_ends, sentence=sentence)
+
+
 class DueMove(ResponseModel):
     """A move that the rules call for now. It is suppressed by the pin, or will be written shortly."""
 
@@ -286,6 +305,10 @@ class Explanation(ResponseModel):
         description="The pin that keeps the customer in `current_stage`; null if there is none",
         examples=[None],
     )
+    risk_pause: BookingPauseExplanation | None = Field(
+        description="The open booking that pauses moves to risk stages; null if there is none",
+        examples=[None],
+    )
     due_move: DueMove | None = Field(
         description="A move that the rules call for now; null if there is none", examples=[None]
     )
@@ -313,6 +336,7 @@ class Explanation(ResponseModel):
             days_in_stage=days_since(relationship.stage_entered_at, outlook.as_of),
             why=EntryExplanation.of(explanation.last, zone),
             pin=PinExplanation.of(outlook, zone),
+            risk_pause=BookingPauseExplanation.of(outlook, zone),
             due_move=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
             upcoming=[UpcomingMove.of(move, outlook, zone) for move in outlook.upcoming],
             searched_until=outlook.searched_until,

@@ -18,6 +18,7 @@ from journey_service.api.schema_fields import (
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys import relationship as domain
+from journey_service.domain.journeys.booking_pause import next_booking
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import TriggerType
@@ -162,6 +163,11 @@ class Journey(ResponseModel):
         description="Time of the last completed appointment; null if there is none",
         examples=["2026-03-01T09:30:00Z"],
     )
+    next_booking_at: Timestamp | None = Field(
+        description="Time of the earliest appointment that is booked and has no outcome, at most 24 hours ago; null if"
+        " there is none",
+        examples=[None],
+    )
     last_event_at: Timestamp | None = Field(
         description="Time of the last event of any type; null if there is none",
         examples=["2026-03-01T09:30:00Z"],
@@ -231,6 +237,7 @@ class Journey(ResponseModel):
             total_missed=facts.total_missed,
             first_appointment_at=facts.first_appointment_at,
             last_appointment_at=facts.last_appointment_at,
+            next_booking_at=next_booking(facts.open_bookings, view.as_of),
             last_event_at=facts.last_event_at,
             risk_score=view.risk / 100,
             engagement_score=view.engagement / 100,
@@ -278,6 +285,11 @@ class StageResult(ResponseModel):
     stage: str = Field(description="Key of the stage", examples=["regular"])
     kind: StageKind = Field(description="Kind of the stage: `progress` or `risk`", examples=["progress"])
     held: bool = Field(description="Whether at least one rule of the stage held", examples=[True])
+    paused_by: Timestamp | None = Field(
+        description="Time of the appointment whose booking kept the customer out of a risk stage that held; null if"
+        " there was none",
+        examples=[None],
+    )
     rules: list[RuleResult] = Field(description="Rules in the order in which they were evaluated")
 
     @classmethod
@@ -287,6 +299,7 @@ class StageResult(ResponseModel):
             stage=reason.stage,
             kind=StageKind(reason.kind),
             held=reason.held,
+            paused_by=reason.paused_by,
             rules=[
                 RuleResult.model_construct(
                     trigger=rule.trigger,

@@ -19,6 +19,7 @@ from journey_service.domain.events.event import (
     Event,
     EventType,
 )
+from journey_service.domain.journeys.booking_pause import next_pause_change, pausing_booking
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation.paths import (
     ONE_APPOINTMENT,
@@ -84,7 +85,8 @@ class Forecast:
     """The forecast for a customer as of an instant.
 
     `upcoming` are the first MAX_REPORTED_MOVES moves up to `searched_until`, including due moves that are not recorded
-    yet. `pin_until` is None without a pin; `suppressed` are the moves that the pin has suppressed.
+    yet. `pin_until` is None without a pin; `suppressed` are the moves that the pin has suppressed. `paused_by` is the
+    time of the appointment whose booking pauses moves to risk stages until `pause_ends`.
     """
 
     as_of: datetime
@@ -96,6 +98,8 @@ class Forecast:
     upcoming: tuple[UpcomingMove, ...]
     searched_until: datetime
     paths: tuple[RulePath, ...]
+    paused_by: datetime | None = None
+    pause_ends: datetime | None = None
 
 
 def build_forecast(relationship: Relationship, rulebook: Rulebook, now: datetime) -> Forecast:
@@ -125,6 +129,8 @@ class _ForecastBuilder:
         """Returns the forecast."""
         present = self._present.relationship
         is_pinned = present.is_pinned(self._now)
+        open_bookings, policy = present.facts.open_bookings, self._rulebook.policy
+        paused_by = pausing_booking(open_bookings, policy, self._now)
         paths = [] if self._compiled_stage is None else sorted(self._paths(), key=self._rank)
         return Forecast(
             as_of=self._now,
@@ -139,6 +145,8 @@ class _ForecastBuilder:
             ),
             searched_until=self._projection.until,
             paths=tuple(paths),
+            paused_by=paused_by,
+            pause_ends=None if paused_by is None else next_pause_change(open_bookings, policy, self._now),
         )
 
     # ---- copies

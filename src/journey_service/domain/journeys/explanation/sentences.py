@@ -53,6 +53,10 @@ _MEASURES: Final[Mapping[str, str]] = {
     "engagement_score": "engagement score",
     "missed_rate": "missed rate",
 }
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+)
 
 
 # ---- transitions and conditions
@@ -117,6 +121,13 @@ def condition_sentence(rule: RuleReason, reason: ConditionReason | None) -> str:
 def pin(forecast: Forecast, until: datetime, zone: ZoneInfo) -> str:
     """Describes the pin of a customer."""
     return f"pinned to {forecast.current_stage} until {format_day(until, zone)}"
+
+
+def booking_pause(forecast: Forecast, booking_at: datetime, zone: ZoneInfo) -> str:
+    """Describes the booking that pauses moves to risk stages."""
+    day = local_day(booking_at, zone)
+    year = "" if day.year == local_day(forecast.as_of, zone).year else f" {day.year}"
+    return f"paused by the booking of {day.day} {_MONTHS[day.month - 1]}{year}"
 
 
 def suppressed_move(move: SuppressedMove, zone: ZoneInfo) -> str:
@@ -196,10 +207,19 @@ def _qualification(path: RulePath, forecast: Forecast, zone: ZoneInfo) -> str:
     pin_until = forecast.pin_until
     if pin_until is not None and (path.at is None or path.at < pin_until):
         return f"; the pin prevents moves until {format_day(pin_until, zone)}"
+    if path.step is ArbitrationStep.RISK and forecast.paused_by is not None and _is_paused(path, forecast):
+        return f"; {booking_pause(forecast, forecast.paused_by, zone)}"
     is_appointment = path.needs is not None and path.needs.event is EventType.APPOINTMENT_COMPLETED
     if path.step is ArbitrationStep.RISK and not (forecast.has_appointments or is_appointment):
         return "; only after a first completed appointment"
     return _other_outcome(path, forecast)
+
+
+def _is_paused(path: RulePath, forecast: Forecast) -> bool:
+    """Returns whether a rule holds now, or by the passing of time, while a booking pauses moves to risk stages."""
+    if path.at is None:
+        return path.state is PathState.HOLDS
+    return forecast.pause_ends is None or path.at < forecast.pause_ends
 
 
 def _other_outcome(path: RulePath, forecast: Forecast) -> str:

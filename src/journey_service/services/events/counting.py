@@ -1,0 +1,136 @@
+"""Applies the events of one transaction so that facts and revenue are those of the events that count."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events.bookings import BOOKING_TYPES
+from journey_service.domain.events.counting import CountChange, EventCount, EventKey
+from journey_service.domain.events.event import Event, EventType
+from journey_service.domain.journeys.facts import Facts, apply_change_to_facts, fold_facts
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Transition
+from journey_service.repositories.events.ledger import StoredEvents
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.rollups import RevenueChange
+from journey_service.services.journeys.transaction import JourneyTransaction
+
+
+@dataclass(slots=True)
+class _CustomerCount:
+    """One customer with events of bookings or retractions in the transaction."""
+
+    relationship_id: int
+    count: EventCount
+    applied: list[Event] = field(default_factory=list)
+    ledger: list[Event] | None = None
+    """The customer's stored events, once facts had to be folded again."""
+
+
+@dataclass(slots=True)
+class CountedEvents:
+    """Applies events to journeys in memory; `revenue` are the changes of revenue that they make.
+
+    Customers without an event of a booking, a retraction or a retracted event need nothing but the event itself.
+    """
+
+    _uow: UnitOfWork
+    revenue: list[RevenueChange] = field(default_factory=list)
+    _customers: dict[int, _CustomerCount] = field(default_factory=dict)
+    _stages: dict[tuple[int, EventKey], str] = field(default_factory=dict)
+
+    async def apply(self, journey: Journey, event: Event, at: datetime) -> Transition | None:
+        """Applies an event to its customer's journey as of `at`, after those applied before.
+
+        Raises InvalidInputError, which leaves the journey as it was.
+        """
+        customer = self._customers.get(event.customer_id)
+        if customer is None:
+            transition = journey.apply_event(event, at)
+            self.revenue.append(RevenueChange(event, journey.relationship.current_stage))
+            return transition
+        change = customer.count.add(event)
+        try:
+            facts = await self._facts(customer, journey, event, change)
+            transition = journey.apply_event(event, at, facts=facts, is_counted=event in change.added)
+        except InvalidInputError:
+            customer.count = customer.count.without(event)
+            raise
+        customer.applied.append(event)
+        self._stages[event.customer_id, event.key] = journey.relationship.current_stage
+        self.revenue += [self._credit(event.customer_id, added, 1) for added in change.added]
+        self.revenue += [self._credit(event.customer_id, removed, -1) for removed in change.removed]
+        return transition
+
+    async def _facts(
+        self, customer: _CustomerCount, journey: Journey, event: Event, change: CountChange
+    ) -> Facts:
+        policy = journey.rulebook.policy
+        facts = apply_change_to_facts(journey.relationship.facts, change, policy)
+        if facts is not None:
+            return facts
+        if customer.ledger is None:
+            customer.ledger = await self._uow.events.list_by_customer(
+                customer.relationship_id, event.customer_id
+            )
+        return fold_facts([*customer.ledger, *customer.applied, event], policy)
+
+    def _credit(self, customer_id: int, event: Event, sign: int) -> RevenueChange:
+        return RevenueChange(event, self._stages[customer_id, event.key], sign)
+
+    async def load(
+        self, transaction: JourneyTransaction, events: Sequence[Event], stored: StoredEvents
+    ) -> None:
+        """Loads what is known of the bookings and of the events that these events name."""
+        ids = {customer_id: each.id for customer_id, each in transaction.relationships.items()}
+        bookings = [
+            (ids[event.customer_id], event.booking_id)
+            for event in events
+            if event.booking_id is not None and event.type in BOOKING_TYPES and event.customer_id in ids
+        ]
+        named = [
+            (ids[event.customer_id], *event.retracts)
+            for event in events
+            if event.retracts is not None and event.customer_id in ids
+        ]
+        found = await self._uow.events.get_credited(bookings, named) if bookings or named else {}
+        for customer_id in _with_special_events(events, ids, stored):
+            relationship_id = ids.get(customer_id, 0)
+            credited = found.get(relationship_id, [])
+            retracted = [(source, id_) for owner, source, id_ in stored.retracted if owner == relationship_id]
+            retracted += [each.event.key for each in credited if each.is_retracted]
+            count = EventCount((each.event for each in credited), retracted)
+            self._customers[customer_id] = _CustomerCount(relationship_id, count)
+            for each in credited:
+                self._stages[customer_id, each.event.key] = each.stage
+
+
+async def load_counted_events(
+    uow: UnitOfWork, transaction: JourneyTransaction, events: Sequence[Event], stored: StoredEvents
+) -> CountedEvents:
+    """Prepares the events of a transaction to be applied; one statement if any is of a booking or a retraction."""
+    counted = CountedEvents(uow)
+    await counted.load(transaction, events, stored)
+    return counted
+
+
+def event_keys(transaction: JourneyTransaction, events: Iterable[Event]) -> list[tuple[int, str, str]]:
+    """Returns (relationship, source, event id) of events, each once; relationship 0 for new customers."""
+    relationships = transaction.relationships
+    return list(
+        {
+            (relationships[event.customer_id].id if event.customer_id in relationships else 0, *event.key)
+            for event in events
+        }
+    )
+
+
+def _with_special_events(events: Iterable[Event], ids: dict[int, int], stored: StoredEvents) -> set[int]:
+    return {
+        event.customer_id
+        for event in events
+        if (event.booking_id is not None and event.type in BOOKING_TYPES)
+        or event.type == EventType.EVENT_RETRACTED
+        or (stored.retracted and (ids.get(event.customer_id, 0), *event.key) in stored.retracted)
+    }
