@@ -771,3 +771,16 @@ async def test_an_import_prints_the_lines_that_failed_and_why(alone, tmp_path):
     assert len(values["errors"]) == MAX_ERRORS_SHOWN
     assert values["errors"][0]["line"] == 3
     assert values["errors"][0]["pointer"] == "/customer_id"
+
+
+async def test_a_dry_run_of_an_import_prints_what_would_happen(alone, tmp_path):
+    await _create_company(alone, 5)
+    file = tmp_path / "customers.csv"
+    file.write_text("customer_id,name,email\n1,Ada,ada@example.com\n01,Bob,\n")
+    command = ("import", file, "--company", 5, "--kind", "customers")
+    done = await alone.journey(*command, "--dry-run", status=2)
+    assert "new 1 " in done.stdout
+    assert "line 3: customer_id (01) must be a whole number" in done.stderr
+    assert (await alone.json(*command, "--dry-run", status=2))["customers_new"] == 1
+    assert (await alone.json(*command, status=2))["applied"] == 1
+    assert (await alone.json(*command, "--dry-run", status=2))["known"] == 1

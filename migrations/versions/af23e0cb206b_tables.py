@@ -297,13 +297,18 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("content_hash", sa.LargeBinary(), nullable=True),
         sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("kind", sa.String(length=9), server_default=sa.text("'events'"), nullable=False),
+        sa.Column("source", sa.String(length=255), nullable=True),
         sa.Column("until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("runs_actions", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("on_changed", sa.String(length=4), server_default=sa.text("'hold'"), nullable=False),
+        sa.Column("is_dry_run", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("lines", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("staged", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("done", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("applied", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("duplicates", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("changed", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("late", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("later", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("erased", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -312,6 +317,7 @@ def upgrade() -> None:
         sa.Column(
             "file_format", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
         ),
+        sa.Column("header", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("ignored_columns", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("cursor", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
@@ -328,6 +334,8 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('reading', 'queued', 'running', 'done', 'failed')", name=op.f("ck_imports_status")
         ),
+        sa.CheckConstraint("kind IN ('events', 'customers')", name=op.f("ck_imports_kind")),
+        sa.CheckConstraint("on_changed IN ('hold', 'add')", name=op.f("ck_imports_on_changed")),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_imports_companies")),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_imports")),
     )
@@ -806,6 +814,8 @@ def upgrade() -> None:
         sa.Column("line", sa.BigInteger(), nullable=False),
         sa.Column("pointer", sa.Text(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=True),
+        sa.Column("cells", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id", "import_id"],
             ["imports.company_id", "imports.id"],
@@ -821,8 +831,9 @@ def upgrade() -> None:
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("line", sa.BigInteger(), nullable=False),
         sa.Column("type", sa.String(length=32), nullable=False),
-        sa.Column("source", sa.String(length=255), nullable=True),
-        sa.Column("event_id", sa.String(length=255), nullable=True),
+        sa.Column("source", sa.String(length=255, collation="C"), nullable=False),
+        sa.Column("event_id", sa.String(length=255, collation="C"), nullable=False),
+        sa.Column("has_id", sa.Boolean(), nullable=False),
         sa.Column("amount_cents", sa.BigInteger(), nullable=False),
         sa.Column("call_duration", sa.Integer(), nullable=True),
         sa.Column("booking_id", sa.String(length=255), nullable=True),
@@ -831,13 +842,22 @@ def upgrade() -> None:
         sa.Column("retracts_source", sa.String(length=255), nullable=True),
         sa.Column("retracts_id", sa.String(length=255), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("profile", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("cells", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id", "import_id"],
             ["imports.company_id", "imports.id"],
             name=op.f("fk_import_lines_imports"),
         ),
         sa.PrimaryKeyConstraint(
-            "company_id", "import_id", "customer_id", "occurred_at", "line", name=op.f("pk_import_lines")
+            "company_id",
+            "import_id",
+            "customer_id",
+            "occurred_at",
+            "source",
+            "event_id",
+            "line",
+            name=op.f("pk_import_lines"),
         ),
     )
     op.create_table(

@@ -170,6 +170,12 @@ QUERY_REST = {
     "returned": "true",
     "days_min": "0",
     "kind": "rescore",
+    "create_import.kind": "events",
+    "get_import_proposal.kind": "events",
+    "source": "desk",
+    "sheet": "Termine",
+    "on_changed": "add",
+    "header": "customer_id;Datum",
     "due_after": "2026-01-01T00:00:00Z",
     "due_before": "2027-01-01T00:00:00Z",
     "types": "stage.changed",
@@ -256,7 +262,13 @@ def _line(ids: "Ids", of: str) -> str:
     return json.dumps(values) + "\n"
 
 
-FILES = {"text/csv": _history, "application/gzip": _history, "application/x-ndjson": _line}
+FILES = {
+    "text/csv": _history,
+    "application/gzip": _history,
+    "application/x-ndjson": _line,
+    # The content shows what a file is, not its media type.
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _history,
+}
 
 
 # ---- the requests

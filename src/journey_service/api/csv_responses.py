@@ -131,7 +131,12 @@ def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:
 
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Returns a CSV text with a header: text in quotes, numbers as they are, None as an empty cell."""
-    return "".join(",".join(_cell(value) for value in row) + "\r\n" for row in ([*columns], *rows))
+    return csv_rows(([*columns], *rows))
+
+
+def csv_rows(rows: Iterable[Sequence[object]]) -> str:
+    """Returns rows as CSV, without a header."""
+    return "".join(",".join(_cell(value) for value in row) + "\r\n" for row in rows)
 
 
 def _cell(value: object) -> str:

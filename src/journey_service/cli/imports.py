@@ -25,8 +25,15 @@ from journey_service.cli.terminal import (
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
 from journey_service.domain.events.csv_header import parse_columns
 from journey_service.domain.events.import_file import Encoding, FileFormat
+from journey_service.domain.events.import_table import ImportKind, table_kind
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
+from journey_service.domain.events.records import (
+    ImportCheck,
+    ImportLineError,
+    ImportOptions,
+    ImportRecord,
+    OnChanged,
+)
 from journey_service.repositories.database import Database
 from journey_service.services.events import imports
 
@@ -37,9 +44,22 @@ MAX_ERRORS_SHOWN: Final = 20
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or gzip.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, NDJSON or .xlsx, plain or gzip.", exists=True, dir_okay=False)
+    ],
     company: CompanyId,
     *,
+    kind: Annotated[ImportKind, typer.Option(help="What the lines are.")] = "events",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen, without changing anything.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(help="System that the file comes from; columns and formats are remembered for it."),
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet of a spreadsheet; the first one by default.")
+    ] = None,
     until: Annotated[
         str | None, typer.Option(help="Evaluate customers up to this time (RFC 3339) instead of now.")
     ] = None,
@@ -49,6 +69,10 @@ def import_(
             "--actions", help="Run the actions of stages that were entered within the last 24 hours."
         ),
     ] = False,
+    on_changed: Annotated[
+        OnChanged,
+        typer.Option(help="Lines that differ from a known one in the amount alone: held back, or added."),
+    ] = "hold",
     column: Annotated[
         list[str] | None,
         typer.Option(help="Field of a CSV column that has another name: COLUMN:FIELD. May be repeated."),
@@ -64,16 +88,22 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import a file of past events. Running it again changes nothing."""
+    file_format = FileFormat(
+        parse_columns(column or (), "--column", table_kind(kind)),
+        to_separator(decimal_separator),
+        date_format,
+        encoding,
+        sheet,
+    )
+    instant = None if until is None else parse_instant(until, "--until")
+    options = ImportOptions(instant, actions, file_format, on_changed, kind, source)
+    if dry_run:
+        _dry_run(data_dir, company, file, options, as_json=as_json)
+        return
 
     async def run(context: CommandContext) -> tuple[ImportRecord, Sequence[ImportLineError]]:
-        file_format = FileFormat(
-            parse_columns(column or (), "--column"), to_separator(decimal_separator), date_format, encoding
-        )
-        instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
-            ended = await _import(
-                context.database, company, file, ImportOptions(instant, actions, file_format), shown
-            )
+            ended = await _import(context.database, company, file, options, shown)
         errors = await imports.list_line_errors(
             context.database, company, ended.id, after=_BEFORE_ALL, limit=MAX_ERRORS_SHOWN
         )
@@ -83,7 +113,48 @@ def import_(
     _report(ended, errors, as_json=as_json)
     if ended.status == "failed":
         print_error(f"Import {ended.id} failed: {ended.error}")
-    if ended.failed_lines or ended.status == "failed":
+    if ended.failed_lines or ended.changed or ended.status == "failed":
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _dry_run(
+    data_dir: Path | None, company: int, file: Path, options: ImportOptions, *, as_json: bool
+) -> None:
+    async def run(context: CommandContext) -> ImportCheck:
+        return await imports.check_import(
+            context.database,
+            company,
+            _chunks(file),
+            actor=cli_actor("import"),
+            is_gzip=_is_gzip(file),
+            options=options,
+        )
+
+    found = with_database(data_dir, run)
+    counts = {
+        "lines": found.lines,
+        "new": found.new,
+        "known": found.known,
+        "changed": found.changed,
+        "later": found.later,
+        "erased": found.erased,
+        "failed": found.failed,
+        "customers_new": found.customers_new,
+        "customers_known": found.customers_known,
+    }
+    ignored = [name for name, field in found.columns if field is None and name.strip()]
+    if as_json:
+        print_json(
+            {**counts, "ignored_columns": ignored, "errors": [error._asdict() for error in found.errors]}
+        )
+    else:
+        print_line("  ".join(f"{name} {value}" for name, value in counts.items()))
+        if ignored:
+            print_error(f"ignored columns: {', '.join(ignored)}")
+        for error in found.errors[:MAX_ERRORS_SHOWN]:
+            cell = "the line" if error.column is None else f"{error.column} ({error.value})"
+            print_error(f"line {error.line}: {cell} {error.message}")
+    if found.failed or found.changed:
         raise typer.Exit(EXIT_FINDINGS)
 
 
@@ -99,7 +170,7 @@ async def _import(
             company,
             _chunks(file),
             actor=cli_actor("import"),
-            is_gzip=True if file.suffix == ".gz" else None,
+            is_gzip=_is_gzip(file),
             options=options,
             on_progress=lambda done: shown.update(reading, completed=done),
         )
@@ -122,6 +193,10 @@ async def _chunks(file: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
+def _is_gzip(file: Path) -> bool | None:
+    return True if file.suffix == ".gz" else None
+
+
 def _digest(file: Path) -> bytes:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
@@ -134,6 +209,7 @@ def _report(ended: ImportRecord, errors: Sequence[ImportLineError], *, as_json: 
         "lines": ended.staged,
         "applied": ended.applied,
         "duplicates": ended.duplicates,
+        "changed": ended.changed,
         "late": ended.late,
         "later": ended.later,
         "erased": ended.erased,
@@ -150,6 +226,6 @@ def _report(ended: ImportRecord, errors: Sequence[ImportLineError], *, as_json: 
         print_error(f"ignored columns: {', '.join(ignored)}")
     for error in errors:
         print_error(f"line {error.line}: {error.pointer or 'the line'} {error.message}")
-    hidden = ended.failed_lines - len({error.line for error in errors})
+    hidden = ended.failed_lines + ended.changed - len({error.line for error in errors})
     if hidden > 0:
-        print_error(f"and {hidden} more lines with errors: see GET /api/v1/imports/{ended.id}/errors")
+        print_error(f"and {hidden} more lines with errors: see GET /api/v1/imports/{ended.id}/errors.csv")

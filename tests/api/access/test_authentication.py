@@ -18,6 +18,8 @@ SCOPES = {
     "list_imports": "events:write",
     "get_import": "events:write",
     "list_import_errors": "events:write",
+    "download_import_errors": "events:write",
+    "get_import_proposal": "events:write",
     "upsert_customer": "customers:write",
     "get_customer": "customers:read",
     "list_customers": "customers:read",

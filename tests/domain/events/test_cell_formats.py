@@ -139,7 +139,21 @@ def test_any_amount_is_read_as_it_is_written(amount, separator, is_grouped, has_
     ],
 )
 def test_times_without_an_offset_are_local(text, instant):
-    assert parse_local_time(text, BERLIN).isoformat() == instant
+    assert parse_local_time(text, BERLIN).instant.isoformat() == instant
+
+
+@pytest.mark.parametrize(
+    ("texts", "as_written"),
+    [
+        (("10.1.2026", "2026-01-10", "2026/01/10 0:00", "2026-01-10T00:00:00.000"), "2026-01-10T00:00:00"),
+        (("2026-03-29 02:30", "29.03.2026 2:30 AM"), "2026-03-29T02:30:00"),
+        (("2026-01-10T09:30Z", "2026-01-10 10:30+01", "10.01.2026 09:30 UTC"), "2026-01-10T09:30:00Z"),
+    ],
+    ids=["date", "skipped", "offset"],
+)
+def test_a_time_as_written_does_not_depend_on_its_notation_or_the_zone(texts, as_written):
+    for zone in (BERLIN, ZoneInfo("America/New_York")):
+        assert {parse_local_time(text, zone).as_written for text in texts} == {as_written}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +162,7 @@ def test_times_without_an_offset_are_local(text, instant):
 )
 def test_a_date_with_slashes_needs_its_format(date_format, instant):
     assert parse_local_time("10/11/2026 09:30", BERLIN) == SLASHES
-    assert parse_local_time("10/11/2026 09:30", BERLIN, date_format).isoformat() == instant
+    assert parse_local_time("10/11/2026 09:30", BERLIN, date_format).instant.isoformat() == instant
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_gzip_is_detected():
         ),
         pytest.param(
             "Kunde,type,occurred_at",
-            [("line 1", "lacks the column 'customer_id'; unknown columns are 'Kunde'")],
+            [("line 1", "lacks the column 'customer_id'; is it 'Kunde'? Then name its field")],
             id="a column under another name",
         ),
         pytest.param(

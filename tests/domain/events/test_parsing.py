@@ -15,7 +15,6 @@ from journey_service.domain.events.event import EVENT_TYPES, Event, content_hash
 from journey_service.domain.events.parsing import (
     find_json_error,
     future_error,
-    line_id,
     parse_cloud_event,
     parse_event,
     parse_instant,
@@ -674,7 +673,9 @@ CSV_LINE = {"event_type": "appointment_completed", "customer_id": "7", "occurred
     ],
 )
 def test_a_line_may_be_flat_or_in_the_form_of_an_event(raw):
-    assert line(raw) == (12, Event("import", "", 7, "appointment_completed", AT, amount_cents=1_250), False)
+    key = "7:appointment_completed:2026-03-01T09:30:00Z:12.5"
+    expected = Event("import", key, 7, "appointment_completed", AT, amount_cents=1_250)
+    assert line(raw) == (12, expected, False, None)
 
 
 def test_cells_of_a_csv_line_are_converted_to_the_types_of_their_columns():
@@ -837,16 +838,26 @@ def test_dates_are_accepted_in_import_lines_only():
 
 
 @pytest.mark.parametrize(
-    ("at", "ordinal", "id_"),
+    ("more", "key"),
     [
-        (AT, 1, "7:call_received:2026-03-01T09:30:00Z:1"),
-        (AT, 12, "7:call_received:2026-03-01T09:30:00Z:12"),
-        (AT + INSTANT, 1, "7:call_received:2026-03-01T09:30:00.000001Z:1"),
-        (datetime(1900, 1, 1, tzinfo=UTC), 1, "7:call_received:1900-01-01T00:00:00Z:1"),
+        ({}, "7:call_received:2026-03-01T09:30:00Z:0"),
+        ({"occurred_at": "2026-03-01 10:30"}, "7:call_received:2026-03-01T10:30:00:0"),
+        ({"amount": "49.90"}, "7:call_received:2026-03-01T09:30:00Z:49.9"),
+        ({"metadata": {"room": 4}}, "7:call_received:2026-03-01T09:30:00Z:0"),
     ],
+    ids=["time with offset", "local time", "amount", "metadata"],
 )
-def test_a_line_without_an_id_gets_one_from_its_content(at, ordinal, id_):
-    assert line_id(event("call_received", at), ordinal) == id_
+def test_the_id_of_a_line_without_one_is_its_content_key(more, key):
+    raw = {"customer_id": 7, "type": "call_received", "occurred_at": "2026-03-01T09:30:00Z", **more}
+    for zone in (UTC_ZONE, ZoneInfo("Asia/Kolkata")):
+        parsed = parse_line(raw, 1, zone)
+        assert (parsed.event.event_id, parsed.has_id) == (key, False)
+
+
+def test_duration_and_booking_are_part_of_a_content_key():
+    raw = {"customer_id": 7, "type": "call_received", "occurred_at": "2026-03-01T09:30:00Z"}
+    others = [raw, {**raw, "call_duration": 60}, {**raw, "booking_id": "60"}, {**raw, "booking_id": "61"}]
+    assert len({parse_line(each, 1, UTC_ZONE).event.event_id for each in others}) == len(others)
 
 
 # ---- the future

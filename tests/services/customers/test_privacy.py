@@ -245,6 +245,7 @@ async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, cre
             "UPDATE customer_relationships SET customer_id = :new_id WHERE id = :relationship_id",
         ),
         ("_DELETE_LINES", "SELECT 1"),
+        ("_ERASE_IMPORT_ERRORS", "SELECT 1"),
         ("_ERASE_EVENTS", "SELECT 1"),
         ("_ERASE_ACTIONS", "SELECT 1"),
         ("_RENAME_IN_JOB", "SELECT 1"),

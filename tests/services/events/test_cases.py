@@ -135,3 +135,49 @@ async def test_a_tab_separated_file_in_utf_16(import_into):
     text = "Customer ID\tOccurred At\tType\tTotal Amount\n8\t2026-02-03 14:30:00 UTC\tappointment_completed\t1,234.50\n"
     _, facts, errors = await import_into(text.encode("utf-16"), timezone="Asia/Kathmandu")
     assert (facts, errors) == ({8: (1, Decimal("1234.50"), at("2026-02-03T14:30:00"))}, [])
+
+
+JANUARY = "customer_id,occurred_at,event_type,amount\n"
+
+
+async def test_h09_overlapping_files_count_each_line_once_in_any_order(import_into, create_test_company):
+    tenant = await create_test_company(timezone="Europe/Berlin")
+    for name in ("h09_overlap_1.csv", "h09_overlap_2_newest_first.csv", "h09_overlap_1.csv"):
+        _, facts, errors = await import_into(case(name), company=tenant)
+        assert errors == []
+    assert facts == {114: (2, Decimal("80.00"), at("2026-02-02T23:00:00"))}
+
+
+async def test_a_corrected_zone_and_another_notation_double_nothing(
+    import_into, create_test_company, database
+):
+    tenant = await create_test_company(timezone="UTC")
+    lines = ["9,2026-02-03 09:30,appointment_completed,30", "9,2026-02-03 09:30,appointment_completed,30"]
+    await import_into((JANUARY + "\n".join(lines)).encode(), company=tenant)
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE companies SET timezone = 'Asia/Kathmandu' WHERE id = :company RETURNING id",
+    )
+    lines += ["9,2026-02-03 09:30,appointment_completed,30"]
+    german = "\n".join(lines).replace("2026-02-03 09:30", "3.2.2026 9:30")
+    done, facts, errors = await import_into((JANUARY + german).encode(), company=tenant)
+    assert (done.applied, done.duplicates, done.changed, errors) == (1, 2, 0, [])
+    assert facts[9][:2] == (3, Decimal(90))
+
+
+async def test_a_line_that_differs_in_the_amount_alone_is_held_back_unless_it_is_added(
+    import_into, create_test_company
+):
+    tenant = await create_test_company(timezone="UTC")
+    first = JANUARY + "9,2026-02-03,appointment_completed,30\n9,2026-02-03,appointment_completed,50\n"
+    await import_into(first.encode(), company=tenant)
+    # 30 became 35; 50 is known; 60 has no partner left and is new.
+    second = first.replace(",30", ",35") + "9,2026-02-03,appointment_completed,60\n"
+    held, facts, errors = await import_into(second.encode(), company=tenant)
+    assert (held.applied, held.duplicates, held.changed, held.failed_lines) == (1, 1, 1, 0)
+    assert errors == [(2, "differs from a known line in the amount alone, and was held back")]
+    assert facts[9][:2] == (3, Decimal(140))
+    added, facts, errors = await import_into(second.encode(), company=tenant, on_changed="add")
+    assert (added.applied, added.duplicates, added.changed, errors) == (1, 2, 0, [])
+    assert facts[9][:2] == (4, Decimal(175))

@@ -118,7 +118,9 @@ async def test_equal_lines_without_an_id_are_distinguished_by_their_number(datab
         database, tenant.id, "SELECT event_id FROM journey_events WHERE company_id = :company ORDER BY 1"
     )
     assert done.applied == 3
-    assert [row[0] for row in ids] == [f"1:appointment_completed:2020-01-01T00:00:00Z:{n}" for n in (1, 2, 3)]
+    assert [row[0] for row in ids] == [
+        f"1:appointment_completed:2020-01-01T00:00:00:5:{n}" for n in (1, 2, 3)
+    ]
 
 
 async def test_equal_lines_are_numbered_across_pages(database, tenant, monkeypatch):

@@ -19,8 +19,8 @@ import pytest
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import RequestedRange
+from journey_service.domain.events.content_keys import content_key, numbered_id
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.parsing import line_id
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.analytics import funnels
 from journey_service.services.analytics import time_in_stage as visits
@@ -237,7 +237,8 @@ async def test_events_ingested_live_write_the_same_journeys_as_the_import(
     lines = sorted(_lines(file), key=lambda line: (line[2].occurred_at, line[1]))
     for customer_id, _, line in lines:
         event = Event("import", "", customer_id, line.type, line.occurred_at, int(line.amount * 100))
-        event = event._replace(event_id=line_id(event, 1))
+        key = content_key(event, line.occurred_at.replace(tzinfo=None).isoformat())
+        event = event._replace(event_id=numbered_id(key, 1))
         await ingest(database, live.id, [event], now=line.occurred_at)
     for customer_id in {customer_id for customer_id, _, _ in lines}:
         await manual_changes.evaluate(database, live.id, customer_id, by=Actor("tests"), now=until)

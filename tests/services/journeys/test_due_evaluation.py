@@ -12,10 +12,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at, nightly_run_dates
+from journey_service.domain.calendar import (
+    latest_nightly_run_date,
+    nightly_run_at,
+    nightly_run_dates,
+    utc_text,
+)
 from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events.content_keys import content_key, numbered_id
 from journey_service.domain.events.event import EVENT_TYPES, Event
-from journey_service.domain.events.parsing import line_id
 from journey_service.domain.journeys.errors import NotPinnedError, StageConflictError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
@@ -536,7 +541,7 @@ def _history(scenario: Scenario, days: int) -> list[tuple[int, LiteralEvent]]:
 def _event(customer: int, literal: LiteralEvent) -> Event:
     cents = int(literal.amount * 100)
     event = Event("import", "", customer, literal.type, literal.occurred_at, cents, literal.call_duration)
-    return event._replace(event_id=line_id(event, 1))
+    return event._replace(event_id=numbered_id(content_key(event, utc_text(event.occurred_at)), 1))
 
 
 async def _import(scenario: Scenario, history: Sequence[tuple[int, LiteralEvent]], end: datetime) -> None:

@@ -1,6 +1,7 @@
 """Retention: nightly runs clear expired data by the periods of the policy, and nothing earlier."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import asyncpg
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
+from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
@@ -159,6 +161,25 @@ async def test_import_errors_job_details_and_audit_entries_are_cleared_after_the
         assert await kept() == left, days
     assert (await get_import(database, tenant.id, found.id)).failed_lines == 1
     assert (await get_job(database, tenant.id, job_id)).status == "done"
+
+
+async def test_lines_of_interrupted_uploads_are_deleted_after_a_day(database, servers, create_test_company):
+    tenant = await create_test_company(test_clock=T0, policy=POLICY)
+    line = ImportLine(2, Event("import", "a", 1, "ticket_opened", T0), has_id=True)
+
+    async def begin(uow, *, is_dry_run):
+        import_id = await uow.imports.insert(ImportOptions(), actor="tests", is_dry_run=is_dry_run)
+        await uow.imports.insert_lines(import_id, [line])
+
+    for is_dry_run in (True, False):
+        await database.run(tenant.id, partial(begin, is_dry_run=is_dry_run))
+    kept = "SELECT i.status, count(l.line) FROM imports i LEFT JOIN import_lines l ON l.import_id = i.id"
+    kept += " WHERE i.company_id = :company GROUP BY i.id, i.status ORDER BY 1"
+    await run_night(database, tenant.id, T0 + DAY)
+    assert [tuple(row) for row in await rows(database, tenant.id, kept)] == [("reading", 1)] * 2
+    await age_rows(servers, tenant.id, "imports", "created_at", 2)
+    await run_night(database, tenant.id, T0 + 2 * DAY)
+    assert [tuple(row) for row in await rows(database, tenant.id, kept)] == [("failed", 0)]
 
 
 async def test_several_pages_are_cleared_in_one_company_only(database, create_test_company, monkeypatch):

@@ -1,11 +1,13 @@
 """Routes of imports of past events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response, StreamingResponse
 
 from journey_service.api.authentication import EventWriter, ImportWriter
+from journey_service.api.csv_responses import CsvResponse, csv_rows
 from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
@@ -18,25 +20,31 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.events.schemas.imports import (
     Import,
+    ImportCheck,
     ImportLineError,
     ImportLineErrorPage,
     ImportPage,
+    ImportProposal,
 )
 from journey_service.api.problems import problems
-from journey_service.api.request_bodies import MAX_IMPORT_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import Instant
-from journey_service.domain.errors import MalformedError
+from journey_service.api.request_bodies import JSON, MAX_IMPORT_BODY_BYTES, StrictRoute
+from journey_service.api.schema_fields import Instant, ResponseModel, SingleLineText
+from journey_service.domain.errors import ForbiddenError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
-from journey_service.domain.events.csv_header import parse_columns
+from journey_service.domain.events.csv_header import parse_columns, propose_columns
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.import_file import Encoding, FileFormat
-from journey_service.domain.events.records import ImportOptions
+from journey_service.domain.events.import_table import ImportKind, table_kind
+from journey_service.domain.events.records import ErrorLine, ImportOptions, ImportRecord, OnChanged
+from journey_service.domain.events.records import ImportCheck as ImportCheckRecord
 from journey_service.services.events import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)
 
 ImportId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the import", examples=[12])]
+
+_ERROR_LINES_BATCH_SIZE: Final = 500
 
 _CSV_EXAMPLE: Final = (
     "id,source,type,customer_id,occurred_at,total_amount\n"
@@ -62,6 +70,14 @@ _FILE: Final = {
                 "schema": {"type": "string", "format": "binary", "description": "One event on each line"},
                 "examples": {"ndjson": {"summary": "One event", "value": _NDJSON_EXAMPLE}},
             },
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "A spreadsheet (.xlsx) of at most 64 MiB: a row with the names of the columns, then"
+                    " one event on each row",
+                }
+            },
             "application/gzip": {
                 "schema": {
                     "type": "string",
@@ -78,7 +94,11 @@ _FILE: Final = {
     "/imports",
     summary="Import past events",
     status_code=202,
-    responses=problems(MalformedError),
+    response_model=Import,
+    responses={
+        200: {"model": ImportCheck, "description": "With `dry_run`: what the import would do"},
+        **problems(MalformedError),
+    },
     openapi_extra=_FILE,
     max_body_size=MAX_IMPORT_BODY_BYTES,
 )
@@ -87,6 +107,30 @@ async def create_import(
     caller: ImportWriter,
     app_state: AppStateDep,
     *,
+    kind: Annotated[
+        ImportKind,
+        Query(
+            description="What the lines are: `events`, or `customers` with the columns `customer_id`, `name`, `email`,"
+            " `phone`, `language`, `consents` and `consent_<channel>`, which needs the scope `customers:write`",
+            examples=["customers"],
+        ),
+    ] = "events",
+    dry_run: Annotated[
+        bool, Query(description="Whether to return what the import would do, without changing anything")
+    ] = False,
+    source: Annotated[
+        SingleLineText | None,
+        Query(
+            description="System that the file comes from. Columns and formats that are named are remembered for it,"
+            " and used when the next import from it names none. Lines with an id that name no source of their own"
+            " have this one",
+            examples=["salon-desk"],
+        ),
+    ] = None,
+    sheet: Annotated[
+        SingleLineText | None,
+        Query(description="Sheet of a spreadsheet. Default: the first one", examples=["Termine 2026"]),
+    ] = None,
     until: Annotated[
         Instant | None,
         Query(
@@ -97,6 +141,14 @@ async def create_import(
     actions: Annotated[
         bool, Query(description="Whether to run the actions of stages entered within the last 24 hours")
     ] = False,
+    on_changed: Annotated[
+        OnChanged,
+        Query(
+            description="What happens to lines without an id that differ from a known one in the amount alone: `hold`"
+            " reports them and changes nothing, `add` adds them as further events",
+            examples=["add"],
+        ),
+    ] = "hold",
     column: Annotated[
         list[str] | None,
         repeatable(
@@ -127,15 +179,23 @@ async def create_import(
             examples=["windows-1252"],
         ),
     ] = None,
-) -> Import:
-    """Imports a CSV or NDJSON file, plain or gzip. Responds once all lines are stored; a worker then replays them.
+) -> Response:
+    """Imports a CSV, NDJSON or .xlsx file. Responds once all lines are stored; a worker then replays them.
 
-    Transitions have the dates of the events. Invalid lines are listed as errors of the import; the others are applied.
-    The separator of a CSV file follows from its header. Unknown columns are ignored and named in the response. Times
-    without an offset are those of the company's time zone.
+    CSV and NDJSON may be compressed with gzip. Transitions have the dates of the events. Invalid lines are listed as
+    errors of the import; the others are applied. The separator of a CSV file follows from its header. Unknown columns
+    are ignored and named in the response. Times without an offset are those of the company's time zone.
+
+    Lines of customers change the fields that they name, and nothing else; a consent that was withdrawn stays.
     """
+    if kind == "customers" and not caller.principal.may("customers:write"):
+        raise ForbiddenError("The credential lacks the scope 'customers:write'.")
     file_format = FileFormat(
-        parse_columns(column or (), "query/column"), to_separator(decimal_separator), date_format, encoding
+        parse_columns(column or (), "query/column", table_kind(kind)),
+        to_separator(decimal_separator),
+        date_format,
+        encoding,
+        sheet,
     )
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -144,16 +204,62 @@ async def create_import(
 
     declared = (request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
     is_gzip = True if any("gzip" in header for header in declared) else None
-    found = await imports.stage_import(
+    read = imports.check_import if dry_run else imports.stage_import
+    found = await read(
         app_state.database,
         caller.company_id,
         chunks(),
         actor=caller.actor,
         is_gzip=is_gzip,
-        options=ImportOptions(until, actions, file_format),
+        options=ImportOptions(until, actions, file_format, on_changed, kind, source),
     )
+    if isinstance(found, ImportCheckRecord):
+        return _json(ImportCheck.of(found), 200)
     app_state.wake("imports")
-    return Import.of(found)
+    return _json(Import.of(found), 202)
+
+
+def _json(body: ResponseModel, status: int) -> Response:
+    return Response(body.model_dump_json(), status_code=status, media_type=JSON)
+
+
+@router.get("/imports/proposal", summary="Propose the fields of columns", responses=problems(MalformedError))
+async def get_import_proposal(
+    caller: EventWriter,
+    app_state: AppStateDep,
+    *,
+    header: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=4_000,
+            description="Header line of a CSV file",
+            examples=["Kundennummer;Datum;Vorgang;Betrag (EUR)"],
+        ),
+    ],
+    kind: Annotated[
+        ImportKind, Query(description="What the lines of the file are", examples=["events"])
+    ] = "events",
+    source: Annotated[
+        SingleLineText | None,
+        Query(
+            description="System that the file comes from, whose latest import is looked up first",
+            examples=["salon-desk"],
+        ),
+    ] = None,
+) -> ImportProposal:
+    """Returns which field each column of a header probably is, by common English and German names.
+
+    An import takes no proposal by itself: name the columns with its parameter `column`.
+    """
+    known = (
+        None
+        if source is None
+        else await imports.find_format(app_state.database, caller.company_id, kind, source)
+    )
+    table = table_kind(kind)
+    found, columns = propose_columns(header, columns=None if known is None else known.columns, kind=table)
+    return ImportProposal.of(found, columns, table, known)
 
 
 @router.get("/imports", summary="List imports", responses=problems())
@@ -196,3 +302,66 @@ async def list_import_errors(
         items=[ImportLineError.of(error) for error in found[:limit]],
         next_cursor=next_cursor("import-errors", found, limit, lambda row: [row.line, row.pointer]),
     )
+
+
+@router.get(
+    "/imports/{import_id}/errors.csv",
+    summary="Download the lines with errors of an import",
+    response_model=None,
+    response_class=CsvResponse,
+    responses={
+        200: {
+            "description": "The lines with errors",
+            "headers": {
+                "Content-Disposition": {
+                    "description": "Name of the file",
+                    "schema": {"type": "string"},
+                    "example": 'attachment; filename="errors.csv"',
+                }
+            },
+            "content": {
+                "text/csv": {
+                    "schema": {
+                        "type": "string",
+                        "description": "RFC 4180 in UTF-8: `reason`, then the columns of the file (NDJSON: `line`)",
+                    }
+                }
+            },
+        },
+        **problems(ImportNotFoundError),
+    },
+)
+async def download_import_errors(
+    import_id: ImportId, caller: EventWriter, app_state: AppStateDep
+) -> Response:
+    """Returns the lines with errors as they are in the file, each after the reason, so that they can be corrected.
+
+    The cells of a line are kept as long as the errors of the import, if the line names a customer and has at most 8,192
+    characters; they are returned to callers with the scope `customers:read`. Corrected lines can be imported as they
+    are: the column `reason` is ignored.
+    """
+
+    async def page(after: int) -> tuple[ImportRecord, Sequence[ErrorLine]]:
+        return await imports.list_error_lines(
+            app_state.database, caller.company_id, import_id, after=after, limit=_ERROR_LINES_BATCH_SIZE
+        )
+
+    found, first = await page(0)
+
+    async def table() -> AsyncIterator[str]:
+        yield csv_rows([["reason", *(found.header or ["line"])]])
+        lines = first
+        while lines:
+            yield csv_rows([[_reason(line), *((caller.sees_names and line.cells) or ())] for line in lines])
+            _, lines = await page(lines[-1].line)
+
+    return StreamingResponse(
+        table(),
+        media_type=CsvResponse.media_type,
+        headers={"Content-Disposition": 'attachment; filename="errors.csv"'},
+    )
+
+
+def _reason(line: ErrorLine) -> str:
+    reasons = [f"{error.pointer.lstrip('/') or 'the line'} {error.message}" for error in line.errors]
+    return f"line {line.line}: {'; '.join(reasons)}"

@@ -177,6 +177,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             company_id=_NOT,
             import_id=_NOT,
             line=_NOT,
+            has_id=_NOT,
             customer_id=ColumnKind.ID,
             source=ColumnKind.HANDLE,
             event_id=ColumnKind.HANDLE,
@@ -184,14 +185,21 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             retracts_source=ColumnKind.HANDLE,
             retracts_id=ColumnKind.HANDLE,
             metadata=ColumnKind.TEXT,
+            profile=ColumnKind.TEXT,
+            cells=ColumnKind.TEXT,
         ),
         # Error messages repeat no value of the line.
-        "import_errors": _table(_NOT, "company_id import_id line pointer message"),
+        "import_errors": _table(
+            _NOT,
+            "company_id import_id line pointer message",
+            customer_id=ColumnKind.ID,
+            cells=ColumnKind.TEXT,
+        ),
         "imports": _table(
             _NOT,
-            "company_id id content_hash status until runs_actions lines staged done applied duplicates late later"
-            " erased transitions failed_lines file_format ignored_columns error actor lease_token lease_until"
-            " created_at finished_at",
+            "company_id id content_hash status kind source until runs_actions on_changed is_dry_run lines staged done"
+            " applied duplicates changed late later erased transitions failed_lines file_format header ignored_columns"
+            " error actor lease_token lease_until created_at finished_at",
             cursor=ColumnKind.MIXED,
         ),
         "jobs": _table(

@@ -70,6 +70,16 @@ _SLASHED: Final = re.compile(
 )
 
 
+class WrittenTime(NamedTuple):
+    """A time of a file: the instant in UTC, and how the file has it, in one notation.
+
+    `as_written` is local without an offset, and in UTC with `Z` where the file names an offset.
+    """
+
+    instant: datetime
+    as_written: str
+
+
 class CellFormat(NamedTuple):
     """How the cells of a file are written.
 
@@ -114,8 +124,8 @@ def parse_amount(text: str, cells: CellFormat) -> Decimal | str:
     return -amount if is_negative and isinstance(amount, Decimal) else amount
 
 
-def parse_local_time(text: str, zone: ZoneInfo, date_format: DateFormat | None = None) -> datetime | str:
-    """Returns an instant in UTC, or an error message. Without an offset, the time is that of the zone.
+def parse_local_time(text: str, zone: ZoneInfo, date_format: DateFormat | None = None) -> WrittenTime | str:
+    """Returns a time, or an error message. Without an offset, the time is that of the zone.
 
     A date alone is 00:00. Of an ambiguous time (fold), the first instant; for a skipped time (gap), the first instant
     after the gap.
@@ -133,7 +143,7 @@ def parse_local_time(text: str, zone: ZoneInfo, date_format: DateFormat | None =
         day, month = (first, second) if date_format == "DD/MM/YYYY" else (second, first)
         year = int(match["year"])
     try:
-        return _to_instant(date(year, month, day), match, zone)
+        return _to_written_time(date(year, month, day), match, zone)
     except (ValueError, OverflowError):
         return INVALID_TIME
 
@@ -158,21 +168,25 @@ def _join(match: re.Match[str]) -> Decimal:
     return Decimal(f"{whole}.{match[2]}" if match[2] else whole)
 
 
-def _to_instant(day: date, match: re.Match[str], zone: ZoneInfo) -> datetime:
-    if match["hour"] is None:
-        return instant_of(day, time(), zone)
+def _to_written_time(day: date, match: re.Match[str], zone: ZoneInfo) -> WrittenTime:
+    at = time() if match["hour"] is None else _time_of_day(match)
+    local = f"{day.isoformat()}T{at.isoformat()}"
+    offset = None if match["hour"] is None else match["offset"]
+    if offset is None:
+        return WrittenTime(instant_of(day, at, zone), local)
+    if offset.upper() in ("Z", "UTC", "GMT"):
+        offset = "+00:00"
+    if offset[-2:] > "59" and len(offset) > 3:  # noqa: PLR2004  # with minutes
+        raise ValueError(offset)
+    instant = datetime.fromisoformat(f"{local}{offset}").astimezone(UTC)
+    return WrittenTime(instant, f"{instant.replace(tzinfo=None).isoformat()}Z")
+
+
+def _time_of_day(match: re.Match[str]) -> time:
     hour = int(match["hour"])
     if match["half"]:
         if not 1 <= hour <= 12:  # noqa: PLR2004  # hours of a clock
             raise ValueError(hour)
         hour = hour % 12 + (12 if match["half"].lower() == "pm" else 0)
     microsecond = int((match["fraction"] or "0").ljust(6, "0")[:6])
-    at = time(hour, int(match["minute"]), int(match["second"] or 0), microsecond)
-    offset = match["offset"]
-    if offset is None:
-        return instant_of(day, at, zone)
-    if offset.upper() in ("Z", "UTC", "GMT"):
-        offset = "+00:00"
-    if offset[-2:] > "59" and len(offset) > 3:  # noqa: PLR2004  # with minutes
-        raise ValueError(offset)
-    return datetime.fromisoformat(f"{day.isoformat()}T{at.isoformat()}{offset}").astimezone(UTC)
+    return time(hour, int(match["minute"]), int(match["second"] or 0), microsecond)

@@ -2,25 +2,28 @@
 
 import codecs
 import json
-import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError
-from journey_service.domain.events.cell_formats import CellFormat, DateFormat, DecimalSeparator
+from journey_service.domain.events.cell_formats import DateFormat, DecimalSeparator
 from journey_service.domain.events.csv_header import CsvHeader, read_header, separator_of
-from journey_service.domain.events.csv_records import CsvRecord, CsvRecords
-from journey_service.domain.events.parsing import KNOWN_COLUMNS, ImportLine, parse_line
+from journey_service.domain.events.csv_records import CsvRecords
+from journey_service.domain.events.import_table import (
+    ImportKind,
+    ImportTable,
+    InvalidLineError,
+    ParsedLine,
+    kept_cells,
+)
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 64 * 1024
 """Maximum length of a line; a longer line is an error and is skipped."""
 _CHUNK_BYTES: Final = 256 * 1024
 """Maximum number of bytes that are decompressed at once."""
-_UNDECODED: Final = re.compile("[\udc80-\udcff]")
-"""Bytes of a cell that are not UTF-8, as `surrogateescape` decodes them."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Encoding = Literal["utf-8", "utf-16", "windows-1250", "windows-1252", "iso-8859-15"]
 
@@ -28,29 +31,28 @@ Encoding = Literal["utf-8", "utf-16", "windows-1250", "windows-1252", "iso-8859-
 class FileFormat(NamedTuple):
     """What the caller says of a file; None: as the file shows.
 
-    `columns` are the fields of columns, by the name of the column in the file.
+    `columns` are the fields of columns, by the name of the column in the file. `sheet` is that of a spreadsheet; None:
+    the first one.
     """
 
     columns: Mapping[str, str] | None = None
     decimal_separator: DecimalSeparator | None = None
     date_format: DateFormat | None = None
     encoding: Encoding | None = None
+    sheet: str | None = None
 
     @property
     def written(self) -> dict[str, object]:
         """The format as JSON, without what the file shows."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
+    @classmethod
+    def read(cls, written: Mapping[str, Any]) -> "FileFormat":
+        """Returns the format that is stored as this JSON."""
+        return cls(**written)
+
 
 AS_THE_FILE_SHOWS: Final = FileFormat()
-
-
-class InvalidLineError(InvalidInputError):
-    """A line of an import file is invalid; the other lines are not affected."""
-
-    def __init__(self, number: int, errors: tuple[FieldError, ...]) -> None:
-        super().__init__(errors)
-        self.number = number
 
 
 class ImportFileReader:
@@ -68,11 +70,19 @@ class ImportFileReader:
         is_gzip: bool | None = None,
         currency: str = "EUR",
         format_: FileFormat = AS_THE_FILE_SHOWS,
+        kind: ImportKind = "events",
+        source: str | None = None,
     ) -> None:
-        self._zone = zone
         self._is_gzip = is_gzip
-        self._currency = currency
         self._format = format_
+        self._table = ImportTable(
+            zone,
+            currency,
+            kind,
+            source=source,
+            decimal_separator=format_.decimal_separator,
+            date_format=format_.date_format,
+        )
         self._inflater: zlib._Decompress | None = None
         self._head = b""
         self._has_format = False
@@ -81,18 +91,16 @@ class ImportFileReader:
         self._skips_rest = False
         self._is_broken = False
         self._separator: str | None = None
-        self._header: CsvHeader | None = None
-        self._cells = CellFormat(currency)
         self._records = CsvRecords(",")
         self._is_json = False
         self.lines_read = 0
 
     @property
-    def ignored_columns(self) -> Sequence[str]:
-        """The names of the columns of a CSV file that are not known."""
-        return () if self._header is None else self._header.ignored
+    def header(self) -> CsvHeader | None:
+        """The header of a CSV file; None for NDJSON, and before it is read."""
+        return self._table.header
 
-    def parse_chunk(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
+    def parse_chunk(self, data: bytes) -> Iterator[ParsedLine]:
         """Parses the next bytes of the file."""
         if not self._has_format:
             self._head += data
@@ -103,7 +111,7 @@ class ImportFileReader:
         for piece in self._inflate(data):
             yield from self._split(self._text.convert(piece))
 
-    def parse_rest(self) -> Iterator[ImportLine | InvalidLineError]:
+    def parse_rest(self) -> Iterator[ParsedLine]:
         """Parses what is left at the end of the file. Raises MalformedError for an empty file."""
         if not self._has_format and self._head:
             self._has_format = True
@@ -124,13 +132,13 @@ class ImportFileReader:
             elif not self._skips_rest:
                 yield from self._line(rest)
         for record in self._records.finish():
-            yield from self._record(record)
+            yield from self._table.parse_record(record)
         if not self._has_first_line:
             raise MalformedError("The file is empty.")
 
     @property
     def _has_first_line(self) -> bool:
-        return self._header is not None or self._is_json
+        return self.header is not None or self._is_json
 
     def _detect_gzip(self, head: bytes) -> None:
         has_magic = head.startswith(_GZIP)
@@ -168,7 +176,7 @@ class ImportFileReader:
             except zlib.error:
                 return
 
-    def _split(self, piece: bytes) -> Iterator[ImportLine | InvalidLineError]:
+    def _split(self, piece: bytes) -> Iterator[ParsedLine]:
         *lines, self._pending = (self._pending + piece).split(b"\n")
         for raw in lines:
             if self._skips_rest:
@@ -187,7 +195,7 @@ class ImportFileReader:
             raise MalformedError("The first line is longer than 64 KiB; the file is neither CSV nor NDJSON.")
         return InvalidLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
 
-    def _line(self, raw: bytes) -> Iterator[ImportLine | InvalidLineError]:
+    def _line(self, raw: bytes) -> Iterator[ParsedLine]:
         self.lines_read += 1
         raw = raw.removesuffix(b"\r")
         if self.lines_read == 1:
@@ -199,13 +207,13 @@ class ImportFileReader:
             return
         if not self._has_first_line and not raw.lstrip().startswith(b"{"):
             self._read_header(raw)
-        elif self._header is None:
+        elif self.header is None:
             self._is_json = True
             yield self._json_line(raw)
         else:
             # What is not UTF-8 is an error of the record that contains it.
             for record in self._records.add(self.lines_read, raw.decode("utf-8", "surrogateescape")):
-                yield from self._record(record)
+                yield from self._table.parse_record(record)
 
     def _read_header(self, raw: bytes) -> None:
         try:
@@ -217,46 +225,24 @@ class ImportFileReader:
         if self._separator is None and (separator := separator_of(text)) is not None:
             self._separator = separator
             return
-        self._header = read_header(
-            text, self.lines_read, delimiter=self._separator, columns=self._format.columns
+        header = read_header(
+            text,
+            self.lines_read,
+            delimiter=self._separator,
+            columns=self._format.columns,
+            kind=self._table.kind,
         )
-        declared = self._format.decimal_separator
-        self._cells = CellFormat(
-            self._currency,
-            declared or ("," if self._header.delimiter == ";" else "."),
-            declared is not None,
-            self._format.date_format,
-        )
-        self._records = CsvRecords(self._header.delimiter)
+        self._table.open(header)
+        self._records = CsvRecords(header.delimiter)
 
-    def _json_line(self, raw: bytes) -> ImportLine | InvalidLineError:
+    def _json_line(self, raw: bytes) -> ParsedLine:
         try:
-            return parse_line(_json(raw.decode("utf-8")), self.lines_read, self._zone)
+            text = raw.decode("utf-8")
+            return self._table.parse_object(_json(text), self.lines_read, text)
         except UnicodeDecodeError:
             return InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
         except InvalidInputError as error:
-            return InvalidLineError(self.lines_read, tuple(map(_without_unknown_names, error.errors)))
-
-    def _record(self, record: CsvRecord) -> Iterator[ImportLine | InvalidLineError]:
-        if record.error is not None:
-            yield InvalidLineError(record.number, (FieldError("", record.error),))
-            return
-        cells = [cell.strip() for cell in record.cells]
-        if not any(cells):
-            return
-        try:
-            yield parse_line(self._values(cells), record.number, self._zone, cells=self._cells)
-        except InvalidInputError as error:
-            yield InvalidLineError(record.number, tuple(map(_without_unknown_names, error.errors)))
-
-    def _values(self, cells: list[str]) -> dict[str, object]:
-        assert self._header is not None  # noqa: S101  # records follow the header
-        fields = self._header.fields
-        if len(cells) < len(fields) or any(cells[len(fields) :]):
-            raise InvalidInputError.at("", f"has {len(cells)} columns instead of {len(fields)}")
-        if any(not cell.isascii() and _UNDECODED.search(cell) for cell in cells):
-            raise InvalidInputError.at("", "is not UTF-8; name the encoding of the file")
-        return {field: cell for field, cell in zip(fields, cells, strict=False) if field is not None}
+            return InvalidLineError(self.lines_read, tuple(error.errors), kept_cells([text]))
 
 
 class _Utf8:
@@ -310,9 +296,3 @@ def _parse_finite(digits: str) -> float:
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
-
-
-def _without_unknown_names(error: FieldError) -> FieldError:
-    """Removes the pointer of an error if it contains a name from the line, which may be personal data."""
-    *_, name = error.pointer.split("/")
-    return error if name in KNOWN_COLUMNS or name in ("", "data") else FieldError("", error.message)

@@ -2,23 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite, isnan
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.events.cell_formats import (
     INVALID_TIME,
     TIME_ERROR,
     CellFormat,
+    WrittenTime,
     parse_amount,
     parse_local_time,
     parse_whole_number,
 )
+from journey_service.domain.events.content_keys import content_key
 from journey_service.domain.events.event import (
     EARLIEST,
     EVENT_TYPES,
@@ -61,11 +62,16 @@ KNOWN_COLUMNS: Final = frozenset((*_EVENT_FIELDS, *_DATA_FIELDS, *FIELD_ALIASES)
 
 
 class ImportLine(NamedTuple):
-    """A parsed line of an import file. Without an id (`has_id`), the event gets one when it is staged."""
+    """A parsed line of an import file.
+
+    Without an id (`has_id`), the id of the event is its content key, which gets an ordinal when the line is applied.
+    `cells` are those of the file.
+    """
 
     number: int
     event: Event
     has_id: bool
+    cells: Sequence[str] | None = None
 
 
 class _ObjectReader:
@@ -84,6 +90,7 @@ class _ObjectReader:
         self.cells = cells  # of CSV: every value is a string, and an empty one means null
         self.pointers = pointers or {}  # of fields that the input names differently
         self.errors: list[FieldError] = []
+        self.written: dict[str, str] = {}  # times as the file has them
 
     def get(self, name: str) -> object:
         value = self.raw.get(name)
@@ -102,7 +109,7 @@ class _ObjectReader:
         if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_LENGTH:
             self.add_error(name, f"must be text of 1 to {MAX_TEXT_LENGTH} characters")
             return None
-        if (problem := _text_error(value)) is not None:
+        if (problem := find_text_error(value)) is not None:
             self.add_error(name, problem)
             return None
         return value
@@ -164,11 +171,12 @@ class _ObjectReader:
             if required:
                 self.add_error(name, "is required")
             return None
-        instant = _instant(value, zone, self.cells)
-        if isinstance(instant, str):
-            self.add_error(name, instant)
+        found = _written_time(value, zone, self.cells)
+        if isinstance(found, str):
+            self.add_error(name, found)
             return None
-        return instant
+        self.written[name] = found.as_written
+        return found.instant
 
     def reject_unknown(self, known: tuple[str, ...]) -> None:
         for name in self.raw:
@@ -263,13 +271,17 @@ def parse_line(
     has_id = reader.get("id") is not None
     event = _event(reader, reader, zone=zone, is_line=True)
     _raise_errors(reader)
+    if not has_id:
+        event = event._replace(event_id=content_key(event, reader.written["occurred_at"]))
     return ImportLine(number, event, has_id)
 
 
-def line_id(event: Event, ordinal: int) -> str:
-    """Returns the id for an imported event: `customer:type:occurred_at:n`, n numbers equal events."""
-    at = utc_text(event.occurred_at)
-    return f"{event.customer_id}:{event.type}:{at}:{ordinal}"
+def parse_customer_id(raw: Mapping[str, object], cells: CellFormat | None) -> int:
+    """Parses the field `customer_id` of a line. Raises InvalidInputError."""
+    reader = _ObjectReader(raw, "", cells=cells)
+    customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
+    _raise_errors(reader)
+    return customer_id or 0
 
 
 def future_error(event: Event, now: datetime, pointer: str = "/occurred_at") -> InvalidInputError | None:
@@ -293,10 +305,10 @@ def reported_error(
 
 def parse_instant(value: object, pointer: str) -> datetime:
     """Parses an RFC 3339 timestamp and converts it to UTC. Raises InvalidInputError."""
-    instant = _instant(value, None, None)
-    if isinstance(instant, str):
-        raise InvalidInputError.at(pointer, instant)
-    return instant
+    found = _written_time(value, None, None)
+    if isinstance(found, str):
+        raise InvalidInputError.at(pointer, found)
+    return found.instant
 
 
 def find_json_error(value: JsonValue, *, depth: int = MAX_METADATA_DEPTH) -> str | None:
@@ -325,7 +337,7 @@ def find_json_error(value: JsonValue, *, depth: int = MAX_METADATA_DEPTH) -> str
 
 def _value_error(value: JsonValue) -> str | None:
     if isinstance(value, str):
-        return _text_error(value)
+        return find_text_error(value)
     if isinstance(value, float) and not isfinite(value):
         return "must contain finite numbers only"
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
@@ -333,7 +345,8 @@ def _value_error(value: JsonValue) -> str | None:
     return None
 
 
-def _text_error(text: str) -> str | None:
+def find_text_error(text: str) -> str | None:
+    """Returns why a text cannot be stored, or None."""
     if "\x00" in text:
         return "must not contain NUL"
     return "must be valid Unicode text" if _SURROGATE.search(text) else None
@@ -434,17 +447,18 @@ def _raise_errors(*readers: _ObjectReader) -> None:
         raise InvalidInputError(errors)
 
 
-def _instant(value: object, zone: ZoneInfo | None, cells: CellFormat | None) -> datetime | str:
-    """Parses a timestamp; returns the instant in UTC, or an error message. With a zone, it may lack the offset."""
+def _written_time(value: object, zone: ZoneInfo | None, cells: CellFormat | None) -> WrittenTime | str:
+    """Parses a timestamp; returns the time, or an error message. With a zone, it may lack the offset."""
     if not isinstance(value, str):
         return TIME_ERROR
     if zone is None:
         instant = _parse_rfc3339(value)
+        found = instant if isinstance(instant, str) else WrittenTime(instant, value)
     else:
-        instant = parse_local_time(value, zone, None if cells is None else cells.date_format)
-    if isinstance(instant, datetime) and not EARLIEST <= instant < LATEST:
+        found = parse_local_time(value, zone, None if cells is None else cells.date_format)
+    if isinstance(found, WrittenTime) and not EARLIEST <= found.instant < LATEST:
         return f"must be from {EARLIEST.year} to {LATEST.year}"
-    return instant
+    return found
 
 
 def _parse_rfc3339(value: str) -> datetime | str:

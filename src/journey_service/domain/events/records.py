@@ -3,39 +3,69 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.events.import_file import AS_THE_FILE_SHOWS, FileFormat
+from journey_service.domain.events.import_table import ImportKind
+
+OnChanged = Literal["hold", "add"]
 
 
 class ImportOptions(NamedTuple):
-    """Options of an import: the last instant to apply (None: now), whether moves run actions, the file format."""
+    """Options of an import.
+
+    `until` is the last instant to apply (None: now). `on_changed` decides on lines that differ from a known one in the
+    amount alone: they are held back, or added. `source` names the system that the file comes from.
+    """
 
     until: datetime | None = None
     runs_actions: bool = False
     file_format: FileFormat = AS_THE_FILE_SHOWS
+    on_changed: OnChanged = "hold"
+    kind: ImportKind = "events"
+    source: str | None = None
+
+
+class ImportCursor(NamedTuple):
+    """The position of a staged line. Lines are applied in this order."""
+
+    customer_id: int
+    occurred_at: datetime
+    source: str
+    event_id: str
+    line: int
+
+
+BEFORE_ALL_LINES: Final = ImportCursor(-1, EARLIEST, "", "", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
-    """An import and its progress. `cursor` is (customer, occurred_at, line) of the last applied line."""
+    """An import and its progress. `cursor` is the position of the last applied line."""
 
     id: int
     status: str
+    kind: str
+    source: str | None
     until: datetime | None
     runs_actions: bool
+    on_changed: str
     lines: int
     staged: int
     done: int
     applied: int
     duplicates: int
+    changed: int
     late: int
     later: int
     erased: int
     transitions: int
     failed_lines: int
+    file_format: FileFormat
+    header: Sequence[str]
     ignored_columns: Sequence[str]
-    cursor: tuple[int, datetime, int] | None
+    cursor: ImportCursor | None
     error: str | None
     actor: str
     created_at: datetime
@@ -44,11 +74,52 @@ class ImportRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportLineError:
-    """One error in a line of an import file."""
+    """One error in a line of an import file; `customer_id` and `cells` are those of the line, as far as known."""
 
     line: int
     pointer: str
     message: str
+    customer_id: int | None = None
+    cells: Sequence[str] | None = None
+
+
+class ErrorLine(NamedTuple):
+    """A line with errors: its cells, if they are kept, and every error."""
+
+    line: int
+    cells: Sequence[str] | None
+    errors: Sequence[ImportLineError]
+
+
+class CheckedError(NamedTuple):
+    """An error that a dry run has found. `column` and `value` are those of the cell, None for the line as a whole."""
+
+    line: int
+    pointer: str
+    column: str | None
+    value: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCheck:
+    """What an import would do: the lines by outcome, and the customers that are new and known.
+
+    `columns` are the names of the columns with their fields, None for an ignored one. The first errors are listed.
+    """
+
+    kind: ImportKind
+    lines: int
+    columns: Sequence[tuple[str, str | None]]
+    new: int
+    known: int
+    changed: int
+    later: int
+    erased: int
+    failed: int
+    customers_new: int
+    customers_known: int
+    errors: Sequence[CheckedError]
 
 
 class EventRecord(NamedTuple):

@@ -27,6 +27,7 @@ _ORDER: Final = {
     "journey_transitions": "seq",
     "journey_events": "occurred_at, source, event_id",
     "import_lines": "import_id, occurred_at, line",
+    "import_errors": "import_id, line, pointer",
     "audit_log": "id",
     "consent_changes": "id",
     "retention_campaigns": "id",
@@ -86,12 +87,18 @@ _CLEAR_CURSORS: Final = text(
 # Lines that are not applied yet are counted as erased; those before the import's cursor are counted already.
 _DELETE_LINES: Final = text(
     "WITH deleted AS (DELETE FROM import_lines WHERE company_id = :company_id AND customer_id = :customer_id"
-    " RETURNING import_id, occurred_at, line), pending AS (SELECT d.import_id, count(*) AS lines FROM deleted d"
-    " JOIN imports p ON p.company_id = :company_id AND p.id = d.import_id WHERE p.cursor IS NULL"
-    " OR (:customer_id, d.occurred_at, d.line) > (CAST(p.cursor ->> 0 AS bigint),"
-    " CAST(p.cursor ->> 1 AS timestamptz), CAST(p.cursor ->> 2 AS bigint)) GROUP BY d.import_id)"
+    " RETURNING import_id, occurred_at, source, event_id, line), pending AS (SELECT d.import_id, count(*) AS lines"
+    " FROM deleted d JOIN imports p ON p.company_id = :company_id AND p.id = d.import_id WHERE p.cursor IS NULL"
+    " OR (:customer_id, d.occurred_at, d.source, d.event_id, d.line) > (CAST(p.cursor ->> 0 AS bigint),"
+    " CAST(p.cursor ->> 1 AS timestamptz), p.cursor ->> 2, p.cursor ->> 3, CAST(p.cursor ->> 4 AS bigint))"
+    " GROUP BY d.import_id)"
     " UPDATE imports i SET done = i.done + pending.lines, erased = i.erased + pending.lines FROM pending"
     " WHERE i.company_id = :company_id AND i.id = pending.import_id"
+)
+# A line whose id could not be read may still name the customer.
+_ERASE_IMPORT_ERRORS: Final = text(
+    "UPDATE import_errors SET cells = NULL, customer_id = NULL WHERE company_id = :company_id"
+    " AND (customer_id = :customer_id OR cells ~* :naming)"
 )
 
 
@@ -132,6 +139,7 @@ class PersonalData:
         for statement in _ERASE_ACTIONS:
             await self._connection.execute(statement, scope)
         await self._connection.execute(_DELETE_LINES, ids)
+        await self._connection.execute(_ERASE_IMPORT_ERRORS, {**ids, "naming": naming})
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
             _CLEAR_CURSORS, {"company_id": self._company_id, "id": str(customer_id)}

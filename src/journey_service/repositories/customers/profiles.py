@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,6 +58,25 @@ class Customers:
         await self._connection.execute(
             upsert(customers).on_conflict_do_nothing(),
             [{"company_id": self._company_id, "customer_id": id_} for id_ in sorted(customer_ids)],
+        )
+
+    async def update_many(self, profiles: Mapping[int, Mapping[str, object]]) -> None:
+        """Replaces the fields of existing profiles, by customer id. Each has the same fields."""
+        if not profiles:
+            return
+        names = next(iter(profiles.values()))
+        await self._connection.execute(
+            update(customers)
+            .where(
+                customers.c.company_id == self._company_id, customers.c.customer_id == bindparam("profile_of")
+            )
+            .values(
+                {name: bindparam(f"new_{name}") for name in names} | {"updated_at": func.clock_timestamp()}
+            ),
+            [
+                {"profile_of": customer_id, **{f"new_{name}": value for name, value in values.items()}}
+                for customer_id, values in profiles.items()
+            ],
         )
 
     async def upsert(self, customer_id: int, values: Mapping[str, object]) -> bool:

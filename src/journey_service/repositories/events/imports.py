@@ -1,7 +1,7 @@
 """Imports of files of past events: their state, staged lines, and errors of lines."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -9,44 +9,77 @@ from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events.event import Event
-from journey_service.domain.events.parsing import IMPORT_SOURCE, ImportLine
-from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
+from journey_service.domain.events.csv_header import CsvHeader
+from journey_service.domain.events.customer_lines import CustomerLine
+from journey_service.domain.events.event import EARLIEST, Event
+from journey_service.domain.events.import_file import FileFormat
+from journey_service.domain.events.parsing import ImportLine
+from journey_service.domain.events.records import (
+    BEFORE_ALL_LINES,
+    ErrorLine,
+    ImportCursor,
+    ImportLineError,
+    ImportOptions,
+    ImportRecord,
+)
 from journey_service.repositories.tables import Row, import_errors, import_lines, imports
 
 _COLUMNS: Final = [
     imports.c[name]
     for name in (
-        *("id", "status", "until", "runs_actions", "lines", "staged", "done", "applied", "duplicates"),
-        *("late", "later", "erased", "transitions", "failed_lines", "ignored_columns", "cursor", "error"),
-        *("actor", "created_at", "finished_at"),
+        *("id", "status", "kind", "source", "until", "runs_actions", "on_changed", "lines", "staged", "done"),
+        *("applied", "duplicates", "changed", "late", "later", "erased", "transitions", "failed_lines"),
+        *(
+            "file_format",
+            "header",
+            "ignored_columns",
+            "cursor",
+            "error",
+            "actor",
+            "created_at",
+            "finished_at",
+        ),
     )
 ]
+_LINE_COLUMNS: Final = (
+    "customer_id, occurred_at, line, type, source, event_id, has_id, amount_cents, call_duration, booking_id,"
+    " scheduled_for, reported_at, retracts_source, retracts_id, metadata, profile, cells"
+)
 _STAGE: Final = text(
-    "INSERT INTO import_lines (company_id, import_id, customer_id, occurred_at, line, type, source, event_id,"
-    " amount_cents, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, metadata)"
-    " SELECT :company_id, :import_id, customer_id, occurred_at, line, type, source, event_id, amount_cents,"
-    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, CAST(metadata AS jsonb)"
+    f"INSERT INTO import_lines (company_id, import_id, {_LINE_COLUMNS})"
+    " SELECT :company_id, :import_id, customer_id, occurred_at, line, type, source, event_id, has_id, amount_cents,"
+    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, CAST(metadata AS jsonb),"
+    " CAST(profile AS jsonb), cells"
     " FROM unnest(CAST(:customer_id AS bigint[]), CAST(:occurred_at AS timestamptz[]), CAST(:line AS bigint[]),"
-    " CAST(:type AS text[]), CAST(:source AS text[]), CAST(:event_id AS text[]),"
+    " CAST(:type AS text[]), CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:has_id AS bool[]),"
     " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
     " CAST(:scheduled_for AS timestamptz[]), CAST(:reported_at AS timestamptz[]), CAST(:retracts_source AS text[]),"
-    " CAST(:retracts_id AS text[]), CAST(:metadata AS text[]))"
-    " AS t(customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
-    " scheduled_for, reported_at, retracts_source, retracts_id, metadata) ON CONFLICT DO NOTHING"
+    " CAST(:retracts_id AS text[]), CAST(:metadata AS text[]), CAST(:profile AS text[]),"
+    f" CAST(:cells AS text[])) AS t({_LINE_COLUMNS}) ON CONFLICT DO NOTHING"
 )
 # Lines are applied in the order of the primary key, so each page is one range of it.
 _NEXT: Final = text(
-    "SELECT customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
-    " scheduled_for, reported_at, retracts_source, retracts_id, metadata FROM import_lines"
-    " WHERE company_id = :company_id AND import_id = :import_id"
-    " AND (customer_id, occurred_at, line) > (:customer_id, CAST(:occurred_at AS timestamptz), :line)"
-    " ORDER BY customer_id, occurred_at, line LIMIT :limit"
+    f"SELECT {_LINE_COLUMNS} FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+    " AND (customer_id, occurred_at, source, event_id, line)"
+    " > (:customer_id, CAST(:occurred_at AS timestamptz), :source, :event_id, :line)"
+    " ORDER BY customer_id, occurred_at, source, event_id, line LIMIT :limit"
 )
-_COUNT_SAME_INSTANT: Final = text(
-    "SELECT type, count(*) AS number FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
-    " AND customer_id = :customer_id AND occurred_at = CAST(:occurred_at AS timestamptz) AND line <= :line"
-    " AND event_id IS NULL GROUP BY type"
+_COUNT_EQUAL: Final = text(
+    "SELECT count(*) FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+    " AND customer_id = :customer_id AND occurred_at = CAST(:occurred_at AS timestamptz) AND source = :source"
+    " AND event_id = :event_id AND line <= :line AND NOT has_id"
+)
+_COUNT_CONTENTS: Final = text(
+    "SELECT l.source, l.event_id, count(*) AS number FROM unnest(CAST(:customer_ids AS bigint[]),"
+    " CAST(:times AS timestamptz[]), CAST(:sources AS text[]), CAST(:keys AS text[]))"
+    " AS k(customer_id, occurred_at, source, content_key) JOIN import_lines l ON l.company_id = :company_id"
+    " AND l.import_id = :import_id AND l.customer_id = k.customer_id AND l.occurred_at = k.occurred_at"
+    " AND l.source = k.source AND l.event_id = k.content_key AND NOT l.has_id GROUP BY l.source, l.event_id"
+)
+_ERROR_LINES: Final = text(
+    "SELECT line, max(cells) AS cells, jsonb_agg(jsonb_build_array(pointer, message) ORDER BY pointer) AS errors"
+    " FROM import_errors WHERE company_id = :company_id AND import_id = :import_id AND line > :after"
+    " GROUP BY line ORDER BY line LIMIT :limit"
 )
 _CLAIM: Final = text(
     "UPDATE imports SET status = 'running', lease_token = :token,"
@@ -56,7 +89,8 @@ _CLAIM: Final = text(
 )
 _SAVE_PROGRESS: Final = text(
     "UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
-    " applied = applied + :applied, duplicates = duplicates + :duplicates, late = late + :late,"
+    " applied = applied + :applied, duplicates = duplicates + :duplicates, changed = changed + :changed,"
+    " late = late + :late,"
     " later = later + :later, erased = erased + :erased, transitions = transitions + :transitions,"
     " failed_lines = failed_lines + :failed, cursor = CAST(:cursor AS jsonb)"
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
@@ -72,8 +106,8 @@ class Imports:
         self._connection = connection
         self._company_id = company_id
 
-    async def insert(self, options: ImportOptions, *, actor: str) -> int:
-        """Inserts an import whose file is being read; returns its id."""
+    async def insert(self, options: ImportOptions, *, actor: str, is_dry_run: bool = False) -> int:
+        """Inserts an import whose file is being read; returns its id. A dry run is in no list."""
         return int(
             (
                 await self._connection.execute(
@@ -85,6 +119,10 @@ class Imports:
                         until=options.until,
                         runs_actions=options.runs_actions,
                         file_format=options.file_format.written,
+                        on_changed=options.on_changed,
+                        kind=options.kind,
+                        source=options.source,
+                        is_dry_run=is_dry_run,
                         actor=actor,
                     )
                     .returning(imports.c.id)
@@ -108,6 +146,9 @@ class Imports:
                     imports.c.until.is_not_distinct_from(options.until),
                     imports.c.runs_actions == options.runs_actions,
                     imports.c.file_format == options.file_format.written,
+                    imports.c.on_changed == options.on_changed,
+                    imports.c.kind == options.kind,
+                    imports.c.source.is_not_distinct_from(options.source),
                     imports.c.status.in_(("queued", "running")),
                 )
                 .order_by(imports.c.id)
@@ -116,11 +157,11 @@ class Imports:
         ).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def insert_lines(self, import_id: int, lines: Sequence[ImportLine]) -> None:
+    async def insert_lines(self, import_id: int, lines: Sequence[ImportLine | CustomerLine]) -> None:
         """Stages parsed lines until they are applied."""
         if not lines:
             return
-        events = [line.event for line in lines]
+        events = [line.event if isinstance(line, ImportLine) else _without_event(line) for line in lines]
         await self._connection.execute(
             _STAGE,
             {
@@ -131,7 +172,8 @@ class Imports:
                 "line": [line.number for line in lines],
                 "type": [event.type for event in events],
                 "source": [event.source for event in events],
-                "event_id": [line.event.event_id if line.has_id else None for line in lines],
+                "event_id": [event.event_id for event in events],
+                "has_id": [isinstance(line, ImportLine) and line.has_id for line in lines],
                 "amount_cents": [event.amount_cents for event in events],
                 "call_duration": [event.call_duration for event in events],
                 "booking_id": [event.booking_id for event in events],
@@ -139,10 +181,9 @@ class Imports:
                 "reported_at": [event.reported_at for event in events],
                 "retracts_source": [event.retracts and event.retracts[0] for event in events],
                 "retracts_id": [event.retracts and event.retracts[1] for event in events],
-                "metadata": [
-                    None if event.metadata is None else orjson.dumps(event.metadata).decode()
-                    for event in events
-                ],
+                "metadata": [_to_json(event.metadata) for event in events],
+                "profile": [_profile_json(line) for line in lines],
+                "cells": [_to_json(line.cells) for line in lines],
             },
         )
 
@@ -162,6 +203,8 @@ class Imports:
                 "line": error.line,
                 "pointer": error.pointer,
                 "message": error.message,
+                "customer_id": error.customer_id,
+                "cells": _to_json(error.cells),
             }
             for error in errors[: max(0, _MAX_ERRORS - (count or 0))]
         }
@@ -182,12 +225,17 @@ class Imports:
             )
         )
 
-    async def enqueue(self, import_id: int, digest: bytes, ignored_columns: Sequence[str]) -> None:
-        """Queues an import whose file is read completely."""
+    async def enqueue(self, import_id: int, digest: bytes, header: CsvHeader | None) -> None:
+        """Queues an import whose file is read completely; NDJSON has no header."""
         await self._connection.execute(
             update(imports)
             .where(*self._is(import_id))
-            .values(status="queued", content_hash=digest, ignored_columns=list(ignored_columns))
+            .values(
+                status="queued",
+                content_hash=digest,
+                header=[] if header is None else [name.replace("\x00", "") for name in header.names],
+                ignored_columns=[] if header is None else list(header.ignored),
+            )
         )
 
     async def claim(self, import_id: int, token: str, seconds: int) -> bool:
@@ -211,7 +259,7 @@ class Imports:
         token: str,
         seconds: int,
         *,
-        cursor: tuple[int, datetime, int] | None,
+        cursor: ImportCursor | None,
         counts: Mapping[str, int],
     ) -> bool:
         """Saves progress and renews the lease, in the transaction of the work; False if it was lost."""
@@ -224,11 +272,19 @@ class Imports:
                 "seconds": seconds,
                 "cursor": None
                 if cursor is None
-                else orjson.dumps([cursor[0], cursor[1].isoformat(), cursor[2]]).decode(),
+                else _to_json(
+                    [
+                        cursor.customer_id,
+                        cursor.occurred_at.isoformat(),
+                        cursor.source,
+                        cursor.event_id,
+                        cursor.line,
+                    ]
+                ),
                 **{
                     name: counts.get(name, 0)
                     for name in (
-                        *("done", "applied", "duplicates", "late", "later", "erased"),
+                        *("done", "applied", "duplicates", "changed", "late", "later", "erased"),
                         *("transitions", "failed"),
                     )
                 },
@@ -257,41 +313,94 @@ class Imports:
             )
         )
 
+    async def delete(self, import_id: int) -> None:
+        """Deletes an import with its lines and errors."""
+        for table in (import_lines, import_errors):
+            await self._connection.execute(
+                delete(table).where(table.c.company_id == self._company_id, table.c.import_id == import_id)
+            )
+        await self._connection.execute(delete(imports).where(*self._is(import_id)))
+
+    async def list_interrupted(self, *, hours: int, limit: int) -> list[tuple[int, bool]]:
+        """Lists (id, whether it is a dry run) of imports whose file has been read for longer than `hours`."""
+        rows = await self._connection.execute(
+            select(imports.c.id, imports.c.is_dry_run)
+            .where(
+                imports.c.company_id == self._company_id,
+                imports.c.status == "reading",
+                imports.c.created_at < func.clock_timestamp() - timedelta(hours=hours),
+            )
+            .order_by(imports.c.id)
+            .limit(limit)
+        )
+        return [(row.id, row.is_dry_run) for row in rows]
+
+    async def find_format(self, kind: str, source: str) -> FileFormat | None:
+        """Finds the format of the latest accepted import of this kind from a source, if it names one."""
+        written = await self._connection.scalar(
+            select(imports.c.file_format)
+            .where(
+                imports.c.company_id == self._company_id,
+                imports.c.kind == kind,
+                imports.c.source == source,
+                imports.c.status.in_(("queued", "running", "done")),
+                imports.c.file_format != {},
+            )
+            .order_by(imports.c.id.desc())
+            .limit(1)
+        )
+        return None if written is None else FileFormat.read(written)
+
+    async def list_customer_lines(
+        self, import_id: int, cursor: ImportCursor | None, *, limit: int
+    ) -> list[CustomerLine]:
+        """Lists staged lines of customers in order of customer and line, after the cursor."""
+        rows = await self._connection.execute(
+            _NEXT, {**self._at(import_id, cursor or BEFORE_ALL_LINES), "limit": limit}
+        )
+        return [
+            CustomerLine(row.line, row.customer_id, *row.profile, cells=_from_json(row.cells)) for row in rows
+        ]
+
     async def list_lines(
-        self, import_id: int, cursor: tuple[int, datetime, int] | None, *, limit: int, start: datetime
+        self, import_id: int, cursor: ImportCursor | None, *, limit: int
     ) -> list[ImportLine]:
         """Lists staged lines in the order in which they are applied, after the cursor."""
-        customer_id, occurred_at, line = cursor or (-1, start, 0)
         rows = await self._connection.execute(
-            _NEXT,
-            {
-                "company_id": self._company_id,
-                "import_id": import_id,
-                "customer_id": customer_id,
-                "occurred_at": occurred_at,
-                "line": line,
-                "limit": limit,
-            },
+            _NEXT, {**self._at(import_id, cursor or BEFORE_ALL_LINES), "limit": limit}
         )
         return [_to_line(row) for row in rows]
 
-    async def count_same_instant(self, import_id: int, cursor: tuple[int, datetime, int]) -> dict[str, int]:
-        """Counts lines without an id at the cursor's customer and instant, up to it, by type."""
+    async def count_equal(self, import_id: int, cursor: ImportCursor) -> int:
+        """Counts the lines without an id that have the content of the line at the cursor, up to it."""
+        return (await self._connection.execute(_COUNT_EQUAL, self._at(import_id, cursor))).scalar_one()
+
+    async def count_contents(
+        self, import_id: int, contents: Collection[tuple[int, datetime, str, str]]
+    ) -> dict[tuple[str, str], int]:
+        """Counts the lines without an id by source and content key; contents are (customer, time, source, key)."""
+        if not contents:
+            return {}
+        customer_ids, times, sources, keys = zip(*contents, strict=True)
         rows = await self._connection.execute(
-            _COUNT_SAME_INSTANT,
+            _COUNT_CONTENTS,
             {
                 "company_id": self._company_id,
                 "import_id": import_id,
-                "customer_id": cursor[0],
-                "occurred_at": cursor[1],
-                "line": cursor[2],
+                "customer_ids": list(customer_ids),
+                "times": list(times),
+                "sources": list(sources),
+                "keys": list(keys),
             },
         )
-        return {row.type: row.number for row in rows}
+        return {(row.source, row.event_id): row.number for row in rows}
+
+    def _at(self, import_id: int, cursor: ImportCursor) -> dict[str, Any]:
+        return {"company_id": self._company_id, "import_id": import_id, **cursor._asdict()}
 
     async def page(self, *, before: int | None, limit: int) -> list[ImportRecord]:
         """Returns imports, newest first, with ids below `before`."""
-        statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id)
+        statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id, ~imports.c.is_dry_run)
         if before is not None:
             statement = statement.where(imports.c.id < before)
         rows = await self._connection.execute(statement.order_by(imports.c.id.desc()).limit(limit))
@@ -316,6 +425,19 @@ class Imports:
             .limit(limit)
         )
         return [ImportLineError(*row) for row in rows]
+
+    async def page_error_lines(self, import_id: int, *, after: int, limit: int) -> list[ErrorLine]:
+        """Returns lines with errors, in order, after a line: the cells, and all errors of each."""
+        rows = await self._connection.execute(
+            _ERROR_LINES,
+            {"company_id": self._company_id, "import_id": import_id, "after": after, "limit": limit},
+        )
+        return [
+            ErrorLine(
+                row.line, _from_json(row.cells), [ImportLineError(row.line, *each) for each in row.errors]
+            )
+            for row in rows
+        ]
 
     def _is(self, import_id: int) -> tuple[Any, Any]:
         return imports.c.company_id == self._company_id, imports.c.id == import_id
@@ -346,14 +468,18 @@ class DueImports:
 def _to_import(row: Row) -> ImportRecord:
     values = dict(row._mapping)
     cursor = values.pop("cursor")
-    position = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
-    return ImportRecord(cursor=position, **values)
+    position = (
+        None
+        if cursor is None
+        else ImportCursor(cursor[0], datetime.fromisoformat(cursor[1]), cursor[2], cursor[3], cursor[4])
+    )
+    return ImportRecord(cursor=position, file_format=FileFormat.read(values.pop("file_format")), **values)
 
 
 def _to_line(row: Row) -> ImportLine:
     event = Event(
-        source=row.source or IMPORT_SOURCE,
-        event_id=row.event_id or "",
+        source=row.source,
+        event_id=row.event_id,
         customer_id=row.customer_id,
         type=row.type,
         occurred_at=row.occurred_at,
@@ -365,4 +491,20 @@ def _to_line(row: Row) -> ImportLine:
         reported_at=row.reported_at,
         retracts=None if row.retracts_id is None else (row.retracts_source, row.retracts_id),
     )
-    return ImportLine(row.line, event, row.event_id is not None)
+    return ImportLine(row.line, event, row.has_id, _from_json(row.cells))
+
+
+def _to_json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _from_json(text: str | None) -> Sequence[str] | None:
+    return None if text is None else orjson.loads(text)
+
+
+def _without_event(line: CustomerLine) -> Event:
+    return Event("", "", line.customer_id, "", EARLIEST)
+
+
+def _profile_json(line: ImportLine | CustomerLine) -> str | None:
+    return _to_json([line.fields, line.consents]) if isinstance(line, CustomerLine) else None

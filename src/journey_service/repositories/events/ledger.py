@@ -135,6 +135,15 @@ _LIST_OF_BOOKINGS: Final = text(
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND (booking_id IS NOT NULL OR retracts_id IS NOT NULL)"
 )
+# A time without an offset is another instant once the company's time zone was corrected: the times are a range.
+_LIST_BY_PREFIX: Final = text(
+    "SELECT k.source, k.prefix, found.event_id FROM unnest(CAST(:relationship_ids AS bigint[]),"
+    " CAST(:sources AS text[]), CAST(:prefixes AS text[]), CAST(:times AS timestamptz[]))"
+    " AS k(relationship_id, source, prefix, occurred_at)"
+    " CROSS JOIN LATERAL (SELECT event_id FROM journey_events e WHERE e.company_id = :company_id"
+    " AND e.relationship_id = k.relationship_id AND e.occurred_at BETWEEN k.occurred_at - interval '26 hours'"
+    " AND k.occurred_at + interval '26 hours' AND e.source = k.source AND starts_with(e.event_id, k.prefix)) found"
+)
 
 
 class Events:
@@ -167,6 +176,28 @@ class Events:
                     row.relationship_id, row.content_hash, row.transition_seq
                 )
         return stored
+
+    async def list_ids_by_prefix(
+        self, prefixes: Sequence[tuple[int, str, str, datetime]]
+    ) -> list[tuple[str, str, str]]:
+        """Lists (source, prefix, event id) of events whose id begins with a prefix.
+
+        Each prefix comes with its relationship, its source, and a time within 26 hours of which the events occurred.
+        """
+        if not prefixes:
+            return []
+        relationship_ids, sources, texts, times = zip(*prefixes, strict=True)
+        rows = await self._connection.execute(
+            _LIST_BY_PREFIX,
+            {
+                "company_id": self._company_id,
+                "relationship_ids": list(relationship_ids),
+                "sources": list(sources),
+                "prefixes": list(texts),
+                "times": list(times),
+            },
+        )
+        return [(row.source, row.prefix, row.event_id) for row in rows]
 
     async def get_credited(
         self, bookings: Iterable[tuple[int, str]], named: Iterable[tuple[int, str, str]]

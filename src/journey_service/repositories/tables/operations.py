@@ -30,19 +30,27 @@ imports = Table(
     Column("id", BigInteger, nullable=False, autoincrement=False),
     Column("content_hash", LargeBinary),
     Column("status", String(8), nullable=False),
+    Column("kind", String(9), nullable=False, server_default=text("'events'")),
+    # The system that the file comes from, if the caller names it.
+    Column("source", String(255)),
     instant("until"),
     Column("runs_actions", Boolean, nullable=False, server_default=text("false")),
+    Column("on_changed", String(4), nullable=False, server_default=text("'hold'")),
+    # A file that is only checked: its rows are deleted when the response is sent.
+    Column("is_dry_run", Boolean, nullable=False, server_default=text("false")),
     Column("lines", BigInteger, nullable=False, server_default=text("0")),
     Column("staged", BigInteger, nullable=False, server_default=text("0")),
     Column("done", BigInteger, nullable=False, server_default=text("0")),
     Column("applied", BigInteger, nullable=False, server_default=text("0")),
     Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
     Column("late", BigInteger, nullable=False, server_default=text("0")),
     Column("later", BigInteger, nullable=False, server_default=text("0")),
     Column("erased", BigInteger, nullable=False, server_default=text("0")),
     Column("transitions", BigInteger, nullable=False, server_default=text("0")),
     Column("failed_lines", BigInteger, nullable=False, server_default=text("0")),
     Column("file_format", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("header", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("ignored_columns", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("cursor", JSONB),
     Column("error", Text),
@@ -54,6 +62,8 @@ imports = Table(
     PrimaryKeyConstraint("company_id", "id"),
     of_company(),
     CheckConstraint("status IN ('reading', 'queued', 'running', 'done', 'failed')", name="status"),
+    CheckConstraint("kind IN ('events', 'customers')", name="kind"),
+    CheckConstraint("on_changed IN ('hold', 'add')", name="on_changed"),
     Index(
         "ix_due_imports",
         "created_at",
@@ -72,8 +82,11 @@ import_lines = Table(
     instant("occurred_at", nullable=False),
     Column("line", BigInteger, nullable=False),
     Column("type", String(32), nullable=False),
-    Column("source", String(255)),
-    Column("event_id", String(255)),
+    # Lines are applied in an order that is the same in every database.
+    Column("source", String(255, collation="C"), nullable=False),
+    # Without an id of its own (`has_id`), a line has its content key here.
+    Column("event_id", String(255, collation="C"), nullable=False),
+    Column("has_id", Boolean, nullable=False),
     Column("amount_cents", BigInteger, nullable=False),
     Column("call_duration", Integer),
     Column("booking_id", String(255)),
@@ -82,7 +95,13 @@ import_lines = Table(
     Column("retracts_source", String(255)),
     Column("retracts_id", String(255)),
     Column("metadata", JSONB),
-    PrimaryKeyConstraint("company_id", "import_id", "customer_id", "occurred_at", "line"),
+    # Of a line of customers: the fields that it names.
+    Column("profile", JSONB),
+    # The cells as the file has them, as a JSON array.
+    Column("cells", Text),
+    PrimaryKeyConstraint(
+        "company_id", "import_id", "customer_id", "occurred_at", "source", "event_id", "line"
+    ),
     ForeignKeyConstraint(["company_id", "import_id"], ["imports.company_id", "imports.id"]),
 )
 
@@ -94,6 +113,9 @@ import_errors = Table(
     Column("line", BigInteger, nullable=False),
     Column("pointer", Text, nullable=False),
     Column("message", Text, nullable=False),
+    # The customer, if the line names one, and the cells as the file has them, as a JSON array.
+    Column("customer_id", BigInteger),
+    Column("cells", Text),
     PrimaryKeyConstraint("company_id", "import_id", "line", "pointer"),
     ForeignKeyConstraint(["company_id", "import_id"], ["imports.company_id", "imports.id"]),
 )

@@ -1,59 +1,78 @@
 """Replay of an import: one page of staged lines, applied to their customers in one transaction."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
-from journey_service.domain.events.event import EARLIEST, Event, content_hash
-from journey_service.domain.events.parsing import ImportLine, future_error, line_id, reported_error
-from journey_service.domain.events.records import ImportLineError, ImportRecord
-from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
+from journey_service.domain.events.event import Event, content_hash
+from journey_service.domain.events.parsing import ImportLine, future_error, reported_error
+from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
+from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
-from journey_service.services.events.counting import CountedEvents, event_keys, load_counted_events
+from journey_service.services.events.counting import CountedEvents, load_counted_events
+from journey_service.services.events.import_matching import LineMatches, match_lines
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 REPLAY_BATCH_SIZE: Final = 1_000
 """Lines in one page; a customer with more lines continues on the next page."""
+CHANGED: Final = "differs from a known line in the amount alone, and was held back"
+"""Message of a line that is held back."""
+OTHER_CONTENT: Final = "was received before with different content"
+"""Message of a line with a known id and other content."""
 
 
 async def load_page(uow: UnitOfWork, import_: ImportRecord) -> "ReplayPage":
     """Loads the lines after the cursor of an import, in order of customer and time."""
-    lines = await uow.imports.list_lines(import_.id, import_.cursor, limit=REPLAY_BATCH_SIZE, start=EARLIEST)
-    return ReplayPage(import_, _whole_customers(lines))
+    return ReplayPage(import_, *await load_lines(uow, import_.id, import_.cursor))
 
 
-def _whole_customers(lines: list[ImportLine]) -> list[ImportLine]:
-    """Drops the last customer, whose lines may continue on the next page, unless it is the only one."""
+async def load_lines(
+    uow: UnitOfWork, import_id: int, cursor: ImportCursor | None
+) -> tuple[list[ImportLine], int | None]:
+    """Loads the lines after the cursor; returns also the customer who continues on the next page, if any.
+
+    Lines of which others may be on the next page are left for it: the last customer's, or those of the last instant.
+    """
+    lines = await uow.imports.list_lines(import_id, cursor, limit=REPLAY_BATCH_SIZE)
     if len(lines) < REPLAY_BATCH_SIZE:
-        return lines
-    last = lines[-1].event.customer_id
-    whole = [line for line in lines if line.event.customer_id != last]
-    return whole or lines
+        return lines, None
+    last = lines[-1].event
+    whole = [line for line in lines if line.event.customer_id != last.customer_id]
+    if whole:
+        return whole, None
+    return [line for line in lines if line.event.occurred_at != last.occurred_at] or lines, last.customer_id
+
+
+def position_of(line: ImportLine) -> ImportCursor:
+    """Returns the position of a line."""
+    event = line.event
+    return ImportCursor(event.customer_id, event.occurred_at, event.source, event.event_id, line.number)
 
 
 @dataclass(slots=True)
 class ReplayPage:
-    """The lines of one page, and the counts of what was applied."""
+    """The lines of one page, and the counts of what was applied.
+
+    `open_customer` has further lines on the next page.
+    """
 
     import_: ImportRecord
     lines: list[ImportLine]
+    open_customer: int | None
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("done", "applied", "duplicates", "late", "later", "erased", "transitions", "failed"), 0
+            ("done", "applied", "duplicates", "changed", "late", "later", "erased", "transitions", "failed"),
+            0,
         )
     )
     _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None, bool]] = field(default_factory=dict)
     _errors: list[ImportLineError] = field(default_factory=list)
 
     @property
-    def cursor(self) -> tuple[int, datetime, int] | None:
+    def cursor(self) -> ImportCursor | None:
         """The position of the last line of the page, or of the import if the page is empty."""
-        if not self.lines:
-            return self.import_.cursor
-        last = self.lines[-1]
-        return last.event.customer_id, last.event.occurred_at, last.number
+        return position_of(self.lines[-1]) if self.lines else self.import_.cursor
 
     async def replay(self, uow: UnitOfWork) -> None:
         """Applies the lines, advances customers without further lines to the end, and writes everything."""
@@ -62,17 +81,19 @@ class ReplayPage:
         if cursor is not None:
             customers.add(cursor[0])  # whose lines may have ended with the previous page
         transaction = await load(uow, customers, now=self.import_.until)
-        events = self._with_ids(
-            {} if cursor is None else await uow.imports.count_same_instant(self.import_.id, cursor)
+        matches = await match_lines(
+            uow,
+            self.import_.id,
+            self.lines,
+            cursor,
+            {customer_id: stored.id for customer_id, stored in transaction.relationships.items()},
         )
-        stored = await uow.events.get_many(event_keys(transaction, events))
-        counted = await load_counted_events(uow, transaction, events, stored)
-        for line, event in zip(self.lines, events, strict=True):
-            await self._apply_line(transaction, line, event, stored.by_key, counted)
-        open_customer = self.lines[-1].event.customer_id if self._is_full else None
+        counted = await load_counted_events(uow, transaction, matches.events, matches.stored)
+        for line, event in zip(self.lines, matches.events, strict=True):
+            await self._apply_line(transaction, line, event, matches, counted)
         for customer_id in sorted(customers):
             journey = transaction.find(customer_id)
-            if journey is not None and customer_id != open_customer:
+            if journey is not None and customer_id != self.open_customer:
                 journey.advance_to(transaction.now)
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(
@@ -87,35 +108,12 @@ class ReplayPage:
         await count_money(uow, transaction.context, counted.revenue)
         await uow.imports.insert_errors(self.import_.id, self._errors)
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self.lines) >= REPLAY_BATCH_SIZE
-
-    def _with_ids(self, counts: dict[str, int]) -> list[Event]:
-        """Returns the events with ids; lines without an id get one from their content and ordinal.
-
-        `counts` are the numbers of earlier lines without an id of the customer and instant at the cursor, by type.
-        """
-        position = None if self.import_.cursor is None else self.import_.cursor[:2]
-        ordinals = dict(counts)
-        events = []
-        for line in self.lines:
-            event = line.event
-            if (event.customer_id, event.occurred_at) != position:
-                position = (event.customer_id, event.occurred_at)
-                ordinals = {}
-            if not line.has_id:
-                ordinals[event.type] = ordinals.get(event.type, 0) + 1
-                event = event._replace(event_id=line_id(event, ordinals[event.type]))
-            events.append(event)
-        return events
-
     async def _apply_line(
         self,
         transaction: JourneyTransaction,
         line: ImportLine,
         event: Event,
-        known: dict[tuple[str, str], StoredEvent],
+        matches: LineMatches,
         counted: CountedEvents,
     ) -> None:
         until = transaction.now
@@ -123,17 +121,19 @@ class ReplayPage:
             self.counts["erased"] += 1
             return
         digest = content_hash(event)
-        earlier = self._applied.get(event.key)
-        before = known.get(event.key)
-        if earlier is not None or before is not None:
-            first = earlier[1] if earlier is not None else before.digest if before is not None else b""
-            if first == digest:
+        if (first := self._first_digest(event, matches)) is not None:
+            # A line that is known by its content has that content: its instant may be another one in a corrected zone.
+            if first == digest or not line.has_id:
                 self.counts["duplicates"] += 1
             else:
-                self._add_error(line, "/id", "was received before with different content")
+                self._add_error(line, "/id", OTHER_CONTENT)
             return
         if self.import_.until is not None and event.occurred_at > until:
             self.counts["later"] += 1
+            return
+        if event.key in matches.changed and self.import_.on_changed == "hold":
+            self.counts["changed"] += 1
+            self._errors.append(_line_error(line, "", CHANGED))
             return
         rejection: JourneyServiceError | None = future_error(event, until) or reported_error(
             event, transaction.context.now, "/reported_at"
@@ -143,6 +143,13 @@ class ReplayPage:
         if isinstance(rejection, InvalidInputError):
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
+
+    def _first_digest(self, event: Event, matches: LineMatches) -> bytes | None:
+        """Returns the digest of the event with the same key that came first, in the page or before."""
+        if (earlier := self._applied.get(event.key)) is not None:
+            return earlier[1]
+        stored = matches.stored.by_key.get(event.key)
+        return None if stored is None else stored.digest
 
     async def _apply_event(
         self, transaction: JourneyTransaction, counted: CountedEvents, event: Event, digest: bytes
@@ -164,4 +171,8 @@ class ReplayPage:
 
     def _add_error(self, line: ImportLine, pointer: str, message: str) -> None:
         self.counts["failed"] += 1
-        self._errors.append(ImportLineError(line.number, pointer, message))
+        self._errors.append(_line_error(line, pointer, message))
+
+
+def _line_error(line: ImportLine, pointer: str, message: str) -> ImportLineError:
+    return ImportLineError(line.number, pointer, message, line.event.customer_id, line.cells)

@@ -7,25 +7,32 @@ Nothing is applied twice: every event has an id.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
-from journey_service.domain.events.import_file import ImportFileReader, InvalidLineError
-from journey_service.domain.events.parsing import ImportLine
-from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
+from journey_service.domain.events.import_file import AS_THE_FILE_SHOWS, FileFormat
+from journey_service.domain.events.import_table import ImportKind
+from journey_service.domain.events.records import (
+    ErrorLine,
+    ImportCheck,
+    ImportLineError,
+    ImportOptions,
+    ImportRecord,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import get_company_context
+from journey_service.services.events.customer_import import load_customer_page
+from journey_service.services.events.import_check import check_lines
+from journey_service.services.events.import_reading import ImportSource
 from journey_service.services.events.import_replay import load_page
+from journey_service.services.events.import_staging import Staging, mark_failed
 from journey_service.services.jobs import new_token
 
-_STAGING_BATCH_SIZE = 5_000
 _LEASE_SECONDS = 20
 _TIMEOUT_MS = 60_000
 
@@ -55,35 +62,85 @@ async def stage_import(
     context = await get_company_context(database, company_id)
     if options.until is not None and options.until > context.now:
         raise InvalidInputError.at("/until", "must not be after the company's current time")
-    staging = _Staging(database, company_id, actor, options)
-    reader = ImportFileReader(
-        ZoneInfo(context.company.timezone),
-        is_gzip=is_gzip,
-        currency=context.company.currency,
-        format_=options.file_format,
-    )
+    options = await _with_known_format(database, company_id, options)
+    staging = Staging(database, company_id, actor, options)
     digest = hashlib.sha256()
-    size = 0
+    source = ImportSource(context.company, options, is_gzip=is_gzip)
     try:
-        async for chunk in chunks:
-            digest.update(chunk)
-            size += len(chunk)
-            for line in reader.parse_chunk(chunk):
-                await staging.add(line, reader.lines_read)
-            if on_progress is not None:
-                on_progress(size)
-        for line in reader.parse_rest():
-            await staging.add(line, reader.lines_read)
-        return await staging.finish(digest.digest(), reader)
+        await staging.add_all(source, _observed(chunks, digest.update, on_progress))
+        return await staging.finish(digest.digest(), source)
     except BaseException:
         await staging.abandon()
         raise
+
+
+async def check_import(
+    database: Database,
+    company_id: int,
+    chunks: AsyncIterable[bytes],
+    *,
+    actor: Actor,
+    is_gzip: bool | None = None,
+    options: ImportOptions = DEFAULT_IMPORT_OPTIONS,
+) -> ImportCheck:
+    """Returns what an import of the file would do.
+
+    The lines are staged until the result is known, and then deleted; nothing else is written.
+
+    Raises MalformedError or InvalidInputError if the whole file is unreadable.
+    """
+    context = await get_company_context(database, company_id)
+    if options.until is not None and options.until > context.now:
+        raise InvalidInputError.at("/until", "must not be after the company's current time")
+    options = await _with_known_format(database, company_id, options)
+    staging = Staging(database, company_id, actor, options, is_dry_run=True)
+    source = ImportSource(context.company, options, is_gzip=is_gzip)
+    try:
+        await staging.add_all(source, chunks)
+        return await check_lines(database, company_id, staging, source, options)
+    finally:
+        await asyncio.shield(staging.delete())
+
+
+async def _with_known_format(database: Database, company_id: int, options: ImportOptions) -> ImportOptions:
+    """Adds the format of the latest import from the same source, unless the caller names one."""
+    source = options.source
+    if source is None or options.file_format != AS_THE_FILE_SHOWS:
+        return options
+    found = await find_format(database, company_id, options.kind, source)
+    return options if found is None else options._replace(file_format=found)
+
+
+async def find_format(
+    database: Database, company_id: int, kind: ImportKind, source: str
+) -> FileFormat | None:
+    """Returns the format of the latest accepted import of this kind from a source; None if none named one."""
+
+    async def unit(uow: UnitOfWork) -> FileFormat | None:
+        return await uow.imports.find_format(kind, source)
+
+    return await database.run(company_id, unit)
+
+
+async def _observed(
+    chunks: AsyncIterable[bytes],
+    update: Callable[[bytes], None],
+    on_progress: Callable[[int], None] | None,
+) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in chunks:
+        update(chunk)
+        size += len(chunk)
+        yield chunk
+        if on_progress is not None:
+            on_progress(size)
 
 
 async def find_unfinished(
     database: Database, company_id: int, digest: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
 ) -> ImportRecord | None:
     """Returns a staged, unfinished import of the same content (SHA-256) with the same options, if any."""
+    options = await _with_known_format(database, company_id, options)
 
     async def unit(uow: UnitOfWork) -> ImportRecord | None:
         return await uow.imports.find_unfinished(digest, options)
@@ -124,6 +181,18 @@ async def list_line_errors(
     return await database.run(company_id, unit)
 
 
+async def list_error_lines(
+    database: Database, company_id: int, import_id: int, *, after: int, limit: int
+) -> tuple[ImportRecord, Sequence[ErrorLine]]:
+    """Returns an import and a page of its lines with errors. Raises ImportNotFoundError."""
+
+    async def unit(uow: UnitOfWork) -> tuple[ImportRecord, Sequence[ErrorLine]]:
+        found = await _get(uow, import_id)
+        return found, await uow.imports.page_error_lines(import_id, after=after, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
 async def run_import(
     database: Database, company_id: int, import_id: int, *, on_progress: ProgressCallback | None = None
 ) -> bool:
@@ -156,7 +225,7 @@ async def run_import(
     except UnavailableError:
         raise
     except Exception as error:
-        await _mark_failed(database, company_id, import_id, f"{type(error).__name__}: {error}")
+        await mark_failed(database, company_id, import_id, f"{type(error).__name__}: {error}")
         raise
 
 
@@ -173,82 +242,6 @@ async def _release(database: Database, company_id: int, import_id: int, token: s
     await database.run(company_id, unit)
 
 
-async def _mark_failed(database: Database, company_id: int, import_id: int, error: str) -> None:
-    async def unit(uow: UnitOfWork) -> None:
-        await uow.imports.finish(import_id, error=error)
-
-    await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
-
-
-class _Staging:
-    """Writes the lines of an import file in batches as they are read."""
-
-    def __init__(self, database: Database, company_id: int, actor: Actor, options: ImportOptions) -> None:
-        self._database = database
-        self._company_id = company_id
-        self._actor = actor
-        self._options = options
-        self._import_id: int | None = None
-        self._lines: list[ImportLine] = []
-        self._invalid: list[InvalidLineError] = []
-        self._lines_counted = 0
-
-    async def add(self, line: ImportLine | InvalidLineError, lines_read: int) -> None:
-        if isinstance(line, InvalidLineError):
-            self._invalid.append(line)
-        else:
-            self._lines.append(line)
-        if len(self._lines) + len(self._invalid) >= _STAGING_BATCH_SIZE:
-            await self._flush(lines_read)
-
-    async def finish(self, digest: bytes, reader: ImportFileReader) -> ImportRecord:
-        await self._flush(reader.lines_read)
-        import_id = self._import_id
-        assert import_id is not None  # noqa: S101  # _flush sets it
-
-        async def unit(uow: UnitOfWork) -> ImportRecord:
-            await uow.imports.enqueue(import_id, digest, reader.ignored_columns)
-            queued = await _get(uow, import_id)
-            detail = {"lines": queued.lines}
-            await uow.audit_log.record(
-                self._actor, AuditEntry("import.create", target=f"import:{import_id}", detail=detail)
-            )
-            return queued
-
-        return await self._database.run(self._company_id, unit)
-
-    async def abandon(self) -> None:
-        if self._import_id is not None:
-            await _mark_failed(
-                self._database, self._company_id, self._import_id, "The upload ended too early."
-            )
-
-    async def _flush(self, lines_read: int) -> None:
-        lines, invalid, lines_counted = self._lines, self._invalid, self._lines_counted
-
-        async def unit(uow: UnitOfWork) -> int:
-            import_id = self._import_id
-            if import_id is None:
-                import_id = await uow.imports.insert(self._options, actor=self._actor.name)
-            await uow.imports.insert_lines(import_id, lines)
-            await uow.imports.insert_errors(import_id, _flatten(invalid))
-            await uow.imports.add_read_counts(
-                import_id, lines=lines_read - lines_counted, staged=len(lines), failed=len(invalid)
-            )
-            return import_id
-
-        self._import_id = await self._database.run(self._company_id, unit, timeout_ms=_TIMEOUT_MS)
-        self._lines, self._invalid, self._lines_counted = [], [], lines_read
-
-
-def _flatten(invalid: Sequence[InvalidLineError]) -> list[ImportLineError]:
-    return [
-        ImportLineError(line.number, error.pointer, error.message)
-        for line in invalid
-        for error in line.errors
-    ]
-
-
 async def _get(uow: UnitOfWork, import_id: int) -> ImportRecord:
     found = await uow.imports.find(import_id)
     if found is None:
@@ -260,7 +253,8 @@ async def _replay_page(database: Database, company_id: int, import_id: int, toke
     """Replays the next lines; returns True if none were left, None if the lease was lost."""
 
     async def unit(uow: UnitOfWork) -> bool | None:
-        page = await load_page(uow, await _get(uow, import_id))
+        import_ = await _get(uow, import_id)
+        page = await (load_customer_page if import_.kind == "customers" else load_page)(uow, import_)
         await page.replay(uow)
         if not await uow.imports.save_progress(
             import_id, token, _LEASE_SECONDS, cursor=page.cursor, counts=page.counts

@@ -9,10 +9,15 @@ from journey_service.services.jobs import JobPage, JobRun
 
 CLEAR_BATCH_SIZE: Final = 2_000
 """Rows cleared by one transaction."""
+MAX_UPLOAD_HOURS: Final = 24
+"""An import whose file is not read by then was interrupted together with its process."""
 
 
 async def clear_expired(run: JobRun) -> None:
-    """Part of a job: clears expired event details, import errors, job details, outbound events and audit entries."""
+    """Part of a job: clears expired event details, import errors, job details, outbound events and audit entries.
+
+    Also ends imports whose upload was interrupted, which deletes their lines.
+    """
     for name, clear in _STEPS.items():
 
         async def page(
@@ -39,6 +44,16 @@ async def _import_errors(uow: UnitOfWork) -> int:
     return await uow.retention.delete_import_errors(days=days, limit=CLEAR_BATCH_SIZE)
 
 
+async def _interrupted_imports(uow: UnitOfWork) -> int:
+    found = await uow.imports.list_interrupted(hours=MAX_UPLOAD_HOURS, limit=1)
+    for import_id, is_dry_run in found:
+        if is_dry_run:
+            await uow.imports.delete(import_id)
+        else:
+            await uow.imports.finish(import_id, error="The upload ended too early.")
+    return len(found)
+
+
 async def _job_details(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_job_details_days
     return await uow.retention.clear_job_details(days=days, limit=CLEAR_BATCH_SIZE)
@@ -57,6 +72,7 @@ async def _outbound_events(uow: UnitOfWork) -> int:
 _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
     "event_details": _event_details,
     "import_errors": _import_errors,
+    "interrupted_imports": _interrupted_imports,
     "job_details": _job_details,
     "outbound_events": _outbound_events,
     "audit": _audit,

@@ -148,7 +148,7 @@ class Settings(ResponseModel):
         description="Days after which the `metadata` of events is deleted"
     )
     keep_import_errors_days: RetentionDays = Field(
-        description="Days after which errors of imported lines are deleted"
+        description="Days after which errors of imported lines, and the lines themselves, are deleted"
     )
     keep_job_details_days: RetentionDays = Field(
         description="Days after which the parameters of ended jobs are deleted"

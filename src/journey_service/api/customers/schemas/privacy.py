@@ -60,6 +60,10 @@ class CustomerExport(ResponseModel):
     import_lines: list[dict[str, Any]] = Field(
         description="Rows of the lines of import files that are not replayed yet", examples=[[]]
     )
+    import_errors: list[dict[str, Any]] = Field(
+        description="Rows of the errors of import files in lines that name the customer, with the cells of the line",
+        examples=[[]],
+    )
     audit: list[dict[str, Any]] = Field(
         description="Rows of the audit entries about the customer, including this export",
         examples=[[{"action": "customer.export", "actor": "key:console", "at": _AT}]],
@@ -90,6 +94,7 @@ _FIELDS: Final = {
     "journey_tasks": "tasks",
     "outbound_events": "outbound_events",
     "import_lines": "import_lines",
+    "import_errors": "import_errors",
     "audit_log": "audit",
 }
 """Field of each exported table."""
