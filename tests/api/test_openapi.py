@@ -223,6 +223,8 @@ DATA = st.fixed_dictionaries(
         "total_amount": _or_anything(NUMBERS),
         "booking_id": _or_anything(TEXTS),
         "scheduled_for": _or_anything(INSTANTS),
+        "reported_at": _or_anything(INSTANTS),
+        "retracts": _or_anything(st.fixed_dictionaries({"source": TEXTS, "id": TEXTS})),
         "metadata": _or_anything(METADATA),
     },
 )
@@ -273,9 +275,13 @@ def _with_whole_numbers(value):
     return value
 
 
-SAID_IN_WORDS = {"must have at most two decimals"}
+SAID_IN_WORDS = {
+    "must have at most two decimals",
+    "is required with type event_retracted",
+    "is only accepted with type event_retracted",
+}
 """Errors of the parser that the schema does not find: JSON Schema counts no decimals (multipleOf is one of binary
-fractions), so the description states it."""
+fractions), and `retracts` depends on the type, so the description states it."""
 
 
 @given(values=nearly_events())
@@ -299,6 +305,9 @@ def test_an_event_is_read_as_it_is_published(values):
         assert read.amount_cents == round(((data and data.total_amount) or 0) * 100)
         assert read.scheduled_for == (data and data.scheduled_for)
         assert read.booking_id == (data and data.booking_id)
+        assert read.reported_at == (data and data.reported_at)
+        retracts = data and data.retracts
+        assert read.retracts == (retracts and (retracts.source, retracts.id))
 
 
 def test_nearly_valid_events_are_distinguished_from_valid_ones():

@@ -268,7 +268,7 @@ def test_every_type_of_event_is_read(type_):
 @pytest.mark.parametrize(
     ("type_", "value", "errors"),
     [
-        ("event_retracted", None, [("/data/retracts", "is required")]),
+        ("event_retracted", None, [("/data/retracts", "is required with type event_retracted")]),
         ("event_retracted", "e-1", [("/data/retracts", "must be an object")]),
         (
             "event_retracted",

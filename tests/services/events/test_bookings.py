@@ -330,7 +330,10 @@ async def count_statements(database, company_id, *events):
 
 
 async def test_an_event_without_a_booking_costs_no_further_statement(database, company):
-    await ingest(database, company, [told(COMPLETED, "1", 9), told(BOOKED, "2", 9, booking="B2")])
+    visits = [
+        told(COMPLETED, f"v{n}", 20, booking=None) for n in range(3)
+    ]  # no later event moves the customer
+    await ingest(database, company, [*visits, told(COMPLETED, "1", 9), told(BOOKED, "2", 9, booking="B2")])
     plain = await count_statements(database, company, told(COMPLETED, "3", 8, amount=1, booking=None))
     assert plain == await count_statements(
         database, company, *(told(COMPLETED, f"n{n}", 8, amount=1, booking=None) for n in range(20))

@@ -296,7 +296,7 @@ def reported_error(
 ) -> InvalidInputError | None:
     """Returns the error of an event that was reported more than FUTURE_TOLERANCE after `now`, or None.
 
-    Such an outcome of a booking would count until then, whatever corrects it.
+    Such an outcome of a booking would count until then, in spite of corrections.
     """
     if event.reported_at is None or event.reported_at <= now + FUTURE_TOLERANCE:
         return None
@@ -398,7 +398,7 @@ def _retracts(reader: _ObjectReader, *, is_required: bool) -> tuple[str, str] | 
     raw = reader.get("retracts")
     if raw is None:
         if is_required:
-            reader.add_error("retracts", "is required")
+            reader.add_error("retracts", f"is required with type {EventType.EVENT_RETRACTED}")
         return None
     if not is_required:
         reader.add_error("retracts", f"is only accepted with type {EventType.EVENT_RETRACTED}")

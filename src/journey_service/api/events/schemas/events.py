@@ -54,7 +54,7 @@ class EventData(RequestModel):
         min_length=1,
         max_length=255,
         description="Id of the booking in the sending system. Of the completed, missed and cancelled events of a"
-        " customer's booking, whatever their source, one counts: the one reported last. Null or omitted: none",
+        " customer's booking, from any source, one counts: the one reported last. Null or omitted: none",
         examples=["b-1001"],
     )
     scheduled_for: Instant | None = Field(
