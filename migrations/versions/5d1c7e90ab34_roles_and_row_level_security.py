@@ -24,6 +24,7 @@ RIGHTS = {
     "customer_journey_stages": ALL,
     "customers": ALL,
     "consent_changes": APPEND,
+    "mailbox_withdrawals": UPDATE,
     "customer_relationships": ALL,
     "journey_transitions": APPEND,
     "journey_events": APPEND,
@@ -50,8 +51,8 @@ RIGHTS = {
 }
 # Columns that the dispatcher reads in every company to find due work. It reads nothing else.
 DISPATCHER_COLUMNS = {
-    "companies": "id, name, timezone, currency, clock_at, delivers_messages, map_version, migrated_version, rollup_version,"
-    " next_nightly_run_at, scored_at, created_at",
+    "companies": "id, name, timezone, former_zones, currency, clock_at, delivers_messages, map_version, migrated_version,"
+    " rollup_version, next_nightly_run_at, scored_at, created_at",
     "imports": "company_id, id, status, created_at, lease_until",
     "jobs": "company_id, id, kind, status, created_at, lease_until, finished_at",
     "customer_relationships": "company_id, id, customer_id, next_evaluation_at",

@@ -69,12 +69,14 @@ def _create_search_functions() -> None:
         f" ELSE {_replaced('normalize(value, NFC)', UMLAUTS | upper)} END) $$"
     )
     op.execute(
-        "CREATE FUNCTION search_text(customer_id bigint, name text, email text, phone text) RETURNS text"
+        "CREATE FUNCTION search_text(customer_id bigint, name text, email text, phone text, phone_digits text)"
+        " RETURNS text"
         " LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$"
         " SELECT ' ' || abs(customer_id) || coalesce(' ' || public.fold_text(name), '')"
         " || coalesce(' ' || nullif(public.fold_umlauts(name), public.fold_text(name)), '')"
         " || coalesce(' ' || public.fold_text(email), '')"
-        " || coalesce(' ' || regexp_replace(phone, '[^0-9]+', '', 'g'), '') $$"
+        " || coalesce(' ' || regexp_replace(phone, '[^0-9]+', '', 'g'), '')"
+        " || coalesce(' ' || nullif(phone_digits, regexp_replace(phone, '[^0-9]+', '', 'g')), '') $$"
     )
 
 
@@ -87,7 +89,14 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column(
+            "former_zones",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'"),
+            nullable=False,
+        ),
         sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("currency_units", sa.Integer(), server_default=sa.text("100"), nullable=False),
         sa.Column("clock_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivers_messages", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("next_nightly_run_at", sa.DateTime(timezone=True), nullable=True),
@@ -221,9 +230,11 @@ def upgrade() -> None:
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("customer_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("first_name", sa.Text(), nullable=True),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column("phone", sa.Text(), nullable=True),
-        sa.Column("language", sa.String(length=16), nullable=True),
+        sa.Column("phone_digits", sa.Text(), nullable=True),
+        sa.Column("language", sa.String(length=35), nullable=True),
         sa.Column(
             "consents",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -246,21 +257,31 @@ def upgrade() -> None:
         sa.Column(
             "name_key",
             sa.Text(collation="C"),
-            sa.Computed("coalesce(fold_text(name), '')", persisted=True),
+            sa.Computed("coalesce(fold_text(name), fold_text(first_name), '')", persisted=True),
             nullable=False,
         ),
         sa.Column(
             "search",
             sa.Text(),
-            sa.Computed("search_text(customer_id, name, email, phone)", persisted=True),
+            sa.Computed(
+                "search_text(customer_id, coalesce(name, first_name), email, phone, phone_digits)", persisted=True
+            ),
             nullable=False,
         ),
+        sa.Column("mailbox", sa.Text(), sa.Computed("lower(btrim(email))", persisted=True), nullable=True),
         sa.CheckConstraint(
             "customer_id BETWEEN -9007199254740991 AND 9007199254740991",
             name=op.f("ck_customers_customer_id"),
         ),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_customers_companies")),
         sa.PrimaryKeyConstraint("company_id", "customer_id", name=op.f("pk_customers")),
+    )
+    op.create_index(
+        "ix_customer_mailboxes",
+        "customers",
+        ["company_id", "mailbox"],
+        unique=False,
+        postgresql_where=sa.text("mailbox IS NOT NULL"),
     )
     op.create_index(
         "ix_customers_by_name", "customers", ["company_id", "name_key", "customer_id"], unique=False
@@ -291,6 +312,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company_id", "customer_hmac", name=op.f("pk_erasure_tombstones")),
     )
     op.create_index("idx_tombstone_keys", "erasure_tombstones", ["company_id", "key_id"], unique=False)
+    op.create_table(
+        "mailbox_withdrawals",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("mailbox_hmac", sa.LargeBinary(), nullable=False),
+        sa.Column("key_id", sa.LargeBinary(), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["company_id"], ["companies.id"], name=op.f("fk_mailbox_withdrawals_companies")
+        ),
+        sa.PrimaryKeyConstraint("company_id", "mailbox_hmac", name=op.f("pk_mailbox_withdrawals")),
+    )
+    op.create_index("idx_mailbox_keys", "mailbox_withdrawals", ["company_id", "key_id"], unique=False)
     op.create_table(
         "imports",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -616,6 +649,8 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=9), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("source", sa.String(length=255), nullable=False),
+        sa.Column("method", sa.String(length=13), nullable=True),
+        sa.Column("granted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "recorded_at",
             sa.DateTime(timezone=True),
@@ -1432,6 +1467,9 @@ def downgrade() -> None:
         postgresql_with={"fastupdate": "off"},
     )
     op.drop_index("ix_customers_by_name", table_name="customers")
+    op.drop_index(
+        "ix_customer_mailboxes", table_name="customers", postgresql_where=sa.text("mailbox IS NOT NULL")
+    )
     op.drop_table("customers")
     op.drop_index("idx_company_order", table_name="customer_journey_stages")
     op.drop_table("customer_journey_stages")
@@ -1445,8 +1483,10 @@ def downgrade() -> None:
     op.drop_table("audit_log")
     op.drop_index("ix_live_api_keys", table_name="api_keys", postgresql_where=sa.text("revoked_at IS NULL"))
     op.drop_table("api_keys")
+    op.drop_index("idx_mailbox_keys", table_name="mailbox_withdrawals")
+    op.drop_table("mailbox_withdrawals")
     op.drop_table("companies")
-    op.execute("DROP FUNCTION search_text(bigint, text, text, text)")
+    op.execute("DROP FUNCTION search_text(bigint, text, text, text, text)")
     op.execute("DROP FUNCTION fold_umlauts(text)")
     op.execute("DROP FUNCTION fold_text(text)")
     for extension in reversed(EXTENSIONS):

@@ -302,7 +302,7 @@ def test_an_event_is_read_as_it_is_published(values):
         data = published.data
         assert (read.event_id, read.source, read.type) == (published.id, published.source, published.type)
         assert (read.customer_id, read.occurred_at) == (published.customer_id, published.occurred_at)
-        assert read.amount_cents == round(((data and data.total_amount) or 0) * 100)
+        assert read.amount_cents == round(((data and data.total_amount) or 0) * 1000)
         assert read.scheduled_for == (data and data.scheduled_for)
         assert read.booking_id == (data and data.booking_id)
         assert read.reported_at == (data and data.reported_at)

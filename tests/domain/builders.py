@@ -47,7 +47,7 @@ def company(
     *stages: Mapping[str, object], policy: Mapping[str, object] | None = None, version: int = 1
 ) -> Rulebook:
     """Returns the rulebook of a company with these stages (by default the default stages) and policy."""
-    stage_map = parse_stage_map(stages, version=version) if stages else DEFAULT_MAP
+    stage_map = parse_stage_map(stages, version=version, is_stored=True) if stages else DEFAULT_MAP
     return Rulebook(stage_map, DEFAULT_POLICY if policy is None else parse_policy(policy))
 
 

@@ -74,7 +74,7 @@ def stage_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
         form["retention_days"] = draw(st.one_of(st.none(), st.sampled_from([1, 20, 45, 60, 90, 120])))
         forms.append(form)
     try:
-        parse_stage_map(forms, version=1)
+        parse_stage_map(forms, version=1, is_stored=True)
     except JourneyServiceError:
         forms[0]["kind"] = "progress"
         for form in forms:
@@ -116,7 +116,7 @@ class Company:
     @property
     def rulebook(self) -> Rulebook:
         policy = {"revenue_source": self.revenue_source, "manual_pin_days": self.manual_pin_days}
-        return Rulebook(parse_stage_map(self.forms, version=1), parse_policy(policy))
+        return Rulebook(parse_stage_map(self.forms, version=1, is_stored=True), parse_policy(policy))
 
     @property
     def oracle(self) -> literal.JourneyOracle:

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from journey_service.domain import calendar
 from journey_service.domain.calendar import (
     NIGHTLY_AT,
+    FormerZone,
+    begin_of_zone,
     instant_of,
     latest_nightly_run_date,
     local_day,
     next_nightly_run_date,
     nightly_run_at,
     nightly_run_dates,
+    offsets_between,
+    zone_of,
 )
 from profiles import examples
 
@@ -319,3 +323,36 @@ def test_without_the_search_for_its_end_a_gap_would_end_too_late(monkeypatch):
 def test_an_instant_is_written_in_utc_with_z(at, text):
     assert calendar.utc_text(at) == text
     assert datetime.fromisoformat(text) == at
+
+
+# ---- corrected zones
+
+
+@pytest.mark.parametrize(
+    ("former", "current", "begin"),
+    [
+        ("UTC", "Europe/Berlin", "2026-03-28T23:00:00"),
+        ("Pacific/Auckland", "Pacific/Honolulu", "2026-03-30T10:00:00"),
+        ("Pacific/Honolulu", "Pacific/Auckland", "2026-03-29T11:00:00"),
+        ("Europe/Berlin", "America/New_York", "2026-03-29T04:00:00"),
+    ],
+)
+def test_a_corrected_zone_counts_from_its_next_midnight_and_days_stay_in_order(former, current, begin):
+    now = datetime(2026, 3, 28, 15, 30, tzinfo=UTC)
+    start = begin_of_zone(ZoneInfo(former), ZoneInfo(current), now)
+    zone = zone_of(current, (FormerZone(former, start),))
+
+    assert start == datetime.fromisoformat(begin).replace(tzinfo=UTC)
+    assert start.astimezone(zone).time() == time(0)
+    instants = [datetime(2026, 3, 20, tzinfo=UTC) + timedelta(minutes=30) * number for number in range(900)]
+    offsets = offsets_between(date(2026, 3, 20), date(2026, 4, 10), zone)
+    for instant in instants:
+        expected = instant.astimezone(ZoneInfo(former if instant < start else current)).utcoffset()
+        local = instant.astimezone(zone)
+        assert local.utcoffset() == expected
+        assert local.astimezone(UTC) == instant
+        assert [offset for since, offset in offsets if since <= instant][-1] == expected
+    days = [local_day(instant, zone) for instant in instants]
+    assert days == sorted(days)
+    nights = list(nightly_run_dates(instants[0], instants[-1], zone))
+    assert nights == sorted(set(nights))

@@ -281,7 +281,12 @@ class Salon:
     async def put_customer(self, customer: int = 1, **fields: Any) -> None:
         """Writes a customer with a name, an email address and a phone number; `fields` replace them."""
         consents = fields.pop("consents", {})
-        profile = {"name": "Ada Keller", "email": f"ada{customer}@reader.example", "phone": "+49 170 1"}
+        profile = {
+            "name": "Ada Keller",
+            "first_name": "Ada",
+            "email": f"ada{customer}@reader.example",
+            "phone": "+49 170 1",
+        }
         await put_customer(self.database, self.id, customer, {**profile, **fields}, consents=consents, by=BY)
 
     async def ingest_event(self, kind: str, at: datetime, customer: int = 1, **properties: Any) -> None:

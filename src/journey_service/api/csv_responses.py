@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -9,11 +10,14 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.calendar import utc_text
+from journey_service.domain.companies.currencies import get_currency
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Any]])
 
 _FORMULA_PREFIXES: Final = ("=", "+", "-", "@")
 _CONTROLS: Final = ("\t", "\r", "\n")
+_AMOUNTS: Final = ("lifetime_value", "revenue")
+"""Columns of amounts, which are written with the decimals of the currency."""
 _CSV: Final = {
     "type": "string",
     "description": "RFC 4180 in UTF-8 with a header line; an empty cell is null",
@@ -59,7 +63,7 @@ def get_with_csv(
             last = [getattr(response, column) for column in shared]
             table = csv_of(
                 [*columns, *shared],
-                ([*(getattr(each, column) for column in columns), *last] for each in rows(response)),
+                ([*_values(each, columns, *last), *last] for each in rows(response)),
             )
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             if is_paged and response.next_cursor is not None:
@@ -129,6 +133,17 @@ def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:
     return headers
 
 
+def _values(row: ResponseModel, columns: Sequence[str], currency: str | None = None) -> list[object]:
+    values = [getattr(row, column) for column in columns]
+    if currency is None:
+        return values
+    decimals = get_currency(currency).decimals
+    return [
+        Decimal(f"{value:.{decimals}f}") if column in _AMOUNTS and value is not None else value
+        for column, value in zip(columns, values, strict=True)
+    ]
+
+
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Returns a CSV text with a header: text in quotes, numbers as they are, None as an empty cell."""
     return csv_rows(([*columns], *rows))
@@ -144,7 +159,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return f'"{str(value).lower()}"'
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return str(value)
     if isinstance(value, datetime):
         return f'"{utc_text(value)}"'

@@ -151,6 +151,7 @@ _SAMPLE_INPUT_ERRORS: Final[Sequence[Mapping[str, Any]]] = (
     {"pointer": "/due_days", "detail": "must be at least 0", "code": "too_small", "params": {"min": 0}},
 )
 _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
+    "currency": "EUR",
     "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
     "campaign_id": 12,
     "changed": {"assignee": "ben"},

@@ -26,6 +26,7 @@ class DemoPerson:
 
     customer_id: int
     name: str
+    first_name: str
     email: str | None
     phone: str | None
     consents: dict[str, str]
@@ -41,6 +42,7 @@ def draw_person(random: Random, names: NamePool, customer_id: int) -> DemoPerson
     return DemoPerson(
         customer_id,
         f"{given} {family}",
+        given,
         email if has_email < 0.9 else None,  # noqa: PLR2004  # share of people with an email address
         phone if has_phone < 0.94 else None,  # noqa: PLR2004  # share of people with a phone number
         {

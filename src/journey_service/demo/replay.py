@@ -18,6 +18,7 @@ from journey_service.demo.staff import Staff
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.delivery import Mailer
 from journey_service.domain.calendar import instant_of, local_day
+from journey_service.domain.companies.currencies import get_currency
 from journey_service.domain.events.parsing import parse_line
 from journey_service.repositories.database import Database
 from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
@@ -100,11 +101,11 @@ class MonthReplay:
         people = [each for each in self.history.people if now < each[0] <= after]
         if people:
             await self.database.run(self.company_id, partial(write_profiles, people=people, now=after))
-        zone = self.business.hours.zone
+        zone, currency = self.business.hours.zone, get_currency(self.business.currency)
         lines = self.history.events
         first, end = (bisect_right(lines, at, key=lambda event: event.at) for at in (now, after))
         events = [
-            parse_line(orjson.loads(event.line), number, zone).event
+            parse_line(orjson.loads(event.line), number, zone, currency=currency).event
             for number, event in enumerate(lines[first:end], 1)
         ]
         if events:

@@ -29,6 +29,7 @@ from journey_service.repositories.analytics.snapshots import Snapshots
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers.consents import Consents
 from journey_service.repositories.customers.customer_list import CustomerList
+from journey_service.repositories.customers.mailboxes import Mailboxes
 from journey_service.repositories.customers.personal_data import PersonalData
 from journey_service.repositories.customers.profiles import Customers
 from journey_service.repositories.customers.risk_list import RiskList
@@ -244,6 +245,11 @@ class UnitOfWork:
     def consents(self) -> Consents:
         """The ledger of consent changes."""
         return Consents(self._connection, self.company_id)
+
+    @cached_property
+    def mailboxes(self) -> Mailboxes:
+        """Mailboxes of customers, and those that have unsubscribed."""
+        return Mailboxes(self._connection, self.company_id, self._erasure_key)
 
     @cached_property
     def personal_data(self) -> PersonalData:

@@ -351,6 +351,12 @@ ACTS = {
     "ingest_events": Ask(before=events),
     "create_import": Ask("import.create", before=a_history, target=r"import:\d+"),
     "upsert_customer": Ask("customer.update", {**PROFILE, "name": f"Eve {CANARY}"}, of_customer=True),
+    "update_customer": Ask(
+        "customer.update",
+        {"first_name": f"Eve {CANARY}"},
+        of_customer=True,
+        detail={"fields": ["first_name"], "consents": []},
+    ),
     "anonymize_customer": Ask("customer.anonymize"),
     "update_journey": Ask(
         "journey.update",
@@ -383,6 +389,9 @@ ACTS = {
     "evaluate_customers": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
     "advance_test_clock": Ask("test_clock.advance", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
     "create_company": Ask("company.create", before=a_company, target=r"company:\d+"),
+    "update_company": Ask(
+        "company.update", {"name": "Another name"}, target=r"company:\d+", detail={"changed": ["name"]}
+    ),
     "create_company_api_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
     "rotate_company_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
     "revoke_company_api_key": Ask("key.revoke", before=a_key, target=KEY),
@@ -466,6 +475,7 @@ LOOKS = {
     "list_company_api_keys": Ask(PRESENT),
     "list_api_keys": Ask(),
     "list_companies": Ask(),
+    "get_company": Ask(),
 }
 LOOKS |= {f"{operation}_csv": LOOKS[operation] for operation in WITH_CSV}
 """The same for what is read: to be found written down where an operator reads."""

@@ -8,6 +8,7 @@ import pytest
 from api.calls import API, NOON, audit_entries, fetch, problem, request_action, save_customer
 from api.test_browsers import Page, directives, hash_of
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.consents import BY_LINK
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.delivery.outbound_messages import unsubscribe_token
@@ -87,7 +88,7 @@ async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
     assert "<form" not in answer.text
     assert "unsubscribed" in answer.text
     payload = await consent(http, shop)
-    assert (payload["status"], payload["at"], payload["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
+    assert (payload["status"], payload["at"], payload["source"]) == ("withdrawn", NOON, BY_LINK)
     [change] = (await fetch(http, shop, "/customers/1/consents"))["items"]
     assert (change["channel"], change["previous_status"], change["status"]) == (
         "email",
@@ -95,11 +96,7 @@ async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
         "withdrawn",
     )
     assert (await consent(http, shop, 2))["status"] == "unknown"
-    [row] = [
-        row
-        for row in await audit_entries(http, shop, "customer.update")
-        if row["actor"] == unsubscribing.SOURCE
-    ]
+    [row] = [row for row in await audit_entries(http, shop, "customer.update") if row["actor"] == BY_LINK]
     assert (row["customer_id"], row["address"], row["is_operator"]) == (1, "203.0.113.9", False)
     assert row["detail"] == {"fields": [], "consents": ["email"]}
 

@@ -55,6 +55,8 @@ async def test_a_company_is_created_under_the_given_id(http, operator):
         "currency": "CHF",
         "test_clock": None,
         "map_version": 1,
+        "default_money_factor": 1,
+        "notes": [],
     }
     assert [stage["key"] for stage in stages["stages"]] == [
         *("prospect", "lead", "customer", "regular", "vip"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.builders import INSTANT, T0, event
+from journey_service.domain.companies.currencies import EUR
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.cell_formats import CellFormat
 from journey_service.domain.events.event import EVENT_TYPES, Event, content_hash
@@ -54,7 +56,7 @@ NO_ZONE = "needs a time zone, such as Z or +02:00"
 NO_DATE = "is not a valid date and time"
 OUT_OF_RANGE = "must be from 1900 to 2200"
 AN_AMOUNT = "must be from 0 to 999999999.99"
-DECIMALS = "must have at most two decimals"
+DECIMALS = "must have at most 3 decimals"
 SECONDS = "must be a whole number from 0 to 2147483647"
 
 
@@ -176,7 +178,7 @@ DATA = [
     *(
         pytest.param("total_amount", value, message, id=f"total_amount {label}")
         for label, value, message in (
-            ("with three decimals", 12.345, DECIMALS),
+            ("with four decimals", 12.3456, DECIMALS),
             ("with a float's drift", 0.1 + 0.2, DECIMALS),
             ("tiny", 1e-7, DECIMALS),
             ("negative", -0.01, AN_AMOUNT),
@@ -243,18 +245,19 @@ def test_all_fields_of_an_event_are_read():
         customer_id=7,
         type="appointment_completed",
         occurred_at=AT,
-        amount_cents=2_550,
+        amount_cents=25_500,
         call_duration=90,
         booking_id="b-9",
         scheduled_for=datetime(2026, 3, 2, 9, tzinfo=UTC),
         metadata={"room": 4},
+        is_in_thousandths=True,
     )
 
 
 @pytest.mark.parametrize("data", [MISSING, None, {}], ids=["no data", "null", "empty data"])
 def test_data_may_be_left_out(data):
     assert parse_event(with_value(VALID, "data", data)) == Event(
-        "desk", "e-1", 7, "appointment_completed", AT
+        "desk", "e-1", 7, "appointment_completed", AT, is_in_thousandths=True
     )
 
 
@@ -374,10 +377,10 @@ def test_an_attribute_at_a_limit_is_accepted(name, value):
 @pytest.mark.parametrize(
     ("data", "field", "value"),
     [
-        ({"total_amount": 999_999_999.99}, "amount_cents", 99_999_999_999),
-        ({"total_amount": 0.29}, "amount_cents", 29),
-        ({"total_amount": 1.10}, "amount_cents", 110),
-        ({"total_amount": 4.35}, "amount_cents", 435),
+        ({"total_amount": 999_999_999.99}, "amount_cents", 999_999_999_990),
+        ({"total_amount": 0.29}, "amount_cents", 290),
+        ({"total_amount": 1.10}, "amount_cents", 1_100),
+        ({"total_amount": 4.35}, "amount_cents", 4_350),
         ({"total_amount": -0.0}, "amount_cents", 0),
         ({"total_amount": None}, "amount_cents", 0),
         ({"call_duration": 2**31 - 1}, "call_duration", 2**31 - 1),
@@ -462,14 +465,18 @@ def test_metadata_of_every_json_type_is_kept():
 @pytest.mark.parametrize("name", ["a\x00b", "a\ud800b"], ids=["NUL", "a surrogate"])
 def test_the_pointer_of_an_error_can_be_stored(name):
     raw = {**VALID, name: 1}
-    [(pointer, message)] = errors_of(parse_line, raw, 1, UTC_ZONE)
+    [(pointer, message)] = errors_of(partial(parse_line, currency=EUR), raw, 1, UTC_ZONE)
     assert message == "is not a known field"
     assert "\x00" not in pointer
     assert pointer.encode()
 
 
 @pytest.mark.parametrize(
-    "read", [parse_event, lambda raw: parse_line({**raw, **raw["data"]} | {"data": {}}, 1, UTC_ZONE).event]
+    "read",
+    [
+        parse_event,
+        lambda raw: parse_line({**raw, **raw["data"]} | {"data": {}}, 1, UTC_ZONE, currency=EUR).event,
+    ],
 )
 def test_decimal_text_is_read_wherever_a_number_is(read):
     text = {**VALID, "customer_id": "116", "data": {"total_amount": "49.90", "call_duration": "60"}}
@@ -647,7 +654,7 @@ def test_content_has_the_same_hash_after_a_round_trip(metadata):
 
 
 def line(raw, *, zone=UTC_ZONE, is_text=False):
-    return parse_line(raw, 12, zone, cells=CellFormat() if is_text else None)
+    return parse_line(raw, 12, zone, currency=EUR, cells=CellFormat() if is_text else None)
 
 
 JSON_LINE = {"type": "appointment_completed", "customer_id": 7, "occurred_at": "2026-03-01T09:30:00Z"}
@@ -728,7 +735,8 @@ def test_an_empty_cell_means_null():
         ("total_amount", "$5", "must be in the company's currency, EUR"),
         ("total_amount", "1e3", A_NUMBER),
         ("total_amount", "NaN", A_NUMBER),
-        ("total_amount", "12.505", DECIMALS),
+        ("total_amount", "12.505", "must have at most two decimals, as amounts in EUR"),
+        ("total_amount", "12.5055", DECIMALS),
         ("total_amount", "-5", AN_AMOUNT),
         ("total_amount", "1000000000", AN_AMOUNT),
         ("call_duration", "90.5", SECONDS),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.builders import any_of, rule
 from domain.generators import OPERATORS, guide_rules
+from journey_service.domain.companies.currencies import EUR
 from journey_service.domain.errors import FieldError
 from journey_service.domain.events.event import EventType
 from journey_service.domain.stages.rules import (
@@ -151,9 +152,9 @@ def test_a_rate_is_compared_as_the_exact_ratio(text, part, whole, holds):
 )
 @example(ConditionField.VALUE, ">=", Decimal("19.99"), 0)
 def test_a_condition_agrees_with_exact_fractions(field, sign, number, offset):
-    units = int(number * field.units) + offset
+    units = int(number * field.units_in(EUR)) + offset
     assert condition(field, f"{sign}{number:f}").accepts(units) is COMPARE[sign](
-        Fraction(units, field.units), Fraction(number)
+        Fraction(units, field.units_in(EUR)), Fraction(number)
     )
 
 

@@ -81,7 +81,7 @@ def _times(chance: random.Random, policy) -> tuple[datetime, ...]:
 
 def _facts(chance: random.Random, policy) -> Facts:
     completed, missed = _times(chance, policy), _times(chance, policy)
-    target = policy.scoring.numbers.target_cents
+    target = policy.target_cents
     return Facts(
         total_appointments=len(completed),
         total_missed=len(missed),

@@ -1,19 +1,34 @@
 """Routes of companies, for operators."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from journey_service.api.authentication import Operator
+from journey_service.api.authentication import CompanyId, Operator
 from journey_service.api.companies.schemas.companies import (
     Company,
     CompanyCreate,
     CompanyCreated,
     CompanyPage,
+    CompanyUpdate,
 )
-from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import (
+    AppStateDep,
+    Cursor,
+    IfMatchETags,
+    Limit,
+    from_cursor,
+    is_id,
+    next_cursor,
+)
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.domain.companies.errors import CompanyExistsError
-from journey_service.services.companies import provisioning
+from journey_service.domain.companies.errors import (
+    CompanyExistsError,
+    CompanyNotFoundError,
+    CurrencyInUseError,
+    StaleSettingsError,
+)
+from journey_service.services.companies import corrections, provisioning
+from journey_service.services.companies.corrections import CompanyCorrection
 from journey_service.services.stages.stage_maps import get_map
 
 router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
@@ -39,7 +54,8 @@ async def create_company(body: CompanyCreate, caller: Operator, app_state: AppSt
         stages=body.stages,
     )
     context = await provisioning.create_company(app_state.database, new, author=caller.actor)
-    return CompanyCreated.of_context(context, await get_map(app_state.database, context.company.id))
+    view = await get_map(app_state.database, context.company.id)
+    return CompanyCreated.of_context(context, view, body)
 
 
 @router.get("/companies", summary="List companies", responses=problems(of_company=False))
@@ -58,3 +74,41 @@ async def list_companies(
         items=[Company.of(company) for company in found[:limit]],
         next_cursor=next_cursor("companies", found, limit, lambda row: [row.id]),
     )
+
+
+@router.get("/companies/{company_id}", summary="Get a company", responses=problems(CompanyNotFoundError))
+async def get_company(
+    company_id: CompanyId, response: Response, caller: Operator, app_state: AppStateDep
+) -> Company:
+    """Returns a company. Its ETag is a hash of name, time zone and currency."""
+    company = await corrections.get_company(app_state.database, company_id, by=caller.actor)
+    response.headers["ETag"] = f'"{corrections.tag_of(company)}"'
+    return Company.of(company)
+
+
+@router.patch(
+    "/companies/{company_id}",
+    summary="Correct a company",
+    responses=problems(CompanyNotFoundError, CurrencyInUseError, StaleSettingsError, *JSON_BODY),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def update_company(
+    company_id: CompanyId,
+    body: CompanyUpdate,
+    response: Response,
+    caller: Operator,
+    app_state: AppStateDep,
+    seen: IfMatchETags,
+) -> Company:
+    """Corrects the name, the time zone, and, while no amount is stored, the currency of a company.
+
+    A corrected time zone counts from its next midnight on, also for the nightly run. Days before, their metrics and
+    snapshots keep the zone in which they were counted.
+    """
+    company = await corrections.correct_company(
+        app_state.database,
+        company_id,
+        CompanyCorrection(caller.actor, body.name, body.timezone, body.currency, seen),
+    )
+    response.headers["ETag"] = f'"{corrections.tag_of(company)}"'
+    return Company.of(company)

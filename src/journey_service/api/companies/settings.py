@@ -50,10 +50,11 @@ async def replace_settings(
     response is 200 if the job has ended, or 202 if it continues. Equal settings change nothing. Settings with which the
     current stage map has errors are refused.
     """
+    currency = (await settings.get_policy(app_state.database, caller.company_id)).currency
     changed = await settings.change_policy(
         app_state.database,
         caller.company_id,
-        PolicyUpdate(parse_policy(body), caller.actor, seen),
+        PolicyUpdate(parse_policy(body, currency=currency), caller.actor, seen),
         lease_seconds=app_state.settings.lease_seconds,
     )
     _set_etag(response, changed.policy)

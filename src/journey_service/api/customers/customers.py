@@ -1,7 +1,8 @@
 """Routes of customers: profiles, consents, the list."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
@@ -11,11 +12,15 @@ from journey_service.api.customers.customer_filters import CustomerFilterDep
 from journey_service.api.customers.schemas.customers import (
     ConsentChange,
     ConsentChangeList,
+    ConsentChannel,
+    ConsentUpdate,
     Customer,
     CustomerDetail,
     CustomerLine,
     CustomerPage,
     CustomerProfile,
+    CustomerUpdate,
+    CustomerWritten,
 )
 from journey_service.api.dependencies import (
     AnyCustomerId,
@@ -32,14 +37,17 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.domain.customers.consents import ConsentRequest
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS
 from journey_service.domain.errors import InvalidInputError
+from journey_service.services.customers.profiles import WrittenCustomer, patch_customer
 from journey_service.services.customers.profiles import get_customer as read_customer
 from journey_service.services.customers.profiles import list_consents as read_consents
 from journey_service.services.customers.profiles import list_customers as read_customers
 from journey_service.services.customers.profiles import put_customer as write_customer
 
+_PROFILE_FIELDS: Final = ("name", "first_name", "email", "phone", "language")
 router = APIRouter(tags=["customers"], route_class=StrictRoute)
 
 
@@ -47,7 +55,7 @@ router = APIRouter(tags=["customers"], route_class=StrictRoute)
     "/customers/{customer_id}",
     summary="Create or replace a customer",
     responses={
-        201: {"model": Customer, "description": "The customer is new"},
+        201: {"model": CustomerWritten, "description": "The customer is new"},
         **problems(CustomerErasedError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
@@ -58,21 +66,48 @@ async def upsert_customer(
     response: Response,
     caller: CustomerWriter,
     app_state: AppStateDep,
-) -> Customer:
-    """Creates a customer, who enters the first stage, or replaces the profile. Repeating a request changes nothing."""
-    customer, is_new = await write_customer(
+) -> CustomerWritten:
+    """Creates a customer, who enters the first stage, or replaces the profile. Repeating a request changes nothing.
+
+    The customer takes over a withdrawal of consent to emails from other customers with the same email address.
+    """
+    written = await write_customer(
         app_state.database,
         caller.company_id,
         customer_id,
-        {"name": body.name, "email": body.email, "phone": body.phone, "language": body.language},
-        consents={str(channel): str(status) for channel, status in body.consents.items()},
+        {name: getattr(body, name) for name in _PROFILE_FIELDS},
+        consents=_to_requests(body.consents),
         by=caller.actor,
     )
-    response.status_code = 201 if is_new else 200
-    if is_new:
+    response.status_code = 201 if written.is_new else 200
+    if written.is_new:
         app_state.wake_for_transitions()
-    response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
-    return Customer.of(customer)
+    return _written(written, response)
+
+
+@router.patch(
+    "/customers/{customer_id}",
+    summary="Update a customer",
+    responses=problems(CustomerNotFoundError, CustomerErasedError, *JSON_BODY),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def update_customer(
+    customer_id: CustomerId,
+    body: CustomerUpdate,
+    response: Response,
+    caller: CustomerWriter,
+    app_state: AppStateDep,
+) -> CustomerWritten:
+    """Changes the fields of the profile that the body contains, and the consents of the channels that it names."""
+    written = await patch_customer(
+        app_state.database,
+        caller.company_id,
+        customer_id,
+        {name: getattr(body, name) for name in _PROFILE_FIELDS if name in body.model_fields_set},
+        consents=_to_requests(body.consents),
+        by=caller.actor,
+    )
+    return _written(written, response)
 
 
 @router.get("/customers/{customer_id}", summary="Get a customer", responses=problems(CustomerNotFoundError))
@@ -146,6 +181,22 @@ async def list_customers(
         total=page.count.total,
         total_estimate=page.count.estimate,
     )
+
+
+def _to_requests(consents: Mapping[ConsentChannel, ConsentUpdate]) -> dict[str, ConsentRequest]:
+    return {
+        channel: ConsentRequest(
+            consent.status.value,
+            None if consent.method is None else consent.method.value,
+            consent.granted_at,
+        )
+        for channel, consent in consents.items()
+    }
+
+
+def _written(written: WrittenCustomer, response: Response) -> CustomerWritten:
+    response.headers["ETag"] = f'"{written.customer.view.stored.relationship.version}"'
+    return CustomerWritten.of_change(written)
 
 
 def _fits(sort: str, key: Any) -> bool:  # noqa: ANN401  # a part of a cursor

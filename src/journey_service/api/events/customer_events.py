@@ -56,7 +56,7 @@ async def list_customer_events(
         limit=limit + 1,
     )
     return CustomerEventPage(
-        items=[CustomerEvent.of(record) for record in found.events[:limit]],
+        items=[CustomerEvent.of(record, found.currency) for record in found.events[:limit]],
         bookings=[Booking.of(booking) for booking in found.bookings],
         next_cursor=next_cursor(
             "customer_events",

@@ -42,8 +42,8 @@ An operator's browser session chooses a company with `PUT /session/company`.
 Resources of another company are answered with 404, like resources that do not exist.
 
 **Values.** Times in responses are RFC 3339 in UTC, written with `Z`; requests may use any offset. Most times are those
-of the company, which a test clock can hold; a field in real time says so. Amounts of money have at most two decimals
-and are in the company's currency. Scores and rates have at most two and four decimals.
+of the company, which a test clock can hold; a field in real time says so. Amounts of money are
+in the company's currency and have at most its decimals. Scores and rates have at most two and four decimals.
 
 **Ids.** The caller chooses the ids of customers: in requests they are whole numbers from 0 to 2^52 - 1. The id of an
 erased customer is negative. All other numeric ids are whole numbers from 1 to 2^53 - 1.

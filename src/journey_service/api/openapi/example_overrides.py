@@ -166,7 +166,7 @@ _NEW_JOURNEY: Final = {
     "created_at": _AT,
     "updated_at": _AT,
 }
-_NO_CONSENT: Final = {"status": "unknown", "at": None, "source": None}
+_NO_CONSENT: Final = {"status": "unknown", "at": None, "source": None, "method": None, "granted_at": None}
 _MOVED: Final = {
     "current_stage": "vip",
     "stage_name": "VIP Customer",

@@ -135,6 +135,10 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The journey of the customer began after the time that was requested.",
             "Request a later time. The first transition shows when the journey began.",
         ),
+        "currency-in-use": ProblemGuide(
+            "The company has amounts in its currency, or an import that is not finished.",
+            "Create another company with the right currency, and send the events again there.",
+        ),
         "no-test-clock": ProblemGuide(
             "The company runs in real time: only companies created with a test clock can be advanced.",
             "Create a company with `test_clock`.",

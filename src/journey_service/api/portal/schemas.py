@@ -15,7 +15,14 @@ from journey_service.api.journeys.schemas.contact import (
     contact_fields,
 )
 from journey_service.api.journeys.schemas.journeys import Journey
-from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    Currency,
+    Id,
+    NextCursor,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.domain.analytics.flows import acyclic_flows
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.records import TransitionRecord
@@ -42,7 +49,8 @@ class PortalJourney(ResponseModel):
     days_in_current_stage: int = Field(
         ge=0, description="Whole days of 24 hours since `stage_entered_at`", examples=[45]
     )
-    lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
+    lifetime_value: float = Field(description="Lifetime value in `currency`", examples=[349.9])
+    currency: Currency
     total_appointments: int = Field(ge=0, description="Completed appointments", examples=[5])
     risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.2])
     engagement_score: float = Field(ge=0, le=1, description="Engagement score, 0 to 1", examples=[0.79])
@@ -101,6 +109,7 @@ class PortalTimeline(ResponseModel):
         return cls(
             journey=PortalJourney(
                 **{name: journey[name] for name in PortalJourney.model_fields if name in journey},
+                currency=view.context.company.currency,
                 color=None if stage is None else stage.color,
                 icon=None if stage is None else stage.icon,
             ),
@@ -195,9 +204,10 @@ class PortalAnalytics(ResponseModel):
         ge=0, le=100, description="`vip_count` in percent of `total_customers`, 0 to 100", examples=[3.2]
     )
     avg_lifetime_value: float = Field(
-        description="Mean lifetime value of all customers now, in the company's currency; 0 if there are none",
+        description="Mean lifetime value of all customers now, in `currency`; 0 if there are none",
         examples=[349.9],
     )
+    currency: Currency
     funnel_data: list[PortalFunnelStep] = Field(description="Steps of the funnel in the period")
     transitions: list[PortalFlow] = Field(
         description="Flows in the period, without the first transition of each journey"
@@ -213,6 +223,7 @@ class PortalAnalytics(ResponseModel):
         return cls.model_validate(
             {
                 **counts_of(portal.overview),
+                "currency": portal.overview.query.currency,
                 "funnel_data": [
                     {
                         "stage": step.stage.name,
@@ -264,7 +275,7 @@ class PortalRiskCustomer(ResponseModel):
         description="Time of the earliest appointment that is booked and has no outcome; null if there is none",
         examples=[None],
     )
-    lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
+    lifetime_value: float = Field(description="Lifetime value in `currency` of the page", examples=[349.9])
     predicted_churn_date: date | None = Field(
         description="Local day on which the customer is expected to enter the last risk stage; null if it is unknown",
         examples=["2026-04-12"],
@@ -311,9 +322,12 @@ class PortalRiskPage(ResponseModel):
     items: list[PortalRiskCustomer] = Field(description="The customers of the page")
     next_cursor: NextCursor
     total: int = Field(ge=0, description="Customers on all pages", examples=[85])
+    currency: Currency
 
     @classmethod
     def of(cls, page: RiskPage, limit: int, next_cursor: str | None) -> "PortalRiskPage":
         """Returns a page of the dashboard."""
         items = [PortalRiskCustomer.of(customer) for customer in page.customers[:limit]]
-        return cls(items=items, next_cursor=next_cursor, total=page.total)
+        return cls(
+            items=items, next_cursor=next_cursor, total=page.total, currency=page.context.company.currency
+        )

@@ -7,10 +7,9 @@ with a recorded reason.
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.action import (
     Action,
@@ -66,7 +65,7 @@ class ActionPlan:
     """
 
     policy: CompanyPolicy
-    zone: ZoneInfo
+    zone: tzinfo
     stage_map: StageMap
     stage_actions: StageActionMap
     assignee_seed: int = 0

@@ -4,10 +4,9 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -101,13 +100,13 @@ def is_capped(sent: Iterable[datetime], now: datetime, policy: CompanyPolicy) ->
     return sum(since < at for at in sent) >= policy.frequency_cap
 
 
-def deferred_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
+def deferred_until(now: datetime, policy: CompanyPolicy, zone: tzinfo) -> datetime | None:
     """Returns until when quiet hours or paused messages defer a message; None if it may be sent now."""
     end = quiet_until(now, policy, zone)
     return now + PAUSED_RETRY_INTERVAL if end is None and policy.messages_paused else end
 
 
-def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
+def quiet_until(now: datetime, policy: CompanyPolicy, zone: tzinfo) -> datetime | None:
     """Returns the end of the quiet hours that `now` lies in; None outside of quiet hours."""
     if policy.quiet_from is None or policy.quiet_until is None:
         return None

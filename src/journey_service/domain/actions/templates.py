@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from journey_service.domain.actions.stage_actions import TEMPLATED_CHANNELS, Channel
+from journey_service.domain.customers.profiles import language_fallbacks
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 
 MAX_SUBJECT_LENGTH: Final = 200
@@ -40,9 +41,9 @@ def select_template(available: Iterable[Template], wanted: Sequence[str]) -> Tem
     templates = tuple(available)
     by_language = {each.language: each for each in reversed(templates)}
     by_primary = {each.language.partition("-")[0]: each for each in reversed(templates)}
-    for language in (each.lower().replace("_", "-") for each in wanted):
-        primary = language.partition("-")[0]
-        found = by_language.get(language) or by_language.get(primary) or by_primary.get(primary)
+    for language in wanted:
+        tags = language_fallbacks(language)
+        found = next((by_language[tag] for tag in tags if tag in by_language), by_primary.get(tags[-1]))
         if found is not None:
             return found
     return templates[0] if templates else None

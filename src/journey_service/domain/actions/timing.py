@@ -1,8 +1,7 @@
 """Due times of actions, and whether a transition triggers actions."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import instant_of
 from journey_service.domain.journeys.relationship import Transition
@@ -17,7 +16,7 @@ def triggers_actions(transition: Transition, now: datetime, *, has_test_clock: b
     return not transition.is_silent and not is_old
 
 
-def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
+def due(at: datetime, days: int, hours: int, zone: tzinfo) -> datetime:
     """Returns the time (UTC) a number of days later at the same local time, plus a number of hours."""
     if days:
         local = at.astimezone(zone)

@@ -1,9 +1,8 @@
 """Churn prediction by the mean length of earlier visits, and the guide's retention actions."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.analytics.aggregates import MoveTotals
 from journey_service.domain.analytics.risk_bands import CALL_RISK
@@ -58,7 +57,7 @@ def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str,
 
 
 def predicted_churn_date(
-    entered: datetime, sample: ChurnSample | None, now: datetime, zone: ZoneInfo
+    entered: datetime, sample: ChurnSample | None, now: datetime, zone: tzinfo
 ) -> date | None:
     """Returns the local day on which a visit of mean length ends, never a past day; None without a sample."""
     if sample is None:

@@ -5,9 +5,8 @@ coexist, and be merged later in any order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.analytics.funnels import ranks
 from journey_service.domain.calendar import local_day
@@ -52,7 +51,7 @@ FLOW: Final = "flow"
 class Rollup:
     """Differences made by transitions: flows by day, and customers by day of their last occurrences."""
 
-    def __init__(self, stage_map: StageMap, zone: ZoneInfo) -> None:
+    def __init__(self, stage_map: StageMap, zone: tzinfo) -> None:
         self._zone = zone
         self._below = reached_by(stage_map)
         self.flows: dict[FlowKey, FlowTotals] = {}

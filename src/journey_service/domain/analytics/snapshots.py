@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
@@ -148,7 +147,7 @@ def _weighted_mean(values: Iterable[tuple[Decimal | None, int]]) -> Decimal | No
     return (total / number).quantize(_CENTS, ROUND_HALF_UP)
 
 
-def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:
+def days_from(first: date, last: date, zone: tzinfo) -> Iterator[date]:
     """Yields the local days of a range, both ends included, without days that the time zone skipped."""
     day = next_nightly_run_date(first - _ONE_DAY, zone)
     while day <= last:
@@ -156,7 +155,7 @@ def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:
         day = next_nightly_run_date(day, zone)
 
 
-def day_before(day: date, zone: ZoneInfo) -> date:
+def day_before(day: date, zone: tzinfo) -> date:
     """Returns the local day before a day; days that the time zone skipped do not count."""
     return latest_nightly_run_date(nightly_run_at(day, zone) - _ONE_DAY / 2, zone)
 

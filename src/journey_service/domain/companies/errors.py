@@ -33,6 +33,18 @@ class CompanyExistsError(ConflictError):
         super().__init__(f"Company {company_id} already exists.")
 
 
+class CurrencyInUseError(ConflictError):
+    """The company has amounts in its currency, or an import that may contain some."""
+
+    code = "currency-in-use"
+    title = "The currency is in use"
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(
+            f"The company has amounts in {currency}, or an unfinished import; its currency stays."
+        )
+
+
 class StaleSettingsError(JourneyServiceError):
     """The settings were changed after the caller read them."""
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from journey_service.domain.companies.currencies import EUR, Currency
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.rounding import FULL, UNITS, half_up
 
@@ -25,7 +26,7 @@ _WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 class ScoringNumbers(NamedTuple):
     """A scoring policy as integers and time spans.
 
-    Weights are in ten-thousandths, money in cents, scores in hundredths.
+    Weights are in ten-thousandths, scores in hundredths.
     """
 
     frequency: int
@@ -34,7 +35,6 @@ class ScoringNumbers(NamedTuple):
     quality: int
     frequency_window: timedelta
     quality_window: timedelta
-    target_cents: int
     inactive: int
     very_inactive: int
     missed: int
@@ -92,7 +92,6 @@ class ScoringPolicy:
             quality=_units(self.engagement_quality_weight),
             frequency_window=timedelta(days=self.frequency_window_days),
             quality_window=timedelta(days=self.quality_window_days),
-            target_cents=int(self.monetary_target * 100),
             inactive=_units(self.inactive_weight),
             very_inactive=_units(self.very_inactive_weight),
             missed=_units(self.missed_rate_weight),
@@ -148,6 +147,13 @@ class CompanyPolicy:
     """Days for which outbound events and their deliveries are kept."""
     keep_audit_days: int = 1095
     """Days for which audit entries are kept."""
+    currency: Currency = EUR
+    """Currency of all amounts; a property of the company, which is not part of the JSON of its settings."""
+
+    @cached_property
+    def target_cents(self) -> int:
+        """The monetary target of the engagement score, in smallest units of the currency."""
+        return int(self.scoring.monetary_target * self.currency.units)
 
 
 DEFAULT_POLICY: Final = CompanyPolicy()
@@ -172,17 +178,22 @@ def _units(weight: Decimal) -> int:
     return int(weight * UNITS)
 
 
-def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
-    """Reads a policy from JSON; missing settings have their defaults.
+def default_monetary_target(currency: Currency) -> Decimal:
+    """Returns the default monetary target in a currency."""
+    return DEFAULT_POLICY.scoring.monetary_target * currency.factor
+
+
+def parse_policy(
+    raw: Mapping[str, object], pointer: str = "", *, currency: Currency = EUR, is_stored: bool = False
+) -> CompanyPolicy:
+    """Reads a policy from JSON; missing settings have their defaults, money the default in the currency.
+
+    `is_stored`: the decimals of money were checked before, in the currency that the company had then.
 
     Raises InvalidInputError with every error.
     """
     errors: list[FieldError] = []
-    scoring_raw = raw.get("scoring", {})
-    if not isinstance(scoring_raw, Mapping):
-        errors.append(FieldError(f"{pointer}/scoring", "must be an object"))
-        scoring_raw = {}
-    known = {f.name for f in fields(CompanyPolicy)}
+    known = {f.name for f in fields(CompanyPolicy)} - {"currency"}
     errors += [
         FieldError(f"{pointer}/{pointer_token(name)}", "is not a known setting")
         for name in raw
@@ -213,7 +224,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     language = raw.get("language", DEFAULT_POLICY.language)
     if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
         errors.append(FieldError(f"{pointer}/language", "must be a language tag such as 'en' or 'pt-br'"))
-    scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", errors)
+    scoring = _parse_scoring(
+        raw.get("scoring", {}), f"{pointer}/scoring", errors, currency, is_stored=is_stored
+    )
     if errors:
         raise InvalidInputError(errors)
     return CompanyPolicy(
@@ -225,8 +238,16 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         reply_to=None if reply_to is None else str(reply_to),
         language=str(language),
         **switches,
+        currency=currency,
         **numbers,
     )
+
+
+def amount_errors(scoring: ScoringPolicy, currency: Currency, pointer: str = "") -> list[FieldError]:
+    """Returns the errors of amounts with more decimals than the currency."""
+    if currency.fits(scoring.monetary_target):
+        return []
+    return [FieldError(f"{pointer}/monetary_target", currency.decimals_error)]
 
 
 def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
@@ -237,7 +258,7 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
     }
     return {
         "scoring": scoring,
-        **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name != "scoring"},
+        **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name not in ("scoring", "currency")},
     }
 
 
@@ -270,8 +291,13 @@ def _parse_quiet_hours(
     return start, end
 
 
-def _parse_scoring(raw: Mapping[str, object], pointer: str, errors: list[FieldError]) -> ScoringPolicy:
-    values: dict[str, object] = {}
+def _parse_scoring(
+    raw: object, pointer: str, errors: list[FieldError], currency: Currency, *, is_stored: bool
+) -> ScoringPolicy:
+    if not isinstance(raw, Mapping):
+        errors.append(FieldError(pointer, "must be an object"))
+        raw = {}
+    values: dict[str, object] = {"monetary_target": default_monetary_target(currency)}
     defaults = {f.name: f.default for f in fields(ScoringPolicy)}
     for name, value in raw.items():
         position = f"{pointer}/{pointer_token(name)}"
@@ -291,7 +317,10 @@ def _parse_scoring(raw: Mapping[str, object], pointer: str, errors: list[FieldEr
                 )
             else:
                 values[name] = number
-    return ScoringPolicy(**values)  # type: ignore[arg-type]  # checked name by name above
+    scoring = ScoringPolicy(**values)  # type: ignore[arg-type]  # checked name by name above
+    if not is_stored:
+        errors += amount_errors(scoring, currency, pointer)
+    return scoring
 
 
 def _bounds(name: str) -> tuple[Decimal, Decimal]:

@@ -1,7 +1,9 @@
 """Companies as they are stored."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
+
+from journey_service.domain.calendar import FormerZone, zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Company:
     """Whether actions that fall due by the test clock are really delivered."""
     rollup_version: int = 0
     """Version of the map whose stages the rollups count; 0: the rollups must be rebuilt."""
+    former_zones: tuple[FormerZone, ...] = ()
+    """Time zones before `timezone` was corrected, in order: local days of their time keep them."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone by which local days and times count, with the former ones for the past."""
+        return zone_of(self.timezone, self.former_zones)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,15 +47,19 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             company_id=_NOT,
             customer_id=ColumnKind.ID,
             name=ColumnKind.IDENTITY,
+            first_name=ColumnKind.IDENTITY,
             email=ColumnKind.IDENTITY,
             phone=ColumnKind.IDENTITY,
+            phone_digits=ColumnKind.IDENTITY,
             consents=_FACT,
             name_key=ColumnKind.DERIVED,
             search=ColumnKind.DERIVED,
+            mailbox=ColumnKind.DERIVED,
         ),
+        "mailbox_withdrawals": _table(_NOT, "company_id mailbox_hmac key_id withdrawn_at"),
         "consent_changes": _table(
             _FACT,
-            "channel previous_status status at source recorded_at",
+            "channel previous_status status at source method granted_at recorded_at",
             company_id=_NOT,
             id=_NOT,
             customer_id=ColumnKind.ID,
@@ -237,8 +241,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "nightly_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at delivers_messages next_nightly_run_at scored_at map_version"
-            " migrated_version rollup_version policy stage_actions created_at updated_at",
+            "id name timezone former_zones currency currency_units clock_at delivers_messages next_nightly_run_at"
+            " scored_at map_version migrated_version rollup_version policy stage_actions created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"

@@ -34,6 +34,10 @@ class ConsentChange:
     status: str
     at: datetime
     source: str
+    method: str | None = None
+    """How the person gave the consent; None: not known."""
+    granted_at: datetime | None = None
+    """When the person gave the consent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ CUSTOMER_TABLE: Final = TableKind(
         {
             "customer_id": _CUSTOMER,
             "name": "full_name customer_name client_name kundenname vollst\u00e4ndiger_name",
+            "first_name": "given_name forename vorname",
             "email": "e_mail mail email_address e_mail_address e_mail_adresse emailadresse mailadresse",
             "phone": "phone_number telephone mobile mobile_number tel telefon telefonnummer mobil mobilnummer handy",
             "language": "lang locale sprache",

@@ -1,21 +1,19 @@
 """Parses lines of import files of customers: an id, and the fields of the profile that the line names."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from journey_service.domain.customers.profiles import normalize_language
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.events.cell_formats import CellFormat
 from journey_service.domain.events.parsing import find_text_error, parse_customer_id
 
 CONSENT_CHANNELS: Final = ("email", "sms", "call", "offer")
 CONSENT_STATUSES: Final = ("granted", "withdrawn", "unknown")
-_MAX_LENGTHS: Final = {"name": 255, "email": 320, "phone": 64}
+_MAX_LENGTHS: Final = {"name": 255, "first_name": 100, "email": 320, "phone": 64}
 _CONSENT_PREFIX: Final = "consent_"
 _CONSENT_COLUMNS: Final = tuple(f"{_CONSENT_PREFIX}{channel}" for channel in CONSENT_CHANNELS)
-_LANGUAGE: Final = re.compile(r"([a-z]{2,3})(?:-(?:[a-z]{2}|[0-9]{3}))?", re.ASCII)
-_LANGUAGE_TAG: Final = re.compile(r"([a-z]{2,3})(?:-[a-z0-9]{1,8})*", re.ASCII)
 
 CUSTOMER_COLUMNS: Final = frozenset(("customer_id", *_MAX_LENGTHS, "language", "consents", *_CONSENT_COLUMNS))
 """Names of fields in import files of customers."""
@@ -53,9 +51,9 @@ def parse_customer_line(
     }
     language = _text(raw.get("language"), "language", 64, errors)
     if language is not None:
-        tag = _language(language)
+        tag = normalize_language(language)
         if tag is None:
-            errors.append(FieldError("/language", "must be a language such as de or pt-br"))
+            errors.append(FieldError("/language", "must be a language tag such as de or pt-BR"))
         else:
             fields["language"] = tag
     consents = _consents(raw, errors)
@@ -74,15 +72,6 @@ def _text(value: object, name: str, maximum: int, errors: list[FieldError]) -> s
     else:
         return value
     return None
-
-
-def _language(text: str) -> str | None:
-    """Returns the language in the form of templates, without what they do not distinguish; None for other text."""
-    tag = text.strip().lower().replace("_", "-")
-    if _LANGUAGE.fullmatch(tag):
-        return tag
-    match = _LANGUAGE_TAG.fullmatch(tag)
-    return None if match is None else match[1]
 
 
 def _consents(raw: Mapping[str, object], errors: list[FieldError]) -> dict[str, str]:
@@ -105,7 +94,7 @@ def _consents(raw: Mapping[str, object], errors: list[FieldError]) -> dict[str, 
         for name in _CONSENT_COLUMNS
         if raw.get(name) not in (None, "")
     }
-    consents = {}
+    consents: dict[str, str] = {}
     for pointer, (channel, value) in values.items():
         status = value.strip().lower() if isinstance(value, str) else value
         if channel not in CONSENT_CHANNELS:

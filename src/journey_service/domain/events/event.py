@@ -6,6 +6,8 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 
+from journey_service.domain.companies.currencies import Currency
+
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=5)
@@ -19,9 +21,11 @@ MAX_ID: Final = 2**53 - 1
 MAX_CUSTOMER_ID: Final = 2**52 - 1
 """Largest customer id that a caller may choose; larger ids are reserved for the service."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
-"""Largest amount of an event, in cents; a larger one is refused."""
+"""Largest amount of an event, in smallest units of the currency; a larger one is refused."""
 MAX_SUM_CENTS: Final = 99_999_999_999_999
-"""Largest sum of a customer's amounts, in cents; an event that would exceed it is refused."""
+"""Largest sum of a customer's amounts, in smallest units of the currency; an event that would exceed it is refused."""
+_MAX_SUM: Final = 10**12
+"""Sums of whole units must be below: the columns have twelve digits before the point."""
 MAX_CALL_SECONDS: Final = 2**31 - 1
 """Longest call, in seconds; a longer one is refused."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,9 +54,9 @@ EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
 class Event(NamedTuple):
     """An inbound event.
 
-    Times are UTC, money is in cents (hundredths of the company's currency), durations are in seconds. `reported_at` is
-    when the sender recorded the event, `retracts` the source and id of the event that it retracts. `tie_break` orders
-    the events of an erased customer, whose sources and ids are hashed.
+    Times are UTC, durations are in seconds. Money is in the smallest unit of the company's currency, such as cents.
+    `reported_at` is when the sender recorded the event, `retracts` the source and id of the event that it retracts.
+    `tie_break` orders the events of an erased customer, whose sources and ids are hashed.
     """
 
     source: str
@@ -68,11 +72,18 @@ class Event(NamedTuple):
     reported_at: datetime | None = None
     retracts: tuple[str, str] | None = None
     tie_break: int = 0
+    is_in_thousandths: bool = False
+    """Whether `amount_cents` is in thousandths, as received: `in_currency` of `parsing` converts it."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Source and id, which identify the event within its company."""
         return self.source, self.event_id
+
+
+def max_sum(currency: Currency) -> int:
+    """Returns the largest sum of a customer's amounts in smallest units of a currency."""
+    return min(MAX_SUM_CENTS, _MAX_SUM * currency.units - 1)
 
 
 def content_hash(event: Event) -> bytes:

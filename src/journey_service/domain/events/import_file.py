@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.companies.currencies import EUR, Currency
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalSeparator
 from journey_service.domain.events.csv_header import CsvHeader, read_header, separator_of
@@ -68,7 +69,7 @@ class ImportFileReader:
         zone: ZoneInfo,
         *,
         is_gzip: bool | None = None,
-        currency: str = "EUR",
+        currency: Currency = EUR,
         format_: FileFormat = AS_THE_FILE_SHOWS,
         kind: ImportKind = "events",
         source: str | None = None,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.cell_formats import (
     CellFormat,
@@ -66,7 +67,7 @@ class ImportTable:
     def __init__(
         self,
         zone: ZoneInfo,
-        currency: str,
+        currency: Currency,
         kind: ImportKind,
         *,
         source: str | None,
@@ -79,7 +80,7 @@ class ImportTable:
         self._source = source
         self._decimal_separator = decimal_separator
         self._date_format = date_format
-        self._cells = CellFormat(currency)
+        self._cells = CellFormat(currency.code)
         self.header: CsvHeader | None = None
 
     @property
@@ -92,7 +93,7 @@ class ImportTable:
         self.header = header
         declared = self._decimal_separator
         self._cells = CellFormat(
-            self._currency,
+            self._currency.code,
             declared or ("," if header.delimiter == ";" else "."),
             declared is not None,
             self._date_format,
@@ -127,7 +128,7 @@ class ImportTable:
     ) -> ImportLine | CustomerLine:
         if self._kind == "customers":
             return parse_customer_line(values, number, cells=cells)
-        line = parse_line(values, number, self._zone, cells=cells)
+        line = parse_line(values, number, self._zone, currency=self._currency, cells=cells)
         if self._source is None or not line.has_id or values.get("source") not in (None, ""):
             return line
         return line._replace(event=line.event._replace(source=self._source))

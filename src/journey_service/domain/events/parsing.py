@@ -9,6 +9,7 @@ from math import isfinite, isnan
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.companies.currencies import MAX_DECIMALS, Currency
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.events.cell_formats import (
     INVALID_TIME,
@@ -49,6 +50,9 @@ _OFFSET_MINUTES: Final = slice(-2, None)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
+_MAX_AMOUNT: Final = Decimal("999999999.99")
+"""Largest amount of an event in any currency; a larger one is refused."""
+_THOUSANDTHS: Final = 10**MAX_DECIMALS
 _EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "occurred_at")
 _DATA_FIELDS: Final = (
     *("call_duration", "total_amount", "reported_at", "booking_id", "scheduled_for", "retracts", "metadata"),
@@ -148,7 +152,7 @@ class _ObjectReader:
             return "must be a number"
         return Decimal(repr(value))
 
-    def cents(self, name: str) -> int:
+    def thousandths(self, name: str) -> int:
         value = self.get(name)
         if value is None:
             return 0
@@ -156,14 +160,14 @@ class _ObjectReader:
         if isinstance(amount, str):
             self.add_error(name, amount)
             return 0
-        cents = amount * 100
-        if not 0 <= cents <= MAX_AMOUNT_CENTS:
-            self.add_error(name, f"must be from 0 to {MAX_AMOUNT_CENTS / 100:.2f}")
+        if not 0 <= amount <= _MAX_AMOUNT:
+            self.add_error(name, f"must be from 0 to {_MAX_AMOUNT}")
             return 0
-        if cents != cents.to_integral_value():
-            self.add_error(name, "must have at most two decimals")
+        thousandths = amount * _THOUSANDTHS
+        if thousandths != thousandths.to_integral_value():
+            self.add_error(name, f"must have at most {MAX_DECIMALS} decimals")
             return 0
-        return int(cents)
+        return int(thousandths)
 
     def instant(self, name: str, *, required: bool, zone: ZoneInfo | None = None) -> datetime | None:
         value = self.get(name)
@@ -240,11 +244,18 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
 
 
 def parse_line(
-    raw: Mapping[str, object], number: int, zone: ZoneInfo, *, cells: CellFormat | None = None
+    raw: Mapping[str, object],
+    number: int,
+    zone: ZoneInfo,
+    *,
+    currency: Currency,
+    cells: CellFormat | None = None,
 ) -> ImportLine:
     """Parses one line of an import file, flat or in the form of an event; a time without an offset is one of `zone`.
 
-    `cells`: every value is a string, as in CSV, and written in this format. Raises InvalidInputError with every error.
+    `cells`: every value is a string, as in CSV, and written in this format. Amounts are in `currency`.
+
+    Raises InvalidInputError with every error.
     """
     is_text = cells is not None
     inner = raw.get("data", {})
@@ -270,7 +281,12 @@ def parse_line(
     reader.reject_unknown((*_EVENT_FIELDS, *_DATA_FIELDS))
     has_id = reader.get("id") is not None
     event = _event(reader, reader, zone=zone, is_line=True)
+    converted = in_currency(event, currency)
+    if isinstance(converted, InvalidInputError):
+        reader.add_error("total_amount", converted.errors[0].message)
     _raise_errors(reader)
+    if not isinstance(converted, InvalidInputError):
+        event = converted
     if not has_id:
         event = event._replace(event_id=content_key(event, reader.written["occurred_at"]))
     return ImportLine(number, event, has_id)
@@ -282,6 +298,20 @@ def parse_customer_id(raw: Mapping[str, object], cells: CellFormat | None) -> in
     customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
     _raise_errors(reader)
     return customer_id or 0
+
+
+def in_currency(event: Event, currency: Currency) -> Event | InvalidInputError:
+    """Returns the event with its amount in smallest units of the currency, or the error of the amount."""
+    if not event.is_in_thousandths:
+        return event
+    amount = Decimal(event.amount_cents).scaleb(-MAX_DECIMALS)
+    if not currency.fits(amount):
+        return InvalidInputError.at("/data/total_amount", currency.decimals_error)
+    units = int(amount * currency.units)
+    if units > MAX_AMOUNT_CENTS:
+        message = f"must be from 0 to {currency.format(MAX_AMOUNT_CENTS)}"
+        return InvalidInputError.at("/data/total_amount", message)
+    return event._replace(amount_cents=units, is_in_thousandths=False)
 
 
 def future_error(event: Event, now: datetime, pointer: str = "/occurred_at") -> InvalidInputError | None:
@@ -374,13 +404,14 @@ def _event(
         customer_id=customer_id or 0,
         type=type_ if isinstance(type_, str) else "",
         occurred_at=occurred_at or EARLIEST,
-        amount_cents=data.cents("total_amount"),
+        amount_cents=data.thousandths("total_amount"),
         call_duration=data.integer("call_duration", MAX_CALL_SECONDS, required=False),
         booking_id=data.text("booking_id", required=False),
         scheduled_for=data.instant("scheduled_for", required=False, zone=zone),
         metadata=_metadata(data),
         reported_at=data.instant("reported_at", required=False, zone=zone),
         retracts=_retracts(data, is_required=type_ == EventType.EVENT_RETRACTED),
+        is_in_thousandths=True,
     )
 
 

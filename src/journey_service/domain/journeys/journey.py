@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import InvalidInputError, quote_value
-from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
+from journey_service.domain.events.event import LATEST, Event, EventType, max_sum
 from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.facts import Facts, apply_event_to_facts
@@ -114,12 +114,15 @@ class Journey:
         `facts` are the customer's facts with the event; by default it adds to the present ones. An event that does not
         count (`is_counted`) triggers no rule.
 
-        Raises InvalidInputError if a sum of the customer would exceed MAX_SUM_CENTS.
+        Raises InvalidInputError if a sum of the customer would exceed the largest possible one.
         """
         now = max(now, self.relationship.stage_entered_at)
+        policy = self.rulebook.policy
         if facts is None:
-            facts = apply_event_to_facts(self.relationship.facts, event, self.rulebook.policy)
-        if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
+            facts = apply_event_to_facts(self.relationship.facts, event, policy)
+        if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > max_sum(
+            policy.currency
+        ):
             raise InvalidInputError.at(
                 "/data/total_amount", "would exceed the largest possible total of the customer"
             )

@@ -1,10 +1,9 @@
 """History of a customer's scores: the points of a range, computed from events and stages in chronological order."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import instant_of, local_day
 from journey_service.domain.companies.policy import CompanyPolicy
@@ -47,7 +46,7 @@ class HistoryPoint(NamedTuple):
     engagement: int
 
 
-def history_instants(requested: RequestedHistory, zone: ZoneInfo, now: datetime) -> list[datetime]:
+def history_instants(requested: RequestedHistory, zone: tzinfo, now: datetime) -> list[datetime]:
     """Returns the instants of the points: the end of each local day, or of each Sunday and the last day.
 
     The instant of today is `now`. Raises InvalidInputError with every error.

@@ -180,14 +180,14 @@ def _engagement_parts(facts: Facts, policy: CompanyPolicy, now: datetime) -> lis
     frequency = min(count_since(facts.completed, numbers.frequency_window, now), target)
     last = facts.last_appointment_at
     recency = 0 if last is None else max(0, horizon - days_since(last, now))
-    monetary = max(0, min(facts.lifetime_cents(policy), numbers.target_cents))
+    monetary = max(0, min(facts.lifetime_cents(policy), policy.target_cents))
     window = numbers.quality_window
     good = count_since(facts.completed, window, now) + count_since(facts.long_calls, window, now)
     bad = count_since(facts.missed, window, now) + count_since(facts.tickets, window, now)
     return [
         (numbers.frequency, frequency, target),
         (numbers.recency, recency, horizon),
-        (numbers.monetary, monetary, numbers.target_cents),
+        (numbers.monetary, monetary, policy.target_cents),
         (numbers.quality, good + 1, good + bad + 2),
     ]
 

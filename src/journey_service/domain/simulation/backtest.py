@@ -22,10 +22,9 @@ Definitions:
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.events.bookings import BOOKING_TYPES
@@ -57,7 +56,7 @@ class BacktestSettings:
     until: datetime
     lapse: timedelta
     known_until: datetime
-    zone: ZoneInfo
+    zone: tzinfo
 
     def covers(self, at: datetime) -> bool:
         """Returns whether a time lies within the range."""

@@ -83,7 +83,9 @@ def build_draft(
         for index, form in enumerate(left_out)
     }
     try:
-        stage_map = parse_stage_map([*given, *left_out], version=current.version + 1, pointer=pointer)
+        stage_map = parse_stage_map(
+            [*given, *left_out], version=current.version + 1, pointer=pointer, currency=current.currency
+        )
     except InvalidInputError as error:
         raise InvalidInputError(
             [_with_remap_pointer(each, left_out_pointers) for each in error.errors]

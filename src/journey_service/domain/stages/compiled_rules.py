@@ -43,7 +43,7 @@ class DecisionInputs(Protocol):
 
     @property
     def lifetime_cents(self) -> int:
-        """Lifetime value in cents."""
+        """Lifetime value in smallest units of the currency, such as cents."""
 
     @property
     def days_inactive(self) -> int | None:
@@ -96,7 +96,7 @@ class CompiledCondition(NamedTuple):
     high: float
     inside: bool
     display_value: "Callable[[DecisionInputs], float | int | None]"
-    """Reads the value in display units: money, score or rate instead of cents, hundredths or a difference."""
+    """Reads the value in display units: money, score or rate instead of smallest units, hundredths or a difference."""
 
     def passes(self, inputs: DecisionInputs) -> bool:
         """Returns whether the condition holds; it does not hold for an unknown value."""
@@ -278,7 +278,7 @@ def _display_reader(condition: Condition, trigger: str) -> Callable[[DecisionInp
 
         return rate
     read = _FACT_READERS.get(trigger) or _fact_reader(condition, trigger)
-    units_per_one = condition.field.units
+    units_per_one = condition.units
     if units_per_one == 1:
         return read
 

@@ -3,6 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from journey_service.domain.companies.currencies import EUR, Currency
+
+_VIP_VALUE: Final = 1000
+"""Lifetime value of a VIP, in euros."""
+
 DEFAULT_STAGES: Final[Sequence[Mapping[str, object]]] = (
     {
         "key": "prospect",
@@ -57,7 +62,7 @@ DEFAULT_STAGES: Final[Sequence[Mapping[str, object]]] = (
         "icon": "crown",
         "order": 5,
         "kind": "progress",
-        "auto_rules": {"trigger": "lifetime_value", "conditions": {"value": ">=1000"}},
+        "auto_rules": {"trigger": "lifetime_value", "conditions": {"value": f">={_VIP_VALUE}"}},
     },
     {
         "key": "at_risk",
@@ -85,4 +90,12 @@ DEFAULT_STAGES: Final[Sequence[Mapping[str, object]]] = (
         "auto_rules": {"trigger": "days_since_last_appointment", "conditions": {"days": ">180"}},
     },
 )
-"""Stages of a company that is created without a stage map of its own."""
+"""Stages of a company in euros that is created without a stage map of its own."""
+
+
+def default_stages(currency: Currency = EUR) -> Sequence[Mapping[str, object]]:
+    """Returns the default stages with thresholds in a currency."""
+    value = {"trigger": "lifetime_value", "conditions": {"value": f">={_VIP_VALUE * currency.factor}"}}
+    return tuple(
+        {**stage, "auto_rules": value} if stage["key"] == "vip" else stage for stage in DEFAULT_STAGES
+    )

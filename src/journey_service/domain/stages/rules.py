@@ -7,12 +7,13 @@ days at which the result changes.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final, Literal, TypeAlias
 
+from journey_service.domain.companies.currencies import EUR, Currency
 from journey_service.domain.errors import FieldError, pointer_token, quote_value
 from journey_service.domain.events.event import EventType
 
@@ -27,19 +28,31 @@ _INFINITY: Final = float("inf")
 
 
 class ConditionField(Enum):
-    """The value that a condition compares: its name in JSON, and the number of integer units in one."""
+    """The value that a condition compares: its name in JSON, and the number of integer units in one.
+
+    Money has the units of a currency, see `units_in`.
+    """
 
     COUNT = ("count", 1)
-    VALUE = ("value", 100)
+    VALUE = ("value", None)
     DAYS = ("days", 1)
     SCORE = ("score", 100)
     RATE = ("rate", 0)  # a ratio of two counts, compared by cross-multiplication
     CALL_DURATION = ("call_duration", 1)
-    TOTAL_AMOUNT = ("total_amount", 100)
+    TOTAL_AMOUNT = ("total_amount", None)
 
-    def __init__(self, label: str, units: int) -> None:
+    def __init__(self, label: str, units: int | None) -> None:
         self.label = label
-        self.units = units
+        self._units = units
+
+    @property
+    def is_money(self) -> bool:
+        """Whether the value is an amount in the company's currency."""
+        return self._units is None
+
+    def units_in(self, currency: Currency) -> int:
+        """Returns the number of integer units in one."""
+        return currency.units if self._units is None else self._units
 
 
 @dataclass(frozen=True)
@@ -88,21 +101,27 @@ TRIGGERS: Final[Mapping[str, Trigger]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """An operator and a number on one field."""
+    """An operator and a number on one field; money is in `currency`."""
 
     field: ConditionField
     operator: Operator
     number: Decimal
+    currency: Currency = EUR
 
     @cached_property
     def text(self) -> str:
         """The condition in JSON notation: `>=3`."""
         return f"{self.operator}{self.number}"
 
+    @property
+    def units(self) -> int:
+        """The number of integer units in one; 0 for a rate."""
+        return self.field.units_in(self.currency)
+
     @cached_property
     def interval(self) -> tuple[float, float, bool]:
         """(low, high, inside): the condition holds for low <= units <= high, or outside of this range."""
-        scaled = self.number * self.field.units if self.field is not ConditionField.RATE else Decimal(0)
+        scaled = self.number * self.units
         floor = int(scaled.to_integral_value(ROUND_FLOOR))
         ceiling = int(scaled.to_integral_value(ROUND_CEILING))
         match self.operator:
@@ -141,7 +160,7 @@ class Condition:
     @lru_cache(maxsize=1024)  # noqa: B019  # values are frozen and few: the conditions of stage maps
     def with_number(self, number: int) -> "Condition":
         """Returns the condition with the same operator and another number."""
-        return Condition(self.field, self.operator, Decimal(number))
+        return replace(self, number=Decimal(number))
 
 
 @dataclass(frozen=True)
@@ -242,6 +261,30 @@ def _parse_conditions(
         elif (condition := parse_condition(fields[label], text, position, errors)) is not None:
             conditions.append(condition)
     return tuple(conditions)
+
+
+def in_currency(rules: Sequence[Rule], currency: Currency) -> tuple[Rule, ...]:
+    """Returns the rules with the amounts of their conditions in a currency."""
+    return tuple(
+        replace(rule, conditions=tuple(replace(each, currency=currency) for each in rule.conditions))
+        for rule in rules
+    )
+
+
+def amount_errors(rules: Sequence[Rule], pointer: str, *, is_list: bool) -> list[FieldError]:
+    """Returns the errors of amounts with more decimals than their currency.
+
+    `is_list`: the rules have the form `{"any": [rule, ...]}`.
+    """
+    return [
+        FieldError(
+            f"{pointer}{f'/any/{index}' if is_list else ''}/conditions/{condition.field.label}",
+            condition.currency.decimals_error,
+        )
+        for index, rule in enumerate(rules)
+        for condition in rule.conditions
+        if condition.field.is_money and not condition.currency.fits(condition.number)
+    ]
 
 
 def rules_to_json(rules: Sequence[Rule]) -> dict[str, object] | None:

@@ -8,9 +8,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
+from journey_service.domain.companies.currencies import EUR, Currency
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.stages.icons import StageIcon
-from journey_service.domain.stages.rules import Rule, parse_rules, rules_to_json
+from journey_service.domain.stages.rules import Rule, amount_errors, in_currency, parse_rules, rules_to_json
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}", re.ASCII)
 _ICONS: Final = tuple(StageIcon)
@@ -57,10 +58,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageMap:
-    """One version of a company's stages, in order. Immutable: a change creates a new version."""
+    """One version of a company's stages, in order. Immutable: a change creates a new version.
+
+    Amounts in conditions are in `currency`.
+    """
 
     version: int
     stages: tuple[Stage, ...]
+    currency: Currency = EUR
     compiled_stages: dict[tuple[str, str | None], Any] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -136,8 +141,12 @@ class StageMap:
         return (f"the map has {len(self.active)} active stages; 5 to 8 are recommended",)
 
 
-def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap:
-    """Parses a list of stages from JSON.
+def parse_stage_map(
+    raw: object, *, version: int, pointer: str = "", currency: Currency = EUR, is_stored: bool = False
+) -> StageMap:
+    """Parses a list of stages from JSON, whose amounts are in `currency`.
+
+    `is_stored`: the decimals of amounts were checked before, in the currency that the company had then.
 
     Raises InvalidInputError with every error.
     """
@@ -148,7 +157,7 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
     stages: list[Stage] = []
     for index, item in enumerate(raw):
         position = f"{pointer}/{index}"
-        stage = _parse_stage(item, position, errors)
+        stage = _parse_stage(item, position, errors, currency)
         if stage is None:
             continue
         if stage.key in pointers:
@@ -156,7 +165,11 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
             continue
         pointers[stage.key] = position
         stages.append(stage)
-    stage_map = StageMap(version, tuple(sorted(stages, key=lambda stage: stage.order)))
+        if not is_stored:
+            errors += amount_errors(
+                stage.rules, f"{position}/auto_rules", is_list="any" in (item.get("auto_rules") or ())
+            )
+    stage_map = StageMap(version, tuple(sorted(stages, key=lambda stage: stage.order)), currency)
     if not errors:
         _check_map(stage_map, pointers, pointer, errors)
     if errors:
@@ -184,7 +197,7 @@ def stage_map_to_json(stage_map: StageMap) -> list[dict[str, object]]:
     ]
 
 
-def _parse_stage(raw: object, pointer: str, errors: list[FieldError]) -> Stage | None:
+def _parse_stage(raw: object, pointer: str, errors: list[FieldError], currency: Currency) -> Stage | None:
     if not isinstance(raw, Mapping):
         errors.append(FieldError(pointer, "must be an object"))
         return None
@@ -200,7 +213,7 @@ def _parse_stage(raw: object, pointer: str, errors: list[FieldError]) -> Stage |
         for name, message, is_valid in _FIELD_CHECKS
         if not is_valid(fields.get(name))
     ]
-    rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", errors)
+    rules = in_currency(parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", errors), currency)
     kind = raw.get("kind")
     if kind not in (None, *StageKind):
         errors.append(FieldError(f"{pointer}/kind", "must be one of progress, risk"))

@@ -1,8 +1,7 @@
 """SQL expressions for local days of a company, and conditions on ranges of them that can use an index."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.calendar import offsets_between
@@ -29,12 +28,12 @@ def local_day(instant: str) -> str:
     return f"CAST({local_time(instant)} AS date)"
 
 
-def offset_parameters(zone: str, days: DateRange = ALL_DAYS) -> dict[str, Any]:
+def offset_parameters(zone: tzinfo, days: DateRange = ALL_DAYS) -> dict[str, Any]:
     """Returns the parameters of `local_time`: the UTC offsets around these days.
 
     For instants more than a day before or after these days, the local time may be wrong.
     """
-    offsets = offsets_between(*days, ZoneInfo(zone))
+    offsets = offsets_between(*days, zone)
     return {"since": [since for since, _ in offsets], "offsets": [offset for _, offset in offsets]}
 
 
@@ -52,10 +51,10 @@ def within(instant: str) -> str:
     )
 
 
-def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
+def range_parameters(days: DateRange, zone: tzinfo) -> dict[str, Any]:
     """Returns the parameters of `within`."""
-    not_before, surely_from = _midnight(days.first, ZoneInfo(zone))
-    surely_before, not_from = _midnight(days.last + _ONE_DAY, ZoneInfo(zone))
+    not_before, surely_from = _midnight(days.first, zone)
+    surely_before, not_from = _midnight(days.last + _ONE_DAY, zone)
     return {
         "first": days.first,
         "last": days.last,
@@ -67,7 +66,7 @@ def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
     }
 
 
-def _midnight(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _midnight(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """Returns the earliest and latest instant at which a local day may begin.
 
     They differ only if the UTC offset changes within two days: a change at midnight repeats an hour of the day before.

@@ -5,7 +5,7 @@ keyset. Ranges of days are local days of the company, both ends included.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import TextClause, text
@@ -138,13 +138,13 @@ class DrilldownQueries:
         return await self._page("in_band", page, low=band.low, high=band.high)
 
     async def list_entered(
-        self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
+        self, stages: Sequence[str], days: DateRange, zone: tzinfo, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Lists customers who entered one of these stages within the range."""
         return await self._page("entered", page, stages=list(stages), **range_parameters(days, zone))
 
     async def list_cohort(
-        self, parameters: dict[str, Any], days: DateRange, zone: str, page: PageRequest
+        self, parameters: dict[str, Any], days: DateRange, zone: tzinfo, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Lists customers whose journey opened within the range, filtered by the highest rank reached in their window.
 
@@ -157,14 +157,16 @@ class DrilldownQueries:
         motions: Sequence[Motion],
         to_stages: Sequence[str],
         days: DateRange,
-        zone: str,
+        zone: tzinfo,
         page: PageRequest,
     ) -> list[DrilldownCustomer]:
         """Lists customers with a move of these motions within the range, to `to_stages`; if empty, to any stage."""
         parameters = {"motions": [motion.value for motion in motions], "to_stages": list(to_stages)}
         return await self._page("moved", page, **parameters, **range_parameters(days, zone))
 
-    async def count_moved(self, motions: Sequence[Motion], days: DateRange, zone: str) -> dict[Motion, int]:
+    async def count_moved(
+        self, motions: Sequence[Motion], days: DateRange, zone: tzinfo
+    ) -> dict[Motion, int]:
         """Counts the customers whom `list_moved` lists for each motion alone."""
         values = {"company_id": self._company_id, **range_parameters(days, zone)}
         rows = await self._connection.execute(
@@ -173,7 +175,7 @@ class DrilldownQueries:
         return {**dict.fromkeys(motions, 0), **{Motion(row.motion): row.customers for row in rows}}
 
     async def list_with_actions(
-        self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
+        self, name: str, states: Sequence[str], days: DateRange, zone: tzinfo, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Lists customers with actions of a name in these states, planned within the range."""
         return await self._page(
@@ -181,7 +183,7 @@ class DrilldownQueries:
         )
 
     async def list_flow(
-        self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
+        self, flow: tuple[str | None, str], days: DateRange, zone: tzinfo, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Lists customers who moved within the range between the two stages of `flow`; from None: opened journeys."""
         return await self._page(
@@ -189,7 +191,7 @@ class DrilldownQueries:
         )
 
     async def list_retained(
-        self, month: int, days: DateRange, zone: str, page: PageRequest
+        self, month: int, days: DateRange, zone: tzinfo, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Lists customers with their first appointment within the range, and one `month` calendar months later."""
         parameters = {**range_parameters(days, zone), **offset_parameters(zone)}
@@ -199,7 +201,7 @@ class DrilldownQueries:
         self,
         stage: str,
         days: DateRange,
-        zone: str,
+        zone: tzinfo,
         *,
         is_converted: bool | None,
         after: tuple[int, int] | None,

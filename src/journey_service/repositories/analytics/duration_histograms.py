@@ -1,7 +1,7 @@
 """Durations of stage visits: cumulative histograms in stage_visit_durations, and single visits from the ledger."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -80,12 +80,12 @@ class VisitDurations:
         )
         return {row.key: dict(zip(row.duration_tenths, row.cumulative_counts, strict=True)) for row in rows}
 
-    async def count_ended_by_day(self, days: DateRange, zone: str) -> list[EndedVisits]:
+    async def count_ended_by_day(self, days: DateRange, zone: tzinfo) -> list[EndedVisits]:
         """Counts visits that ended within a range of local days, by day, stage and bucket, from the ledger."""
         rows = await self._connection.execute(_ENDED, {**self._scope, **range_parameters(days, zone)})
         return [EndedVisits(row.day, row.from_stage, row.tenths, row.number) for row in rows]
 
-    async def get_histograms(self, days: DateRange, zone: str) -> dict[str, Histogram]:
+    async def get_histograms(self, days: DateRange, zone: tzinfo) -> dict[str, Histogram]:
         """Returns by stage the histogram of visits that ended within a range of local days, from the ledger."""
         rows = await self._connection.execute(_HISTOGRAMS, {**self._scope, **range_parameters(days, zone)})
         histograms: dict[str, dict[int, int]] = {}
@@ -93,13 +93,13 @@ class VisitDurations:
             histograms.setdefault(row.from_stage, {})[row.tenths] = row.number
         return dict(histograms)
 
-    async def get_totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
+    async def get_totals(self, days: DateRange, zone: tzinfo) -> dict[str, tuple[int, int]]:
         """Returns by stage the number and total microseconds of visits that ended within a range of local days."""
         rows = await self._connection.execute(_TOTALS, {**self._scope, **range_parameters(days, zone)})
         return {row.from_stage: (row.number, int(row.duration_micros)) for row in rows}
 
     async def get_bucket_edges(
-        self, days: DateRange, zone: str, buckets: Sequence[tuple[str, int, int]]
+        self, days: DateRange, zone: tzinfo, buckets: Sequence[tuple[str, int, int]]
     ) -> list[tuple[int, int]]:
         """Returns two durations in microseconds for each (stage, low bucket, high bucket) in `buckets`.
 

@@ -4,7 +4,8 @@ Ranges are local days of the company, both ends included.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -102,17 +103,17 @@ class LedgerQueries:
         )
         return first
 
-    async def get_revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
+    async def get_revenue(self, days: DateRange | None = None) -> dict[str, Decimal]:
         """Returns the revenue by source from journey_rollups, of a range of days or, for None, of all days."""
         values = {"company_id": self._company_id}
         if days is None:
             row = (await self._connection.execute(_REVENUE_OF_ALL_TIME, values)).one()
         else:
             row = (await self._connection.execute(_REVENUE_OF_DAYS, {**values, **days._asdict()})).one()
-        return {"appointments": int(row.appointments * 100), "payments": int(row.payments * 100)}
+        return {"appointments": row.appointments, "payments": row.payments}
 
     async def count_by_highest_rank(
-        self, days: DateRange, zone: str, ranks: Mapping[str, int]
+        self, days: DateRange, zone: tzinfo, ranks: Mapping[str, int]
     ) -> dict[int, int]:
         """Counts customers by the highest rank of the stages that they entered within the range."""
         rows = await self._connection.execute(
@@ -121,7 +122,7 @@ class LedgerQueries:
         return {row.rank: row.number for row in rows}
 
     async def count_cohort(
-        self, days: DateRange, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
+        self, days: DateRange, zone: tzinfo, ranks: Mapping[str, int], *, window_days: int, now: datetime
     ) -> list[CohortMembers]:
         """Counts customers whose journey opened within the range, by the highest rank reached within `window` days."""
         parameters = {
@@ -133,7 +134,7 @@ class LedgerQueries:
         rows = await self._connection.execute(_COUNT_COHORT, parameters)
         return [CohortMembers(row.rank, row.is_open, row.number) for row in rows]
 
-    async def count_flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
+    async def count_flows(self, days: DateRange, zone: tzinfo) -> dict[tuple[str, str], int]:
         """Counts distinct customers by from-stage and to-stage of their moves within the range."""
         rows = await self._connection.execute(_COUNT_FLOWS, self._parameters(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}
@@ -143,7 +144,7 @@ class LedgerQueries:
         rows = await self._connection.execute(_COUNT_BY_RISK, {"company_id": self._company_id})
         return {row.risk: row.number for row in rows}
 
-    async def count_retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
+    async def count_retention(self, days: DateRange, zone: tzinfo) -> dict[tuple[int, int], int]:
         """Counts customers by (cohort, later month): they had an appointment that many months after their first one.
 
         The cohort is the month of the first appointment, as the number of months since the year 0.
@@ -154,12 +155,12 @@ class LedgerQueries:
         )
         return {(row.cohort, row.month): row.number for row in rows}
 
-    async def count_actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
+    async def count_actions(self, days: DateRange, zone: tzinfo) -> dict[tuple[str, str], int]:
         """Counts actions planned within the range by name and state, without webhook deliveries."""
         rows = await self._connection.execute(_COUNT_ACTIONS, self._parameters(days, zone))
         return {(row.name, row.state): row.number for row in rows}
 
-    def _parameters(self, days: DateRange, zone: str) -> dict[str, Any]:
+    def _parameters(self, days: DateRange, zone: tzinfo) -> dict[str, Any]:
         return {"company_id": self._company_id, **range_parameters(days, zone)}
 
 

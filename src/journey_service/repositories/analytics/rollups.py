@@ -5,7 +5,7 @@ Readers add up all rows of a key, merged and unmerged. Merging therefore changes
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
@@ -215,7 +215,7 @@ class Rollups:
         count = await self._connection.scalar(_MERGE, {**self._scope, "limit": limit})
         return int(count or 0)
 
-    async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
+    async def rebuild(self, version: int, zone: tzinfo, reached_by: Mapping[str, Sequence[str]]) -> None:
         """Rebuilds every rollup from the ledgers, except dirty days. The transaction must be exclusive."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         parameters = {**self._scope, **offset_parameters(zone)}

@@ -7,7 +7,7 @@ with the rollups.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
@@ -149,7 +149,7 @@ class MetricSource:
     """
 
     from_payments: bool
-    ledger_zone: str | None = None
+    ledger_zone: tzinfo | None = None
 
 
 class Snapshots:

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.parsing import actions_to_json, parse_actions
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction, StageActionMap
+from journey_service.domain.calendar import FormerZone
+from journey_service.domain.companies.currencies import Currency, get_currency
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.companies.records import Company, CompanyRecord
@@ -21,8 +23,8 @@ from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
-    "SELECT id, name, timezone, currency, clock_at, map_version, migrated_version, created_at, next_nightly_run_at,"
-    " scored_at, delivers_messages, rollup_version, CAST(policy AS text) AS policy,"
+    "SELECT id, name, timezone, former_zones, currency, clock_at, map_version, migrated_version, created_at,"
+    " next_nightly_run_at, scored_at, delivers_messages, rollup_version, CAST(policy AS text) AS policy,"
     " CAST(stage_actions AS text) AS stage_actions, coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
@@ -36,6 +38,11 @@ _SET_ACTIONS = text(
     " THEN stage_actions - CAST(:stage_key AS text)"
     " ELSE jsonb_set(stage_actions, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
     " WHERE id = :company_id"
+)
+_HAS_AMOUNTS = text(
+    "SELECT EXISTS (SELECT 1 FROM journey_events WHERE company_id = :company_id AND amount <> 0)"
+    " OR EXISTS (SELECT 1 FROM imports WHERE company_id = :company_id"
+    " AND status IN ('reading', 'queued', 'running'))"
 )
 _MAX_ASSIGNED_ID = 2**40
 """Upper limit, exclusive, of the ids that the service assigns; callers may choose any id."""
@@ -74,6 +81,25 @@ class Companies:
             self._update().values(scored_at=func.greatest(companies.c.scored_at, as_of))
         )
 
+    async def set_identity(
+        self, name: str, timezone: str, former_zones: Sequence[FormerZone], currency: Currency
+    ) -> None:
+        """Replaces the name, the time zone with its former ones, and the currency."""
+        await self._connection.execute(
+            self._update().values(
+                name=name,
+                timezone=timezone,
+                former_zones=[[zone.name, zone.until.isoformat()] for zone in former_zones],
+                currency=currency.code,
+                currency_units=currency.units,
+                updated_at=func.clock_timestamp(),
+            )
+        )
+
+    async def has_amounts(self) -> bool:
+        """Returns whether an amount of the company is stored, or an import may still store one."""
+        return bool(await self._connection.scalar(_HAS_AMOUNTS, {"company_id": self._company_id}))
+
     async def set_policy(self, policy: CompanyPolicy) -> None:
         """Replaces the policy of the company."""
         await self._connection.execute(self._update().values(policy=policy_to_json(policy)))
@@ -93,8 +119,9 @@ class Companies:
         if row is None:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
-        stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
-        rulebook = Rulebook(stage_map, _policy(row.policy))
+        policy = _policy(row.policy, company.currency)
+        maps = StageMaps(self._connection, self._company_id)
+        rulebook = Rulebook(await maps.get(company.map_version, policy.currency), policy)
         stage_actions, customized = _stage_actions(row.stage_actions)
         return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, customized)
 
@@ -114,6 +141,7 @@ class Companies:
                 name=record.name,
                 timezone=record.timezone,
                 currency=record.currency,
+                currency_units=rulebook.policy.currency.units,
                 clock_at=record.clock_at,
                 delivers_messages=record.delivers_messages,
                 map_version=rulebook.stage_map.version,
@@ -144,6 +172,7 @@ class CompanyDirectory:
                 companies.c.id,
                 companies.c.name,
                 companies.c.timezone,
+                companies.c.former_zones,
                 companies.c.currency,
                 companies.c.clock_at,
                 companies.c.map_version,
@@ -173,6 +202,9 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         id=row["id"],
         name=row["name"],
         timezone=row["timezone"],
+        former_zones=tuple(
+            FormerZone(name, datetime.fromisoformat(until)) for name, until in row["former_zones"]
+        ),
         currency=row["currency"],
         clock_at=row["clock_at"],
         map_version=row["map_version"],
@@ -186,8 +218,8 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
 
 
 @lru_cache(maxsize=4096)
-def _policy(raw: str) -> CompanyPolicy:
-    return parse_policy(orjson.loads(raw))
+def _policy(raw: str, currency: str) -> CompanyPolicy:
+    return parse_policy(orjson.loads(raw), currency=get_currency(currency), is_stored=True)
 
 
 @lru_cache(maxsize=4096)

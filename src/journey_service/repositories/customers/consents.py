@@ -27,6 +27,8 @@ class Consents:
                 "status": change.status,
                 "at": change.at,
                 "source": change.source,
+                "method": change.method,
+                "granted_at": change.granted_at,
             }
             for customer_id in sorted(changes)
             for change in changes[customer_id]
@@ -43,6 +45,8 @@ class Consents:
                 consent_changes.c.status,
                 consent_changes.c.at,
                 consent_changes.c.source,
+                consent_changes.c.method,
+                consent_changes.c.granted_at,
             )
             .where(
                 consent_changes.c.company_id == self._company_id,

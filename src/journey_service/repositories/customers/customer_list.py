@@ -55,8 +55,8 @@ _ACROSS_STAGES: Final = frozenset({"customer_id", "name"})
 """Orders with an index led by the company. Those of the others are led by the company and the stage."""
 _IN_STAGES: Final = "r.current_stage = ANY(CAST(:stages AS text[]))"
 _COLUMNS: Final = (
-    f"{COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS profile_created_at,"
-    " c.updated_at AS profile_updated_at"
+    f"{COLUMNS}, c.name, c.first_name, c.email, c.phone, c.phone_digits, c.language, c.consents,"
+    " c.created_at AS profile_created_at, c.updated_at AS profile_updated_at"
 )
 _PAGE_BY_RELATIONSHIP: Final = text(
     f"SELECT {COLUMNS}, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone, c.consents"
@@ -185,8 +185,10 @@ def _to_customer_row(row: Row) -> CustomerRow:
         CustomerProfile(
             customer_id=row.customer_id,
             name=row.name,
+            first_name=row.first_name,
             email=row.email,
             phone=row.phone,
+            phone_digits=row.phone_digits,
             language=row.language,
             consents=row.consents,
             created_at=row.profile_created_at,

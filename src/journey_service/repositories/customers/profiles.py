@@ -18,8 +18,11 @@ class CustomerProfile:
 
     customer_id: int
     name: str | None
+    first_name: str | None
     email: str | None
     phone: str | None
+    phone_digits: str | None
+    """Digits by which the phone number is searched."""
     language: str | None
     consents: Mapping[str, Mapping[str, str]]
     created_at: datetime
@@ -99,8 +102,10 @@ def to_profile(row: Mapping[Any, Any]) -> CustomerProfile:
     return CustomerProfile(
         customer_id=row["customer_id"],
         name=row["name"],
+        first_name=row["first_name"],
         email=row["email"],
         phone=row["phone"],
+        phone_digits=row["phone_digits"],
         language=row["language"],
         consents=row["consents"],
         created_at=row["created_at"],

@@ -43,6 +43,10 @@ class ErasureKey:
         """Returns the hash of an identifier of another system."""
         return self._digest(f"{kind}:{company_id}:{handle}").hex()
 
+    def hash_mailbox(self, company_id: int, mailbox: str) -> bytes:
+        """Returns the hash of the address of a mailbox."""
+        return self._digest(f"mailbox:{company_id}:{mailbox}")
+
     def hash_content(self, company_id: int, content: bytes) -> bytes:
         """Returns the keyed hash of an event's content hash, which could be guessed without a key."""
         return self._digest(f"content:{company_id}:{content.hex()}")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import EARLIEST, Event
+from journey_service.repositories.tables.columns import CURRENCY_UNITS
 
 
 class EventHistory(NamedTuple):
@@ -54,7 +55,8 @@ _GET_MANY: Final = text(f"{_HISTORY} AND r.customer_id = ANY(CAST(:customer_ids 
 # The order begins with the columns of idx_relationship_events, so each page is one range of the index.
 _EVENTS: Final = text(
     "SELECT e.relationship_id, e.occurred_at, e.recorded_at, e.source, e.event_id, e.type,"
-    " CAST(e.amount * 100 AS bigint) AS amount_cents, e.call_duration, e.booking_id, e.scheduled_for, e.reported_at"
+    f" CAST(e.amount * {CURRENCY_UNITS} AS bigint) AS amount_cents, e.call_duration, e.booking_id,"
+    " e.scheduled_for, e.reported_at"
     " FROM counted_events e"
     " WHERE e.company_id = :company_id AND e.relationship_id <= :last"
     " AND (e.relationship_id, e.occurred_at, e.recorded_at, e.source, e.event_id)"

@@ -12,6 +12,7 @@ from journey_service.domain.events.counting import EventKey
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.events.records import EventRecord
 from journey_service.repositories.tables import Row
+from journey_service.repositories.tables.columns import CURRENCY_UNITS
 
 
 class StoredEvent(NamedTuple):
@@ -86,7 +87,7 @@ _GET_CREDITED: Final = text(
     " AND (relationship_id, booking_id) >= (p.relationship_id, p.booking_id)"
     " AND (relationship_id, booking_id) <= (p.relationship_id, p.booking_id)) e"
     " UNION ALL SELECT * FROM named WHERE booking_id IS NULL)"
-    " SELECT e.*, CAST(e.amount * 100 AS bigint) AS amount_cents, EXISTS (SELECT 1 FROM journey_events r"
+    f" SELECT e.*, CAST(e.amount * {CURRENCY_UNITS} AS bigint) AS amount_cents, EXISTS (SELECT 1 FROM journey_events r"
     " WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL AND r.retracts_source = e.source"
     " AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id) AS is_retracted FROM found e"
 )
@@ -95,7 +96,8 @@ _INSERT: Final = text(
     " content_hash, amount, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id,"
     " metadata, stage, transition_seq, is_late)"
     " SELECT :company_id, source, event_id, relationship_id, type, occurred_at, content_hash,"
-    " amount_cents / 100.0, call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id,"
+    f" amount_cents / CAST({CURRENCY_UNITS} AS numeric), call_duration, booking_id, scheduled_for, reported_at,"
+    " retracts_source, retracts_id,"
     " CAST(metadata AS jsonb), stage,"
     " transition_seq, is_late"
     " FROM unnest(CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:relationship_id AS bigint[]),"
@@ -111,12 +113,14 @@ _INSERT: Final = text(
 
 
 _LIST_BY_CUSTOMER: Final = text(
-    "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration,"
+    f"SELECT source, event_id, type, occurred_at, CAST(amount * {CURRENCY_UNITS} AS bigint) AS amount_cents,"
+    " call_duration,"
     " booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break"
     " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id ORDER BY occurred_at"
 )
 _PAGE: Final = text(
-    "SELECT source, event_id, type, occurred_at, recorded_at, CAST(amount * 100 AS bigint) AS amount_cents,"
+    "SELECT source, event_id, type, occurred_at, recorded_at,"
+    f" CAST(amount * {CURRENCY_UNITS} AS bigint) AS amount_cents,"
     " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, is_late,"
     " EXISTS (SELECT 1 FROM counted_events c WHERE c.company_id = journey_events.company_id"
     " AND c.source = journey_events.source AND c.event_id = journey_events.event_id"

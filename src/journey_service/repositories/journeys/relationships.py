@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.relationship import NO_PIN_STATE, PinState, Relationship, SuppressedMove
 from journey_service.repositories.tables import Row, customer_relationships
+from journey_service.repositories.tables.columns import CURRENCY_UNITS
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class StoredRelationship:
 
 
 class RelationshipUpdate(NamedTuple):
-    """A relationship to be saved, with scores in hundredths and lifetime value in cents."""
+    """A relationship to be saved, with scores in hundredths and lifetime value in smallest units of the currency."""
 
     id: int
     relationship: Relationship
@@ -51,9 +52,9 @@ COLUMNS: Final = (
     "r.id, r.customer_id, r.current_stage, r.stage_entered_at, r.version, r.previous_stage,"
     " r.last_progress_stage, r.stages_held, r.pin_until, CAST(r.pin_state AS text) AS pin_state,"
     " r.next_evaluation_at, r.map_version, r.total_appointments, r.total_missed,"
-    " CAST(r.appointments_value * 100 AS bigint) AS appointments_cents,"
-    " CAST(r.payments_value * 100 AS bigint) AS payments_cents,"
-    " CAST(r.refunds_value * 100 AS bigint) AS refunds_cents,"
+    f" CAST(r.appointments_value * {CURRENCY_UNITS} AS bigint) AS appointments_cents,"
+    f" CAST(r.payments_value * {CURRENCY_UNITS} AS bigint) AS payments_cents,"
+    f" CAST(r.refunds_value * {CURRENCY_UNITS} AS bigint) AS refunds_cents,"
     " r.first_appointment_at, r.last_appointment_at, r.last_event_at, r.recent_completed, r.recent_missed,"
     " r.recent_long_calls, r.recent_tickets, r.open_bookings, CAST(r.engagement_score * 100 AS int) AS engagement,"
     " CAST(r.risk_score * 100 AS int) AS risk, r.scored_at, r.notes, r.metadata, r.owner,"
@@ -97,6 +98,11 @@ _RESERVE_IDS: Final = text(
     "SELECT nextval(pg_get_serial_sequence('customer_relationships', 'id')) FROM generate_series(1, :count)"
 )
 
+
+def _to_money(units: str) -> str:
+    return f"CAST({units} AS numeric) / {CURRENCY_UNITS}"
+
+
 _VALUES: Final = (
     ("current_stage", ":current_stage"),
     ("stage_entered_at", "CAST(:stage_entered_at AS timestamptz)"),
@@ -108,12 +114,12 @@ _VALUES: Final = (
     ("pin_state", "CAST(CAST(:pin_state AS text) AS jsonb)"),
     ("next_evaluation_at", "CAST(:next_evaluation_at AS timestamptz)"),
     ("map_version", "CAST(:map_version AS int)"),
-    ("lifetime_value", "CAST(:lifetime AS bigint) / 100.0"),
+    ("lifetime_value", _to_money(":lifetime")),
     ("total_appointments", "CAST(:total_appointments AS int)"),
     ("total_missed", "CAST(:total_missed AS int)"),
-    ("appointments_value", "CAST(:appointments AS bigint) / 100.0"),
-    ("payments_value", "CAST(:payments AS bigint) / 100.0"),
-    ("refunds_value", "CAST(:refunds AS bigint) / 100.0"),
+    ("appointments_value", _to_money(":appointments")),
+    ("payments_value", _to_money(":payments")),
+    ("refunds_value", _to_money(":refunds")),
     ("first_appointment_at", "CAST(:first_appointment_at AS timestamptz)"),
     ("last_appointment_at", "CAST(:last_appointment_at AS timestamptz)"),
     ("last_event_at", "CAST(:last_event_at AS timestamptz)"),

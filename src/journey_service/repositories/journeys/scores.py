@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.repositories.tables.columns import CURRENCY_UNITS
 
 
 class ScorePage(NamedTuple):
@@ -28,7 +29,7 @@ _READ: Final = (
     "r.id, r.scored_at, r.engagement_score, r.risk_score, r.last_appointment_at, r.recent_completed,"
     " r.recent_missed, r.recent_long_calls, r.recent_tickets,"
     " CASE WHEN CAST(:from_payments AS boolean) THEN r.payments_value - r.refunds_value"
-    " ELSE r.appointments_value END * 100 AS lifetime_cents"
+    f" ELSE r.appointments_value END * {CURRENCY_UNITS} AS lifetime_cents"
 )
 
 # {rows} are rows of _READ. The arrays ascend, so `width_bucket` counts the instants at or before a limit by binary
@@ -144,7 +145,7 @@ class Scores:
     def _parameters(self, policy: CompanyPolicy, now: datetime) -> dict[str, Any]:
         scoring = policy.scoring
         numbers = scoring.numbers
-        target, horizon, cents = scoring.frequency_target, scoring.recency_horizon_days, numbers.target_cents
+        target, horizon, cents = scoring.frequency_target, scoring.recency_horizon_days, policy.target_cents
         return {
             "company_id": self._company_id,
             "now": now,

@@ -6,7 +6,7 @@ as values by name.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import TextClause, text
@@ -296,18 +296,18 @@ class ReconciliationQueries:
         return await self._run("visits", limit=limit)
 
     async def compare_reached(
-        self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int
+        self, *, zone: tzinfo, reached_by: Mapping[str, Sequence[str]], limit: int
     ) -> Mismatches:
         """Lists days on which rollups and ledger differ in customers who last reached a stage."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         parameters = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
         return await self._run("reached", limit=limit, **offset_parameters(zone), **parameters)
 
-    async def compare_flows(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_flows(self, *, zone: tzinfo, limit: int) -> Mismatches:
         """Lists days on which the moves of rollups and ledger differ."""
         return await self._run("flows", limit=limit, **offset_parameters(zone))
 
-    async def compare_last_flows(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_last_flows(self, *, zone: tzinfo, limit: int) -> Mismatches:
         """Lists days on which rollups and ledger differ in customers who last took a flow."""
         return await self._run("last_flows", limit=limit, **offset_parameters(zone))
 
@@ -315,7 +315,7 @@ class ReconciliationQueries:
         """Lists totals of all days that differ from the sum of the days."""
         return await self._run("totals", limit=limit)
 
-    async def compare_durations(self, *, zone: str, until: date, limit: int) -> Mismatches:
+    async def compare_durations(self, *, zone: tzinfo, until: date, limit: int) -> Mismatches:
         """Lists histograms of visit durations that differ from the ledger, until a day."""
         return await self._run("durations", limit=limit, **offset_parameters(zone), until=until)
 
@@ -341,7 +341,7 @@ class ReconciliationQueries:
             is_settled=is_settled,
         )
 
-    async def compare_revenue(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_revenue(self, *, zone: tzinfo, limit: int) -> Mismatches:
         """Lists days and stages whose revenue of rollups and events differ."""
         return await self._run("revenue", limit=limit, **offset_parameters(zone))
 

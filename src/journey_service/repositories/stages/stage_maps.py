@@ -8,13 +8,14 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.rules import rules_to_json
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
 from journey_service.repositories.tables import Row, companies, customer_journey_stages, stage_map_versions
 
-_CACHED_STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
+_CACHED_STAGE_MAPS: Final[dict[tuple[int, int, Currency], StageMap]] = {}
 _MAX_CACHED_STAGE_MAPS: Final = 4096
 _VERSION: Final = [
     stage_map_versions.c[name]
@@ -48,10 +49,13 @@ class StageMaps:
         self._connection = connection
         self._company_id = company_id
 
-    async def get(self, version: int) -> StageMap:
-        """Returns the stages of a version. Raises KeyError if the version does not exist."""
+    async def get(self, version: int, currency: Currency) -> StageMap:
+        """Returns the stages of a version, with amounts in the currency.
+
+        Raises KeyError if the version does not exist.
+        """
         # A committed version never changes, so it may be cached without expiry.
-        cached = _CACHED_STAGE_MAPS.get((self._company_id, version))
+        cached = _CACHED_STAGE_MAPS.get((self._company_id, version, currency))
         if cached is not None:
             return cached
         row = (
@@ -59,12 +63,12 @@ class StageMaps:
         ).one_or_none()
         if row is None:
             raise KeyError(version)
-        stage_map = parse_stage_map(row.stages, version=version)
+        stage_map = parse_stage_map(row.stages, version=version, currency=currency, is_stored=True)
         if row.is_of_this_transaction:
             return stage_map  # a rollback may undo it, and another map may take its number
         if len(_CACHED_STAGE_MAPS) >= _MAX_CACHED_STAGE_MAPS:
             _CACHED_STAGE_MAPS.clear()
-        _CACHED_STAGE_MAPS[self._company_id, version] = stage_map
+        _CACHED_STAGE_MAPS[self._company_id, version, currency] = stage_map
         return stage_map
 
     async def find(self, version: int) -> MapVersion | None:
@@ -100,7 +104,7 @@ class StageMaps:
         )
         return [_to_version(row) for row in rows]
 
-    async def get_in_force(self, at: datetime) -> StageMap:
+    async def get_in_force(self, at: datetime, currency: Currency) -> StageMap:
         """Returns the map that was in force at an instant; before the creation, the first map."""
         version = await self._connection.scalar(
             select(func.max(stage_map_versions.c.version)).where(
@@ -108,7 +112,7 @@ class StageMaps:
                 func.coalesce(stage_map_versions.c.activated_at, at) <= at,
             )
         )
-        return await self.get(version)
+        return await self.get(version, currency)
 
     async def insert(
         self,

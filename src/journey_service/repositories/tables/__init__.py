@@ -28,6 +28,7 @@ from journey_service.repositories.tables.customers import (
     erasure_tombstones,
     journey_events,
     journey_transitions,
+    mailbox_withdrawals,
 )
 from journey_service.repositories.tables.operations import (
     import_errors,
@@ -60,6 +61,7 @@ __all__ = [
     "journey_stage_metrics",
     "journey_tasks",
     "journey_transitions",
+    "mailbox_withdrawals",
     "message_templates",
     "metadata",
     "nightly_runs",

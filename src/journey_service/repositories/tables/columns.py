@@ -52,6 +52,10 @@ def money(name: str) -> Column[object]:
     return Column(name, Numeric(15, 3), nullable=False, server_default=text("0"))
 
 
+CURRENCY_UNITS: Final = "(SELECT currency_units FROM companies WHERE id = :company_id)"
+"""SQL for the number of smallest units in one unit of the company's currency; evaluated once in a statement."""
+
+
 def of_company() -> ForeignKeyConstraint:
     """Returns the foreign key to the company."""
     return ForeignKeyConstraint(["company_id"], ["companies.id"])

@@ -25,7 +25,11 @@ companies = Table(
     Column("id", BigInteger, Identity(always=False), primary_key=True),
     Column("name", String(255), nullable=False),
     Column("timezone", String(64), nullable=False),
+    # Time zones before a correction, with their ends.
+    Column("former_zones", JSONB, nullable=False, server_default=text("'[]'")),
     Column("currency", String(3), nullable=False),
+    # Smallest units in one unit of the currency: 100 cents are one euro.
+    Column("currency_units", Integer, nullable=False, server_default=text("100")),
     instant("clock_at"),
     # Whether actions that fall due by a test clock are delivered.
     Column("delivers_messages", Boolean, nullable=False, server_default=text("false")),

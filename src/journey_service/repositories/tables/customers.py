@@ -39,9 +39,12 @@ customers = Table(
     company(),
     Column("customer_id", BigInteger, nullable=False, autoincrement=False),
     Column("name", Text),
+    Column("first_name", Text),
     Column("email", Text),
     Column("phone", Text),
-    Column("language", String(16)),
+    # In international form where the country can be told.
+    Column("phone_digits", Text),
+    Column("language", String(35)),
     Column("consents", JSONB, nullable=False, server_default=text("'{}'")),
     instant("created_at", now=True),
     instant("updated_at", now=True),
@@ -50,19 +53,24 @@ customers = Table(
     Column(
         "name_key",
         Text(collation="C"),
-        Computed("coalesce(fold_text(name), '')", persisted=True),
+        Computed("coalesce(fold_text(name), fold_text(first_name), '')", persisted=True),
         nullable=False,
     ),
     Column(
         "search",
         Text,
-        Computed("search_text(customer_id, name, email, phone)", persisted=True),
+        Computed(
+            "search_text(customer_id, coalesce(name, first_name), email, phone, phone_digits)", persisted=True
+        ),
         nullable=False,
     ),
+    # The address as mailboxes compare: without case and outer blanks.
+    Column("mailbox", Text, Computed("lower(btrim(email))", persisted=True)),
     PrimaryKeyConstraint("company_id", "customer_id"),
     of_company(),
     # Whole numbers that every JSON parser represents exactly: up to 2^53 - 1.
     CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
+    Index("ix_customer_mailboxes", "company_id", "mailbox", postgresql_where=text("mailbox IS NOT NULL")),
     Index("ix_customers_by_name", "company_id", "name_key", "customer_id"),
     # Without a pending list, which every search would read in full.
     Index(
@@ -86,11 +94,27 @@ consent_changes = Table(
     Column("status", String(9), nullable=False),
     instant("at", nullable=False),
     Column("source", String(255), nullable=False),
+    # How and when the person granted the consent.
+    Column("method", String(13)),
+    instant("granted_at"),
     instant("recorded_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
     ForeignKeyConstraint(["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"]),
     CheckConstraint("status IN ('granted', 'withdrawn', 'unknown')", name="status"),
     Index("idx_customer_consents", "company_id", "customer_id", "id"),
+)
+
+# Mailboxes that unsubscribed: a keyed hash of the address.
+mailbox_withdrawals = Table(
+    "mailbox_withdrawals",
+    metadata,
+    company(),
+    Column("mailbox_hmac", LargeBinary, nullable=False),
+    Column("key_id", LargeBinary, nullable=False),
+    instant("withdrawn_at", nullable=False),
+    PrimaryKeyConstraint("company_id", "mailbox_hmac"),
+    of_company(),
+    Index("idx_mailbox_keys", "company_id", "key_id"),
 )
 
 customer_relationships = Table(

@@ -209,7 +209,7 @@ async def list_retained(
         context = await uow.companies.get_context()
         days = days_of_month(cohort)
         return DrilldownPage(
-            context, await uow.drilldown.list_retained(later, days, context.company.timezone, page)
+            context, await uow.drilldown.list_retained(later, days, context.company.zone, page)
         )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)

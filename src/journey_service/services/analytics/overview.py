@@ -7,7 +7,7 @@ Everything else is queried from the ledgers.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import aggregates as metrics
@@ -16,7 +16,6 @@ from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.domain.rounding import half_up
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.repositories.analytics.rollups import StoredMoves
 from journey_service.repositories.database import Database
@@ -40,9 +39,9 @@ class Overview:
     total: int
     at_risk: int
     vips: int
-    lifetime_cents: int
+    lifetime_value: Decimal
     """Sum over all customers, up to now."""
-    revenue_cents: int
+    revenue: Decimal
     opened: int
     moves: int
     lapses: int
@@ -59,12 +58,14 @@ class Overview:
         return metrics.percent(self.vips, self.total)
 
     @property
-    def average_cents(self) -> int:
-        """Average lifetime value of a customer, rounded half away from zero."""
+    def average_lifetime_value(self) -> Decimal:
+        """Average lifetime value of a customer, rounded half away from zero to the decimals of the currency."""
+        currency = self.query.context.rulebook.policy.currency
         if not self.total:
-            return 0
-        sign = -1 if self.lifetime_cents < 0 else 1
-        return sign * half_up(abs(self.lifetime_cents), self.total)
+            return Decimal(0)
+        return (self.lifetime_value / self.total).quantize(
+            Decimal(1).scaleb(-currency.decimals), ROUND_HALF_UP
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
         total=sum(customers.values()),
         at_risk=0 if mildest is None else customers.get(mildest.key, 0),
         vips=customers.get(query.stage_map.progress[-1].key, 0),
-        lifetime_cents=(await uow.ledger_queries.get_revenue_cents())[source],
-        revenue_cents=(await uow.ledger_queries.get_revenue_cents(query.days))[source],
+        lifetime_value=(await uow.ledger_queries.get_revenue())[source],
+        revenue=(await uow.ledger_queries.get_revenue(query.days))[source],
         opened=_sum(moves, Motion.OPENING),
         moves=sum(move.number for move in moves if move.motion is not Motion.OPENING),
         lapses=_sum(moves, Motion.LAPSE),
@@ -181,7 +182,7 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             customers = await customers_by_stage(uow, context)
         else:
             check_not_future(as_of, context.now)
-            stage_map = await uow.stage_maps.get_in_force(as_of)
+            stage_map = await uow.stage_maps.get_in_force(as_of, context.rulebook.policy.currency)
             customers, instant = await uow.distribution.count_at(as_of), as_of
         # Moves may be dated before the map version that introduced their stage.
         others = [stage for stage in context.rulebook.stage_map.stages if stage.key not in stage_map.by_key]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.date_ranges import DateRange, Period, RequestedRange, resolve_range
@@ -36,7 +35,7 @@ class QueryContext:
     @property
     def zone(self) -> str:
         """Time zone of the company."""
-        return self.context.company.timezone
+        return self.context.company.zone
 
     @property
     def currency(self) -> str:
@@ -46,7 +45,7 @@ class QueryContext:
     @property
     def today(self) -> date:
         """Current local day of the company."""
-        return local_day(self.context.now, ZoneInfo(self.zone))
+        return local_day(self.context.now, self.zone)
 
 
 async def load_query_context(
@@ -63,7 +62,7 @@ async def load_query_context(
     Raises CompanyNotFoundError, InvalidInputError.
     """
     context = await uow.companies.get_context()
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     begin = await uow.ledger_queries.get_first_day() if requested.period is Period.ALL else None
     if since is not None:
         begin = min(local_day(since, zone), begin or context.now.date())

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.contact_policy import ContactDecision, capped_since
@@ -103,7 +102,7 @@ async def _with_predictions(
     if not context.company.rollup_version:
         raise UnavailableError("The metrics are being computed; try again shortly.")
     samples = churn_samples(context.rulebook.stage_map, await uow.rollups.list_all_moves())
-    zone, policy = ZoneInfo(context.company.timezone), context.rulebook.policy
+    zone, policy = context.company.zone, context.rulebook.policy
     states = await uow.contact_states.get_many(
         [customer.relationship_id for customer in found], since=capped_since(context.now, policy)
     )

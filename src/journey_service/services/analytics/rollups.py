@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.actions.company_context import CompanyContext
@@ -50,7 +48,7 @@ async def count_moves(
     by_relationship = {id_: transitions for id_, transitions in moves.items() if transitions}
     if not by_relationship:
         return
-    rollup = Rollup(context.rulebook.stage_map, ZoneInfo(context.company.timezone))
+    rollup = Rollup(context.rulebook.stage_map, context.company.zone)
     known = await uow.rollups.get_last_occurrences([*by_relationship.keys() - set(new)], rollup)
     for id_, transitions in by_relationship.items():
         rollup.count(transitions, known.get(id_, {}))
@@ -59,7 +57,7 @@ async def count_moves(
 
 async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterable[RevenueChange]) -> None:
     """Adds the changes of revenue by events just written to the rollups."""
-    zone = ZoneInfo(context.company.timezone)
+    zone, currency = context.company.zone, context.rulebook.policy.currency
     revenue: dict[tuple[date, str], tuple[int, int, int]] = {}
     for each in changes:
         cents = each.sign * each.event.amount_cents
@@ -73,7 +71,7 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterabl
             revenue[day, each.stage] = (number + each.sign, first + appointments, second + payments)
     await uow.rollups.add_revenue(
         (
-            (StageRevenue(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
+            (StageRevenue(day, stage, currency.to_amount(first), currency.to_amount(second)), number)
             for (day, stage), (number, first, second) in revenue.items()
         ),
         late=_earliest_dirty_day(context, (day for day, _ in revenue)),
@@ -82,7 +80,7 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterabl
 
 def _earliest_dirty_day(context: CompanyContext, days: Iterable[date]) -> date | None:
     """Returns the earliest day whose snapshot may already be taken when this transaction commits."""
-    ending = local_day(context.now + _MAX_WRITE, ZoneInfo(context.company.timezone))
+    ending = local_day(context.now + _MAX_WRITE, context.company.zone)
     return min((day for day in days if day < ending), default=None)
 
 
@@ -137,9 +135,7 @@ async def rebuild_rollups(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.get_context()
         stage_map = context.rulebook.stage_map
-        await uow.rollups.rebuild(
-            context.company.map_version, context.company.timezone, reached_by(stage_map)
-        )
+        await uow.rollups.rebuild(context.company.map_version, context.company.zone, reached_by(stage_map))
         first = (await uow.snapshots.get_bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)

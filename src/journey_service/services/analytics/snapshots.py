@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.access.records import AuditEntry
@@ -266,7 +265,7 @@ async def take_page(uow: UnitOfWork) -> tuple[int, bool]:
 
 def last_ended(context: CompanyContext) -> date:
     """Returns the last local day that has ended."""
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     return day_before(local_day(context.now, zone), zone)
 
 
@@ -280,12 +279,12 @@ def _first_missing(context: CompanyContext, bounds: SnapshotBounds) -> date | No
     return (
         bounds.first_rollup
         if bounds.last is None
-        else next_nightly_run_date(bounds.last, ZoneInfo(context.company.timezone))
+        else next_nightly_run_date(bounds.last, context.company.zone)
     )
 
 
 def _days(context: CompanyContext, first: date, last: date) -> Sequence[date]:
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     return list(days_from(first, min(last, first + timedelta(days=DAYS_BATCH_SIZE - 1)), zone))
 
 
@@ -314,7 +313,7 @@ async def _write_visit_durations(uow: UnitOfWork, context: CompanyContext, days:
     for start in range(0, len(days), _VISIT_DAYS_BATCH_SIZE):
         part = days[start : start + _VISIT_DAYS_BATCH_SIZE]
         span = DateRange(part[0], part[-1])
-        ended = await uow.visit_durations.count_ended_by_day(span, context.company.timezone)
+        ended = await uow.visit_durations.count_ended_by_day(span, context.company.zone)
         histograms, last = accumulate(last, (each for each in ended if each.stage in known_stages))
         await uow.visit_durations.replace(span, histograms)
     if known != last and days[-1] < last_ended(context):
@@ -331,16 +330,16 @@ async def compute_snapshots(
     is_from_ledger: bool,
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
     """Computes the snapshots of days from the rollups or the ledgers; every position in `known` is included."""
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     versions: list[tuple[date | None, list[str]]] = []
     for version in await uow.stage_maps.list_after(0):
         since = None if version.activated_at is None else local_day(version.activated_at, zone)
-        stage_map = await uow.stage_maps.get(version.version)
+        stage_map = await uow.stage_maps.get(version.version, context.rulebook.policy.currency)
         versions.append((since, [stage.key for stage in stage_map.active]))
     active = active_stages_by_day(days, versions)
     source = MetricSource(
         from_payments=context.rulebook.policy.revenue_source == "payments",
-        ledger_zone=context.company.timezone if is_from_ledger else None,
+        ledger_zone=context.company.zone if is_from_ledger else None,
     )
     opening, flows = await uow.snapshots.get_flows(days[0], days[-1], source)
     revenue = await uow.snapshots.get_revenue(days[0], days[-1], source)

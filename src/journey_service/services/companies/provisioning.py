@@ -10,12 +10,13 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
+from journey_service.domain.companies.currencies import EUR, currency_error, get_currency
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.companies.records import Company, CompanyRecord
 from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quote_value
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import default_stages
 from journey_service.domain.stages.stage_map import parse_stage_map
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -49,7 +50,7 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
     Raises InvalidInputError, CompanyExistsError, and UnavailableError if no free id was found.
     """
     rulebook = _check(new)
-    stages = DEFAULT_STAGES if new.stages is None else new.stages
+    stages = default_stages(rulebook.policy.currency) if new.stages is None else new.stages
     places = {
         str(stage["key"]): f"/stages/{index}"
         for index, stage in enumerate(stages)
@@ -99,22 +100,21 @@ async def get_company_context(database: Database, company_id: int) -> CompanyCon
 
 def _check(new: NewCompany) -> Rulebook:
     errors: list[FieldError] = []
-    if not _is_zone(new.timezone):
-        errors.append(
-            FieldError(
-                "/timezone", f"{quote_value(new.timezone)} is not an IANA time zone, such as Europe/Berlin"
-            )
-        )
+    if (message := zone_error(new.timezone)) is not None:
+        errors.append(FieldError("/timezone", message))
     if new.deliver and new.test_clock is None:
         errors.append(FieldError("/deliver", "requires test_clock"))
+    if (message := currency_error(new.currency)) is not None:
+        errors.append(FieldError("/currency", message))
+    currency = EUR if message is not None else get_currency(new.currency)
     policy, stage_map = None, None
     try:
-        policy = parse_policy(new.policy, "/settings")
+        policy = parse_policy(new.policy, "/settings", currency=currency)
     except InvalidInputError as error:
         errors += error.errors
     try:
-        stages = DEFAULT_STAGES if new.stages is None else new.stages
-        stage_map = parse_stage_map(stages, version=1, pointer="/stages")
+        stages = default_stages(currency) if new.stages is None else new.stages
+        stage_map = parse_stage_map(stages, version=1, pointer="/stages", currency=currency)
     except InvalidInputError as error:
         errors += error.errors
     if policy is None or stage_map is None or errors:
@@ -127,16 +127,18 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones() - _EXCLUDED_ZONES)
 
 
-def _is_zone(name: str) -> bool:
+def zone_error(name: str) -> str | None:
+    """Returns why a company cannot have a time zone, or None."""
     try:
-        return name in _zones() and ZoneInfo(name) is not None
+        is_known = name in _zones() and ZoneInfo(name) is not None
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
+        is_known = False
+    return None if is_known else f"{quote_value(name)} is not an IANA time zone, such as Europe/Berlin"
 
 
 async def schedule_first_nightly_run(uow: UnitOfWork, context: CompanyContext) -> None:
-    """Stores when the first nightly run of a new company is due."""
-    zone = ZoneInfo(context.company.timezone)
+    """Stores when the next nightly run of a company is due, whose time zone is new."""
+    zone = context.company.zone
     await uow.companies.set_next_nightly_run(
         nightly_run_at(next_nightly_run_date(latest_nightly_run_date(context.now, zone), zone), zone)
     )

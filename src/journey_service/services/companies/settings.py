@@ -131,13 +131,15 @@ async def _lint(context: CompanyContext, policy: CompanyPolicy) -> Sequence[Lint
 
 
 def _check_seen(context: CompanyContext, update: PolicyUpdate) -> None:
-    if update.seen is not None and tag_of(context.rulebook.policy) not in update.seen:
+    policy = context.rulebook.policy
+    is_stale = update.seen is not None and tag_of(policy) not in update.seen
+    if is_stale or update.policy.currency != policy.currency:
         raise StaleSettingsError
 
 
 def _differences(former: CompanyPolicy, policy: CompanyPolicy) -> list[str]:
     """Returns the names of the fields in which two policies differ."""
-    names = [f.name for f in fields(CompanyPolicy) if f.name != "scoring"]
+    names = [f.name for f in fields(CompanyPolicy) if f.name not in ("scoring", "currency")]
     return [
         *(
             f"scoring.{f.name}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.events.bookings import Booking, find_bookings
 from journey_service.domain.events.counting import counted_events
 from journey_service.domain.events.records import EventRecord
@@ -18,6 +19,7 @@ class CustomerEvents:
 
     events: Sequence[EventRecord]
     bookings: Sequence[Booking]
+    currency: Currency
 
 
 async def list_customer_events(
@@ -38,6 +40,7 @@ async def list_customer_events(
         view = await load_view(uow, customer_id)
         events = await uow.events.page(view.stored.id, types=types, before=before, limit=limit)
         named = await uow.events.list_of_bookings(view.stored.id, customer_id)
-        return CustomerEvents(events, find_bookings(counted_events(named), view.context.now))
+        bookings = find_bookings(counted_events(named), view.context.now)
+        return CustomerEvents(events, bookings, view.context.rulebook.policy.currency)
 
     return await database.run(company_id, unit)

@@ -1,22 +1,30 @@
 """Import of customers: one page of staged lines, whose fields and consents are written to the profiles."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.consents import (
+    ConsentRequest,
+    StoredConsents,
+    decide_consents,
+    with_changes,
+    withdraw_by_link,
+)
 from journey_service.domain.customers.records import ConsentChange
 from journey_service.domain.events.customer_lines import CustomerLine
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.customers.profiles import changed_consents, consent_of
+from journey_service.services.customers.profiles import normalize_fields
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 CUSTOMERS_BATCH_SIZE: Final = 1_000
 WITHDRAWN: Final = "was withdrawn, and an import does not change that; the rest of the line was applied"
 """Message of a consent that would lift a withdrawal."""
-_FIELDS: Final = ("name", "email", "phone", "language")
+_FIELDS: Final = ("name", "first_name", "email", "phone", "phone_digits", "language")
 
 
 async def load_customer_lines(
@@ -49,6 +57,7 @@ class CustomerPage:
     _changed: set[int] = field(default_factory=set)
     _consents: dict[int, list[ConsentChange]] = field(default_factory=dict)
     _errors: list[ImportLineError] = field(default_factory=list)
+    _withdrawals: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def cursor(self) -> ImportCursor | None:
@@ -58,6 +67,9 @@ class CustomerPage:
     async def replay(self, uow: UnitOfWork) -> None:
         """Opens journeys of new customers, changes profiles, and writes everything."""
         customers = sorted({line.customer_id for line in self.lines})
+        emails = {email for line in self.lines if (email := line.fields.get("email")) is not None}
+        await uow.mailboxes.lock_many(emails)
+        self._withdrawals = await uow.mailboxes.find_withdrawals(emails)
         transaction = await load(uow, customers)
         stored = await uow.customers.get_many(customers)
         for line in self.lines:
@@ -85,26 +97,39 @@ class CustomerPage:
         if is_new:
             transaction.open(customer_id, transaction.now).schedule_first_evaluation(transaction.now)
         profile = self._profiles.setdefault(customer_id, _values(stored))
-        consents: Mapping[str, Mapping[str, str]] = profile["consents"]
-        accepted = {}
-        for channel, status in line.consents.items():
-            if consents.get(channel, {}).get("status") == "withdrawn" and status != "withdrawn":
-                error = ImportLineError(
-                    line.number, f"/consents/{channel}", WITHDRAWN, customer_id, line.cells
-                )
-                self._errors.append(error)
-            else:
-                accepted[channel] = status
-        changes = changed_consents(consents, accepted, transaction.now, self.import_.actor)
-        changed = {name: value for name, value in line.fields.items() if profile[name] != value}
+        stored_consents: StoredConsents = profile["consents"]
+        changes = self._mailbox_changes(stored_consents, line)
+        consents = with_changes(stored_consents, changes)
+        accepted = self._accepted(consents, line)
+        changes += decide_consents(consents, accepted, transaction.now, self.import_.actor).changes
+        fields, _ = normalize_fields(line.fields, transaction.context.company.timezone)
+        changed = {name: value for name, value in fields.items() if profile[name] != value}
         if not is_new and not changes and not changed:
             self.counts["duplicates"] += 1
             return
         profile |= changed
-        profile["consents"] = {**consents, **{each.channel: consent_of(each) for each in changes}}
+        profile["consents"] = with_changes(stored_consents, changes)
         self._consents.setdefault(customer_id, []).extend(changes)
         self._changed.add(customer_id)
         self.counts["applied"] += 1
+
+    def _mailbox_changes(self, consents: StoredConsents, line: CustomerLine) -> list[ConsentChange]:
+        at = self._withdrawals.get(line.fields.get("email", ""))
+        return [] if at is None else withdraw_by_link(consents, Channel.EMAIL, at)
+
+    def _accepted(self, consents: StoredConsents, line: CustomerLine) -> dict[str, ConsentRequest]:
+        """Returns the consents of a line that an import may change: it lifts no withdrawal."""
+        accepted = {}
+        for channel, status in line.consents.items():
+            if consents.get(channel, {}).get("status") == "withdrawn" and status != "withdrawn":
+                self._errors.append(
+                    ImportLineError(
+                        line.number, f"/consents/{channel}", WITHDRAWN, line.customer_id, line.cells
+                    )
+                )
+            else:
+                accepted[channel] = ConsentRequest(status)
+        return accepted
 
 
 def _values(stored: CustomerProfile | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.companies.records import Company
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.errors import MalformedError
 from journey_service.domain.events.csv_header import CsvHeader, header_of
 from journey_service.domain.events.csv_records import CsvRecord
@@ -29,9 +29,9 @@ _SPOOLED_BYTES: Final = 1024**2
 class ImportSource:
     """An import file: CSV, NDJSON or a spreadsheet, which its first bytes show."""
 
-    def __init__(self, company: Company, options: ImportOptions, *, is_gzip: bool | None) -> None:
-        self._zone = ZoneInfo(company.timezone)
-        self._currency = company.currency
+    def __init__(self, context: CompanyContext, options: ImportOptions, *, is_gzip: bool | None) -> None:
+        self._zone = ZoneInfo(context.company.timezone)
+        self._currency = context.rulebook.policy.currency
         self._options = options
         self._is_gzip = is_gzip
         self.header: CsvHeader | None = None

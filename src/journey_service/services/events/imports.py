@@ -65,7 +65,7 @@ async def stage_import(
     options = await _with_known_format(database, company_id, options)
     staging = Staging(database, company_id, actor, options)
     digest = hashlib.sha256()
-    source = ImportSource(context.company, options, is_gzip=is_gzip)
+    source = ImportSource(context, options, is_gzip=is_gzip)
     try:
         await staging.add_all(source, _observed(chunks, digest.update, on_progress))
         return await staging.finish(digest.digest(), source)
@@ -94,7 +94,7 @@ async def check_import(
         raise InvalidInputError.at("/until", "must not be after the company's current time")
     options = await _with_known_format(database, company_id, options)
     staging = Staging(database, company_id, actor, options, is_dry_run=True)
-    source = ImportSource(context.company, options, is_gzip=is_gzip)
+    source = ImportSource(context, options, is_gzip=is_gzip)
     try:
         await staging.add_all(source, chunks)
         return await check_lines(database, company_id, staging, source, options)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
-from journey_service.domain.events.parsing import future_error, reported_error
+from journey_service.domain.events.parsing import future_error, in_currency, reported_error
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
@@ -124,6 +124,10 @@ class _Batch:
         """Applies one event to its journey in memory, unless it is a duplicate or invalid."""
         if event.customer_id in self._transaction.erased:
             return _Step(event, IngestStatus.IGNORED_ERASED)
+        converted = in_currency(event, self._transaction.context.rulebook.policy.currency)
+        if isinstance(converted, InvalidInputError):
+            return converted
+        event = converted
         digest = content_hash(event)
         earlier = self._applied.get(event.key) or self._known.get(event.key)
         if earlier is not None:

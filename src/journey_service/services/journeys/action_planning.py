@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.action import Action, ActionState
 from journey_service.domain.actions.action_plan import ActionPlan
@@ -166,7 +165,7 @@ def _action_plan(
 ) -> ActionPlan:
     action_plan = ActionPlan(
         policy=context.rulebook.policy,
-        zone=ZoneInfo(context.company.timezone),
+        zone=context.company.zone,
         stage_map=context.rulebook.stage_map,
         stage_actions=context.stage_actions,
         assignee_seed=relationship_id,

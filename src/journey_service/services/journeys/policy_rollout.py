@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from journey_service.domain.companies.currencies import get_currency
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
@@ -53,6 +54,7 @@ class PolicyChange:
             "clock": self.clock.isoformat(),
             "map_version": self.map_version,
             "former": policy_to_json(self.former),
+            "currency": self.former.currency.code,
             "beyond": self.beyond if beyond is None else max(beyond, self.beyond),
         }
 
@@ -60,7 +62,9 @@ class PolicyChange:
     def of(cls, raw: Mapping[str, Any]) -> "PolicyChange":
         """Reads a change from the parameters of a job."""
         at, clock = datetime.fromisoformat(raw["at"]), datetime.fromisoformat(raw["clock"])
-        return cls(at, clock, raw["map_version"], parse_policy(raw["former"]), raw["beyond"])
+        currency = get_currency(raw["currency"])
+        former = parse_policy(raw["former"], currency=currency, is_stored=True)
+        return cls(at, clock, raw["map_version"], former, raw["beyond"])
 
 
 @dataclass(frozen=True, slots=True)

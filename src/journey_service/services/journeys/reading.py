@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.events.counting import counted_events
@@ -78,10 +78,11 @@ async def load_past_view(
         raise JourneyNotStartedError(customer_id)
     transition = entry.transition
     facts = fold_facts(await _list_counted(uow, stored, customer_id, as_of), present.rulebook.policy)
-    stage_map = await uow.stage_maps.get_in_force(as_of)
+    currency = present.rulebook.policy.currency
+    stage_map = await uow.stage_maps.get_in_force(as_of, currency)
     if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
-        stage_map = await uow.stage_maps.get(transition.map_version)
-    progress = await _progress_stages(uow, stored.id, as_of)
+        stage_map = await uow.stage_maps.get(transition.map_version, currency)
+    progress = await _progress_stages(uow, present, stored.id, as_of)
     past = Relationship(
         customer_id=customer_id,
         current_stage=transition.to_stage,
@@ -110,11 +111,14 @@ async def _list_counted(
     return [event for event in counted_events(events) if event.occurred_at <= until]
 
 
-async def _progress_stages(uow: UnitOfWork, relationship_id: int, until: datetime) -> list[str]:
+async def _progress_stages(
+    uow: UnitOfWork, context: CompanyContext, relationship_id: int, until: datetime
+) -> list[str]:
     """Returns the progress stages that a customer entered until an instant, in order."""
     progress = []
     for entered in await uow.transitions.list_stages(relationship_id, until=until):
-        stage = (await uow.stage_maps.get(entered.map_version)).by_key.get(entered.to_stage)
+        stage_map = await uow.stage_maps.get(entered.map_version, context.rulebook.policy.currency)
+        stage = stage_map.by_key.get(entered.to_stage)
         if stage is not None and stage.kind is StageKind.PROGRESS:
             progress.append(stage.key)
     return progress
@@ -150,7 +154,7 @@ async def get_score_history(
     async def unit(uow: UnitOfWork) -> Sequence[HistoryPoint]:
         view = await load_view(uow, customer_id)
         context, stored = view.context, view.stored
-        instants = history_instants(requested, ZoneInfo(context.company.timezone), context.now)
+        instants = history_instants(requested, context.company.zone, context.now)
         until = instants[-1]
         stages = await uow.transitions.list_stages(stored.id, until=until)
         events = await _list_counted(uow, stored, customer_id, until)

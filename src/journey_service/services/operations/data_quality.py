@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
@@ -260,7 +259,7 @@ async def _foreign_retractions(uow: UnitOfWork, _: CompanyContext) -> _Found:
 
 
 def _last_nightly_run(context: CompanyContext) -> datetime:
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     return nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
 
 
@@ -287,7 +286,7 @@ async def _rescore(uow: UnitOfWork, after: int) -> _RepairResult:
 
 
 async def _wrong_rollups(uow: UnitOfWork, context: CompanyContext) -> _Found:
-    version, zone = context.company.rollup_version, context.company.timezone
+    version, zone = context.company.rollup_version, context.company.zone
     if not version:
         return 1, [{"check": "rollups are not built yet"}]
     queries = uow.reconciliation
@@ -309,7 +308,7 @@ async def _rebuild_rollups(uow: UnitOfWork, _after: int) -> _RepairResult:
     number, _examples = await _wrong_rollups(uow, context)
     if number:
         reached = reached_by(context.rulebook.stage_map)
-        await uow.rollups.rebuild(context.company.map_version, context.company.timezone, reached)
+        await uow.rollups.rebuild(context.company.map_version, context.company.zone, reached)
         first = (await uow.snapshots.get_bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)  # snapshots may have been computed from wrong rollups

@@ -1,7 +1,6 @@
 """Nightly run: once per local date, at 02:00 of the company's time zone; caught up once after an outage."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
@@ -31,7 +30,7 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
         due_at = context.company.next_nightly_run_at
         if due_at is not None and due_at > context.now:
             return None
-        zone = ZoneInfo(context.company.timezone)
+        zone = context.company.zone
         night = latest_nightly_run_date(context.now, zone)
         await uow.companies.set_next_nightly_run(nightly_run_at(next_nightly_run_date(night, zone), zone))
         if await uow.jobs.has_nightly_run(night):

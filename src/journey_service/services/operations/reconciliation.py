@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import STAGE_REACHED, reached_by
@@ -203,7 +202,7 @@ async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     found.add(
         "visit durations",
         await uow.reconciliation.compare_durations(
-            zone=context.company.timezone, until=last, limit=MAX_DIFFERENCES
+            zone=context.company.zone, until=last, limit=MAX_DIFFERENCES
         ),
     )
     await _compare_present(uow, context, last, found)
@@ -213,13 +212,13 @@ async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
 def _last_compared(context: CompanyContext, bounds: SnapshotBounds) -> date | None:
     if bounds.first_dirty_day is None or bounds.last is None:
         return bounds.last
-    return min(bounds.last, day_before(bounds.first_dirty_day, ZoneInfo(context.company.timezone)))
+    return min(bounds.last, day_before(bounds.first_dirty_day, context.company.zone))
 
 
 async def _compare_days(
     uow: UnitOfWork, context: CompanyContext, first: date, last: date, found: _CheckResult
 ) -> None:
-    days = list(days_from(first, last, ZoneInfo(context.company.timezone)))
+    days = list(days_from(first, last, context.company.zone))
     stored = {(each.day, each.stage): each.metrics for each in await uow.snapshots.list_between(first, last)}
     ledger = await compute_snapshots(uow, context, days, stored, is_from_ledger=True)
     found.checked += len(stored.keys() | ledger.keys())
@@ -239,10 +238,10 @@ async def _compare_days(
 async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date, found: _CheckResult) -> None:
     """Compares the last snapshot plus the later moves with the current customers by stage."""
     customers = {each.stage: each.metrics.customers for each in await uow.snapshots.list_between(last, last)}
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     # A move is dated by the company's clock, which may be slightly ahead of this transaction.
     until = local_day(context.now, zone) + timedelta(days=2)
-    source = MetricSource(from_payments=False, ledger_zone=context.company.timezone)
+    source = MetricSource(from_payments=False, ledger_zone=context.company.zone)
     _, flows = await uow.snapshots.get_flows(last + timedelta(days=1), until, source)
     for flow in flows:
         customers[flow.to_stage] = customers.get(flow.to_stage, 0) + flow.number
@@ -275,11 +274,11 @@ async def _reached(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     version = context.company.rollup_version
     if not version:
         return _CheckResult(is_pending=True)
-    counted_by = reached_by(await uow.stage_maps.get(version))
+    counted_by = reached_by(await uow.stage_maps.get(version, context.rulebook.policy.currency))
     if version != context.company.map_version and counted_by != reached_by(context.rulebook.stage_map):
         return _CheckResult(is_pending=True)
     found = _CheckResult(len(await uow.rollups.count_since(STAGE_REACHED, date.min)))
-    zone = context.company.timezone
+    zone = context.company.zone
     mismatches = await uow.reconciliation.compare_reached(
         zone=zone, reached_by=counted_by, limit=MAX_DIFFERENCES
     )
@@ -290,7 +289,7 @@ async def _reached(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
 async def _flows(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     if not context.company.rollup_version:
         return _CheckResult(is_pending=True)
-    sizes, zone = await uow.reconciliation.get_sizes(), context.company.timezone
+    sizes, zone = await uow.reconciliation.get_sizes(), context.company.zone
     found = _CheckResult(sizes.transitions)
     found.add("moves of a day", await uow.reconciliation.compare_flows(zone=zone, limit=MAX_DIFFERENCES))
     found.add(
@@ -320,7 +319,7 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> _CheckResult:
     if context.company.rollup_version:
         found.add(
             "revenue",
-            await uow.reconciliation.compare_revenue(zone=context.company.timezone, limit=MAX_DIFFERENCES),
+            await uow.reconciliation.compare_revenue(zone=context.company.zone, limit=MAX_DIFFERENCES),
         )
     return found
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import latest_nightly_run_date, local_day, nightly_run_at
 from journey_service.domain.companies.records import Company
@@ -63,12 +62,12 @@ class Schedule:
     @property
     def next_nightly_run_local(self) -> datetime:
         """The next nightly run in the company's time zone."""
-        return self.next_nightly_run_at.astimezone(ZoneInfo(self.company.timezone))
+        return self.next_nightly_run_at.astimezone(self.company.zone)
 
     @property
     def next_nightly_run_date(self) -> date:
         """The local date of the next nightly run."""
-        return local_day(self.next_nightly_run_at, ZoneInfo(self.company.timezone))
+        return local_day(self.next_nightly_run_at, self.company.zone)
 
     @property
     def is_nightly_run_due(self) -> bool:
@@ -84,7 +83,7 @@ async def get_schedule(database: Database, company_id: int) -> Schedule:
         nightly_runs = await uow.jobs.list_nightly_runs(limit=MAX_NIGHTLY_RUNS)
         next_nightly_run_at = context.company.next_nightly_run_at
         if next_nightly_run_at is None:  # created before nightly runs existed: the first one is due at once
-            zone = ZoneInfo(context.company.timezone)
+            zone = context.company.zone
             next_nightly_run_at = nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
         return Schedule(context.company, context.now, next_nightly_run_at, tuple(nightly_runs))
 

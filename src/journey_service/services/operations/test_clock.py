@@ -8,7 +8,6 @@ recorded; scores are written as of the last one.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
@@ -143,7 +142,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         )
     if to is not None and target - before > MAX_STEP:
         raise InvalidInputError.at("/advance_to", f"must be at most {MAX_STEP.days} days ahead")
-    zone = ZoneInfo(context.company.timezone)
+    zone = context.company.zone
     nights = [(night, nightly_run_at(night, zone)) for night in nightly_run_dates(before, target, zone)]
     parameters: dict[str, Any] = {
         "from": before.isoformat(),

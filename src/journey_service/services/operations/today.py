@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.records import OpenTaskCounts
 from journey_service.domain.analytics.date_ranges import DateRange
@@ -55,11 +54,11 @@ async def get_today(database: Database, company_id: int, *, assignee: str) -> To
 
     async def unit(uow: UnitOfWork) -> Today:
         context = await uow.companies.get_context()
-        zone = ZoneInfo(context.company.timezone)
+        zone = context.company.zone
         day = local_day(context.now, zone)
         day_end, since = instant_of(day + _ONE_DAY, time(0), zone), day_before(day, zone)
         moved = await uow.drilldown.count_moved(
-            (Motion.LAPSE, Motion.RETURN), DateRange(since, day), context.company.timezone
+            (Motion.LAPSE, Motion.RETURN), DateRange(since, day), context.company.zone
         )
         return Today(
             context.now,

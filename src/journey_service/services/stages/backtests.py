@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.companies.currencies import get_currency
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
@@ -149,6 +150,7 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
             "customer_ids": sorted(set(span.customer_ids)) or None,
             "as_of": context.now.isoformat(),
             "timezone": context.company.timezone,
+            "currency": context.company.currency,
             "map_version": current.version,
             "present_stages": stage_map_to_json(current),
             "policy": policy_to_json(context.rulebook.policy),
@@ -199,10 +201,13 @@ class _JobParameters:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> "_JobParameters":
-        policy = parse_policy(parameters["policy"])
+        currency = get_currency(parameters["currency"])
+        policy = parse_policy(parameters["policy"], currency=currency, is_stored=True)
         version = parameters["map_version"]
-        draft = parse_stage_map(parameters["stages"], version=version + 1)
-        current = parse_stage_map(parameters["present_stages"], version=version)
+        draft = parse_stage_map(parameters["stages"], version=version + 1, currency=currency, is_stored=True)
+        current = parse_stage_map(
+            parameters["present_stages"], version=version, currency=currency, is_stored=True
+        )
         return cls(
             BacktestSettings(
                 since=datetime.fromisoformat(parameters["from"]),

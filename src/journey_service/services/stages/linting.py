@@ -40,7 +40,13 @@ class _CacheKey:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self.rulebook = rulebook
-        self._key = orjson.dumps((stage_map_to_json(rulebook.stage_map), policy_to_json(rulebook.policy)))
+        self._key = orjson.dumps(
+            (
+                stage_map_to_json(rulebook.stage_map),
+                policy_to_json(rulebook.policy),
+                rulebook.policy.currency.code,
+            )
+        )
 
     def __hash__(self) -> int:
         return hash(self._key)

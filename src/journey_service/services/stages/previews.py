@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.companies.currencies import get_currency
 from journey_service.domain.journeys.journey import JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
@@ -61,6 +62,7 @@ async def preview(
         parameters: dict[str, Any] = {
             "stages": stage_map_to_json(draft.stage_map),
             "version": draft.stage_map.version,
+            "currency": draft.stage_map.currency.code,
             "activation": activation.value,
             "as_of": context.now.isoformat(),
             "findings": findings_to_json(findings),
@@ -89,7 +91,12 @@ async def preview(
 async def preview_all(run: JobRun) -> None:
     """Job handler: migrates copies of all customers to the draft, and stores the totals as the result."""
     parameters = run.job.parameters
-    draft_map = parse_stage_map(parameters["stages"], version=parameters["version"])
+    draft_map = parse_stage_map(
+        parameters["stages"],
+        version=parameters["version"],
+        currency=get_currency(parameters["currency"]),
+        is_stored=True,
+    )
 
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", 0)

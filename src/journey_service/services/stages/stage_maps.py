@@ -236,7 +236,7 @@ async def _activate(
     if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
         await uow.rollups.set_version(draft_map.version)
     elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
-        await uow.rollups.rebuild(draft_map.version, context.company.timezone, reached_by(draft_map))
+        await uow.rollups.rebuild(draft_map.version, context.company.zone, reached_by(draft_map))
     else:
         await enqueue_rollup_rebuild(uow, actor=request.author)
     await uow.audit_log.record(
@@ -279,4 +279,6 @@ async def _view(uow: UnitOfWork, context: CompanyContext, version: int | None) -
     metadata = await uow.stage_maps.find(number)
     if metadata is None:
         raise MapVersionNotFoundError(number)
-    return MapView(await uow.stage_maps.get(number), metadata, number == current)
+    return MapView(
+        await uow.stage_maps.get(number, context.rulebook.policy.currency), metadata, number == current
+    )

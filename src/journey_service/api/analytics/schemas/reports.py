@@ -55,7 +55,7 @@ class Overview(RangedReport):
                 "moves": found.moves,
                 "lapses": found.lapses,
                 "returns": found.returns,
-                "revenue": found.revenue_cents / 100,
+                "revenue": float(found.revenue),
                 "stages": [StageCount.of(stage, customers) for stage, customers in found.stages],
             }
         )
@@ -69,7 +69,7 @@ def counts_of(found: overview.Overview) -> dict[str, int | float]:
         "at_risk_percentage": float(found.at_risk_percentage),
         "vip_count": found.vips,
         "vip_percentage": float(found.vip_percentage),
-        "avg_lifetime_value": found.average_cents / 100,
+        "avg_lifetime_value": float(found.average_lifetime_value),
     }
 
 

@@ -9,16 +9,19 @@ from journey_service.api.schema_fields import (
     Id,
     Instant,
     NextCursor,
+    PatchModel,
     RequestModel,
     ResponseModel,
     Text,
     Timestamp,
     described_by,
+    omittable,
 )
 from journey_service.api.stages.schemas.stage_maps import StageMap
 from journey_service.api.stages.schemas.stages import StageDefinition
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies import records
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.stages.stage_maps import MapView
 
@@ -45,7 +48,9 @@ class CompanyCreate(RequestModel):
     currency: str = Field(
         default="EUR",
         pattern="^[A-Z]{3}$",
-        description="Currency of all amounts of the company, as in ISO 4217",
+        description="Currency of all amounts of the company, as in ISO 4217, with at most three decimals. Default"
+        " thresholds in money (VIP from 1000, `monetary_target` 1000) are in euros; for a currency of smaller units"
+        " they are multiplied by a power of ten, which the response names as `default_money_factor`",
         examples=["EUR"],
     )
     test_clock: Instant | None = Field(
@@ -97,11 +102,27 @@ class CompanyCreated(Company):
     """A new company with its stage map."""
 
     stages: StageMap = Field(description="The stage map of the company")
+    default_money_factor: int = Field(
+        ge=1,
+        description="Power of ten by which default thresholds in euros were multiplied for `currency`: 100 for JPY,"
+        " 1000 for KRW. Thresholds that the request contains were not multiplied",
+        examples=[1],
+    )
+    notes: list[str] = Field(
+        description="What was decided for the company and is not in the request, in words",
+        examples=[[]],
+    )
 
     @classmethod
-    def of_context(cls, context: CompanyContext, view: MapView) -> "CompanyCreated":
-        """Returns the schema of a new company."""
-        return cls(**_fields(context.company), stages=StageMap.of_view(view))
+    def of_context(cls, context: CompanyContext, view: MapView, request: CompanyCreate) -> "CompanyCreated":
+        """Returns the schema of a new company and what was decided beside the request."""
+        currency = context.rulebook.policy.currency
+        return cls(
+            **_fields(context.company),
+            stages=StageMap.of_view(view),
+            default_money_factor=currency.factor,
+            notes=_notes(currency, request),
+        )
 
 
 def _fields(company: records.Company) -> dict[str, Any]:
@@ -114,6 +135,47 @@ def _fields(company: records.Company) -> dict[str, Any]:
         "map_version": company.map_version,
         "created_at": company.created_at,
     }
+
+
+def _notes(currency: Currency, request: CompanyCreate) -> list[str]:
+    """Returns a note on the default thresholds that were multiplied for the currency."""
+    scoring = request.settings.get("scoring")
+    thresholds = {
+        "VIP from": request.stages is None,
+        "monetary target": not (isinstance(scoring, dict) and "monetary_target" in scoring),
+    }
+    names = [f"{name} {1000 * currency.factor}" for name, is_default in thresholds.items() if is_default]
+    if currency.factor == 1 or not names:
+        return []
+    note = f"Default thresholds are those in euros multiplied by {currency.factor}, in {currency.code}"
+    return [f"{note}: {', '.join(names)}. Thresholds of the request were not changed."]
+
+
+class CompanyUpdate(PatchModel):
+    """Corrections of a company. Omitted fields do not change."""
+
+    name: Annotated[
+        Text,
+        Field(min_length=1, max_length=255, description="Name of the company", examples=["Salon Lumière"]),
+    ] = omittable()
+    timezone: Annotated[
+        Text,
+        Field(
+            max_length=64,
+            description="IANA time zone of local days and quiet hours. It counts from its next midnight on; days"
+            " before keep the former zone",
+            examples=["Europe/Berlin"],
+        ),
+    ] = omittable()
+    currency: Annotated[
+        str,
+        Field(
+            pattern="^[A-Z]{3}$",
+            description="Currency of all amounts of the company, as in ISO 4217. It can be changed only while no amount"
+            " is stored; thresholds of the stage map and the settings are not converted",
+            examples=["EUR"],
+        ),
+    ] = omittable()
 
 
 class CompanyPage(ResponseModel):

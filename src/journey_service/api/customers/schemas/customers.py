@@ -1,9 +1,10 @@
 """Request and response schemas of customers and their consents."""
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from journey_service.api.journeys.schemas.contact import (
     CustomerCampaign,
@@ -15,7 +16,9 @@ from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import (
     AnyCustomerId,
     Currency,
+    Instant,
     NextCursor,
+    PatchModel,
     RequestModel,
     ResponseModel,
     Text,
@@ -23,7 +26,6 @@ from journey_service.api.schema_fields import (
     Total,
     TotalEstimate,
 )
-from journey_service.domain.companies.policy import LANGUAGE
 from journey_service.domain.customers import records
 from journey_service.services.customers import profiles
 
@@ -41,6 +43,56 @@ class ConsentStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ConsentGrantMethod(StrEnum):
+    """How a customer gave a consent."""
+
+    FORM = "form"
+    IN_PERSON = "in_person"
+    PHONE = "phone"
+    DOUBLE_OPT_IN = "double_opt_in"
+
+
+class ConsentUpdate(RequestModel):
+    """A consent with how and when the customer gave it. Only this form lifts a withdrawal by the customer."""
+
+    status: ConsentStatus = Field(
+        description="Whether the customer may be contacted. `granted`: yes; `withdrawn`: no; `unknown`: the setting"
+        " `consent` of the company decides",
+        examples=["granted"],
+    )
+    method: ConsentGrantMethod | None = Field(
+        default=None,
+        description="How the customer granted the consent. `form`: a form; `in_person`: in person; `phone`: a call;"
+        " `double_opt_in`: a confirmed email. Null or omitted: it is not known",
+        examples=["form"],
+    )
+    granted_at: Instant | None = Field(
+        default=None,
+        description="When the customer granted the consent, not in the future; null or omitted: it is not known",
+        examples=["2026-02-27T10:15:00Z"],
+    )
+
+
+def _to_update(value: object) -> object:
+    """Returns the object that a plain status stands for."""
+    if not isinstance(value, str):
+        return value
+    if value not in tuple(ConsentStatus):
+        raise PydanticKnownError("enum", {"expected": ", ".join(ConsentStatus)})
+    return {"status": value}
+
+
+ConsentInput = Annotated[
+    ConsentUpdate, BeforeValidator(_to_update, json_schema_input_type=ConsentStatus | ConsentUpdate)
+]
+_CONSENTS: Final = (
+    "Consent by channel, as a status or as an object that says how and when the customer gave it. Each change is"
+    " recorded with its time and source. `unknown` does not replace a withdrawal. A withdrawal by the customer, with"
+    " the link of an email, is lifted only by `granted` with `method` and a `granted_at` after it; other requests leave"
+    " it as it is, and `warnings` of the response say so"
+)
+
+
 class CustomerProfile(RequestModel):
     """A customer's profile. Omitted fields become unknown; consents of omitted channels do not change."""
 
@@ -49,6 +101,12 @@ class CustomerProfile(RequestModel):
         max_length=255,
         description="Full name; null or omitted: unknown",
         examples=["Ada Lovelace"],
+    )
+    first_name: Text | None = Field(
+        default=None,
+        max_length=255,
+        description="Name by which messages greet the customer; null or omitted: they greet by the full name",
+        examples=["Ada"],
     )
     email: Text | None = Field(
         default=None,
@@ -62,17 +120,48 @@ class CustomerProfile(RequestModel):
         description="Phone number; null or omitted: unknown",
         examples=["+49 30 1234567"],
     )
-    language: str | None = Field(
+    language: Text | None = Field(
         default=None,
-        pattern=rf"^{LANGUAGE.pattern}$",
-        description="Language of messages, with or without a region, in lower case; null or omitted: the language of"
-        " the company",
+        description="Language of messages: a tag of BCP 47, in any case, with `-` or `_`. Messages fall back from"
+        " `de-DE` to `de`. Null or omitted, and text that is no tag: the language of the company",
         examples=["de"],
     )
-    consents: dict[ConsentChannel, ConsentStatus] = Field(
+    consents: dict[ConsentChannel, ConsentInput] = Field(
         default_factory=dict,
-        description="Consent by channel. Each change is recorded with its time and source",
+        description=_CONSENTS,
         examples=[{"email": "granted", "sms": "withdrawn"}],
+    )
+
+
+class CustomerUpdate(PatchModel):
+    """Changes of a customer's profile. Omitted fields and consents of omitted channels do not change."""
+
+    name: Text | None = Field(
+        default=None, max_length=255, description="Full name; null: unknown", examples=["Ada Lovelace"]
+    )
+    first_name: Text | None = Field(
+        default=None,
+        max_length=255,
+        description="Name by which messages greet the customer; null: they greet by the full name",
+        examples=["Ada"],
+    )
+    email: Text | None = Field(
+        default=None,
+        max_length=320,
+        description="Email address; null: unknown",
+        examples=["ada@customers.example"],
+    )
+    phone: Text | None = Field(
+        default=None, max_length=64, description="Phone number; null: unknown", examples=["+49 30 1234567"]
+    )
+    language: Text | None = Field(
+        default=None,
+        description="Language of messages: a tag of BCP 47, in any case, with `-` or `_`; null, and text that is no"
+        " tag: the language of the company",
+        examples=["de"],
+    )
+    consents: dict[ConsentChannel, ConsentInput] = Field(
+        default_factory=dict, description=_CONSENTS, examples=[{"email": "granted"}]
     )
 
 
@@ -93,6 +182,17 @@ class Consent(ResponseModel):
         default=None,
         description="Credential or system that made the last change; null if there was none",
         examples=["key:console"],
+    )
+    method: ConsentGrantMethod | None = Field(
+        default=None,
+        description="How the customer last granted the consent. `form`: a form; `in_person`: in person; `phone`: a"
+        " call; `double_opt_in`: a confirmed email. Null if it is not known",
+        examples=[None],
+    )
+    granted_at: Timestamp | None = Field(
+        default=None,
+        description="When the customer last granted the consent; null if it is not known",
+        examples=[None],
     )
 
 
@@ -120,6 +220,14 @@ class ConsentChange(ResponseModel):
     status: ConsentStatus = Field(description="Status after the change", examples=["granted"])
     at: Timestamp = Field(description="When the consent was changed", examples=[_CREATED_AT])
     source: str = Field(description="Credential or system that made the change", examples=["key:console"])
+    method: ConsentGrantMethod | None = Field(
+        description="How the customer granted the consent. `form`: a form; `in_person`: in person; `phone`: a call;"
+        " `double_opt_in`: a confirmed email. Null if it is not known",
+        examples=[None],
+    )
+    granted_at: Timestamp | None = Field(
+        description="When the customer granted the consent; null if it is not known", examples=[None]
+    )
 
     @classmethod
     def of(cls, change: records.ConsentChange) -> "ConsentChange":
@@ -138,6 +246,10 @@ class Customer(ResponseModel):
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
     name: str | None = Field(description="Full name; null if it is unknown", examples=["Ada Lovelace"])
+    first_name: str | None = Field(
+        description="Name by which messages greet the customer; null if they greet by the full name",
+        examples=["Ada"],
+    )
     email: str | None = Field(
         description="Email address; null if it is unknown", examples=["ada@customers.example"]
     )
@@ -161,6 +273,7 @@ class Customer(ResponseModel):
         return cls(
             customer_id=profile.customer_id,
             name=profile.name,
+            first_name=profile.first_name,
             email=profile.email,
             phone=profile.phone,
             language=profile.language,
@@ -174,6 +287,21 @@ class Customer(ResponseModel):
             updated_at=profile.updated_at,
             journey=Journey.of(customer.view),
         )
+
+
+class CustomerWritten(Customer):
+    """A customer after a change of the profile, with what was left as it was."""
+
+    warnings: list[str] = Field(
+        description="What was not done, and why, in words: consents that were left as they are, a language that is no"
+        " tag; empty if all was done",
+        examples=[[]],
+    )
+
+    @classmethod
+    def of_change(cls, written: profiles.WrittenCustomer) -> "CustomerWritten":
+        """Builds the response from a written customer."""
+        return cls(**dict(Customer.of(written.customer)), warnings=list(written.warnings))
 
 
 class CustomerDetail(Customer):

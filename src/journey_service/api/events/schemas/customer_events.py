@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from journey_service.api.schema_fields import NextCursor, ResponseModel, Timestamp
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.events import bookings
 from journey_service.domain.events.bookings import BookingState
 from journey_service.domain.events.event import MAX_CALL_SECONDS, EventType
@@ -77,15 +78,15 @@ class CustomerEvent(ResponseModel):
     )
 
     @classmethod
-    def of(cls, record: EventRecord) -> "CustomerEvent":
-        """Builds the response from a stored event."""
+    def of(cls, record: EventRecord, currency: Currency) -> "CustomerEvent":
+        """Builds the response from a stored event, whose amount is in the currency."""
         return cls(
             id=record.event_id,
             source=record.source,
             type=EventType(record.type),
             occurred_at=record.occurred_at,
             recorded_at=record.recorded_at,
-            amount=record.amount_cents / 100,
+            amount=record.amount_cents / currency.units,
             call_duration=record.call_duration,
             booking_id=record.booking_id,
             scheduled_for=record.scheduled_for,

@@ -46,7 +46,7 @@ class EventData(RequestModel):
         default=None,
         ge=0,
         le=999_999_999.99,
-        description="Amount in the company's currency, with at most two decimals; null or omitted: 0",
+        description="Amount in the company's currency, with at most its decimals; null or omitted: 0",
         examples=[49.9],
     )
     booking_id: Text | None = Field(

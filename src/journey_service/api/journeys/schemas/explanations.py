@@ -1,12 +1,13 @@
 """Response schemas of explanations: each fact with an English sentence."""
 
+from datetime import tzinfo
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.journeys import SuppressedMove
 from journey_service.api.schema_fields import AnyCustomerId, ResponseModel, Timestamp
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys import relationship as domain
 from journey_service.domain.journeys.explanation import forecast, paths, sentences
@@ -65,7 +66,7 @@ class EntryExplanation(ResponseModel):
     )
 
     @classmethod
-    def of(cls, last: domain.Transition, zone: ZoneInfo) -> "EntryExplanation":
+    def of(cls, last: domain.Transition, zone: tzinfo) -> "EntryExplanation":
         """Builds the response from the last transition."""
         return cls(
             sentence=sentences.entry(last, zone),
@@ -106,7 +107,7 @@ class PinExplanation(ResponseModel):
     suppressed: list[SuppressedMoveExplanation] = Field(description="Moves that the pin has suppressed")
 
     @classmethod
-    def of(cls, outlook: forecast.Forecast, zone: ZoneInfo) -> "PinExplanation | None":
+    def of(cls, outlook: forecast.Forecast, zone: tzinfo) -> "PinExplanation | None":
         """Builds the response from a forecast; None without a pin."""
         if outlook.pin_until is None:
             return None
@@ -136,7 +137,7 @@ class BookingPauseExplanation(ResponseModel):
     sentence: str = Field(description="The pause in words", examples=["paused by the booking of 20 June"])
 
     @classmethod
-    def of(cls, outlook: forecast.Forecast, zone: ZoneInfo) -> "BookingPauseExplanation | None":
+    def of(cls, outlook: forecast.Forecast, zone: tzinfo) -> "BookingPauseExplanation | None":
         """Builds the response from a forecast; None without a pause."""
         if outlook.paused_by is None:
             return None
@@ -166,7 +167,7 @@ class DueMove(ResponseModel):
     )
 
     @classmethod
-    def of(cls, move: forecast.DueMove, zone: ZoneInfo) -> "DueMove":
+    def of(cls, move: forecast.DueMove, zone: tzinfo) -> "DueMove":
         """Builds the response from a due move of the forecast."""
         return cls(**move._asdict(), sentence=sentences.due_move(move, zone))
 
@@ -189,7 +190,7 @@ class UpcomingMove(ResponseModel):
     )
 
     @classmethod
-    def of(cls, move: forecast.UpcomingMove, outlook: forecast.Forecast, zone: ZoneInfo) -> "UpcomingMove":
+    def of(cls, move: forecast.UpcomingMove, outlook: forecast.Forecast, zone: tzinfo) -> "UpcomingMove":
         """Builds the response from an upcoming move of the forecast."""
         return cls(
             to_stage=move.to_stage,
@@ -215,12 +216,12 @@ class RequiredEvents(ResponseModel):
     )
 
     @classmethod
-    def of(cls, need: paths.RequiredEvents) -> "RequiredEvents":
-        """Builds the response from required events of the domain."""
+    def of(cls, need: paths.RequiredEvents, currency: Currency) -> "RequiredEvents":
+        """Builds the response from required events of the domain, with amounts in the currency."""
         return cls(
             event=need.event,
             times=need.times,
-            total_amount=None if need.amount_cents is None else need.amount_cents / 100,
+            total_amount=None if need.amount_cents is None else need.amount_cents / currency.units,
             call_duration=need.call_duration,
         )
 
@@ -269,7 +270,7 @@ class StagePath(ResponseModel):
 
     @classmethod
     def of(
-        cls, path: paths.RulePath, outlook: forecast.Forecast, zone: ZoneInfo, currency: str
+        cls, path: paths.RulePath, outlook: forecast.Forecast, zone: tzinfo, currency: Currency
     ) -> "StagePath":
         """Builds the response from a path of the forecast."""
         return cls(
@@ -280,10 +281,10 @@ class StagePath(ResponseModel):
             value=path.value,
             missing=path.missing,
             unit=path.unit,
-            needs=None if path.needs is None else RequiredEvents.of(path.needs),
+            needs=None if path.needs is None else RequiredEvents.of(path.needs, currency),
             at=path.at,
             leads_to=path.leads_to,
-            sentence=sentences.rule_path(path, outlook, zone, currency),
+            sentence=sentences.rule_path(path, outlook, zone, currency.code),
         )
 
 
@@ -325,7 +326,7 @@ class Explanation(ResponseModel):
     def of(cls, explanation: explanations.Explanation) -> "Explanation":
         """Builds the response from an explanation of the service."""
         context, relationship, outlook = explanation.context, explanation.relationship, explanation.forecast
-        zone = ZoneInfo(context.company.timezone)
+        zone = context.company.zone
         stage = context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls(
             as_of=outlook.as_of,
@@ -340,5 +341,7 @@ class Explanation(ResponseModel):
             due_move=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
             upcoming=[UpcomingMove.of(move, outlook, zone) for move in outlook.upcoming],
             searched_until=outlook.searched_until,
-            paths=[StagePath.of(path, outlook, zone, context.company.currency) for path in outlook.paths],
+            paths=[
+                StagePath.of(path, outlook, zone, context.rulebook.policy.currency) for path in outlook.paths
+            ],
         )

@@ -216,7 +216,7 @@ class Journey(ResponseModel):
     def of(cls, view: JourneyView) -> "Journey":
         """Builds the response from a stored journey and its scores."""
         stored, relationship = view.stored, view.stored.relationship
-        facts = relationship.facts
+        facts, policy = relationship.facts, view.context.rulebook.policy
         stage = view.context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls.model_construct(
             customer_id=relationship.customer_id,
@@ -232,7 +232,7 @@ class Journey(ResponseModel):
                 SuppressedMove.of(move)
                 for move in (relationship.pin_state.suppressed if relationship.pin_until else ())
             ],
-            lifetime_value=facts.lifetime_cents(view.context.rulebook.policy) / 100,
+            lifetime_value=facts.lifetime_cents(policy) / policy.currency.units,
             total_appointments=facts.total_appointments,
             total_missed=facts.total_missed,
             first_appointment_at=facts.first_appointment_at,

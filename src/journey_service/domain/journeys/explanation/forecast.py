@@ -15,9 +15,9 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import (
     MAX_AMOUNT_CENTS,
     MAX_CALL_SECONDS,
-    MAX_SUM_CENTS,
     Event,
     EventType,
+    max_sum,
 )
 from journey_service.domain.journeys.booking_pause import next_pause_change, pausing_booking
 from journey_service.domain.journeys.engine import decide
@@ -314,6 +314,7 @@ class _ForecastBuilder:
     ) -> RulePath:
         """Completes the path of an event rule with the smallest event that makes it hold."""
         smallest: dict[ConditionField, int] = {}
+        missing: float | int | None = None
         for condition in conditions:
             field = condition.condition.field
             maximum = MAX_CALL_SECONDS if field is ConditionField.CALL_DURATION else MAX_AMOUNT_CENTS
@@ -321,11 +322,17 @@ class _ForecastBuilder:
             if number is None or number > maximum:
                 return replace(path, state=PathState.IMPOSSIBLE)
             smallest[field] = number
+            missing = to_display_units(condition.condition, number)
         required = RequiredEvents(
             type_, 1, smallest.get(ConditionField.TOTAL_AMOUNT), smallest.get(ConditionField.CALL_DURATION)
         )
-        missing = None if path.unit is None else to_display_units(*next(iter(smallest.items())))
-        return replace(path, missing=missing, needs=required, leads_to=self._stage_after(required))
+        # Only a rule with a single condition has a unit.
+        return replace(
+            path,
+            missing=None if path.unit is None else missing,
+            needs=required,
+            leads_to=self._stage_after(required),
+        )
 
     def _money_path(self, path: RulePath, condition: CompiledCondition) -> RulePath:
         """Completes the path of a rule on the lifetime value with the exact amount."""
@@ -340,11 +347,11 @@ class _ForecastBuilder:
             event, total = EventType.PAYMENT_REFUNDED, facts.refunds_cents
             target = largest_accepted(condition, value)
         amount = None if target is None else abs(target - value)
-        if amount is None or total + amount > MAX_SUM_CENTS:
+        if amount is None or total + amount > max_sum(self._rulebook.policy.currency):
             return replace(path, state=PathState.IMPOSSIBLE)
         path = replace(
             path,
-            missing=to_display_units(ConditionField.VALUE, amount),
+            missing=to_display_units(condition.condition, amount),
             is_less=event is EventType.PAYMENT_REFUNDED,
         )
         if amount > MAX_AMOUNT_CENTS:

@@ -131,6 +131,6 @@ def largest_accepted(compiled: CompiledCondition, ceiling: int) -> int | None:
     return int(number) if number >= compiled.low else None
 
 
-def to_display_units(field: ConditionField, units: int) -> float | int:
-    """Converts integer units to display units, such as cents to money."""
-    return units if field.units == 1 else units / field.units
+def to_display_units(condition: Condition, units: int) -> float | int:
+    """Converts integer units of a condition's field to display units, such as cents to money."""
+    return units if condition.units == 1 else units / condition.units

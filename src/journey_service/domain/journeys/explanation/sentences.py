@@ -5,10 +5,9 @@ named by their keys, days are in the company's time zone, amounts have two decim
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import EventType
@@ -62,7 +61,7 @@ _MONTHS: Final = (
 # ---- transitions and conditions
 
 
-def entry(transition: Transition, zone: ZoneInfo) -> str:
+def entry(transition: Transition, zone: tzinfo) -> str:
     """Describes how the customer entered the stage, from the recorded reasons."""
     stage, day = transition.to_stage, format_day(transition.transitioned_at, zone)
     match transition.trigger_type:
@@ -118,24 +117,24 @@ def condition_sentence(rule: RuleReason, reason: ConditionReason | None) -> str:
 # ---- pins and future moves
 
 
-def pin(forecast: Forecast, until: datetime, zone: ZoneInfo) -> str:
+def pin(forecast: Forecast, until: datetime, zone: tzinfo) -> str:
     """Describes the pin of a customer."""
     return f"pinned to {forecast.current_stage} until {format_day(until, zone)}"
 
 
-def booking_pause(forecast: Forecast, booking_at: datetime, zone: ZoneInfo) -> str:
+def booking_pause(forecast: Forecast, booking_at: datetime, zone: tzinfo) -> str:
     """Describes the booking that pauses moves to risk stages."""
     day = local_day(booking_at, zone)
     year = "" if day.year == local_day(forecast.as_of, zone).year else f" {day.year}"
     return f"paused by the booking of {day.day} {_MONTHS[day.month - 1]}{year}"
 
 
-def suppressed_move(move: SuppressedMove, zone: ZoneInfo) -> str:
+def suppressed_move(move: SuppressedMove, zone: tzinfo) -> str:
     """Describes a move that the pin has suppressed."""
     return f"{move.to_stage} was due on {format_day(move.at, zone)} and is suppressed by the pin"
 
 
-def due_move(move: DueMove, zone: ZoneInfo) -> str:
+def due_move(move: DueMove, zone: tzinfo) -> str:
     """Describes a move that the rules decide now."""
     if move.is_suppressed:
         return f"{move.to_stage} is due and suppressed by the pin"
@@ -146,7 +145,7 @@ def due_move(move: DueMove, zone: ZoneInfo) -> str:
     return f"{move.to_stage} is due with the next event or evaluation"
 
 
-def upcoming_move(move: UpcomingMove, forecast: Forecast, zone: ZoneInfo) -> str:
+def upcoming_move(move: UpcomingMove, forecast: Forecast, zone: tzinfo) -> str:
     """Describes a move that happens by the passing of time."""
     day = format_day(move.at, zone)
     if move.at <= forecast.as_of:
@@ -160,7 +159,7 @@ def upcoming_move(move: UpcomingMove, forecast: Forecast, zone: ZoneInfo) -> str
 # ---- paths
 
 
-def rule_path(path: RulePath, forecast: Forecast, zone: ZoneInfo, currency: str) -> str:
+def rule_path(path: RulePath, forecast: Forecast, zone: tzinfo, currency: str) -> str:
     """Describes what is missing for a rule, and where it leads."""
     return f"{_missing(path, zone, currency)}{_qualification(path, forecast, zone)}"
 
@@ -173,7 +172,7 @@ def conditions_text(path: RulePath) -> str | None:
     return path.conditions[0].text
 
 
-def _missing(path: RulePath, zone: ZoneInfo, currency: str) -> str:
+def _missing(path: RulePath, zone: tzinfo, currency: str) -> str:
     stage = path.to_stage
     if path.state is PathState.DUE:
         return f"{stage} is already due"
@@ -198,7 +197,7 @@ def _missing(path: RulePath, zone: ZoneInfo, currency: str) -> str:
     return _difference(path, currency)
 
 
-def _qualification(path: RulePath, forecast: Forecast, zone: ZoneInfo) -> str:
+def _qualification(path: RulePath, forecast: Forecast, zone: tzinfo) -> str:
     """Describes why the customer would not simply enter the stage."""
     if path.state is PathState.IMPOSSIBLE or path.leads_to == path.to_stage:
         return ""
@@ -241,7 +240,7 @@ def _other_outcome(path: RulePath, forecast: Forecast) -> str:
 def _difference(path: RulePath, currency: str) -> str:
     """Formats how much is missing: "1 more appointment needed for regular"."""
     field, missing = path.conditions[0].field, path.missing or 0
-    number = _format_number(field, missing)
+    number = _format_number(path.conditions[0], missing)
     match field:
         case ConditionField.VALUE if path.is_less:
             return f"lifetime value must fall by {currency} {number} for {path.to_stage}"
@@ -282,11 +281,12 @@ def _requirement(path: RulePath) -> str:
 
 
 def _value_and_bound(trigger: str, condition: Condition, value: float | None) -> str:
-    return f"{_value(trigger, condition.field, value)} (required: {_bound(condition)})"
+    return f"{_value(trigger, condition, value)} (required: {_bound(condition)})"
 
 
-def _value(trigger: str, field: ConditionField, value: float | None) -> str:
-    number = None if value is None else _format_number(field, value)
+def _value(trigger: str, condition: Condition, value: float | None) -> str:
+    field = condition.field
+    number = None if value is None else _format_number(condition, value)
     match field:
         case ConditionField.COUNT:
             return f"{number} completed {_plural('appointment', value)}"
@@ -313,16 +313,16 @@ def _event_value(noun: str, field: ConditionField, number: str | None) -> str:
 
 def _bound(condition: Condition) -> str:
     countable, uncountable = _BOUNDS[condition.operator]
-    number = _format_number(condition.field, condition.number)
+    number = _format_number(condition, condition.number)
     return (countable if condition.field in _COUNTABLE else uncountable).format(number)
 
 
-def _format_number(field: ConditionField, value: Decimal | float) -> str:
-    """Formats a number: money and scores with at least two decimals, thousands separated by commas."""
+def _format_number(condition: Condition, value: Decimal | float) -> str:
+    """Formats a number: money with the decimals of the currency, scores with two, thousands separated by commas."""
     exact = Decimal(str(value))
-    units = exact * field.units
-    if field.units > 1 and units == units.to_integral_value():
-        return f"{exact:,.2f}"
+    units = exact * condition.units
+    if (condition.field.is_money or condition.units > 1) and units == units.to_integral_value():
+        return f"{exact:,.{condition.currency.decimals if condition.field.is_money else 2}f}"
     return f"{exact.normalize():,f}"
 
 
@@ -338,6 +338,6 @@ def _unless(*, is_averted: bool) -> str:
     return " unless there is an appointment" if is_averted else ""
 
 
-def format_day(at: datetime, zone: ZoneInfo) -> str:
+def format_day(at: datetime, zone: tzinfo) -> str:
     """Formats the local date of an instant."""
     return local_day(at, zone).isoformat()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.value_ranges import (
@@ -73,11 +74,12 @@ def _gaps_of(
             continue  # no customer can have such a value
         above = next(each for each in rules if any(first == high for first, _ in each.intervals))
         below = next(each for each in rules if any(final == low for _, final in each.intervals))
+        values = _range_text(field, low + 1, high - 1, policy.currency)
         yield RuleGap(
             above.stage,
             above.rule_index,
             below.stage,
-            f"No {kind} stage covers {trigger.name} {_range_text(field, low + 1, high - 1)}: {below.stage.key!r} "
+            f"No {kind} stage covers {trigger.name} {values}: {below.stage.key!r} "
             f"requires {rule_text(below.rule)}, {above.stage.key!r} requires {rule_text(above.rule)}, and customers "
             "in between stay in their stage. Extend one of the two rules to close the gap.",
         )
@@ -89,12 +91,15 @@ def _accepted_by(rule: Rule, among: Intervals) -> Intervals:
     return among
 
 
-def _range_text(field: ConditionField, low: int, high: int) -> str:
-    ends = [_number_text(field, low), _number_text(field, high)]
+def _range_text(field: ConditionField, low: int, high: int, currency: Currency) -> str:
+    ends = [_number_text(field, low, currency), _number_text(field, high, currency)]
     return ends[0] if ends[0] == ends[1] else f"from {ends[0]} to {ends[1]}"
 
 
-def _number_text(field: ConditionField, units: int) -> str:
+def _number_text(field: ConditionField, units: int, currency: Currency) -> str:
     if field is ConditionField.RATE:
         return f"{float(rates()[units]):.4g}"
-    return str(units) if field.units == 1 else f"{units / field.units:.2f}"
+    if field.is_money:
+        return currency.format(units)
+    units_per_one = field.units_in(currency)
+    return str(units) if units_per_one == 1 else f"{units / units_per_one:.2f}"

@@ -211,7 +211,7 @@ class NextSteps:
         engagement: Hashable = None
         if self.engagement.breakpoints:
             window = numbers.quality_window
-            money = 4 * facts.lifetime_cents(policy) // numbers.target_cents
+            money = 4 * facts.lifetime_cents(policy) // policy.target_cents
             engagement = (
                 self.engagement.bucket(scoring.engagement(facts, policy, now)),
                 min(
@@ -234,7 +234,7 @@ class NextSteps:
         ]
         if event.amount_cents and self._policy.revenue_source == "appointments":
             value = facts.appointments_cents
-            if self.engagement.breakpoints and value < self._policy.scoring.numbers.target_cents:
+            if self.engagement.breakpoints and value < self._policy.target_cents:
                 return 0  # each one raises the score
             ahead += [(target - value - 1) // event.amount_cents for target in self.value.above(value)]
         return max(0, min(ahead, default=0))
@@ -297,7 +297,7 @@ class NextSteps:
             event = _event(income, cents)._replace(occurred_at=now)
             return scoring.engagement(apply_event_to_facts(facts, event, policy), policy, now)
 
-        missing = policy.scoring.numbers.target_cents - facts.lifetime_cents(policy)
+        missing = policy.target_cents - facts.lifetime_cents(policy)
         amounts = range(max(0, min(missing, MAX_AMOUNT_CENTS)) + 1)
         most = engagement(amounts[-1])
         within = tuple(score for score in self.engagement.above(engagement(0)) if score <= most)

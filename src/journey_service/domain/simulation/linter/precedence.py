@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from journey_service.domain.events.event import MAX_SUM_CENTS, EventType
+from journey_service.domain.events.event import EventType, max_sum
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.value_ranges import (
     MAX_APPOINTMENTS,
@@ -26,7 +26,7 @@ _LIMITS: Final[Mapping[ConditionField, str]] = {
     ConditionField.DAYS: "days are whole numbers from 0 to about 200 years",
     ConditionField.RATE: "a rate is between 0 and 1, computed from at most 64 missed and 64 completed appointments",
     ConditionField.CALL_DURATION: "the duration of a call is a whole number of seconds, at least 0",
-    ConditionField.TOTAL_AMOUNT: "an amount has two decimals and is not negative",
+    ConditionField.TOTAL_AMOUNT: "an amount has no more decimals than the currency and is not negative",
 }
 
 
@@ -163,7 +163,7 @@ class RulePrecedence:
         amounts = inner.get(ConditionField.TOTAL_AMOUNT)
         is_visit = rule.trigger.event is EventType.APPOINTMENT_COMPLETED
         if amounts and is_visit and self._policy.revenue_source == "appointments":
-            implied["lifetime_value"] = ((amounts[0][0], MAX_SUM_CENTS),)
+            implied["lifetime_value"] = ((amounts[0][0], max_sum(self._policy.currency)),)
         return implied
 
     def _implies_appointment(self, rule: Rule) -> bool:
@@ -201,5 +201,7 @@ class RulePrecedence:
             return f"a score is between 0 and 1, and the scoring policy yields no such {rule.trigger.name}"
         if field is ConditionField.VALUE:
             lowest = "" if policy.revenue_source == "payments" else "is not negative, "
-            return f"the lifetime value {lowest}has two decimals, and is at most {MAX_SUM_CENTS / 100:.2f}"
+            decimals = ("no", "one", "two", "three")[policy.currency.decimals]
+            highest = policy.currency.format(max_sum(policy.currency))
+            return f"the lifetime value {lowest}has {decimals} decimals, and is at most {highest}"
         return _LIMITS[field]

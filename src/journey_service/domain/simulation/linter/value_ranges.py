@@ -14,7 +14,7 @@ from journey_service.domain.events.event import (
     LATEST,
     MAX_AMOUNT_CENTS,
     MAX_CALL_SECONDS,
-    MAX_SUM_CENTS,
+    max_sum,
 )
 from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
 from journey_service.domain.rounding import FULL, UNITS, half_up
@@ -63,7 +63,7 @@ def possible_values(
     """Returns the values that a field can have when a stage of this kind is evaluated."""
     highest = {
         ConditionField.COUNT: MAX_APPOINTMENTS,
-        ConditionField.VALUE: MAX_SUM_CENTS,
+        ConditionField.VALUE: max_sum(policy.currency),
         ConditionField.DAYS: MAX_DAYS,
         ConditionField.CALL_DURATION: MAX_CALL_SECONDS,
         ConditionField.TOTAL_AMOUNT: MAX_AMOUNT_CENTS,
@@ -78,7 +78,7 @@ def possible_values(
             units = numbers.frequency + numbers.recency + numbers.monetary + numbers.quality
             return ((0, min(FULL, max(half_up(units, UNITS // FULL), numbers.initial_engagement))),)
         case ConditionField.VALUE if policy.revenue_source == "payments":
-            return ((-MAX_SUM_CENTS, MAX_SUM_CENTS),)
+            return ((-max_sum(policy.currency), max_sum(policy.currency)),)
         case ConditionField.COUNT if kind is StageKind.RISK:
             return ((1, MAX_APPOINTMENTS),)  # a customer without an appointment cannot lapse
         case _:

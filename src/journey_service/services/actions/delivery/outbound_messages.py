@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -21,6 +20,7 @@ from journey_service.domain.actions.records import OutboundEventRecord, StoredEn
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import Template, select_template
 from journey_service.domain.calendar import local_day
+from journey_service.domain.customers.profiles import greeting_name
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -213,7 +213,7 @@ class MessageBuilder:
             "customer": {
                 "id": profile.customer_id,
                 "name": profile.name,
-                "first_name": (profile.name or "").split(" ")[0] or None,
+                "first_name": greeting_name(profile.first_name, profile.name),
             },
             "company": {"name": context.company.name},
             "reply_to": context.rulebook.policy.reply_to,
@@ -235,7 +235,7 @@ def _offer(action: Action, context: CompanyContext, since: datetime) -> dict[str
     offer: dict[str, Any] = dict(action.step.offer)
     days = offer.pop("valid_days", None)
     if days is not None:
-        last = local_day(since, ZoneInfo(context.company.timezone)) + timedelta(days=int(days))
+        last = local_day(since, context.company.zone) + timedelta(days=int(days))
         offer["valid_until"] = last.isoformat()
     return offer
 
