@@ -27,6 +27,7 @@ RIGHTS = {
     "mailbox_withdrawals": UPDATE,
     "customer_relationships": ALL,
     "journey_transitions": APPEND,
+    "event_sources": ALL,
     "journey_events": APPEND,
     "erasure_tombstones": APPEND,
     "api_keys": ALL,

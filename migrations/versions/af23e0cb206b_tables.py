@@ -287,6 +287,13 @@ def upgrade() -> None:
         "ix_customers_by_name", "customers", ["company_id", "name_key", "customer_id"], unique=False
     )
     op.create_index(
+        "ix_customers_by_email",
+        "customers",
+        ["company_id", sa.literal_column("lower(email)")],
+        unique=False,
+        postgresql_where=sa.text("email IS NOT NULL"),
+    )
+    op.create_index(
         "ix_customer_search",
         "customers",
         ["company_id", "search"],
@@ -579,6 +586,32 @@ def upgrade() -> None:
             ["company_id"], ["companies.id"], name=op.f("fk_stage_visit_durations_companies")
         ),
         sa.PrimaryKeyConstraint("company_id", "stage_key", "day", name=op.f("pk_stage_visit_durations")),
+    )
+    op.create_table(
+        "event_sources",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("event_source", sa.String(length=255), nullable=False),
+        sa.Column("signature", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("mapping", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_event_sources_companies")),
+        sa.PrimaryKeyConstraint("company_id", "key", name=op.f("pk_event_sources")),
     )
     op.create_table(
         "webhook_endpoints",
@@ -1434,6 +1467,7 @@ def downgrade() -> None:
     op.drop_table("consent_changes")
     op.drop_table("browser_sessions")
     op.drop_table("webhook_endpoints")
+    op.drop_table("event_sources")
     op.drop_table("stage_visit_durations")
     op.drop_table("stage_map_versions")
     op.drop_table("sign_in_links")
@@ -1465,6 +1499,9 @@ def downgrade() -> None:
         postgresql_using="gin",
         postgresql_ops={"search": "gin_trgm_ops"},
         postgresql_with={"fastupdate": "off"},
+    )
+    op.drop_index(
+        "ix_customers_by_email", table_name="customers", postgresql_where=sa.text("email IS NOT NULL")
     )
     op.drop_index("ix_customers_by_name", table_name="customers")
     op.drop_index(

@@ -32,12 +32,14 @@ from journey_service.api.companies import companies
 from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
-from journey_service.api.events import customer_events, events, imports
+from journey_service.api.events import customer_events, events, imports, sources
 from journey_service.api.journeys import explanations, journeys, scores
 from journey_service.api.middleware.compression import Compression
+from journey_service.api.middleware.head_requests import HeadRequests
 from journey_service.api.middleware.response_headers import ResponseHeaders, page_policy
 from journey_service.api.middleware.telemetry import Telemetry, send_traces
 from journey_service.api.middleware.trailing_newline import TrailingNewline
+from journey_service.api.middleware.webhook_handshake import WebhookHandshake
 from journey_service.api.openapi import document as contract
 from journey_service.api.operations import (
     data_quality,
@@ -112,6 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         scores,
         explanations,
         imports,
+        sources,
         stage_maps,
         stage_actions,
         simulations,
@@ -141,6 +144,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(unsubscribe.router)
+    app.include_router(sources.webhooks)
     app.include_router(portal.router)
     app.include_router(health.probes)
     app.include_router(prometheus.router)
@@ -231,7 +235,7 @@ def _identity(settings: Settings, client: HttpClient) -> IdentityProvider | None
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Adds the middleware: response headers, telemetry, and CORS for the configured origins."""
+    """Adds the middleware, the innermost first, with CORS for the configured origins."""
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -243,8 +247,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             expose_headers=["ETag", "Retry-After", "X-Next-Cursor", "X-Request-Id"],
             max_age=600,
         )
+    app.add_middleware(WebhookHandshake)
     app.add_middleware(TrailingNewline)
     app.add_middleware(Compression)
+    app.add_middleware(HeadRequests)
     app.add_middleware(Telemetry, logs_access=settings.access_log)
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")

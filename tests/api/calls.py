@@ -188,8 +188,8 @@ class DatabaseOwner:
 
 def _digest(table: str, column: str) -> str:
     assert re.fullmatch(r"[a-z_]+", table)
-    # The use of a credential is recorded outside of the request's transaction.
-    row = "(to_jsonb(t) - 'last_used_at')::text"
+    # The use of a credential is recorded outside of the request's transaction; wrong signatures are counted.
+    row = "(to_jsonb(t) - '{last_used_at,failures,failed_at}'::text[])::text"
     return (
         f"SELECT '{table}' AS name, md5(coalesce(string_agg({row}, ',' ORDER BY {row}), '')) AS digest"
         f" FROM {table} t WHERE {column} = $1"

@@ -122,6 +122,7 @@ async def test_any_json_is_applied_or_refused_as_a_problem(http, studio, operato
             company_id=studio.id,
             key="vip",
             key_id="no-such-key",
+            source_id=f"{studio.id}-0123456789abcdef",
             **dict.fromkeys(("task_id", "endpoint_id", "template_id"), 1),
         ),
         headers={

@@ -11,12 +11,13 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-LENIENT = {"get_liveness", "get_readiness", "show_unsubscribe_page", "unsubscribe"}
-"""Operations that ignore unknown parameters: probes, and pages that are opened from emails."""
+LENIENT = {"get_liveness", "get_readiness", "show_unsubscribe_page", "unsubscribe", "ingest_source_event"}
+"""Operations without a credential: probes, pages that are opened from emails, and signed webhooks."""
 PATHS = {
     "customer_id": 1,
     "key": "vip",
     "key_id": "no-such-key",
+    "source_id": "1-0123456789abcdef",
     "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
     **dict.fromkeys(
         ("task_id", "template_id", "endpoint_id", "campaign_id", "import_id", "job_id", "version"), 1

@@ -24,11 +24,12 @@ OPEN: Final = frozenset(
         "/sign-in/link/{token}",
         "/sign-in/oidc",
         "/sign-in/oidc/callback",
+        "/api/v1/sources/{source_id}/events",  # signed by the source
         "/api/v1/unsubscribe/{token}",
     )
 )
-"""Paths that need no credential: the dashboard's files, probes, documentation, problem types, sign-in and unsubscribe
-links."""
+"""Paths that need no credential: the dashboard's files, probes, documentation, problem types, sign-in, unsubscribe
+links, and signed webhooks."""
 
 _KNOWN: Final = frozenset((*SCOPES, OPERATE, SELF))
 

@@ -16,7 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from journey_service.api.authentication import record_refused
 from journey_service.api.input_errors import ErrorCode, code_of_sentence, describe_error, json_pointer
 from journey_service.api.middleware.response_headers import added_headers
-from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
+from journey_service.api.request_bodies import (
+    UnsupportedContentEncodingError,
+    UnsupportedMediaTypeError,
+    check_media_type,
+    media_type,
+)
 from journey_service.domain import errors
 from journey_service.domain.actions.errors import StaleActionsError, StaleTaskError
 from journey_service.domain.companies.errors import CompanyNotFoundError, StaleSettingsError
@@ -129,9 +134,14 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     StaleTaskError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnsupportedContentEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
-JSON_BODY: Sequence[type[errors.JourneyServiceError]] = (errors.MalformedError, UnsupportedMediaTypeError)
+JSON_BODY: Sequence[type[errors.JourneyServiceError]] = (
+    errors.MalformedError,
+    UnsupportedContentEncodingError,
+    UnsupportedMediaTypeError,
+)
 """Errors of a JSON body as a whole."""
 _EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
     errors.UnauthenticatedError,
@@ -159,6 +169,7 @@ _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "current": 4,
     "customer_id": 4711,
     "customers": {"regular": 12},
+    "encoding": "br",
     "endpoint_id": 3,
     "event_id": "appt-1001-completed",
     "events": ["action.sms"],
@@ -170,6 +181,7 @@ _SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
     "media": "text/plain",
     "reason": "completed",
     "source": "booking",
+    "source_id": "42-0123456789abcdef",
     "stage": "regular",
     "stage_key": "regular",
     "stages": ["regular"],
@@ -348,6 +360,8 @@ async def _on_expected(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, UnsupportedContentEncodingError):
+        headers["Accept-Encoding"] = "gzip"
     return _respond(problem_of(error), headers)
 
 
@@ -361,10 +375,10 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 def _input_error(request: Request, found: Sequence[Any]) -> errors.JourneyServiceError:
     """Returns the error for what FastAPI found wrong with a request."""
     for each in found:
-        if each["loc"] == ("body",) and isinstance(each["input"], bytes):  # malformed
+        if each["loc"] == ("body",) and isinstance(each["input"], bytes):  # not declared as JSON
             try:
-                read_json(each["input"], media_type(request))
-            except (UnsupportedMediaTypeError, errors.MalformedError) as error:
+                check_media_type(media_type(request))
+            except UnsupportedMediaTypeError as error:
                 return error
     details = {}
     for each in found:

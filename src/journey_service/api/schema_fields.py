@@ -36,6 +36,7 @@ PATTERN_SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         r"^[\x20-\x7e]*$": "must contain only printable ASCII characters",
         r"^[\x21-\x7e]+$": "must contain only printable ASCII characters without spaces",
         "^[A-Z]{3}$": "must be a currency code of three upper-case letters, such as EUR",
+        "^[A-Za-z0-9-]{1,100}$": "must be the name of a header: letters, digits and -",
         r"^\d{1,19}$": "must be a customer id in decimal digits",
         r"^\d{4}-\d{2}$": "must be a month such as 2026-03",
     }

@@ -37,6 +37,7 @@ from journey_service.repositories.customers.tombstones import ErasureKey, Tombst
 from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.repositories.events.imports import DueImports, Imports
 from journey_service.repositories.events.ledger import Events
+from journey_service.repositories.events.sources import Sources
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.scores import Scores
 from journey_service.repositories.journeys.transitions import Transitions
@@ -205,6 +206,11 @@ class UnitOfWork:
     def imports(self) -> Imports:
         """Imports of files of past events."""
         return Imports(self._connection, self.company_id)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Webhooks of other systems that become events."""
+        return Sources(self._connection, self.company_id, self.vault)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -235,6 +235,13 @@ async def an_endpoint(scene: "Scene") -> Mapping[str, Any]:
     return {"ids": {"endpoint_id": made["id"]}}
 
 
+async def a_source(scene: "Scene") -> Mapping[str, Any]:
+    made = await scene.http.post(f"{API}/sources", headers=scene.own, json=SOURCE)
+    assert made.status_code == 201, made.text
+    scene.secrets.append(SOURCE["secret"])
+    return {"ids": {"source_id": made.json()["id"]}}
+
+
 async def a_template(scene: "Scene") -> Mapping[str, Any]:
     for stored in (await scene.get("/templates")).json()["items"]:
         return {"ids": {"template_id": stored["id"]}}
@@ -294,6 +301,8 @@ ENDPOINT = {
     "events": ["stage.changed"],
     "description": f"Of {CANARY}",
 }
+SOURCE = {"name": f"Source of {CANARY}", "secret": f"{CANARY}-of-a-source", "template": "generic"}
+SOURCE_ID = r"source:\d+-[0-9a-f]{16}"
 TEMPLATE = {"key": "spring", "channel": "sms", "language": "en", "text": f"Spring is here: {CANARY}"}
 ACTIONS = {"actions": [{"name": "call_her", "steps": [{"channel": "call", "title": f"Call {CANARY}"}]}]}
 JOB = r"job:\d+"
@@ -343,6 +352,19 @@ ACTS = {
     "delete_webhook_endpoint": Ask("endpoint.delete", before=an_endpoint, target=r"endpoint:\d+"),
     "rotate_webhook_secret": Ask("endpoint.rotate", before=an_endpoint, target=r"endpoint:\d+"),
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
+    "create_source": Ask("source.create", SOURCE, target=SOURCE_ID),
+    "update_source": Ask(
+        "source.update",
+        {"name": f"Source {CANARY}", "secret": f"{CANARY}-secret"},
+        before=a_source,
+        target=SOURCE_ID,
+        detail={"fields": ["name", "secret"]},
+    ),
+    "delete_source": Ask("source.delete", before=a_source, target=SOURCE_ID),
+    "test_source": Ask(
+        body={"type": "call_received", "id": CANARY, "occurred_at": "2026-03-01T11:00:00Z", "customer_id": 1},
+        before=a_source,
+    ),
     "create_session": Ask("session.create"),
     "delete_session": Ask("session.delete", before=a_session),
     "replace_session_company": Ask("session.enter_company", before=a_session_of_an_operator),
@@ -439,6 +461,9 @@ LOOKS = {
     "get_template": Ask(before=a_template),
     "list_webhook_endpoints": Ask(),
     "get_webhook_endpoint": Ask(before=an_endpoint),
+    "list_sources": Ask(),
+    "list_source_templates": Ask(),
+    "get_source": Ask(before=a_source),
     "stream_events": Ask(query={"last_event_id": 0}),
     "get_distribution": Ask(),
     "get_overview": Ask(),
@@ -480,7 +505,7 @@ LOOKS = {
 LOOKS |= {f"{operation}_csv": LOOKS[operation] for operation in WITH_CSV}
 """The same for what is read: to be found written down where an operator reads."""
 
-CHANGING_NOTHING = {"lint_stage_map", "preview_template"}
+CHANGING_NOTHING = {"lint_stage_map", "preview_template", "test_source"}
 RECORDED_ELSEWHERE = {"ingest_event", "ingest_events"} | CHANGING_NOTHING
 """Acts without a row: the ledger of events is the record of the first two, the others change nothing."""
 

@@ -76,6 +76,13 @@ SCOPES = {
     "delete_webhook_endpoint": "admin",
     "rotate_webhook_secret": "admin",
     "test_webhook_endpoint": "admin",
+    "list_sources": "admin",
+    "list_source_templates": "admin",
+    "create_source": "admin",
+    "get_source": "admin",
+    "update_source": "admin",
+    "delete_source": "admin",
+    "test_source": "admin",
     "stream_events": "customers:read",
     "get_distribution": "analytics:read",
     "get_overview": "analytics:read",
@@ -171,6 +178,7 @@ async def ask(http, operation, headers, **known):
         "version": 1,
         **dict.fromkeys(("task_id", "campaign_id", "endpoint_id", "template_id"), 1),
         "action_id": UUID(int=1),
+        "source_id": "1-0123456789abcdef",
         **known,
     }
     return await http.request(method, path.format(**ids), headers=headers)

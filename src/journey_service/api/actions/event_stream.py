@@ -1,5 +1,6 @@
 """Route of the event stream: outbound events as server-sent events."""
 
+import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -25,6 +26,7 @@ from journey_service.services.actions.webhook_endpoints import OUTBOUND_EVENT_TY
 
 router = APIRouter(tags=["stream"], route_class=StrictRoute)
 
+_POSITION: Final = re.compile(r"\d{1,16}", re.ASCII)
 _RETRY_MS: Final = 3_000
 """Milliseconds after which a browser reconnects."""
 _EXAMPLE: Final = (
@@ -97,13 +99,12 @@ async def stream_events(
         ),
     ] = None,
     seen: Annotated[
-        int | None,
+        str | None,
         Header(
             alias="Last-Event-ID",
-            ge=0,
-            le=MAX_ID,
-            description="Like `last_event_id`, which it takes precedence over; browsers send it when they reconnect",
-            examples=[41],
+            description="Like `last_event_id`, which it takes precedence over; browsers send it when they reconnect. A"
+            " value that is no position of this stream is ignored",
+            examples=["41"],
         ),
     ] = None,
 ) -> EventStreamResponse:
@@ -113,9 +114,10 @@ async def stream_events(
     by themselves. A stream ends after one minute: reconnect.
     """
     head = await app_state.event_stream.head(caller.company_id)
-    position = last_event_id if seen is None else seen
     # A position beyond the head was never assigned: waiting for it would skip events.
-    after = head if position is None else min(position, head)
+    after = head if last_event_id is None else min(last_event_id, head)
+    if seen is not None and _POSITION.fullmatch(seen) and int(seen) <= head:
+        after = int(seen)
     event_filter = _EventFilter(frozenset(types or OUTBOUND_EVENT_TYPES), customer_id, caller.principal)
     return EventStreamResponse(
         _events(app_state.event_stream, caller.company_id, after, event_filter),

@@ -24,20 +24,25 @@ from journey_service.api.request_bodies import (
     MAX_BODY_BYTES,
     NDJSON,
     StrictRoute,
+    UnsupportedMediaTypeError,
     media_type,
     parse_json,
+    read_body,
     read_json,
+    to_utf8,
 )
 from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError, MalformedError
 from journey_service.domain.events import event as domain
+from journey_service.domain.events.cloud_events import HEADER_PREFIX, message_of_headers, parse_message
 from journey_service.domain.events.errors import EventConflictError
-from journey_service.domain.events.parsing import parse_cloud_event, parse_event
+from journey_service.domain.events.parsing import parse_event
 from journey_service.services.events.ingest import IngestOutcome, IngestResult, IngestStatus, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
 _CLOUD_EVENT: Final = "application/cloudevents+json"
-_CLOUD_EVENTS: Final = (_CLOUD_EVENT, "application/cloudevents-batch+json")
+_CLOUD_EVENT_BATCH: Final = "application/cloudevents-batch+json"
+_CLOUD_EVENTS: Final = (_CLOUD_EVENT, _CLOUD_EVENT_BATCH)
 
 EVENT_SCHEMAS: Final = (Event, CloudEvent)
 """Schemas of bodies that the routes parse themselves."""
@@ -85,7 +90,7 @@ _MANY: Final = _content(
                 }
             },
         },
-        _CLOUD_EVENTS[1]: {"schema": {"type": "array", "items": _ref("CloudEvent")}},
+        _CLOUD_EVENT_BATCH: {"schema": {"type": "array", "items": _ref("CloudEvent")}},
     }
 )
 
@@ -102,10 +107,14 @@ async def ingest_event(request: Request, caller: EventWriter, app_state: AppStat
     """Stores an event and evaluates the customer's stage. The response is sent once both are stored durably.
 
     `source` and `id` identify an event permanently: the same event again is answered with the status `duplicate`, the
-    same id with other content with 409. The body is an event, or a CloudEvents 1.0 message in structured mode.
+    same id with other content with 409. The body is an event, or a CloudEvents 1.0 message in structured mode. With a
+    header `ce-specversion`, it is the data of a message in binary mode, whose attributes are headers. The type of a
+    message may have a prefix that ends with a dot, such as `com.example.appointment_completed`.
     """
     media = media_type(request)
-    event = _parse(read_json(await request.body(), media), media)
+    if media == _CLOUD_EVENT_BATCH:
+        raise UnsupportedMediaTypeError(media, accepted="one event, or to /events/batch")
+    event = _read_one(request, await read_body(request), media)
     result = await app_state.ingest_batcher.submit(caller.company_id, event)
     if isinstance(result, JourneyServiceError):
         raise result
@@ -122,8 +131,11 @@ async def ingest_event(request: Request, caller: EventWriter, app_state: AppStat
     max_body_size=MAX_BATCH_BODY_BYTES,
 )
 async def ingest_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
-    """Ingests up to 5,000 events in order, with one result for each. A refused event does not affect the others."""
-    items = _items(await request.body(), media_type(request))
+    """Ingests up to 5,000 events in order, with one result for each. A refused event does not affect the others.
+
+    A single CloudEvents message, in structured or binary mode, is a batch of one event.
+    """
+    items = _items(request, await read_body(request), media_type(request))
     if len(items) > MAX_BATCH_EVENTS:
         raise InvalidInputError.at("", f"must have at most {MAX_BATCH_EVENTS} items, not {len(items)}")
     parsed = [_attempt(parse) for parse in items]
@@ -143,17 +155,31 @@ async def ingest_events(request: Request, caller: EventWriter, app_state: AppSta
 
 def _parse(raw: Any, media: str) -> domain.Event:  # noqa: ANN401  # any JSON value
     is_cloud_event = media in _CLOUD_EVENTS or (isinstance(raw, dict) and "specversion" in raw)
-    return parse_cloud_event(raw) if is_cloud_event else parse_event(raw)
+    return parse_message(raw) if is_cloud_event else parse_event(raw)
+
+
+def _is_binary(request: Request, media: str) -> bool:
+    """Whether the headers are the attributes of a CloudEvents message; a media type of CloudEvents takes precedence."""
+    return f"{HEADER_PREFIX}specversion" in request.headers and media not in _CLOUD_EVENTS
+
+
+def _read_one(request: Request, body: bytes, media: str) -> domain.Event:
+    if not _is_binary(request, media):
+        return _parse(read_json(body, media), media)
+    data = read_json(body, media) if body else None
+    return parse_message(message_of_headers(request.headers.items(), data))
 
 
 def _parse_line(line: bytes, media: str) -> domain.Event:
     return _parse(parse_json(line), media)
 
 
-def _items(body: bytes, media: str) -> list[Callable[[], domain.Event]]:
+def _items(request: Request, body: bytes, media: str) -> list[Callable[[], domain.Event]]:
     """Returns a parser for each item of a batch."""
+    if media == _CLOUD_EVENT or _is_binary(request, media):
+        return [partial(_read_one, request, body, media)]
     if media in NDJSON:
-        lines = [line for line in body.split(b"\n") if line.strip()]
+        lines = [line for line in to_utf8(body).split(b"\n") if line.strip()]
         return [partial(_parse_line, line, media) for line in lines]
     raw = read_json(body, media)
     if not isinstance(raw, list):

@@ -57,6 +57,7 @@ may be repeated, such as `stage=a&stage=b`.
 TAGS: Final[Mapping[str, str]] = {
     "events": "Ingest events of customers: one, or a batch.",
     "imports": "Import files of past events and follow their progress.",
+    "sources": "Connect other systems: their webhooks become events.",
     "customers": "Profiles and consents of customers, and the list of customers.",
     "privacy": "Export and anonymize a customer's data.",
     "journeys": "A customer's stage, transitions, scores and their explanation; manual moves and pins.",

@@ -165,6 +165,16 @@ ENUMS: Final[Mapping[str, EnumText]] = {
         "Number of local days of a range.",
         {"week": "7", "month": "30", "quarter": "90", "year": "365", "all": "all days"},
     ),
+    "SignatureScheme": EnumText(
+        "How the webhooks of a source are signed.",
+        {
+            "hmac_sha256": "HMAC of the body",
+            "timestamped_hmac_sha256": "a header such as `t=<seconds>,v1=<hmac>`, with the HMAC of the time, a point"
+            " and the body",
+            "url_hmac_sha256": "HMAC of `url`, followed by the body",
+            "token": "the secret itself",
+        },
+    ),
     "Role": EnumText(
         "Role of a credential. It determines the scopes of a credential that has none of its own.",
         {

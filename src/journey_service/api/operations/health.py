@@ -46,7 +46,9 @@ async def get_schedule(caller: AdminReader, app_state: AppStateDep) -> Schedule:
 
 
 @router.get("/health", summary="Get the health of the service", responses=problems())
-async def get_health(caller: AdminReader, app_state: AppStateDep) -> Health:  # noqa: ARG001  # required for its check
-    """Checks the database, its schema, Redis, and the backlog of the workers for all companies."""
+async def get_health(caller: AdminReader, app_state: AppStateDep) -> Health:
+    """Checks the database, its schema, Redis, the backlog of the workers for all companies, and the own sources."""
     redis = None if app_state.worker_wakeup is None else app_state.worker_wakeup.responds
-    return Health.of(await health.examine(app_state.database, redis=redis))
+    found = await health.examine(app_state.database, redis=redis)
+    sources = await health.check_sources(app_state.database, caller.company_id)
+    return Health.of(health.ServiceHealth((*found.checks, sources)))

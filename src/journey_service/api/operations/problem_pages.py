@@ -196,10 +196,15 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "The request has no credential, or one that is unknown, expired or revoked.",
             "Send a valid API key or access token as `Authorization: Bearer`, or sign in again.",
         ),
+        "source-not-found": ProblemGuide("The company has no source with this id.", _CHECK_ID),
         "unavailable": ProblemGuide(
             "The service is temporarily unavailable, for example because the database is unreachable or busy.",
             "Wait for the number of seconds in the Retry-After header, then repeat the request. Events, and requests"
             " with an Idempotency-Key, have no second effect when they are repeated.",
+        ),
+        "unsupported-content-encoding": ProblemGuide(
+            "The Content-Encoding header names a compression that the service does not read.",
+            "Send the body as it is, without the header, or compressed once with gzip.",
         ),
         "unsupported-media-type": ProblemGuide(
             "The operation does not accept the Content-Type of the body.", "Send JSON as application/json."

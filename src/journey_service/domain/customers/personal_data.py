@@ -175,6 +175,10 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             "company_id id url description events secret previous_secret previous_expires_at is_enabled disabled_reason"
             " failing_since created_at updated_at",
         ),
+        "event_sources": _table(
+            _NOT,
+            "company_id key name event_source signature mapping secret failures failed_at created_at updated_at",
+        ),
         "import_lines": _table(
             _FACT,
             "occurred_at type amount_cents call_duration scheduled_for reported_at",

@@ -23,3 +23,13 @@ class EventConflictError(ConflictError):
         super().__init__(
             f"Event {event_id!r} of source {source!r} was received before with different content; nothing was changed."
         )
+
+
+class SourceNotFoundError(NotFoundError):
+    """The company has no source with this id."""
+
+    code = "source-not-found"
+    title = "Source not found"
+
+    def __init__(self, source_id: str) -> None:
+        super().__init__(f"There is no source {source_id}.")

@@ -221,8 +221,6 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     content_type = raw.get("datacontenttype", "application/json")
     if not isinstance(content_type, str) or "json" not in content_type:
         errors.append(FieldError(f"{pointer}/datacontenttype", "must be application/json"))
-    if "data_base64" in raw:
-        errors.append(FieldError(f"{pointer}/data_base64", "is not supported; send `data` as JSON"))
     values = {
         "id": raw.get("id"),
         "source": raw.get("source"),

@@ -31,6 +31,7 @@ from journey_service.repositories.tables.customers import (
     mailbox_withdrawals,
 )
 from journey_service.repositories.tables.operations import (
+    event_sources,
     import_errors,
     import_lines,
     imports,
@@ -51,6 +52,7 @@ __all__ = [
     "customer_relationships",
     "customers",
     "erasure_tombstones",
+    "event_sources",
     "import_errors",
     "import_lines",
     "imports",

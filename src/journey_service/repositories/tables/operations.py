@@ -22,6 +22,26 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from journey_service.repositories.tables.columns import company, instant, metadata, of_company
 
+event_sources = Table(
+    "event_sources",
+    metadata,
+    company(),
+    Column("key", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    # The source of its events: part of their keys, so that it never changes.
+    Column("event_source", String(255), nullable=False),
+    Column("signature", JSONB, nullable=False),
+    Column("mapping", JSONB, nullable=False),
+    # Encrypted: see vault.py.
+    Column("secret", LargeBinary, nullable=False),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    instant("failed_at"),
+    instant("created_at", now=True),
+    instant("updated_at", now=True),
+    PrimaryKeyConstraint("company_id", "key"),
+    of_company(),
+)
+
 imports = Table(
     "imports",
     metadata,

@@ -9,6 +9,7 @@ from journey_service.domain.errors import UnavailableError
 from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.health import SCHEMA_REVISION
+from journey_service.services.events.sources import list_failing_sources
 
 MAX_DUE_CUSTOMER_SECONDS: Final = 60.0
 """Delay of a due customer above which the check fails."""
@@ -99,6 +100,18 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
     if redis is not None:
         checks.append(_check_redis(is_reachable=await redis()))
     return ServiceHealth(tuple(checks))
+
+
+async def check_sources(database: Database, company_id: int) -> HealthCheck:
+    """Checks the signatures of a company's webhooks."""
+    failing = await list_failing_sources(database, company_id)
+    if not failing:
+        return HealthCheck(
+            "sources", HealthStatus.OK, 0, "the webhooks of all sources are signed as declared"
+        )
+    names = ", ".join(f"{source.name} ({source.id}, {source.failures} times)" for source in failing)
+    message = f"webhooks had a wrong signature: {names}. Check the secret and the signature of the source"
+    return HealthCheck("sources", HealthStatus.WARNING, len(failing), message)
 
 
 def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:

@@ -144,7 +144,11 @@ class CloudEvent(BaseModel):
     specversion: Literal["1.0"] = Field(description="Version of CloudEvents")
     id: Text = Field(min_length=1, max_length=255, description="Id of the event, unique within its source")
     source: Text = Field(min_length=1, max_length=255, description="System that reports the event")
-    type: EventType = Field(description="Type of the event")
+    type: str = Field(
+        description="Type of the event, also with a prefix that ends with a dot, such as `com.example.`",
+        pattern=rf"^(.*\.)?({'|'.join(EventType)})$",
+        examples=["com.example.appointment_completed"],
+    )
     subject: str = Field(
         description="Id of the customer in decimal digits: a number from 0 to 2^52 - 1",
         pattern=r"^\d{1,19}$",
@@ -157,6 +161,11 @@ class CloudEvent(BaseModel):
         examples=["application/json"],
     )
     data: EventData | None = Field(default=None, description="Details; null or omitted: none")
+    data_base64: str | None = Field(
+        default=None,
+        description="Details as JSON in base64, instead of `data`; null or omitted: none",
+        examples=[None],
+    )
 
 
 class EventResult(ResponseModel):

@@ -1,0 +1,1 @@
+"""Sources: webhooks of other systems, how they are signed, and how they become events."""
