@@ -417,7 +417,7 @@ def test_the_separator_follows_from_the_header(separator, declared):
     reader = ImportFileReader(UTC_ZONE)
     [line] = [*reader.parse_chunk(declared + text.encode()), *reader.parse_rest()]
     assert (line.event.customer_id, line.event.type) == (1, "call_received")
-    assert reader.ignored_columns == ["stylist"]
+    assert reader.header.ignored == ["stylist"]
 
 
 def test_the_caller_may_name_columns():

@@ -703,6 +703,7 @@ def test_cells_of_a_csv_line_are_converted_to_the_types_of_their_columns():
             datetime(2026, 3, 2, tzinfo=UTC), {"room": 4},
         ),
         True,
+        None,
     )  # fmt: skip
 
 

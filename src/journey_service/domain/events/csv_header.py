@@ -135,7 +135,7 @@ def read_header(
     columns: Mapping[str, str] | None = None,
     kind: TableKind = EVENT_TABLE,
 ) -> CsvHeader:
-    """Reads a header. Without a delimiter, it is the one with which most columns are known.
+    """Reads a header. Without a delimiter, it is the one with which most columns are known, or have common names.
 
     `columns` are the fields of columns that the caller names, by the name in the file. Names are compared without
     case; blanks, hyphens and underscores are alike.
@@ -194,9 +194,10 @@ def _split_header(
     if not headers:
         raise MalformedError("The first line is neither a CSV header nor a JSON object.", offset=0)
 
-    def number_known(header: CsvHeader) -> int:
-        proposed = sum(each.field is not None for each in _propose(header, kind)) if with_synonyms else 0
-        return max(proposed, sum(field is not None for field in header.fields))
+    def number_known(header: CsvHeader) -> tuple[int, int]:
+        known = sum(field is not None for field in header.fields)
+        proposed = sum(each.field is not None for each in _propose(header, kind))
+        return (proposed, known) if with_synonyms else (known, proposed)
 
     return max(headers, key=number_known)
 

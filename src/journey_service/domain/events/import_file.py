@@ -239,11 +239,13 @@ class ImportFileReader:
     def _json_line(self, raw: bytes) -> ParsedLine:
         try:
             text = raw.decode("utf-8")
-            return self._table.parse_object(_json(text), self.lines_read, text)
         except UnicodeDecodeError:
             return InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
+        try:
+            values = _json(text)
         except InvalidInputError as error:
             return InvalidLineError(self.lines_read, tuple(error.errors), kept_cells([text]))
+        return self._table.parse_object(values, self.lines_read, text)
 
 
 class _Utf8:

@@ -167,8 +167,9 @@ class ImportTable:
 def _customer_of(values: Mapping[str, object]) -> int | None:
     value = values.get("customer_id")
     number = parse_whole_number(value) if isinstance(value, str) else value
-    is_id = isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= MAX_CUSTOMER_ID
-    return number if is_id else None
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return number if 0 <= number <= MAX_CUSTOMER_ID else None
 
 
 def kept_cells(cells: Sequence[str]) -> Sequence[str] | None:

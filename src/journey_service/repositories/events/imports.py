@@ -359,7 +359,8 @@ class Imports:
             _NEXT, {**self._at(import_id, cursor or BEFORE_ALL_LINES), "limit": limit}
         )
         return [
-            CustomerLine(row.line, row.customer_id, *row.profile, cells=_from_json(row.cells)) for row in rows
+            CustomerLine(row.line, row.customer_id, row.profile[0], row.profile[1], _from_json(row.cells))
+            for row in rows
         ]
 
     async def list_lines(
@@ -373,7 +374,8 @@ class Imports:
 
     async def count_equal(self, import_id: int, cursor: ImportCursor) -> int:
         """Counts the lines without an id that have the content of the line at the cursor, up to it."""
-        return (await self._connection.execute(_COUNT_EQUAL, self._at(import_id, cursor))).scalar_one()
+        found = await self._connection.execute(_COUNT_EQUAL, self._at(import_id, cursor))
+        return int(found.scalar_one())
 
     async def count_contents(
         self, import_id: int, contents: Collection[tuple[int, datetime, str, str]]

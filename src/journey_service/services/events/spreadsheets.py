@@ -1,15 +1,17 @@
 """Reads .xlsx spreadsheets row by row, within limits of size, rows and columns."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from io import SEEK_END
 from typing import IO, Any, Final, Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from defusedxml.ElementTree import iterparse
 from openpyxl.reader.excel import ExcelReader
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from openpyxl.styles.stylesheet import apply_stylesheet
+from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
 
 from journey_service.domain.errors import InvalidInputError, quote_value
 from journey_service.domain.events.cell_formats import DecimalSeparator
@@ -71,27 +73,32 @@ class SpreadsheetRows:
             reader = ExcelReader(self._file, read_only=True, data_only=True, keep_links=False)
             reader.archive.close()
             reader.archive = archive
-            reader.read()
-            sheet = self._find_sheet(reader.wb.worksheets)
+            # Without the step that looks at every sheet, which can read them to their ends.
+            reader.read_manifest()
+            reader.read_strings()
+            reader.read_workbook()
+            apply_stylesheet(archive, reader.wb)
+            path = self._find_sheet(
+                {sheet.name: rel.target for sheet, rel in reader.parser.find_sheets() if _is_worksheet(rel)}
+            )
             archive.unpacked_since_row = 0
-            sheet.reset_dimensions()  # which a program may have written wrongly
-            for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+            for number, row in _parse_rows(archive, path, reader):
                 archive.unpacked_since_row = 0
                 if number > MAX_ROWS:
                     raise SpreadsheetTooLargeError(f"more than {MAX_ROWS:,} rows")
-                cells = [self._text(value) for value in row]
-                while cells and not cells[-1]:
-                    cells.pop()
-                if len(cells) > MAX_COLUMNS:
+                texts = {cell["column"]: text for cell in row if (text := self._text(cell["value"]))}
+                last = max(texts, default=0)
+                if last > MAX_COLUMNS:
                     raise SpreadsheetTooLargeError(f"more than {MAX_COLUMNS} columns")
-                yield number, cells
+                yield number, [texts.get(column, "") for column in range(1, last + 1)]
 
-    def _find_sheet(self, sheets: list[ReadOnlyWorksheet]) -> ReadOnlyWorksheet:
-        found = [sheet for sheet in sheets if self._sheet in (None, sheet.title)]
-        if not found:
-            names = ", ".join(quote_value(sheet.title) for sheet in sheets[:10]) or "none"
+    def _find_sheet(self, sheets: Mapping[str, str]) -> str:
+        """Returns the path of the sheet, of those by name."""
+        name = next(iter(sheets), "") if self._sheet is None else self._sheet
+        if name not in sheets:
+            names = ", ".join(quote_value(each) for each in list(sheets)[:10]) or "none"
             raise InvalidInputError.at("query/sheet", f"is not a sheet of the file; its sheets are {names}")
-        return found[0]
+        return sheets[name]
 
     def _text(self, value: Any) -> str:  # noqa: ANN401  # the value of a cell
         if value is None:
@@ -106,6 +113,35 @@ class SpreadsheetRows:
             # A spreadsheet computes with 15 significant digits.
             return f"{Decimal(f'{value:.15g}'):f}".replace(".", self._separator)
         return str(value)
+
+
+def _is_worksheet(relation: Any) -> bool:  # noqa: ANN401  # openpyxl's own
+    return str(relation.Type).endswith("/worksheet")
+
+
+def _parse_rows(
+    archive: "_BoundedArchive", path: str, reader: ExcelReader
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yields (number, cells) of the rows that a sheet has. Unlike openpyxl's own loop, it keeps nothing of a row."""
+    with archive.open(path) as source:
+        parser = WorkSheetParser(
+            source,
+            reader.shared_strings,
+            data_only=True,
+            epoch=reader.wb.epoch,
+            date_formats=reader.wb._date_formats,  # noqa: SLF001  # there is no other access
+            timedelta_formats=reader.wb._timedelta_formats,  # noqa: SLF001
+        )
+        rows = None
+        for event, element in iterparse(source, events=("start", "end")):
+            if element.tag == DATA_TAG:
+                if event == "end":
+                    return
+                rows = element
+            elif element.tag == ROW_TAG and event == "end" and rows is not None:
+                yield parser.parse_row(element)
+                rows.clear()
+                parser.row_dimensions.clear()
 
 
 class _BoundedArchive(ZipFile):

@@ -38,7 +38,7 @@ class ImportFormat(ResponseModel):
     @classmethod
     def of(cls, found: FileFormat) -> "ImportFormat":
         """Returns the schema of a format."""
-        separator: DecimalName | None = {",": "comma", ".": "point", None: None}[found.decimal_separator]  # type: ignore[assignment]  # its names
+        separator: DecimalName | None = {",": "comma", ".": "point", None: None}[found.decimal_separator]
         return cls(
             columns=dict(found.columns or {}),
             decimal_separator=separator,
