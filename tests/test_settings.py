@@ -156,6 +156,9 @@ WRONG = {
     "A symmetric one among others": {**OIDC, "OIDC_ALGORITHMS": "RS256, HS512"},
     "No signature": {**OIDC, "OIDC_ALGORITHMS": "none"},
     "No algorithm": {**OIDC, "OIDC_ALGORITHMS": ","},
+    "A map without roles": {"OIDC_ROLE_MAP": "heads"},
+    "A map to an unknown role": {"OIDC_ROLE_MAP": "heads=boss"},
+    "A map that is no object": {"OIDC_ROLE_MAP": '{"heads": "manager"'},
 }
 """Settings that are invalid in every environment."""
 INVALID_VARIABLE = {
@@ -203,6 +206,9 @@ def test_valid_settings_are_read_and_production_is_the_default(monkeypatch):
     assert taken.public_url == "https://journey.company.com"
     assert taken.cors_origins == ("https://app.company.com", "https://desk.company.com")
     assert taken.oidc_algorithms == ("RS256", "ES256")
+    assert (taken.oidc_audience_claim, taken.oidc_claims.role_map) == ("aud", None)
+    mapped = read(monkeypatch, {"OIDC_ROLE_MAP": "heads=manager"})
+    assert mapped.oidc_claims.role_map == {"heads": "manager"}
     assert taken.key_pepper.get_secret_value() == PEPPER
 
 

@@ -626,6 +626,7 @@ def upgrade() -> None:
         sa.Column("is_enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("disabled_reason", sa.String(length=20), nullable=True),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -1079,6 +1080,7 @@ def upgrade() -> None:
         sa.Column("campaign_id", sa.BigInteger(), nullable=True),
         sa.Column("action_id", sa.UUID(as_uuid=False), nullable=True),
         sa.Column("job_id", sa.BigInteger(), nullable=True),
+        sa.Column("endpoint_id", sa.BigInteger(), nullable=True),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column(
             "created_at",
@@ -1087,7 +1089,9 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "num_nonnulls(relationship_id, job_id) = 1", name=op.f("ck_outbound_events_subject")
+            "num_nonnulls(relationship_id, job_id, endpoint_id) = 1 OR (task_id IS NOT NULL"
+            " AND num_nonnulls(relationship_id, job_id, endpoint_id) = 0)",
+            name=op.f("ck_outbound_events_subject"),
         ),
         sa.ForeignKeyConstraint(
             ["company_id", "relationship_id"],
@@ -1157,7 +1161,7 @@ def upgrade() -> None:
         "journey_actions",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.UUID(as_uuid=False), server_default=sa.text("gen_random_uuid()"), nullable=False),
-        sa.Column("relationship_id", sa.BigInteger(), nullable=False),
+        sa.Column("relationship_id", sa.BigInteger(), nullable=True),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
         sa.Column("stage", sa.String(length=50), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -1194,6 +1198,9 @@ def upgrade() -> None:
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
+        ),
+        sa.CheckConstraint(
+            "channel = 'webhook' OR relationship_id IS NOT NULL", name=op.f("ck_journey_actions_customer")
         ),
         sa.CheckConstraint(
             "(state = 'leased') = (lease_token IS NOT NULL)", name=op.f("ck_journey_actions_leased")
@@ -1277,7 +1284,7 @@ def upgrade() -> None:
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("action_id", sa.UUID(as_uuid=False), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("relationship_id", sa.BigInteger(), nullable=False),
+        sa.Column("relationship_id", sa.BigInteger(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "ended_at",
@@ -1305,14 +1312,14 @@ def upgrade() -> None:
         "journey_tasks",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("relationship_id", sa.BigInteger(), nullable=False),
+        sa.Column("relationship_id", sa.BigInteger(), nullable=True),
         sa.Column("action_id", sa.UUID(as_uuid=False), nullable=True),
         sa.Column("campaign_id", sa.BigInteger(), nullable=True),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
         sa.Column("channel", sa.String(length=10), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("title", sa.String(length=255), nullable=False),
-        sa.Column("stage", sa.String(length=50), nullable=False),
+        sa.Column("stage", sa.String(length=50), nullable=True),
         sa.Column("assignee", sa.String(length=255), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("is_stage_bound", sa.Boolean(), nullable=False),
@@ -1320,6 +1327,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=9), server_default=sa.text("'open'"), nullable=False),
         sa.Column("reason", sa.String(length=20), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("request_key", sa.String(length=255), nullable=True),
         sa.Column("closed_by", sa.String(length=255), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -1335,6 +1343,9 @@ def upgrade() -> None:
             postgresql.JSONB(astext_type=sa.Text()),
             server_default=sa.text("'{}'"),
             nullable=False,
+        ),
+        sa.CheckConstraint(
+            "(relationship_id IS NULL) = (stage IS NULL)", name=op.f("ck_journey_tasks_customer")
         ),
         sa.CheckConstraint(
             "status IN ('open', 'done', 'dismissed', 'closed')", name=op.f("ck_journey_tasks_status")
@@ -1353,6 +1364,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("company_id", "action_id", name="unique_task_of_action"),
     )
     op.create_index(
+        "unique_task_request",
+        "journey_tasks",
+        ["company_id", "request_key"],
+        unique=True,
+        postgresql_where=sa.text("request_key IS NOT NULL"),
+    )
+    op.create_index(
         "idx_customer_tasks", "journey_tasks", ["company_id", "relationship_id", "status"], unique=False
     )
     op.create_index(
@@ -1368,6 +1386,11 @@ def downgrade() -> None:
     op.drop_index("idx_tasks_due", table_name="journey_tasks")
     op.drop_index("idx_assigned_tasks", table_name="journey_tasks")
     op.drop_index("idx_customer_tasks", table_name="journey_tasks")
+    op.drop_index(
+        "unique_task_request",
+        table_name="journey_tasks",
+        postgresql_where=sa.text("request_key IS NOT NULL"),
+    )
     op.drop_table("journey_tasks")
     op.drop_index("idx_customer_attempts", table_name="action_attempts")
     op.drop_table("action_attempts")

@@ -226,6 +226,7 @@ def _identity(settings: Settings, client: HttpClient) -> IdentityProvider | None
         issuer=settings.oidc_issuer,
         audience=settings.oidc_audience,
         operator_audience=settings.oidc_operator_audience,
+        audience_claim=settings.oidc_audience_claim,
         algorithms=settings.oidc_algorithms,
         jwks_url=settings.oidc_jwks_url,
         client_id=settings.oidc_client_id,

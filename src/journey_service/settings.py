@@ -9,11 +9,14 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
+from journey_service.domain.access.actors import Role
+from journey_service.domain.access.claims import ClaimMapping, parse_role_map
 from journey_service.domain.errors import InvalidInputError
 from journey_service.gateways.smtp import read_sender, read_server
 from journey_service.services.access.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
+RoleMap = Annotated[dict[str, Role], NoDecode]
 
 _MIN_SECRET_GUESSES_LOG10: Final = 19.0
 """Number of guesses that a secret must withstand, as a power of ten: about twenty random characters."""
@@ -119,10 +122,22 @@ class Settings(BaseSettings):
     """Secret of OIDC_CLIENT_ID. Default: none; the client is then public and uses PKCE alone."""
 
     oidc_company_claim: str = Field(default="company_id", validation_alias="OIDC_COMPANY_CLAIM")
-    """Name of the token claim that contains the company id. Default: `company_id`."""
+    """Name or dotted path of the token claim that contains the company id. Default: `company_id`."""
 
     oidc_role_claim: str = Field(default="roles", validation_alias="OIDC_ROLE_CLAIM")
-    """Name of the token claim that contains one or more roles. Default: `roles`."""
+    """Name or dotted path of the token claim that contains one or more roles. Default: `roles`."""
+
+    oidc_role_map: RoleMap | None = Field(default=None, validation_alias="OIDC_ROLE_MAP")
+    """Roles of the provider's names, `desk=agent,heads=manager`, or a JSON object. Default: each role has its own name.
+
+    If it is set, names that it does not contain are no roles.
+    """
+
+    oidc_audience_claim: str = Field(default="aud", validation_alias="OIDC_AUDIENCE_CLAIM")
+    """Name of the token claim that must contain the audience, such as `client_id`. Default: `aud`.
+
+    A token that has an `aud` as well must name the audience there too.
+    """
 
     pool_size: int = Field(default=10, ge=1, le=100, validation_alias="JOURNEY_POOL_SIZE")
     """Maximum number of database connections of one process, 1 to 100. Default: 10."""
@@ -173,6 +188,16 @@ class Settings(BaseSettings):
     def is_production(self) -> bool:
         """Whether the environment is `production`."""
         return self.environment == "production"
+
+    @property
+    def oidc_claims(self) -> ClaimMapping:
+        """Where tokens contain the company and the roles."""
+        return ClaimMapping(self.oidc_company_claim, self.oidc_role_claim, self.oidc_role_map)
+
+    @property
+    def has_mailer(self) -> bool:
+        """Whether emails are sent, or written to a folder."""
+        return self.mail_url is not None or self.mail_folder is not None
 
     @property
     def sender(self) -> str:
@@ -341,6 +366,14 @@ class Settings(BaseSettings):
         if value is not None and value == info.data.get("oidc_audience"):
             raise ValueError("must differ from OIDC_AUDIENCE")
         return value
+
+    @field_validator("oidc_role_map", mode="before")
+    @classmethod
+    def _parse_role_map(cls, value: Any) -> Any:  # noqa: ANN401  # any value of the environment
+        try:
+            return parse_role_map(value) if isinstance(value, str) else value
+        except InvalidInputError as error:
+            raise ValueError(error.errors[0].message) from None
 
     @field_validator("oidc_algorithms")
     @classmethod

@@ -18,7 +18,7 @@ OPERATIONS = {
 }
 VERBS = re.compile(
     "advance|anonymize|archive|cancel|create|delete|evaluate|export|get|ingest|lint|list|move|pin|preview|rebuild"
-    "|repair|replace|request|rescore|reset|retry|revoke|rotate|show|start|stream|test|unpin|unsubscribe|update|upsert"
+    "|repair|replace|replay|request|rescore|reset|retry|revoke|rotate|show|start|stream|test|unpin|unsubscribe|update|upsert"
 )
 """First words of operation ids."""
 

@@ -465,6 +465,44 @@ async def test_operators_have_an_audience_of_their_own_and_a_short_session(known
     assert await refusal(without.verify(provider.token(aud=OPERATORS))) is not None
 
 
+async def test_tokens_without_an_audience_are_valid_by_another_claim_only_if_it_is_configured(
+    known, provider, clock
+):
+    by_client = known_as(provider, clock, audience_claim="client_id")
+    cognito = provider.token(aud=None, client_id="journey")
+    assert await refusal(known.verify(cognito)) is not None
+    assert (await by_client.verify(cognito)).is_for_operators is False
+    assert (await by_client.verify(provider.token(aud=None, client_id=OPERATORS))).is_for_operators is True
+    assert (await by_client.verify(provider.token(client_id=OPERATORS))).is_for_operators is False
+    by_party = known_as(provider, clock, audience_claim="azp")
+    assert await refusal(by_party.verify(provider.token(azp=["other", "journey"]))) is None
+    assert await refusal(by_party.verify(cognito)) is not None
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"client_id": "other"},
+        {"client_id": None},
+        {"client_id": ["other"]},
+        {"client_id": {"journey": 1}},
+        {"client_id": 7},
+        {"client_id": "journey", "aud": "other"},
+        {"client_id": "other", "aud": "journey"},
+        {"client_id": "journey", "aud": []},
+        {"client_id": "journey", "aud": "journey", "exp": 1},
+    ],
+    ids=str,
+)
+async def test_a_token_for_another_audience_is_refused_whichever_claim_names_it(provider, clock, claims):
+    by_client = known_as(provider, clock, audience_claim="client_id")
+
+    error = await refusal(by_client.verify(provider.token(**claims)))
+
+    assert str(error) == "The credential is not valid."
+
+
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_flood_of_unknown_keys_asks_the_provider_once_in_half_a_minute(
     known, provider, clock, status

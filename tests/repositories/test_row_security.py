@@ -409,6 +409,7 @@ DISPATCHED = {
     "customer_relationships": {"company_id", "id", "customer_id", "next_evaluation_at"},
     "journey_actions": {"company_id", "state", "ready_at", "finished_at"},
     "outbound_events": {"company_id", "id", "position"},
+    "webhook_endpoints": {"company_id", "is_enabled", "disabled_reason"},
     "journey_rollups": {"company_id", "id", "is_unmerged"},
 }
 """The columns that the dispatcher reads of every company: due work, and no content."""

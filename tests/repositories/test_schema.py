@@ -25,6 +25,7 @@ EXCEPTIONS = {
     ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
     ("journey_actions", "dispatcher", "{journey_dispatcher}"),
     ("outbound_events", "dispatcher", "{journey_dispatcher}"),
+    ("webhook_endpoints", "dispatcher", "{journey_dispatcher}"),
     ("journey_rollups", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
     ("customers", "searcher", "{journey_searcher}"),

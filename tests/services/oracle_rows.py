@@ -57,7 +57,8 @@ async def literal(database, company_id: int) -> MetricsOracle:
     actions = await rows(
         database,
         company_id,
-        "SELECT r.customer_id, a.name, a.state, a.planned_at FROM journey_actions a JOIN customer_relationships r"
+        "SELECT r.customer_id, a.name, CASE WHEN a.reason = 'no_channel' THEN 'skipped' ELSE a.state END AS state,"
+        " a.planned_at FROM journey_actions a JOIN customer_relationships r"
         " ON r.company_id = a.company_id AND r.id = a.relationship_id WHERE a.company_id = :company"
         " AND a.channel <> 'webhook'",
     )

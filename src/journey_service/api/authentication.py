@@ -159,8 +159,7 @@ async def _find_principal(app_state: AppState, kind: str, token: str) -> Princip
         verified.subject,
         verified.claims,
         is_for_operators=verified.is_for_operators,
-        company_claim=app_state.settings.oidc_company_claim,
-        role_claim=app_state.settings.oidc_role_claim,
+        mapping=app_state.settings.oidc_claims,
     )
 
 

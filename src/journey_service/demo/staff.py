@@ -44,9 +44,9 @@ class Staff:
         """
         due = TaskFilter(_LIMIT, due_before=until)
         tasks, _ = await list_tasks(database, company_id, due)
-        for task in sorted(tasks, key=lambda each: (each.customer_id, each.name)):
+        for task in sorted(tasks, key=lambda each: (each.customer_id or 0, each.name)):
             if task.title not in left:
-                name = task.assignee or self.names[task.customer_id % len(self.names)]
+                name = task.assignee or self.names[(task.customer_id or 0) % len(self.names)]
                 await change_task(database, company_id, task.id, self._decide(task), by=Actor(name))
 
     def _decide(self, task: StoredTask) -> TaskChange:

@@ -44,6 +44,7 @@ _MAX_TOKEN_LENGTH: Final = 16 * 1024
 _MAX_SUBJECT_LENGTH: Final = 255
 _MAX_NESTING: Final = 20
 _OK: Final = 200
+_AUDIENCE: Final = "aud"
 
 _Keys = Mapping[tuple[str, str], jwt.PyJWK]
 
@@ -55,6 +56,8 @@ class Provider:
     issuer: str
     audience: str
     operator_audience: str | None = None
+    audience_claim: str = "aud"
+    """Claim of access tokens that must contain an audience."""
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     jwks_url: str | None = None
     """URL of the key set; None: taken from the provider's discovery document."""
@@ -143,9 +146,12 @@ class IdentityProvider:
         fetched yet.
         """
         ordinary, operators = self._provider.audience, self._provider.operator_audience
-        claims = await self._verified_claims(token, [ordinary, operators] if operators else [ordinary])
-        audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-        is_for_operators = ordinary not in audiences
+        claims = await self._verified_claims(
+            token, [ordinary, operators] if operators else [ordinary], self._provider.audience_claim
+        )
+        is_for_operators = not any(
+            ordinary in _values(claims, name) for name in (_AUDIENCE, self._provider.audience_claim)
+        )
         if (
             is_for_operators
             and time.time() - claims["iat"] > _MAX_OPERATOR_TOKEN_AGE_SECONDS + _LEEWAY_SECONDS
@@ -192,8 +198,13 @@ class IdentityProvider:
             raise _not_valid()
         return self._provider.client_id
 
-    async def _verified_claims(self, token: object, audiences: Sequence[str]) -> dict[str, Any]:
-        """Returns the claims of a token that is authentic, not expired, and for one of the audiences."""
+    async def _verified_claims(
+        self, token: object, audiences: Sequence[str], audience_claim: str = _AUDIENCE
+    ) -> dict[str, Any]:
+        """Returns the claims of a token that is authentic, not expired, and for one of the audiences.
+
+        A token that has the claim `aud` besides another `audience_claim` must name an audience in both.
+        """
         if not isinstance(token, str) or len(token) > _MAX_TOKEN_LENGTH:
             raise _not_valid()
         try:
@@ -205,11 +216,16 @@ class IdentityProvider:
                 audience=audiences,
                 issuer=self._provider.issuer,
                 leeway=_LEEWAY_SECONDS,
-                options={"require": ["iss", "aud", "exp", "iat", "sub"], "enforce_minimum_key_length": True},
+                options={
+                    "require": ["iss", audience_claim, "exp", "iat", "sub"],
+                    "verify_aud": audience_claim == _AUDIENCE,
+                    "enforce_minimum_key_length": True,
+                },
             )
         except (jwt.PyJWTError, ValueError):
             raise _not_valid() from None
-        if not _are_valid(claims):
+        named = [_values(claims, name) for name in {_AUDIENCE, audience_claim} & claims.keys()]
+        if not (_are_valid(claims) and all(set(audiences) & {*names} for names in named)):
             raise _not_valid()
         return claims
 
@@ -297,6 +313,12 @@ def _are_valid(claims: Mapping[str, Any]) -> bool:
     subject = claims["sub"]
     is_subject = 0 < len(subject) <= _MAX_SUBJECT_LENGTH and subject.isprintable()
     return are_instants and is_subject and not _is_nested_deeper_than(claims, _MAX_NESTING)
+
+
+def _values(claims: Mapping[str, Any], name: str) -> Sequence[str]:
+    """Returns the texts of a claim that is a text or a list."""
+    value = claims.get(name)
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
 
 
 def _equals(value: object, expected: str) -> bool:

@@ -41,6 +41,7 @@ from journey_service.repositories.events.sources import Sources
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.scores import Scores
 from journey_service.repositories.journeys.transitions import Transitions
+from journey_service.repositories.operations.company_backlog import CompanyBacklog
 from journey_service.repositories.operations.data_quality import DataQualityQueries
 from journey_service.repositories.operations.due_work import DueWork
 from journey_service.repositories.operations.health import DatabaseHealth
@@ -121,6 +122,11 @@ class UnitOfWork:
     def outbox(self) -> Outbox:
         """Actions and webhook deliveries that workers claim and send."""
         return Outbox(self._connection, self.company_id)
+
+    @cached_property
+    def backlog(self) -> CompanyBacklog:
+        """The work of the company that waits for workers."""
+        return CompanyBacklog(self._connection, self.company_id)
 
     @cached_property
     def delivery_log(self) -> DeliveryLog:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from journey_service.services.actions.bulk_actions import BULK_JOB, run_bulk
+from journey_service.services.actions.delivery.replay import REPLAY_JOB, run_replay
 from journey_service.services.analytics.rollups import REBUILD_ROLLUPS_JOB, rebuild_rollups
 from journey_service.services.analytics.snapshots import (
     CHECK_SNAPSHOTS_JOB,
@@ -30,6 +31,7 @@ from journey_service.services.stages.previews import PREVIEW_JOB, preview_all
 
 JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     BULK_JOB: run_bulk,
+    REPLAY_JOB: run_replay,
     RESCORE_JOB: run_rescoring,
     EVALUATE_JOB: evaluate_all,
     ADVANCE_CLOCK_JOB: run_advance,

@@ -310,6 +310,11 @@ KEY = r"key:[0-9a-f]{16}"
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 ACTS = {
+    "create_task": Ask(
+        "task.create",
+        {"title": CANARY, "note": CANARY, "assignee": CANARY, "due_at": NOON},
+        target=r"task:\d+",
+    ),
     "update_task": Ask(
         "task.update",
         {"status": "done", "outcome": f"She said {CANARY}", "assignee": CANARY},
@@ -352,6 +357,9 @@ ACTS = {
     "delete_webhook_endpoint": Ask("endpoint.delete", before=an_endpoint, target=r"endpoint:\d+"),
     "rotate_webhook_secret": Ask("endpoint.rotate", before=an_endpoint, target=r"endpoint:\d+"),
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
+    "replay_webhook_events": Ask(
+        "endpoint.replay", {"since": NOON}, before=an_endpoint, target=r"endpoint:\d+"
+    ),
     "create_source": Ask("source.create", SOURCE, target=SOURCE_ID),
     "update_source": Ask(
         "source.update",
@@ -1013,6 +1021,8 @@ NO_ENDPOINT, NO_TEMPLATE = {"ids": {"endpoint_id": 1}}, {"ids": {"template_id": 
 NO_STAGE = {"ids": {"key": "nowhere"}}
 
 FAILURES = [
+    ("create_task", 404, {"body": {"title": CANARY, "due_at": NOON, "customer_id": 5_999_999}}),
+    ("create_task", 422, NOT_A_BODY),
     ("update_task", 404, NO_TASK),
     ("update_task", 409, {"before": a_task_worked_off, "body": {"outcome": "Another one."}}),
     ("update_task", 412, STALE),
@@ -1049,6 +1059,8 @@ FAILURES = [
     ("rotate_webhook_secret", 404, NO_ENDPOINT),
     ("rotate_webhook_secret", 422, {"body": {"overlap_seconds": -1}}),
     ("test_webhook_endpoint", 404, NO_ENDPOINT),
+    ("replay_webhook_events", 404, NO_ENDPOINT),
+    ("replay_webhook_events", 422, {"body": {"since": "yesterday"}}),
     ("create_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
     ("delete_session", 403, {"headers": {"Origin": "https://evil.example"}}),
     ("replace_session_company", 422, {"body": {"company_id": 1, "reason": ""}}),

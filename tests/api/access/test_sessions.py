@@ -1113,7 +1113,7 @@ async def test_an_account_s_session_may_what_its_role_may(portal, ada):
         {"roles": None},
         {"roles": ["Admin"]},
         {"roles": ["operator"]},
-        {"roles": {"admin": True}},
+        {"roles": {"admin": False}},
         {"roles": "admin agent"},
         {"company_id": None},
         {"company_id": 0},
@@ -1448,6 +1448,48 @@ async def test_claims_are_found_under_the_names_they_have_there(base, provider, 
         assert (seen.json()["company_id"], seen.json()["role"]) == (salon.id, "manager")
         provider.person = {"sub": "ada", "company_id": salon.id, "roles": ["manager"]}
         problem(await app_state.client.get(SESSION, headers=bearer(provider.token())), 403, "forbidden")
+
+
+FORMS = {
+    "a path": ("realm_access.roles", {"realm_access": {"roles": ["manager"]}}),
+    "a path through a name with a dot": (
+        "resource_access.my.client.roles",
+        {"resource_access": {"my.client": {"roles": ["manager"]}}},
+    ),
+    "a name with dots": ("company.com.roles", {"company.com.roles": ["manager"]}),
+    "objects": ("roles", {"roles": [{"name": "manager"}]}),
+    "lists": ("roles", {"roles": [["manager"]]}),
+    "keys": ("roles", {"roles": {"manager": {"company": "company.com"}}}),
+}
+STRANGE = [7, True, [7], [[[]]], {"name": 7}, [{"manager": False}], {"manager": None}, [None], "", {}]
+
+
+async def test_roles_are_found_in_the_forms_of_providers_and_anything_else_is_forbidden(
+    base, provider, salon
+):
+    for claim, claims in FORMS.values():
+        async with served(base, **known_as(provider), OIDC_ROLE_CLAIM=claim) as app_state:
+            provider.person = {"sub": "ada", "company_id": salon.id, **claims}
+            seen = await app_state.client.get(SESSION, headers=bearer(provider.token()))
+            assert seen.json().get("role") == "manager", claims
+            for strange in STRANGE:
+                token = provider.token(**dict.fromkeys(claims, strange))
+                problem(await app_state.client.get(SESSION, headers=bearer(token)), 403, "forbidden")
+
+
+async def test_a_provider_without_audiences_and_with_names_of_its_own(base, portal, provider, salon):
+    changed = {"OIDC_AUDIENCE_CLAIM": "client_id", "OIDC_ROLE_MAP": "salon-heads=manager,salon-desk=agent"}
+    provider.person = {"sub": "ada", "company_id": salon.id, "client_id": "journey", "roles": ["salon-heads"]}
+    token = provider.token(aud=None)
+    problem(await portal.client.get(SESSION, headers=bearer(token)), 401, "unauthenticated")
+
+    async with served(base, **known_as(provider), **changed) as app_state:
+        seen = await app_state.client.get(SESSION, headers=bearer(token))
+        assert seen.json()["role"] == "manager"
+        unmapped = provider.token(aud=None, roles=["manager"])
+        problem(await app_state.client.get(SESSION, headers=bearer(unmapped)), 403, "forbidden")
+        other = provider.token(aud=None, client_id="other")
+        problem(await app_state.client.get(SESSION, headers=bearer(other)), 401, "unauthenticated")
 
 
 # ---- the company of an operator's session

@@ -360,7 +360,7 @@ async def test_an_offer_without_an_endpoint_is_cancelled(http, live):
     await live.deliver()
 
     payload = await fetch(http, live.tenant, f"/actions/{payload['id']}")
-    assert (payload["state"], payload["reason"]) == ("cancelled", "no_endpoint")
+    assert (payload["state"], payload["reason"]) == ("cancelled", "no_channel")
 
 
 async def test_an_email_uses_the_company_s_template_if_it_is_named(http, live):

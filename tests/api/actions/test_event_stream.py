@@ -100,6 +100,19 @@ async def busy(http, shop, database):
     return shop
 
 
+async def disable_endpoint(http, tenant, database):
+    """Adds an endpoint and reports that the service has disabled it."""
+    body = {"url": "https://localhost/", "events": ["stage.changed"]}
+    id_ = (await http.post(f"{API}/webhook-endpoints", headers=tenant.headers, json=body)).json()["id"]
+
+    async def unit(uow):
+        await uow.webhook_endpoints.record_failure(id_, days=5, is_gone=True)
+        await uow.outbound_events.add_disabled_endpoint(id_)
+
+    await database.run(tenant.id, unit)
+    await publish(database, tenant.id)
+
+
 # ---- content
 
 
@@ -135,7 +148,8 @@ async def test_events_are_server_sent_events_with_the_data_of_webhooks(http, sho
     assert (await fetch(http, shop, f"/tasks/{task['task_id']}"))["title"] == task["title"]
 
 
-async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
+async def test_every_type_of_event_is_sent_once_and_in_order(http, busy, database):
+    await disable_endpoint(http, busy, database)
     reader = await read_stream(http, busy, last_event_id=0)
 
     assert set(reader.types) == set(OUTBOUND_EVENT_TYPES)
@@ -146,7 +160,8 @@ async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
     assert seqs == [1, 2, 3, 1, 2, 3]
 
 
-async def test_events_are_sent_as_the_contract_describes_them(http, busy):
+async def test_events_are_sent_as_the_contract_describes_them(http, busy, database):
+    await disable_endpoint(http, busy, database)
     payloads = {message.event_type: message.payload for message in MESSAGES} | dict(STREAM_MESSAGES)
 
     reader = await read_stream(http, busy, last_event_id=0, types=ALL_TYPES)
@@ -250,7 +265,7 @@ async def test_every_action_that_is_finished_is_sent_once(http, busy, database):
     assert {message["data"]["state"] for _, _, message in reader.events} == {"done", "cancelled"}
 
 
-async def test_the_progress_of_jobs_is_sent_to_readers_who_may_read_them(
+async def test_jobs_and_disabled_endpoints_are_shown_to_readers_who_may_read_them(
     http, shop, database, create_test_company
 ):
     await save_customer(http, shop)
@@ -263,17 +278,19 @@ async def test_the_progress_of_jobs_is_sent_to_readers_who_may_read_them(
         for job_id in jobs:
             while (await fetch(http, shop, f"/admin/jobs/{job_id}"))["status"] != "done":
                 await asyncio.sleep(0.02)
-    await publish(database, shop.id)
+    await disable_endpoint(http, shop, database)
     seen = {}
     for scopes in (["customers:read", "admin"], ["customers:read", "actions:read"], ["customers:read"]):
         made = await http.post(
             f"{API}/admin/keys", headers=shop.headers, json={"name": "k", "scopes": scopes}
         )
         headers = {"Authorization": f"Bearer {made.json()['secret']}"}
-        params = {"last_event_id": 0, "types": "job.progress"}
+        params = {"last_event_id": 0, "types": ["job.progress", "endpoint.disabled"]}
         answer = await http.get(f"{API}/stream", headers=headers, params=params)
         seen[scopes[-1]] = Reader().read(answer.text).events
 
+    [(_, type_, disabled)] = [seen["admin"].pop()]
+    assert (type_, disabled["data"]["reason"]) == ("endpoint.disabled", "gone")
     ended = {message["data"]["job_id"]: message["data"] for _, _, message in seen["admin"]}
     assert {job_id: data["kind"] for job_id, data in ended.items()} == jobs
     assert {data["status"] for data in ended.values()} == {"done"}

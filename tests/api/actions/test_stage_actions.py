@@ -53,6 +53,45 @@ async def delete(http, tenant, key="vip", **headers):
 # ---- read
 
 
+WARNINGS = {
+    key: [{"channel": channel, "message": message} for channel, message in warnings.items()]
+    for key, warnings in {
+        "lead": {"email": "no mail server is configured"},
+        "customer": {
+            "crm": "no enabled webhook endpoint receives action.crm_update",
+            "email": "no mail server is configured",
+        },
+        "vip": {"email": "no mail server is configured"},
+        "at_risk": {
+            "email": "no mail server is configured",
+            "offer": "no enabled webhook endpoint receives action.special_offer",
+            "sms": "no enabled webhook endpoint receives action.sms",
+        },
+    }.items()
+}
+
+
+async def test_channels_without_a_receiver_are_warnings_in_actions_previews_health_and_reports(
+    http, shop, database
+):
+    assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"]
+    body = {"url": "https://localhost/", "events": ["action.crm_update"]}
+    made = (await http.post(f"{API}/webhook-endpoints", headers=shop.headers, json=body)).json()
+    assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"][1:]
+    disabled = {"is_enabled": False}
+    await http.patch(f"{API}/webhook-endpoints/{made['id']}", headers=shop.headers, json=disabled)
+    assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"]
+
+    checks = {check["name"]: check for check in (await fetch(http, shop, "/admin/health"))["checks"]}
+    assert (checks["channels"]["status"], checks["channels"]["value"]) == ("warning", 4)
+    for name in ("email", "crm", "sms", "offer"):
+        assert name in checks["channels"]["message"]
+    for key in ("lead", "customer", "vip", "at_risk"):
+        await put(http, shop, [], key)
+    checks = {check["name"]: check for check in (await fetch(http, shop, "/admin/health"))["checks"]}
+    assert (checks["channels"]["status"], checks["channels"]["value"]) == ("ok", 0)
+
+
 @pytest.mark.parametrize("key", ["lead", "customer", "vip", "at_risk", "prospect", "churned"])
 async def test_a_stage_has_the_default_actions_at_first(http, shop, key):
     payload, tag = await get(http, shop, key)
@@ -61,6 +100,7 @@ async def test_a_stage_has_the_default_actions_at_first(http, shop, key):
         "stage": key,
         "actions": actions_to_json(DEFAULT_ACTIONS.get(key, ())),
         "is_default": True,
+        "warnings": WARNINGS.get(key, []),
     }
     assert tag.startswith('"')
 

@@ -20,6 +20,7 @@ from api.calls import (
     save_customer,
 )
 from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions.delivery.publisher import publish
 from server_versions import each_has_its_sql, newest_only
 
 TASK = {
@@ -76,6 +77,115 @@ async def all_tasks(http, tenant, **params):
 async def task(http, shop):
     """An unassigned task."""
     return (await request_action(http, shop, "call", title="Call her", note="About Monday."))["task_id"]
+
+
+async def create(http, tenant, *, key=None, **body):
+    headers = tenant.headers if key is None else {**tenant.headers, "Idempotency-Key": key}
+    body = {"title": "Order new towels", "due_at": "2026-03-04T12:00:00Z", **body}
+    return await http.post(f"{API}/tasks", headers=headers, json=body)
+
+
+# ---- free tasks
+
+
+async def test_a_person_creates_tasks_about_a_customer_or_about_none(http, shop, database):
+    created = await create(http, shop, assignee="ada", note="The grey ones.")
+    about = await create(http, shop, customer_id=2, title="Send her the photos")
+
+    assert (created.status_code, created.headers["etag"]) == (201, '"1"'), created.text
+    task = created.json()
+    assert task == {
+        **dict.fromkeys(TASK),
+        "id": task["id"],
+        "channel": "task",
+        "name": "personal_task",
+        "title": "Order new towels",
+        "note": "The grey ones.",
+        "assignee": "ada",
+        "due_at": "2026-03-04T12:00:00Z",
+        "status": "open",
+        "created_at": NOON,
+        "version": 1,
+    }
+    fields = ("customer_id", "customer_name", "stage", "assignee")
+    assert [about.json()[name] for name in fields] == [2, "Ada Keller", "prospect", None]
+    listed = (await fetch(http, shop, "/tasks", count="true"))["items"]
+    assert [each["id"] for each in listed] == [task["id"], about.json()["id"]]
+    assert (await fetch(http, shop, "/tasks", customer_id=2))["items"] == [about.json()]
+    assert (await fetch(http, shop, "/today"))["tasks"]["unassigned"] == 1
+    assert "ada" in [each["name"] for each in (await fetch(http, shop, "/people"))["items"]]
+    entries = await audit_entries(http, shop, "task.create")
+    assert [entry["customer_id"] for entry in entries] == [2, None]
+    await patch(http, shop, task["id"], status="done")
+    await publish(database, shop.id)
+    headers, params = shop.headers, {"last_event_id": 0, "types": ["task.created", "task.changed"]}
+    stream = (await http.get(f"{API}/stream", headers=headers, params=params)).text
+    sent = [json.loads(line[5:])["data"] for line in stream.split("\n") if line.startswith("data:")]
+    assert [(each["task_id"], each["customer_id"], each["stage"]) for each in sent] == [
+        (task["id"], None, None),
+        (about.json()["id"], 2, "prospect"),
+        (task["id"], None, None),
+    ]
+
+
+async def test_a_task_is_created_once_for_each_key(http, shop, database_owner):
+    first = await create(http, shop, key="towels", customer_id=1)
+    await patch(http, shop, first.json()["id"], assignee="ben")
+    before = await database_owner.rows(shop.id)
+
+    second = await create(http, shop, key="towels", customer_id=1)
+    assert (second.status_code, second.json()["id"]) == (201, first.json()["id"])
+    assert second.json()["assignee"] == "ben", "in its present state"
+    other = await create(http, shop, key="towels", customer_id=1, title="Order soap")
+    problem(other, 422, "idempotency-key-reused")
+    assert await database_owner.rows(shop.id) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"title": ""},
+        {"title": "a\nb"},
+        {"title": "t" * 256},
+        {"due_at": None},
+        {"due_at": "tomorrow"},
+        {"channel": "call"},
+    ],
+    ids=str,
+)
+@newest_only
+async def test_an_invalid_task_is_refused(http, shop, database_owner, body):
+    before = await database_owner.rows(shop.id)
+    [field] = body
+
+    problem(await create(http, shop, **body), 422, "invalid-input", f"/{field}")
+    problem(await create(http, shop, customer_id=99), 404, "customer-not-found")
+    assert await database_owner.rows(shop.id) == before
+
+
+async def test_a_task_that_a_person_has_ended_is_reopened(http, shop, task):
+    for status in ("done", "dismissed"):
+        await patch(http, shop, task, status=status, outcome="She comes on Monday.")
+        answer = await patch(http, shop, task, status="open", assignee="ben")
+
+        assert answer.status_code == 200, answer.text
+        fields = ("status", "assignee", "closed_at", "closed_by", "outcome")
+        payload = [answer.json()[name] for name in fields]
+        assert payload == ["open", "ben", None, None, "She comes on Monday."]
+    assert (await fetch(http, shop, "/tasks"))["items"][0]["id"] == task
+    entry = (await audit_entries(http, shop, "task.update"))[0]
+    assert entry["detail"]["status"] == "open"
+
+
+async def test_a_task_that_the_service_has_closed_is_not_reopened(http, shop, task):
+    await patch(http, shop, task, status="done")
+    await http.post(f"{API}/customers/1/anonymize", headers=shop.headers, json={})
+    problem(await patch(http, shop, task, status="open"), 409, "task-closed")
+
+    await move(http, shop, "at_risk", 2)
+    [check_in] = [each for each in await all_tasks(http, shop) if each["name"] == "schedule_check_in_call"]
+    await move(http, shop, "lead", 2)
+    problem(await patch(http, shop, check_in["id"], status="open"), 409, "task-closed")
 
 
 # ---- read
@@ -294,7 +404,6 @@ async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(h
     [
         ({}, ""),
         ([], ""),
-        ({"status": "open"}, "/status"),
         ({"status": "closed"}, "/status"),
         ({"status": None}, "/status"),
         ({"status": "dismissed"}, "/outcome"),

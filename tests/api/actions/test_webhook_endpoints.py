@@ -30,7 +30,7 @@ from services.local_servers import always, dispatcher_for, run_local_servers
 ENDPOINTS = f"{API}/webhook-endpoints"
 ENDPOINT = {
     *("id", "url", "description", "events", "is_enabled", "disabled_reason", "failing_since"),
-    *("previous_secret_expires_at", "created_at", "updated_at"),
+    *("last_disabled_at", "previous_secret_expires_at", "created_at", "updated_at"),
 }
 HOOK = {"url": "https://hooks.company.com/journey", "events": ["stage.changed"]}
 
@@ -430,6 +430,35 @@ async def test_an_invalid_overlap_is_refused(http, shop, endpoint, database_owne
     assert await database_owner.rows(shop.id) == before
 
 
+# ---- replays
+
+
+async def test_missed_events_are_sent_again_once_for_each_key(http, shop, endpoint, database):
+    await patch(http, shop, endpoint["id"], is_enabled=False)
+    await save_customer(http, shop)
+    await publish(database, shop.id)
+    path, body = f"{ENDPOINTS}/{endpoint['id']}/replay", {"since": "2026-01-01T00:00:00Z"}
+    problem(await http.post(path, headers=shop.headers, json=body), 409, "endpoint-disabled")
+    enabled = (await patch(http, shop, endpoint["id"], is_enabled=True)).json()
+    assert enabled["last_disabled_at"] is not None
+
+    headers = {**shop.headers, "Idempotency-Key": "replay-1"}
+    first, second = [await http.post(path, headers=headers, json=body) for _ in range(2)]
+    other = await http.post(path, headers=headers, json={**body, "include_delivered": True})
+
+    assert first.status_code == 200, first.text
+    assert first.json() == second.json()
+    job_id = first.json()["job_id"]
+    assert first.json() == {"job_id": job_id, "status": "done", "replayed": 1, "next_since": None}
+    assert (await fetch(http, shop, f"/admin/jobs/{job_id}"))["counts"] == {"replayed": 1}
+    problem(other, 422, "idempotency-key-reused")
+    sent = (await fetch(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
+    assert [(action["name"], action["state"]) for action in sent] == [("stage.changed", "pending")]
+    for since in ("yesterday", None, 5):
+        answer = await http.post(path, headers=shop.headers, json={"since": since})
+        problem(answer, 422, "invalid-input", "/since")
+
+
 # ---- other companies
 
 
@@ -447,6 +476,7 @@ async def test_another_company_s_endpoint_is_not_found(
             await http.delete(path, headers=neighbour.headers),
             await rotate(http, neighbour, id_),
             await dry_run(http, neighbour, id_),
+            await http.post(f"{path}/replay", headers=neighbour.headers, json={"since": NOON}),
         ):
             assert (
                 problem(answer, 404, "endpoint-not-found")["detail"] == f"There is no webhook endpoint {id_}."

@@ -31,7 +31,7 @@ RANGED = {
     "/analytics/time-in-stage": {"items"},
     "/analytics/conversion-rates": {"items"},
     "/analytics/cohorts": {"items"},
-    "/analytics/automation": {"success_rate", "items"},
+    "/analytics/automation": {"success_rate", "skipped", "items"},
 }
 REQUESTS = {
     "get_distribution": ("/analytics/distribution", {}),

@@ -238,6 +238,21 @@ async def test_of_two_moves_based_on_one_version_the_second_is_stale(http, salon
     assert (await journey(http, salon))["current_stage"] == "vip"
 
 
+async def test_a_move_without_actions_starts_none_and_is_marked_as_silent(http, salon):
+    await ingest(http, salon, "e-1")
+    before = (await fetch(http, salon, "/actions", customer_id=1))["items"]
+    silent = await move(http, salon, "vip", key="k-1", run_actions=False)
+    assert (silent.status_code, silent.json()["transition"]["is_silent"]) == (201, True)
+    assert (await fetch(http, salon, "/actions", customer_id=1))["items"] == before
+    problem(await move(http, salon, "vip", key="k-1"), 422, "idempotency-key-reused")
+    repeated = await move(http, salon, "vip", key="k-1", run_actions=False)
+    assert (repeated.status_code, repeated.json()["transition"]) == (200, silent.json()["transition"])
+
+    loud = await move(http, salon, "lead", version=3)
+    assert loud.json()["transition"]["is_silent"] is False
+    assert len((await fetch(http, salon, "/actions", customer_id=1))["items"]) > len(before)
+
+
 async def test_a_move_repeated_with_the_same_key_is_made_once(http, salon, database_owner):
     await ingest(http, salon, "e-1")
     first = await move(http, salon, "vip", key="k-1", notes="n", pin_until=SPRING)

@@ -811,7 +811,7 @@ def test_a_retried_message_keeps_an_old_reservation():
 @pytest.mark.parametrize(
     "end",
     [
-        lambda action_plan, action: action_plan.cancel(action, EndReason.NO_MAIL_SERVER, day(1)),
+        lambda action_plan, action: action_plan.cancel(action, EndReason.NO_CHANNEL, day(1)),
         lambda action_plan, _: enter(action_plan, "regular", day(1)),
         lambda action_plan, _: action_plan.cancel_campaign(action_plan.campaigns[0], day(1)),
     ],
@@ -899,11 +899,11 @@ def test_a_retry_in_quiet_hours_is_deferred_and_stays_counted():
 def test_an_action_can_be_cancelled_with_a_reason_from_outside():
     action_plan, action = plan_with_one(Channel.SMS)
     action_plan.decide_due(action, T0)
-    action_plan.cancel(action, EndReason.NO_ENDPOINT, T0)
+    action_plan.cancel(action, EndReason.NO_CHANNEL, T0)
 
     assert (action.state, action.reason, action.is_changed) == (
         ActionState.CANCELLED,
-        EndReason.NO_ENDPOINT,
+        EndReason.NO_CHANNEL,
         True,
     )
 

@@ -11,6 +11,7 @@ from journey_service.domain.actions.delivery import JITTER, MAX_RETRY_AFTER, RET
 from journey_service.domain.actions.errors import ActionNotDeadError
 from journey_service.domain.actions.stage_actions import ActionStep, Channel, StageAction
 from journey_service.domain.actions.templates import Template
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.events.event import Event
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
@@ -25,6 +26,7 @@ from journey_service.services.actions.manual_actions import request_action
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import get_endpoint
+from journey_service.services.analytics.automation import get_automation
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.journeys import transaction as context
 from ledger import journeys, rows
@@ -501,7 +503,7 @@ async def test_an_endpoint_that_answers_410_receives_nothing_more(open_salon):
     await salon.deliver()
     assert len(salon.receiver.received) == received
     assert [row[:2] for row in await salon.log("state", "reason", where="channel = 'sms'")] == [
-        ("cancelled", "no_endpoint")
+        ("cancelled", "no_channel")
     ] * 2
     assert len(await deliveries(salon)) == 4
 
@@ -605,11 +607,14 @@ async def test_an_action_without_an_endpoint_or_mail_server_is_cancelled_with_th
     await salon.deliver()
 
     assert await states(salon) == [
-        ("cancelled", "no_endpoint"),
-        ("cancelled", "no_mail_server"),
-        ("cancelled", "no_endpoint"),
+        ("cancelled", "no_channel"),
+        ("cancelled", "no_channel"),
+        ("cancelled", "no_channel"),
         ("done", None),
     ]
+    found = await get_automation(salon.database, salon.id, RequestedRange(Period.WEEK))
+    assert (found.skipped, sum(each.cancelled for each in found.actions)) == (3, 0)
+    assert found.rate == 100, "what was skipped has not failed"
 
 
 # ---- actions that cannot be processed

@@ -331,6 +331,7 @@ async def check_automation(database, company_id, oracle, requested, first, last)
             (ActionOutcome.DONE, each.done),
             (ActionOutcome.DEAD, each.dead),
             (ActionOutcome.CANCELLED, each.cancelled),
+            (ActionOutcome.SKIPPED, each.skipped),
             (ActionOutcome.PENDING, each.pending),
         ):
             customers = expected[each.name, outcome.value]

@@ -249,7 +249,7 @@ async def test_a_preview_counts_messages_by_consent_address_and_cap(database, cr
         return job.result["messages"]
 
     acting, silent = await count(ACTING), await count(SILENT)
-    assert acting["email"] == {"sent": 1, "no_consent": 1, "no_address": 1, "capped": 0}
+    assert acting["email"] == {"sent": 1, "no_consent": 1, "no_address": 1, "capped": 0, "no_channel": 0}
     assert sum(acting["sms"].values()) == 0
     assert all(sum(decisions.values()) == 0 for decisions in silent.values())
 

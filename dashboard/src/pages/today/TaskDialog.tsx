@@ -65,14 +65,14 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
   };
   const isOver = stale !== null && typeof stale.changed.status === 'string';
   const isMissing = typed === '' && (kind === 'dismiss' || kind === 'snooze');
-  const whom = {
-    customer: { id: task.customer_id, name: task.customer_name },
-    type: 'call' as const,
-  };
+  const customer = task.customer_id === null ? null : { id: task.customer_id, name: task.customer_name };
   return (
     <Modal
       open
-      title={t(`today.ask.${kind}`, { title: task.title, name: task.customer_name ?? task.customer_id })}
+      title={t(`today.ask.${kind}`, {
+        title: task.title,
+        name: task.customer_name ?? task.customer_id ?? '',
+      })}
       onCancel={onClose}
       footer={
         <>
@@ -88,7 +88,7 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
         </>
       }
     >
-      {kind === 'call' && <WhomToContact target={whom} />}
+      {kind === 'call' && customer !== null && <WhomToContact target={{ customer, type: 'call' }} />}
       {kind === 'call' && task.note !== null && <p className="task-note">{task.note}</p>}
       <div className="fields">
         <Field label={t(`today.field.${kind}`)} fault={faults.fields.text}>

@@ -37,12 +37,12 @@ export function TaskRow({ task, value, section, today, onAsk }: Props) {
       <div className="task-what">
         <b>{task.title}</b>
         <span className="task-whom">
-          <ContactName id={task.customer_id} name={task.customer_name} />
+          {task.customer_id !== null && <ContactName id={task.customer_id} name={task.customer_name} />}
           {value !== undefined && <span>{formats.money(value)}</span>}
         </span>
         {task.note !== null && <span className="task-note">{task.note}</span>}
       </div>
-      <StageChip stage={lookOf(task.stage)} isShort />
+      {task.stage === null ? <span /> : <StageChip stage={lookOf(task.stage)} isShort />}
       <time className={`task-due ${section}`} dateTime={task.due_at} title={formats.instant(task.due_at)}>
         {section === 'tomorrow' || localDay(task.due_at, formats.timezone) === today.day
           ? formats.instantTime(task.due_at)
@@ -73,7 +73,10 @@ function DoneButton({ task }: { task: Task }) {
     <button
       type="button"
       className="done-button"
-      aria-label={t('today.finish', { title: task.title, name: task.customer_name ?? task.customer_id })}
+      aria-label={t('today.finish', {
+        title: task.title,
+        name: task.customer_name ?? task.customer_id ?? '',
+      })}
       title={t('today.finishHint')}
       onClick={() => finish(task)}
     >

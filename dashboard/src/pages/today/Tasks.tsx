@@ -27,7 +27,7 @@ export function Tasks({ today, read }: Props) {
     <TaskRow
       key={task.id}
       task={task}
-      value={values?.get(task.customer_id)}
+      value={task.customer_id === null ? undefined : values?.get(task.customer_id)}
       section={section.name}
       today={today}
       onAsk={(kind) => setAsk({ task, kind })}

@@ -61,7 +61,8 @@ export function useSections(today: Today) {
       onMore: () => void fetchNextPage(),
     };
   });
-  const ids = [...new Set(sections.flatMap(({ tasks }) => tasks.map((task) => task.customer_id)))];
+  const customers = sections.flatMap(({ tasks }) => tasks.map((task) => task.customer_id));
+  const ids = [...new Set(customers.filter((id) => id !== null))];
   const isKnown = SECTIONS.every((name) => results[name].data !== undefined);
   const values = useQuery({
     ...valuesQuery(ids.toSorted((a, b) => a - b).slice(0, 200)),

@@ -148,8 +148,7 @@ async def get_oidc_callback(
             verified.subject,
             verified.claims,
             is_for_operators=False,
-            company_claim=app_state.settings.oidc_company_claim,
-            role_claim=app_state.settings.oidc_role_claim,
+            mapping=app_state.settings.oidc_claims,
         )
         response = await _open_session(request, app_state, principal, following)
     except JourneyServiceError as error:

@@ -79,7 +79,7 @@ async def stream_events(
             description="Only events of this type; repeat the parameter to match any of several types. Default: all"
             " types that webhook endpoints can receive, without `task.changed`, `action.finished` and `job.progress`."
             " A caller receives `job.progress` of bulk actions only with the scope `actions:read`, and of other jobs"
-            " only with the scope `admin`",
+            " only with the scope `admin`, which `endpoint.disabled` requires too",
             examples=[["stage.changed"]],
         ),
     ] = None,
@@ -131,7 +131,7 @@ class _EventFilter:
     def __init__(self, types: Collection[str], customer_id: int | None, reader: Principal) -> None:
         self._types = types
         self._customer_id = customer_id
-        self._sees_jobs = reader.may("admin")
+        self._is_admin = reader.may("admin")
         self._sees_bulk_actions = reader.may("actions:read")
 
     def matches(self, event: OutboundEventRecord) -> bool:
@@ -139,10 +139,11 @@ class _EventFilter:
             event.type in self._types
             and self._customer_id in (None, event.customer_id)
             and (event.type != OutboundEventType.JOB_PROGRESS or self._may_see_job(event.data["kind"]))
+            and (event.type != OutboundEventType.ENDPOINT_DISABLED or self._is_admin)
         )
 
     def _may_see_job(self, kind: str) -> bool:
-        return self._sees_jobs or (kind == BULK_JOB and self._sees_bulk_actions)
+        return self._is_admin or (kind == BULK_JOB and self._sees_bulk_actions)
 
 
 async def _events(

@@ -29,7 +29,10 @@ async def get_stage_actions(
     key: StageKeyPath, response: Response, caller: StageReader, app_state: AppStateDep
 ) -> StageActions:
     """Returns the actions that entering the stage triggers. The ETag is a hash of them."""
-    return _to_response(await stage_actions.get_actions(app_state.database, caller.company_id, key), response)
+    view = await stage_actions.get_actions(
+        app_state.database, caller.company_id, key, has_mailer=app_state.settings.has_mailer
+    )
+    return _to_response(view, response)
 
 
 @router.put(
@@ -77,7 +80,13 @@ async def _set_actions(
     seen: frozenset[str] | None,
 ) -> stage_actions.StageActions:
     return await stage_actions.set_actions(
-        app_state.database, caller.company_id, key, actions, seen=seen, by=caller.actor
+        app_state.database,
+        caller.company_id,
+        key,
+        actions,
+        seen=seen,
+        has_mailer=app_state.settings.has_mailer,
+        by=caller.actor,
     )
 
 

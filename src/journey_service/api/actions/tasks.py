@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
-from journey_service.api.actions.schemas.tasks import Task, TaskChannel, TaskPage, TaskUpdate
+from journey_service.api.actions.schemas.tasks import Task, TaskChannel, TaskCreate, TaskPage, TaskUpdate
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
@@ -26,7 +26,12 @@ from journey_service.api.schema_fields import Instant, StageKey, Text
 from journey_service.domain.access.actors import assignee_of
 from journey_service.domain.actions.errors import StaleTaskError, TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import TASK_SORTS, StoredTask, TaskFilter
-from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import (
+    IdempotencyKeyReusedError,
+    InvalidInputError,
+    PreconditionMissingError,
+)
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import tasks
 from journey_service.services.operations.schedule import OUTBOUND_EVENTS
@@ -37,6 +42,18 @@ _ME: Final = "me"
 """Value of the filter by assignee that stands for the caller."""
 TaskIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the task", examples=[12])]
 
+TaskKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Key that the caller chooses, at most 255 printable ASCII characters. A repeated request with the"
+        " same content returns the task of the first one, in its current state. Other content is refused with 422",
+        examples=["towels-1"],
+    ),
+]
 TaskSort = Annotated[
     str,
     Query(
@@ -122,6 +139,28 @@ async def list_tasks(
     )
 
 
+@router.post(
+    "",
+    summary="Create a task",
+    status_code=201,
+    responses=problems(CustomerNotFoundError, IdempotencyKeyReusedError, *JSON_BODY),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def create_task(
+    body: TaskCreate,
+    response: Response,
+    caller: ActionWriter,
+    app_state: AppStateDep,
+    idempotency_key: TaskKey = None,
+) -> Task:
+    """Creates a task for the company's staff, about a customer or about none. The ETag is the version."""
+    created = await tasks.create_task(
+        app_state.database, caller.company_id, body.to_domain(idempotency_key), by=caller.actor
+    )
+    app_state.wake(OUTBOUND_EVENTS)
+    return _to_response(created, response)
+
+
 @router.get("/{task_id}", summary="Get a task", responses=problems(TaskNotFoundError))
 async def get_task(
     task_id: TaskIdPath, response: Response, caller: ActionReader, app_state: AppStateDep
@@ -146,11 +185,12 @@ async def update_task(
     version: Version,
     app_state: AppStateDep,
 ) -> Task:
-    """Completes, dismisses, reassigns or postpones a task; omitted fields keep their values.
+    """Completes, dismisses, reopens, reassigns or postpones a task; omitted fields keep their values.
 
     `If-Match` must be the version that the change is based on. If the task has changed since, nothing is changed, and
-    the response is a 412 whose `changed` holds the present values of the changed fields. A task that is not open cannot
-    be changed. Repeating an update that is already made has no effect, with any version.
+    the response is a 412 whose `changed` holds the present values of the changed fields. A task that is not open can
+    only be reopened, and only if a person has ended it. Repeating an update that is already made has no effect, with
+    any version.
     """
     updated = await tasks.change_task(
         app_state.database, caller.company_id, task_id, body.to_domain(version), by=caller.actor

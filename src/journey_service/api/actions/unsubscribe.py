@@ -11,6 +11,7 @@ from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import error_paragraph, page
 from journey_service.api.problems import problems
 from journey_service.domain.actions.errors import InvalidLinkError
+from journey_service.domain.customers.consents import BY_LINK
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.unsubscribe import Unsubscription
 
@@ -73,7 +74,7 @@ async def unsubscribe(token: TokenPath, request: Request, app_state: AppStateDep
 async def _respond(request: Request, app_state: AppState, token: str) -> Response:
     try:
         if request.method == "POST":
-            by = actor_of(request, unsubscribing.SOURCE)
+            by = actor_of(request, BY_LINK)
             unsubscription = await unsubscribing.withdraw(app_state.database, token, address=by.address)
         else:
             unsubscription = await unsubscribing.look_at(app_state.database, token)

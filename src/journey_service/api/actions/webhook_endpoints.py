@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Header, Path
 
 from journey_service.api.actions.schemas.webhook_endpoints import (
     SecretRotation,
@@ -12,6 +12,8 @@ from journey_service.api.actions.schemas.webhook_endpoints import (
     WebhookEndpointCreated,
     WebhookEndpointPage,
     WebhookEndpointUpdate,
+    WebhookReplay,
+    WebhookReplayRequest,
     WebhookTest,
 )
 from journey_service.api.authentication import Admin, AdminReader
@@ -27,17 +29,32 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.actions.errors import (
+    EndpointDisabledError,
     EndpointInUseError,
     EndpointNotFoundError,
     EventTypeConflictError,
 )
-from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInputError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.gateways.http_client import OutgoingRefusedError
 from journey_service.services.actions import webhook_endpoints as endpoints
+from journey_service.services.actions.delivery import replay as replays
 
 router = APIRouter(prefix="/webhook-endpoints", tags=["webhooks"], route_class=StrictRoute)
 
+ReplayKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Key that the caller chooses, at most 255 printable ASCII characters. A repeated request with the"
+        " same content is not carried out again: the response shows the replay of the first one. Other content is"
+        " refused with 422",
+        examples=["replay-crm-1"],
+    ),
+]
 EndpointIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the endpoint", examples=[12])]
 
 
@@ -96,7 +113,11 @@ async def get_webhook_endpoint(
 async def update_webhook_endpoint(
     endpoint_id: EndpointIdPath, body: WebhookEndpointUpdate, caller: Admin, app_state: AppStateDep
 ) -> WebhookEndpoint:
-    """Changes the given fields; omitted fields keep their values. Disabling cancels messages that are not sent yet."""
+    """Changes the given fields; omitted fields keep their values. Disabling cancels messages that are not sent yet.
+
+    `is_enabled: false` for an endpoint that the service has disabled confirms that: `disabled_reason` becomes null, and
+    the health of the company no longer warns of it.
+    """
     values = body.model_dump(exclude_unset=True)
     if "url" in values:
         _check_url(app_state, values["url"])
@@ -145,6 +166,39 @@ async def test_webhook_endpoint(
         app_state.database, caller.company_id, endpoint_id, messenger=app_state.messenger, by=caller.actor
     )
     return WebhookTest.of(outcome)
+
+
+@router.post(
+    "/{endpoint_id}/replay",
+    summary="Send a webhook endpoint earlier events again",
+    responses=problems(EndpointNotFoundError, EndpointDisabledError, IdempotencyKeyReusedError, *JSON_BODY),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def replay_webhook_events(
+    endpoint_id: EndpointIdPath,
+    body: WebhookReplayRequest,
+    caller: Admin,
+    app_state: AppStateDep,
+    idempotency_key: ReplayKey = None,
+) -> WebhookReplay:
+    """Sends an endpoint the outbound events of its types that it has missed since a time.
+
+    Each event keeps the id of its message (`webhook-id`), so a receiver recognizes what it has already processed. At
+    most 10,000 events are sent, the oldest first; `next_since` is the time from which to continue. Events that are
+    waiting to be sent are left alone, and events older than the retention period of outbound events are gone. Messages
+    of the types `action...` are not sent again: a late message to a customer may be wrong by now.
+    """
+    replay = await replays.replay_events(
+        app_state.database,
+        caller.company_id,
+        endpoint_id,
+        since=body.since,
+        includes_delivered=body.include_delivered,
+        key=idempotency_key,
+        by=caller.actor,
+    )
+    app_state.wake_for_transitions()
+    return WebhookReplay.of(replay)
 
 
 def _check_url(app_state: AppState, url: str) -> None:

@@ -109,18 +109,28 @@ class TransitionData(MessageData):
     )
 
 
-class TaskData(MessageData):
+class TaskData(ResponseModel):
     """A new task."""
 
+    company_id: Id = Field(description="Id of the company", examples=[42])
+    customer_id: int | None = Field(
+        ge=0,
+        le=MAX_CUSTOMER_ID,
+        description="Id of the customer; null for a task about no customer",
+        examples=[4711],
+    )
     task_id: Id = Field(description="Id of the task", examples=[12])
     title: str = Field(description="What is to be done", examples=["Check in with a customer"])
     channel: TaskChannel = Field(
         description="`call`: call the customer; `task`: anything else", examples=["call"]
     )
     name: str = Field(
-        description="Name of the action that created the task", examples=["schedule_check_in_call"]
+        description="Name of the action that created the task; `personal_task` if a person created it",
+        examples=["schedule_check_in_call"],
     )
-    stage: str = Field(description="Key of the customer's stage", examples=["at_risk"])
+    stage: str | None = Field(
+        description="Key of the customer's stage; null for a task about no customer", examples=["at_risk"]
+    )
     assignee: str | None = Field(
         description="Employee who is to do the task; null if it is unassigned", examples=["ada"]
     )
@@ -232,6 +242,28 @@ class WebhookTestData(ResponseModel):
     endpoint_id: Id = Field(description="Id of the endpoint", examples=[12])
 
 
+class EndpointDisabledData(ResponseModel):
+    """A webhook endpoint that the service has disabled, as it is when the message is sent."""
+
+    company_id: Id = Field(description="Id of the company", examples=[42])
+    endpoint_id: Id = Field(description="Id of the endpoint", examples=[12])
+    description: str | None = Field(
+        description="Description of the endpoint in words; null if there is none", examples=["CRM"]
+    )
+    reason: Literal["failing", "gone"] | None = Field(
+        description="Why the service disabled the endpoint. `failing`: it accepted no message for days; `gone`: it"
+        " answered 410. Null if the endpoint is enabled again, or a person has confirmed its state",
+        examples=["gone"],
+    )
+    failing_since: Timestamp | None = Field(
+        description="Time since which the endpoint has accepted no message; null if it is enabled again",
+        examples=[_AT],
+    )
+    disabled_at: Timestamp = Field(
+        description="When the endpoint was last disabled: the `since` of a replay", examples=[_AT]
+    )
+
+
 class Message(ResponseModel):
     """A message with the time of its event."""
 
@@ -306,6 +338,15 @@ class CrmUpdateActionMessage(Message):
     data: CrmUpdateData = Field(description="The state of the customer", examples=[_CRM_UPDATE])
 
 
+class EndpointDisabledMessage(Message):
+    """The service has disabled another webhook endpoint of the company."""
+
+    type: Literal["endpoint.disabled"] = Field(
+        description="Type of the message", examples=["endpoint.disabled"]
+    )
+    data: EndpointDisabledData = Field(description="The disabled endpoint")
+
+
 class WebhookTestMessage(Message):
     """A test message. It requires no action."""
 
@@ -340,7 +381,7 @@ MESSAGES: Final[Sequence[WebhookMessage]] = (
     WebhookMessage(
         "task.created",
         "A task has been created",
-        "Sent when the actions of a stage or a manual action create a task.",
+        "Sent when the actions of a stage, a manual action, or a person create a task.",
         TaskCreatedMessage,
     ),
     WebhookMessage(
@@ -355,6 +396,14 @@ MESSAGES: Final[Sequence[WebhookMessage]] = (
         "Sent when all steps of a campaign are done, the customer has left the stage, or a person has cancelled the"
         " campaign.",
         CampaignEndedMessage,
+    ),
+    WebhookMessage(
+        "endpoint.disabled",
+        "A webhook endpoint has been disabled",
+        "Sent to the other endpoints of the company when the service disables an endpoint, which answered 410 or has"
+        " accepted no message for five days. `POST /webhook-endpoints/{endpoint_id}/replay` sends it later what it has"
+        " missed.",
+        EndpointDisabledMessage,
     ),
     WebhookMessage(
         "action.sms",

@@ -190,7 +190,8 @@ async def list_action_customers(
         ActionOutcome,
         Query(
             description="Outcome of the action. `done`: carried out; `dead`: delivery failed permanently; `cancelled`:"
-            " cancelled; `pending`: planned or being delivered",
+            " cancelled; `skipped`: cancelled, because its channel has no receiver; `pending`: planned or being"
+            " delivered",
             examples=["done"],
         ),
     ],

@@ -170,6 +170,7 @@ async def move_customer(
         performed_by=body.performed_by,
         notes=body.notes,
         pin_until=body.pin_until,
+        runs_actions=body.run_actions is not False,
     )
     moved = await manual_changes.move(app_state.database, caller.company_id, customer_id, request)
     response.headers["ETag"] = f'"{moved.view.stored.relationship.version}"'

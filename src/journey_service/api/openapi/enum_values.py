@@ -18,6 +18,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "done": "it was carried out",
             "dead": "its delivery failed permanently",
             "cancelled": "it was cancelled",
+            "skipped": "it was cancelled, because its channel has no receiver",
             "pending": "it is planned or being delivered",
         },
     ),
@@ -97,9 +98,8 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "campaign_pause": "an earlier campaign of this type ended less than `campaign_pause_days` ago",
             "campaign_ended": "its campaign ended",
             "manual": "a person cancelled it",
-            "no_endpoint": "no enabled webhook endpoint receives this type",
+            "no_channel": "the channel has no receiver: no enabled webhook endpoint for this type, or no mail server",
             "endpoint_disabled": "its webhook endpoint was disabled",
-            "no_mail_server": "no mail server is configured",
         },
     ),
     "EventType": EnumText(
@@ -159,6 +159,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "task.changed": "a person changed a task, or the service closed it; only on the event stream",
             "action.finished": "an action was done, was cancelled, or failed permanently; only on the event stream",
             "job.progress": "a job progressed or ended; only on the event stream",
+            "endpoint.disabled": "the service disabled a webhook endpoint of the company",
         },
     ),
     "Period": EnumText(

@@ -298,6 +298,15 @@ _MANY: Final[Mapping[str, Mapping[int, Mapping[str, Any]]]] = {
             "finished_at": None,
         }
     },
+    "create_task": {
+        201: {
+            "channel": "task",
+            "name": "personal_task",
+            "title": "Order new towels",
+            "note": "The grey ones.",
+            "action_id": None,
+        }
+    },
     "evaluate_customer": {200: _NOT_MOVED},
     "get_readiness": {503: {"status": "unavailable", "database": "unreachable", "schema": "mismatch"}},
     "get_stage_map_diff": {200: {"added": []}},

@@ -180,7 +180,8 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "stale-version": ProblemGuide("The journey has changed since you read it.", _READ_AGAIN),
         "task-closed": ProblemGuide(
             "The task is done, dismissed or closed, and cannot be changed.",
-            "Read the task to see its status. Request a new action for the customer if there is more to do.",
+            "Read the task to see its status. Reopen a task that a person has ended with the status `open`, or create a"
+            " new one.",
         ),
         "task-not-found": ProblemGuide("The company has no task with this id.", _CHECK_ID),
         "template-exists": ProblemGuide(

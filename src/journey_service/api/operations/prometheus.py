@@ -44,6 +44,10 @@ _COUNTS: Final = {
         "Number of actions that failed permanently within the last 24 hours",
     ),
     "actions": ("actions", "Number of actions that are ready to be sent"),
+    "webhook_endpoints_disabled": (
+        "disabled_endpoints",
+        "Number of webhook endpoints that the service has disabled because they accepted no messages",
+    ),
 }
 """Count gauges by name: the field of WorkerBacklog, and the help text."""
 _STAGE_GAUGES: Final = {

@@ -57,6 +57,7 @@ async def preview_stage_map(
         to_map_edit(body),
         based_on=to_base_version(body, seen),
         activation=body.activation_or(Activation.CURRENT_WITH_ACTIONS),
+        has_mailer=app_state.settings.has_mailer,
         actor=caller.actor,
         lease_seconds=app_state.settings.lease_seconds,
     )

@@ -63,8 +63,8 @@ ROLE_SCOPES: Final[dict[Role, frozenset[str]]] = {
 class Actor:
     """The author of a change, as named in transitions and the audit log.
 
-    `name` is `key:<id>`, `user:<subject>` or `schedule`. `is_operator`: an operator acts for the company, for the
-    given `reason`. `request_id` and `address` identify the HTTP request; None outside of one.
+    `name` is `key:<id>`, `user:<subject>`, `schedule` or `delivery`. `is_operator`: an operator acts for the company,
+    for the given `reason`. `request_id` and `address` identify the HTTP request; None outside of one.
     """
 
     name: str
@@ -87,3 +87,5 @@ def assignee_of(actor_name: str) -> str:
 
 SCHEDULE: Final = Actor("schedule")
 """Author of scheduled changes."""
+DELIVERY: Final = Actor("delivery")
+"""Author of what the delivery of messages changes."""

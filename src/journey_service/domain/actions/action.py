@@ -39,9 +39,8 @@ class EndReason(StrEnum):
     CAMPAIGN_PAUSE = "campaign_pause"
     CAMPAIGN_ENDED = "campaign_ended"
     MANUAL = "manual"
-    NO_ENDPOINT = "no_endpoint"
+    NO_CHANNEL = "no_channel"
     ENDPOINT_DISABLED = "endpoint_disabled"
-    NO_MAIL_SERVER = "no_mail_server"
 
 
 class OutboundEventType(StrEnum):
@@ -55,6 +54,7 @@ class OutboundEventType(StrEnum):
     TASK_CHANGED = "task.changed"
     ACTION_FINISHED = "action.finished"
     JOB_PROGRESS = "job.progress"
+    ENDPOINT_DISABLED = "endpoint.disabled"
 
 
 STREAM_ONLY_TYPES: Final = (

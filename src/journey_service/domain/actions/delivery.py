@@ -1,10 +1,12 @@
 """Delivery of emails and signed webhook messages: senders, failures, and the retry schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
+from journey_service.domain.actions.records import StoredEndpoint
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.errors import JourneyServiceError
 
 RETRY_AFTER: Final = tuple(
@@ -15,6 +17,12 @@ JITTER: Final = 0.2
 """Largest share by which a delay is randomly extended, so that messages that failed together are spread out."""
 MAX_RETRY_AFTER: Final = timedelta(hours=12)
 """Upper limit of the Retry-After time that a receiver requests; a longer one is shortened to it."""
+MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
+    Channel.SMS: "action.sms",
+    Channel.OFFER: "action.special_offer",
+    Channel.CRM: "action.crm_update",
+}
+"""Type of the webhook message by which a company's system receives an action of each channel."""
 FAILING_DAYS: Final = 5
 """Days for which an endpoint may fail continuously before it is disabled."""
 
@@ -98,6 +106,20 @@ class Messenger(Protocol):
 
     async def send(self, message: WebhookMessage) -> DeliveryReceipt:
         """Sends one message. Raises DeliveryFailedError, DeliveryRefusedError."""
+
+
+def find_closed_channels(endpoints: Iterable[StoredEndpoint], *, has_mailer: bool) -> frozenset[Channel]:
+    """Returns the channels without a receiver: no enabled endpoint for their messages, no mail server."""
+    received = {type_ for endpoint in endpoints if endpoint.is_enabled for type_ in endpoint.events}
+    closed = {channel for channel, type_ in MESSAGE_TYPES.items() if type_ not in received}
+    return frozenset(closed if has_mailer else closed | {Channel.EMAIL})
+
+
+def describe_closed_channel(channel: Channel) -> str:
+    """Returns what is missing for a channel without a receiver."""
+    if channel is Channel.EMAIL:
+        return "no mail server is configured"
+    return f"no enabled webhook endpoint receives {MESSAGE_TYPES[channel]}"
 
 
 def retry_delay(attempt: int, chance: float, requested: timedelta | None = None) -> timedelta | None:

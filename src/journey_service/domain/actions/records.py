@@ -101,7 +101,7 @@ class ActionFilter:
 class OutboundEventRecord:
     """Published outbound event: position in the company's event stream, type, and data (JSON).
 
-    `customer_id` is None for the progress of a job.
+    `customer_id` is None for the progress of a job and for a disabled endpoint.
     """
 
     id: int
@@ -118,18 +118,39 @@ class OutboundEventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """Request to send an endpoint the events of `types` again that were created at `since` or later, in real time.
+
+    Only those that were not delivered to it, unless it `includes_delivered`.
+    """
+
+    endpoint_id: int
+    types: Sequence[str]
+    since: datetime
+    includes_delivered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedEvents:
+    """Events that are sent again: their number, and the time from which to continue; None if there are no more."""
+
+    count: int
+    next_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredTask:
-    """Stored task. Times are the company's."""
+    """Stored task. Times are the company's. A task about no customer has neither customer nor stage."""
 
     id: int
-    customer_id: int
+    customer_id: int | None
     customer_name: str | None
     action_id: str | None
     campaign_id: int | None
     channel: str
     name: str
     title: str
-    stage: str
+    stage: str | None
     assignee: str | None
     note: str | None
     due_at: datetime
@@ -243,7 +264,10 @@ class StoredTemplate:
 
 @dataclass(frozen=True, slots=True)
 class StoredEndpoint:
-    """Webhook endpoint. `events` are the types it receives; `failing_since`: start of its failures."""
+    """Webhook endpoint. `events` are the types it receives; `failing_since`: start of its failures.
+
+    `disabled_reason` is why the service disabled it; None if it is enabled, or a person has disabled it.
+    """
 
     id: int
     url: str
@@ -252,6 +276,7 @@ class StoredEndpoint:
     is_enabled: bool
     disabled_reason: str | None
     failing_since: datetime | None
+    last_disabled_at: datetime | None
     previous_expires_at: datetime | None
     created_at: datetime
     updated_at: datetime

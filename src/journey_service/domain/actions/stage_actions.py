@@ -3,7 +3,7 @@
 The defaults apply to stages whose actions the company has not set itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -65,6 +65,11 @@ class StageAction(NamedTuple):
     name: str
     steps: tuple[ActionStep, ...]
     is_campaign: bool = False
+
+
+def channels_of(actions: Iterable[StageAction]) -> frozenset[Channel]:
+    """Returns the channels that actions use."""
+    return frozenset(step.channel for action in actions for step in action.steps)
 
 
 StageActionMap: TypeAlias = Mapping[str, tuple[StageAction, ...]]

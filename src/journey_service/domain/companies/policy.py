@@ -237,7 +237,8 @@ def parse_policy(
         quiet_until=quiet_until,
         reply_to=None if reply_to is None else str(reply_to),
         language=str(language),
-        **switches,
+        messages_paused=switches["messages_paused"],
+        open_booking_pauses_risk=switches["open_booking_pauses_risk"],
         currency=currency,
         **numbers,
     )

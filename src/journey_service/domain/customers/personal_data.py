@@ -154,6 +154,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             title=ColumnKind.TEXT,
             note=ColumnKind.TEXT,
             outcome=ColumnKind.TEXT,
+            request_key=ColumnKind.TEXT,
         ),
         "outbound_events": _table(
             _FACT,
@@ -165,6 +166,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             campaign_id=_NOT,
             action_id=_NOT,
             job_id=_NOT,
+            endpoint_id=_NOT,
             position=_NOT,
         ),
         "message_templates": _table(
@@ -173,7 +175,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "webhook_endpoints": _table(
             _NOT,
             "company_id id url description events secret previous_secret previous_expires_at is_enabled disabled_reason"
-            " failing_since created_at updated_at",
+            " failing_since last_disabled_at created_at updated_at",
         ),
         "event_sources": _table(
             _NOT,

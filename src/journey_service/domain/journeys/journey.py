@@ -133,7 +133,7 @@ class Journey:
             self._record_pinned_event(event, decision)
         return self._apply_decision(decision, now, event_cause(event))
 
-    def move(
+    def move(  # noqa: PLR0913  # the parts of a request
         self,
         to_stage: str,
         now: datetime,
@@ -143,8 +143,11 @@ class Journey:
         performed_by: int | None = None,
         notes: str | None = None,
         pin_until: datetime | None = None,
+        is_silent: bool = False,
     ) -> bool:
         """Moves the customer manually; returns whether a pin was set because the rules would move them back.
+
+        The actions of the stage are skipped if `is_silent`.
 
         Raises InvalidInputError for an unknown stage, InactiveStageError, StageConflictError.
         """
@@ -176,6 +179,7 @@ class Journey:
                 performed_by=performed_by,
                 notes=notes,
                 request=request,
+                is_silent=is_silent,
             ),
         )
         decision = self.decide(self.relationship, self.rulebook, now)
@@ -419,6 +423,7 @@ def move_request(transition: Transition) -> Mapping[str, str | int | None]:
         "notes": transition.notes,
         "performed_by": transition.performed_by,
         "pin_until": (transition.request or {}).get("pin_until"),
+        "runs_actions": not transition.is_silent,
     }
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkerBacklog:
-    """The workers' backlog over all companies. Ages are in seconds, and 0 if nothing waits.
+    """The workers' backlog over all companies, or of one. Ages are in seconds, and 0 if nothing waits.
 
     `due_customers_age`, `nightly_runs_age`, `job_age`, `import_age` and `action_age` are the ages of the oldest due
     customer, due nightly run, queued job, queued import and ready action. The first two exclude companies with a test
     clock. `expired_leases_age` is the time since the oldest expired lease of a running job expired. `actions` is the
     number of ready actions. `failed_jobs` and `dead_actions` are the numbers of jobs and actions that failed
     permanently within the last 24 hours. `companies_with_gaps` is the number of companies whose snapshots do not
-    reconcile.
+    reconcile, `disabled_endpoints` the number of webhook endpoints that the service has disabled.
     """
 
     due_customers_age: float
@@ -30,6 +30,7 @@ class WorkerBacklog:
     dead_actions: int = 0
     actions: int = 0
     companies_with_gaps: int = 0
+    disabled_endpoints: int = 0
 
 
 @dataclass(frozen=True, slots=True)

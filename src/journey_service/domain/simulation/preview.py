@@ -4,16 +4,19 @@ The preview migrates copies of customers to the draft with the same function as 
 depends on the number of stages, not on the number of customers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from journey_service.domain.actions.action import EndReason
 from journey_service.domain.actions.contact_policy import ContactDecision, Reachability, planned_messages
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, MESSAGES, StageActionMap
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, MESSAGES, Channel, StageActionMap
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
 
+NO_CHANNEL: Final = EndReason.NO_CHANNEL.value
+"""Count of the messages that are not sent only because their channel has no receiver."""
 MAX_SAMPLES: Final = 5
 """Customers listed for each pair of stages; further ones are only counted."""
 
@@ -26,6 +29,8 @@ class PreviewDraft:
     activation: Activation
     as_of: datetime
     stage_actions: StageActionMap = field(default_factory=lambda: DEFAULT_ACTIONS)
+    closed_channels: Collection[Channel] = ()
+    """Channels without a receiver: their messages are not sent."""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,7 @@ class PreviewTotals:
     samples: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     messages: dict[str, dict[str, int]] = field(
         default_factory=lambda: {
-            channel.value: dict.fromkeys((decision.value for decision in ContactDecision), 0)
+            channel.value: dict.fromkeys((*(decision.value for decision in ContactDecision), NO_CHANNEL), 0)
             for channel in MESSAGES
         }
     )
@@ -75,7 +80,8 @@ class PreviewTotals:
         for channel, decision in planned_messages(
             with_actions, reachability, draft.rulebook.policy, draft.stage_actions
         ):
-            self.messages[channel.value][decision.value] += 1
+            is_lost = decision is ContactDecision.SENT and channel in draft.closed_channels
+            self.messages[channel.value][NO_CHANNEL if is_lost else decision.value] += 1
         return moves
 
     def _count(self, customer_id: int, before: str, moves: Sequence[Transition]) -> None:

@@ -51,6 +51,7 @@ _LIST_REQUESTED: Final = text(
 )
 _COUNT_DEAD: Final = text(
     "SELECT count(*) FROM journey_actions WHERE company_id = :company_id AND state = 'dead'"
+    " AND relationship_id IS NOT NULL"
 )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.action import OutboundEventType
-from journey_service.domain.actions.records import OutboundEventRecord
+from journey_service.domain.actions.records import OutboundEventRecord, ReplayedEvents, ReplayRequest
 from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
 from journey_service.repositories.tables import Row
@@ -33,14 +33,45 @@ _PUBLISH: Final = text(
 _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
     " is_stage_bound, endpoint_id, outbound_event_id, planned_at, due_at, ready_at, state, finished_at)"
-    " SELECT n.company_id, n.relationship_id, NULL, r.current_stage, n.type, 0, 'webhook', '{}', false, e.id, n.id,"
+    " SELECT n.company_id, n.relationship_id, NULL, coalesce(r.current_stage, ''), n.type, 0, 'webhook', '{}', false,"
+    " e.id, n.id,"
     " :now, :now, CASE WHEN :delivers_messages THEN clock_timestamp() END,"
     " CASE WHEN :delivers_messages THEN 'pending' ELSE 'done' END,"
     " CASE WHEN :delivers_messages THEN NULL ELSE CAST(:now AS timestamptz) END"
     " FROM outbound_events n JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.is_enabled"
-    "   AND n.type = ANY(e.events)"
-    " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id AND r.customer_id >= 0"
-    " WHERE n.company_id = :company_id AND n.id = ANY(CAST(:ids AS bigint[])) ORDER BY n.id, e.id"
+    "   AND n.type = ANY(e.events) AND e.id IS DISTINCT FROM n.endpoint_id"
+    " LEFT JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
+    " WHERE n.company_id = :company_id AND n.id = ANY(CAST(:ids AS bigint[]))"
+    " AND (n.relationship_id IS NULL OR r.customer_id >= 0) ORDER BY n.id, e.id"
+)
+# The delivery of an event to an endpoint keeps its id, which is the id of the message.
+_REPLAY: Final = text(
+    "WITH missing AS (SELECT n.id, n.relationship_id, n.type, n.created_at, coalesce(r.current_stage, '') AS stage"
+    "   FROM outbound_events n LEFT JOIN customer_relationships r"
+    "     ON r.company_id = n.company_id AND r.id = n.relationship_id"
+    "   LEFT JOIN journey_actions a ON a.company_id = n.company_id AND a.outbound_event_id = n.id"
+    "     AND a.endpoint_id = :endpoint_id"
+    "   WHERE n.company_id = :company_id AND n.position IS NOT NULL AND n.created_at >= :since"
+    "   AND n.type = ANY(CAST(:types AS text[])) AND n.endpoint_id IS DISTINCT FROM :endpoint_id"
+    "   AND (n.relationship_id IS NULL OR r.customer_id >= 0)"
+    "   AND (a.id IS NULL OR a.state = ANY(CAST(:states AS text[])))"
+    "   ORDER BY n.created_at, n.id LIMIT :limit),"
+    " sent AS (INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel,"
+    "   step, is_stage_bound, endpoint_id, outbound_event_id, planned_at, due_at, ready_at, state, finished_at)"
+    "   SELECT :company_id, relationship_id, NULL, stage, type, 0, 'webhook', '{}', false, :endpoint_id, id,"
+    "   :now, :now, CASE WHEN :delivers_messages THEN clock_timestamp() END,"
+    "   CASE WHEN :delivers_messages THEN 'pending' ELSE 'done' END,"
+    "   CASE WHEN :delivers_messages THEN NULL ELSE CAST(:now AS timestamptz) END"
+    "   FROM missing ORDER BY created_at, id"
+    "   ON CONFLICT (company_id, outbound_event_id, endpoint_id) WHERE outbound_event_id IS NOT NULL"
+    "   DO UPDATE SET state = excluded.state, ready_at = excluded.ready_at, finished_at = excluded.finished_at,"
+    "   reason = NULL, attempts = 0, updated_at = clock_timestamp()"
+    "   WHERE journey_actions.state = ANY(CAST(:states AS text[])) RETURNING id)"
+    " SELECT (SELECT count(*) FROM missing) AS found, (SELECT max(created_at) FROM missing) AS last,"
+    " (SELECT count(*) FROM sent) AS sent"
+)
+_ADD_DISABLED_ENDPOINT: Final = text(
+    "INSERT INTO outbound_events (company_id, type, endpoint_id) VALUES (:company_id, 'endpoint.disabled', :id)"
 )
 _COLUMNS: Final = (
     "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage,"
@@ -50,6 +81,7 @@ _COLUMNS: Final = (
     " k.closed_at, a.id AS action_id, a.channel AS action_channel, a.name AS action_name, a.number, a.state,"
     " a.stage AS action_stage, a.reason AS action_reason, a.campaign_id AS action_campaign_id, a.finished_at,"
     " j.id AS job_id, j.kind, j.status AS job_status, j.done, j.total, j.counts,"
+    " e.id AS endpoint_id, e.description, e.disabled_reason, e.failing_since, e.last_disabled_at,"
     " c.id AS campaign_id, c.type AS campaign_type, c.started_at,"
     " c.ended_at, c.end_reason FROM outbound_events n"
     " LEFT JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
@@ -58,8 +90,10 @@ _COLUMNS: Final = (
     " LEFT JOIN journey_tasks k ON k.company_id = n.company_id AND k.id = n.task_id"
     " LEFT JOIN journey_actions a ON a.company_id = n.company_id AND a.id = n.action_id"
     " LEFT JOIN jobs j ON j.company_id = n.company_id AND j.id = n.job_id"
+    " LEFT JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.id = n.endpoint_id"
     " LEFT JOIN retention_campaigns c ON c.company_id = n.company_id AND c.id = n.campaign_id"
-    " WHERE n.company_id = :company_id AND (n.job_id IS NOT NULL OR r.customer_id >= 0)"
+    " WHERE n.company_id = :company_id AND (n.job_id IS NOT NULL OR e.id IS NOT NULL OR r.customer_id >= 0"
+    "   OR (n.relationship_id IS NULL AND k.id IS NOT NULL))"
 )
 _LIST_AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
 _GET_MANY: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
@@ -110,6 +144,31 @@ class OutboundEvents:
             )
         return len(rows)
 
+    async def replay(
+        self, request: ReplayRequest, *, limit: int, now: datetime, delivers_messages: bool
+    ) -> ReplayedEvents:
+        """Makes up to `limit` deliveries of an endpoint due again, oldest event first.
+
+        Those that wait for their delivery are left alone. Without `delivers_messages`, they are recorded as done.
+        """
+        states = ["dead", "cancelled", *(["done"] if request.includes_delivered else [])]
+        values = {
+            **self._scope,
+            "endpoint_id": request.endpoint_id,
+            "types": list(request.types),
+            "since": request.since,
+            "states": states,
+            "limit": limit,
+            "now": now,
+            "delivers_messages": delivers_messages,
+        }
+        row = (await self._connection.execute(_REPLAY, values)).one()
+        return ReplayedEvents(row.sent, row.last if row.found == limit else None)
+
+    async def add_disabled_endpoint(self, endpoint_id: int) -> None:
+        """Adds the event of an endpoint that the service has disabled."""
+        await self._connection.execute(_ADD_DISABLED_ENDPOINT, {**self._scope, "id": endpoint_id})
+
     async def get_last_position(self) -> int:
         """Returns the position of the latest event; 0 if there is none."""
         position = await self._connection.scalar(_LAST_POSITION, self._scope)
@@ -142,6 +201,9 @@ class OutboundEvents:
 def _to_record(row: Row) -> OutboundEventRecord:
     if row.job_id is not None:
         return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, None, _job_data(row))
+    if row.endpoint_id is not None:
+        endpoint = _endpoint_data(row)
+        return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, None, endpoint)
     data: dict[str, Any] = {"company_id": row.company_id, "customer_id": row.customer_id}
     if row.action_id is not None:
         data |= {
@@ -197,6 +259,17 @@ def _job_data(row: Row) -> dict[str, Any]:
         "kind": row.kind,
         "status": row.job_status,
         **{name: getattr(row, name) for name in ("done", "total", "counts")},
+    }
+
+
+def _endpoint_data(row: Row) -> dict[str, Any]:
+    return {
+        "company_id": row.company_id,
+        "endpoint_id": row.endpoint_id,
+        "description": row.description,
+        "reason": row.disabled_reason,
+        "failing_since": row.failing_since,
+        "disabled_at": row.last_disabled_at,
     }
 
 

@@ -308,7 +308,9 @@ class Outbox:
             status=[outcome.status for _, _, outcome in finished],
             response=[outcome.response[:MAX_RESPONSE_LENGTH] for _, _, outcome in finished],
         )
-        await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
+        # An outbound event may be about no customer.
+        about = {row.relationship_id for row in rows if row.relationship_id is not None}
+        await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted(about))
         reported = [
             row for id_, row, outcome in finished if outcome.state != "pending" and row.channel != "webhook"
         ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import TextClause, func, text, update
+from sqlalchemy import TextClause, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import OpenTaskCounts, StoredTask, TaskFilter
@@ -13,8 +13,9 @@ from journey_service.repositories.counting import count_rows
 from journey_service.repositories.tables import Row, journey_tasks
 
 _ROWS: Final = (
-    " FROM journey_tasks k JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
-    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " FROM journey_tasks k"
+    " LEFT JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
+    " LEFT JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE k.company_id = :company_id"
 )
 _SELECT: Final = (
@@ -23,6 +24,11 @@ _SELECT: Final = (
     f" k.version, k.changed_in{_ROWS}"
 )
 _FIND: Final = text(f"{_SELECT} AND k.id = :id")
+_FIND_BY_REQUEST: Final = text(f"{_SELECT} AND k.request_key = :request_key")
+_REPORT_CREATION: Final = text(
+    "INSERT INTO outbound_events (company_id, relationship_id, type, task_id)"
+    " VALUES (:company_id, :relationship_id, 'task.created', :id)"
+)
 _LOCK: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
 _SET_VERSION: Final = text(
     "UPDATE journey_tasks SET version = version + 1, changed_in = changed_in || (SELECT jsonb_object_agg(name,"
@@ -90,6 +96,25 @@ class Tasks:
         """Counts open tasks by due time, and by assignee."""
         values = {"company_id": self._company_id, "now": now, "day_end": day_end, "assignee": assignee}
         return OpenTaskCounts(*(await self._connection.execute(_COUNT_OPEN, values)).one())
+
+    async def insert(self, values: Mapping[str, object]) -> int:
+        """Inserts an open task with its outbound event; returns its id."""
+        id_ = (
+            await self._connection.execute(
+                insert(journey_tasks)
+                .values(company_id=self._company_id, is_stage_bound=False, **values)
+                .returning(journey_tasks.c.id)
+            )
+        ).scalar_one()
+        parameters = {"company_id": self._company_id, "relationship_id": values["relationship_id"], "id": id_}
+        await self._connection.execute(_REPORT_CREATION, parameters)
+        return int(id_)
+
+    async def find_by_request(self, request_key: str) -> StoredTask | None:
+        """Finds the task that was created with an idempotency key."""
+        parameters = {"company_id": self._company_id, "request_key": request_key}
+        row = (await self._connection.execute(_FIND_BY_REQUEST, parameters)).one_or_none()
+        return None if row is None else _to_task(row)
 
     async def find(self, id_: int) -> StoredTask | None:
         """Finds a task by id."""

@@ -1,10 +1,11 @@
 """Webhook endpoints of a company: address, subscribed types and signing secrets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import case, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import StoredEndpoint
@@ -13,13 +14,9 @@ from journey_service.repositories.tables import Row
 from journey_service.repositories.tables import webhook_endpoints as table
 
 _FAILED: Final = text(
-    "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, clock_timestamp()),"
-    " is_enabled = is_enabled AND NOT (CAST(:is_gone AS bool) OR coalesce(failing_since, clock_timestamp())"
-    "   < clock_timestamp() - make_interval(days => :days)),"
-    " disabled_reason = CASE WHEN NOT is_enabled THEN disabled_reason WHEN CAST(:is_gone AS bool) THEN 'gone'"
-    "   WHEN coalesce(failing_since, clock_timestamp()) < clock_timestamp() - make_interval(days => :days)"
-    "   THEN 'failing' END"
-    " WHERE company_id = :company_id AND id = :id RETURNING is_enabled"
+    "UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, clock_timestamp())"
+    " WHERE company_id = :company_id AND id = :id"
+    " RETURNING is_enabled, failing_since < clock_timestamp() - make_interval(days => :days) AS is_failing"
 )
 _IN_USE: Final = text(
     "SELECT EXISTS (SELECT 1 FROM journey_actions WHERE company_id = :company_id AND endpoint_id = :id)"
@@ -34,9 +31,17 @@ _COLUMNS: Final = [
     table.c[name]
     for name in (
         *("id", "url", "description", "events", "is_enabled", "disabled_reason", "failing_since"),
-        *("previous_expires_at", "created_at", "updated_at"),
+        *("last_disabled_at", "previous_expires_at", "created_at", "updated_at"),
     )
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFailure:
+    """An endpoint after a failure. `disabled_reason`: why this failure disabled it; None if it did not."""
+
+    is_enabled: bool
+    disabled_reason: str | None = None
 
 
 class WebhookEndpoints:
@@ -59,8 +64,14 @@ class WebhookEndpoints:
         return int(id_)
 
     async def update(self, id_: int, values: Mapping[str, object]) -> None:
-        """Updates an endpoint; enabling it clears its failures."""
-        reset = {"failing_since": None, "disabled_reason": None} if values.get("is_enabled") else {}
+        """Updates an endpoint; enabling it clears its failures, disabling it the reason of the service."""
+        reset: dict[str, object] = {"disabled_reason": None} if "is_enabled" in values else {}
+        if values.get("is_enabled"):
+            reset["failing_since"] = None
+        elif "is_enabled" in values:
+            reset["last_disabled_at"] = case(
+                (table.c.is_enabled, func.clock_timestamp()), else_=table.c.last_disabled_at
+            )
         await self._update(id_, **values, **reset, updated_at=func.clock_timestamp())
 
     async def rotate_secret(self, id_: int, secret: bytes, overlap: timedelta) -> None:
@@ -120,15 +131,18 @@ class WebhookEndpoints:
         """Records a successful delivery: clears the start of the failures."""
         await self._connection.execute(_SUCCEEDED, {"company_id": self._company_id, "id": id_})
 
-    async def record_failure(self, id_: int, *, days: int, is_gone: bool) -> bool:
-        """Records a failed delivery; returns whether the endpoint is still enabled.
-
-        It is disabled after `days` of failures, or at once if it `is_gone`.
-        """
-        is_enabled = await self._connection.scalar(
-            _FAILED, {"company_id": self._company_id, "id": id_, "days": days, "is_gone": is_gone}
+    async def record_failure(self, id_: int, *, days: int, is_gone: bool) -> EndpointFailure:
+        """Records a failed delivery. Disables the endpoint after `days` of failures, or at once if it `is_gone`."""
+        row = (
+            await self._connection.execute(_FAILED, {"company_id": self._company_id, "id": id_, "days": days})
+        ).one()
+        reason = "gone" if is_gone else "failing" if row.is_failing else None
+        if not row.is_enabled or reason is None:
+            return EndpointFailure(is_enabled=row.is_enabled)
+        await self._update(
+            id_, is_enabled=False, disabled_reason=reason, last_disabled_at=func.clock_timestamp()
         )
-        return bool(is_enabled)
+        return EndpointFailure(is_enabled=False, disabled_reason=reason)
 
     def _encrypt(self, id_: int, secret: bytes) -> bytes:
         return self._vault.seal(self._company_id, f"endpoint:{id_}", secret)

@@ -22,7 +22,11 @@ from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.customers.records import BEFORE_FIRST_ID
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import offset_parameters, range_parameters, within
-from journey_service.repositories.analytics.ledger_queries import APPOINTMENTS_BY_MONTH, COHORT
+from journey_service.repositories.analytics.ledger_queries import (
+    ACTION_OUTCOME,
+    APPOINTMENTS_BY_MONTH,
+    COHORT,
+)
 
 _CUSTOMER: Final = (
     "r.customer_id, p.name, r.current_stage, r.stage_entered_at, r.risk_key AS risk, r.lifetime_value"
@@ -72,7 +76,8 @@ _MOVED: Final = _of(
 )
 _WITH_ACTIONS: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"
-    f" AND {within('planned_at')} AND name = :action AND state = ANY(CAST(:states AS text[])) AND channel <> 'webhook'"
+    f" AND {within('planned_at')} AND name = :action AND {ACTION_OUTCOME} = ANY(CAST(:states AS text[]))"
+    " AND channel <> 'webhook'"
     " GROUP BY relationship_id"
 )
 _RETAINED: Final = _of(

@@ -60,9 +60,13 @@ _COUNT_BY_RISK: Final = text(
 _COUNT_RETENTION: Final = text(
     f"SELECT cohort, month, count(*) AS number FROM ({APPOINTMENTS_BY_MONTH}) v GROUP BY cohort, month"
 )
+ACTION_OUTCOME: Final = (
+    "CASE WHEN state = 'cancelled' AND reason = 'no_channel' THEN 'skipped' ELSE state END"
+)
+"""Outcome of an action in the automation report."""
 _COUNT_ACTIONS: Final = text(
-    "SELECT name, state, count(*) AS number FROM journey_actions"
-    f" WHERE company_id = :company_id AND channel <> 'webhook' AND {within('planned_at')} GROUP BY name, state"
+    f"SELECT name, {ACTION_OUTCOME} AS outcome, count(*) AS number FROM journey_actions"
+    f" WHERE company_id = :company_id AND channel <> 'webhook' AND {within('planned_at')} GROUP BY 1, 2"
 )
 _FIRST_DAY: Final = text(
     "SELECT least((SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'),"
@@ -156,9 +160,12 @@ class LedgerQueries:
         return {(row.cohort, row.month): row.number for row in rows}
 
     async def count_actions(self, days: DateRange, zone: tzinfo) -> dict[tuple[str, str], int]:
-        """Counts actions planned within the range by name and state, without webhook deliveries."""
+        """Counts actions planned within the range by name and state, without webhook deliveries.
+
+        The state of those that were cancelled because their channel has no receiver is `skipped`.
+        """
         rows = await self._connection.execute(_COUNT_ACTIONS, self._parameters(days, zone))
-        return {(row.name, row.state): row.number for row in rows}
+        return {(row.name, row.outcome): row.number for row in rows}
 
     def _parameters(self, days: DateRange, zone: tzinfo) -> dict[str, Any]:
         return {"company_id": self._company_id, **range_parameters(days, zone)}

@@ -25,7 +25,8 @@ _ORPHANS: Final = _first(
 )
 # Rows without a relationship can only be reported: their customer is unknown.
 _DANGLING: Final = (
-    "SELECT '{table}' AS name, count(*) AS number FROM {table} t WHERE t.company_id = :company_id AND NOT EXISTS"
+    "SELECT '{table}' AS name, count(*) AS number FROM {table} t WHERE t.company_id = :company_id"
+    " AND t.relationship_id IS NOT NULL AND NOT EXISTS"
     " (SELECT 1 FROM customer_relationships r WHERE r.company_id = t.company_id AND r.id = t.relationship_id)"
 )
 _OF_RELATIONSHIPS: Final = ("journey_transitions", "journey_events", "journey_actions", "journey_tasks")

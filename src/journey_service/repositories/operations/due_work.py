@@ -66,6 +66,7 @@ _WAITING: Final = text(
     " (SELECT count(*) FROM journey_actions WHERE state = 'dead'"
     "   AND finished_at > now() - interval '24 hours') AS dead,"
     " (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased') AND ready_at <= now()) AS actions,"
+    " (SELECT count(*) FROM webhook_endpoints WHERE NOT is_enabled AND disabled_reason IS NOT NULL) AS endpoints,"
     " (SELECT max(extract(epoch FROM now() - first.ready_at)) FROM companies c CROSS JOIN LATERAL"
     "   (SELECT a.ready_at FROM journey_actions a WHERE a.company_id = c.id AND a.state IN ('pending', 'leased')"
     "   AND a.ready_at <= now() ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0) AS action_age"
@@ -122,6 +123,7 @@ class DueWork:
             action_age=_seconds(waiting.action_age),
             dead_actions=waiting.dead,
             actions=waiting.actions,
+            disabled_endpoints=waiting.endpoints,
             companies_with_gaps=int(await self._connection.scalar(_COMPANIES_WITH_GAPS) or 0),
         )
 

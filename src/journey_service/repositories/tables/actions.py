@@ -87,6 +87,7 @@ webhook_endpoints = Table(
     Column("is_enabled", Boolean, nullable=False, server_default=text("true")),
     Column("disabled_reason", String(20)),
     instant("failing_since"),
+    instant("last_disabled_at"),
     instant("created_at", now=True),
     instant("updated_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
@@ -98,7 +99,7 @@ outbound_events = Table(
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=True), nullable=False),
-    # NULL for the progress of a job.
+    # NULL for the progress of a job, a disabled endpoint, and a task about no customer.
     Column("relationship_id", BigInteger),
     Column("type", String(20), nullable=False),
     Column("transition_seq", BigInteger),
@@ -106,6 +107,7 @@ outbound_events = Table(
     Column("campaign_id", BigInteger),
     Column("action_id", UUID(as_uuid=False)),
     Column("job_id", BigInteger),
+    Column("endpoint_id", BigInteger),
     # Assigned after the commit, one publisher at a time: readers in this order miss nothing.
     Column("position", BigInteger),
     instant("created_at", now=True),
@@ -113,7 +115,12 @@ outbound_events = Table(
     ForeignKeyConstraint(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
-    CheckConstraint("num_nonnulls(relationship_id, job_id) = 1", name="subject"),
+    # A task may be about no customer.
+    CheckConstraint(
+        "num_nonnulls(relationship_id, job_id, endpoint_id) = 1 OR (task_id IS NOT NULL"
+        " AND num_nonnulls(relationship_id, job_id, endpoint_id) = 0)",
+        name="subject",
+    ),
     Index(
         "unique_outbound_event_position",
         "company_id",
@@ -130,7 +137,8 @@ journey_actions = Table(
     metadata,
     company(),
     Column("id", UUID(as_uuid=False), nullable=False, server_default=text("gen_random_uuid()")),
-    Column("relationship_id", BigInteger, nullable=False),
+    # NULL for the delivery of an outbound event that is about no customer.
+    Column("relationship_id", BigInteger),
     Column("transition_seq", BigInteger),
     Column("stage", String(50), nullable=False),
     Column("name", String(64), nullable=False),
@@ -175,6 +183,7 @@ journey_actions = Table(
         ["company_id", "endpoint_id"], ["webhook_endpoints.company_id", "webhook_endpoints.id"]
     ),
     CheckConstraint("state IN ('pending', 'leased', 'done', 'cancelled', 'dead')", name="state"),
+    CheckConstraint("channel = 'webhook' OR relationship_id IS NOT NULL", name="customer"),
     CheckConstraint("(state = 'leased') = (lease_token IS NOT NULL)", name="leased"),
     Index(
         "ix_due_actions",
@@ -225,7 +234,7 @@ action_attempts = Table(
     company(),
     Column("action_id", UUID(as_uuid=False), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("relationship_id", BigInteger, nullable=False),
+    Column("relationship_id", BigInteger),
     instant("started_at", nullable=False),
     instant("ended_at", now=True),
     Column("outcome", String(8), nullable=False),
@@ -242,14 +251,15 @@ journey_tasks = Table(
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=False), nullable=False),
-    Column("relationship_id", BigInteger, nullable=False),
+    # NULL for a task about no customer, as is the stage.
+    Column("relationship_id", BigInteger),
     Column("action_id", UUID(as_uuid=False)),
     Column("campaign_id", BigInteger),
     Column("transition_seq", BigInteger),
     Column("channel", String(10), nullable=False),
     Column("name", String(64), nullable=False),
     Column("title", String(255), nullable=False),
-    Column("stage", String(50), nullable=False),
+    Column("stage", String(50)),
     Column("assignee", String(255)),
     Column("note", Text),
     Column("is_stage_bound", Boolean, nullable=False),
@@ -257,6 +267,8 @@ journey_tasks = Table(
     Column("status", String(9), nullable=False, server_default=text("'open'")),
     Column("reason", String(20)),
     Column("outcome", Text),
+    # The Idempotency-Key of the request that created the task.
+    Column("request_key", String(255)),
     Column("closed_by", String(255)),
     instant("closed_at"),
     instant("created_at", nullable=False),
@@ -271,7 +283,15 @@ journey_tasks = Table(
     ForeignKeyConstraint(["company_id", "action_id"], ["journey_actions.company_id", "journey_actions.id"]),
     # One action creates one task, however often it is attempted.
     UniqueConstraint("company_id", "action_id", name="unique_task_of_action"),
+    CheckConstraint("(relationship_id IS NULL) = (stage IS NULL)", name="customer"),
     CheckConstraint("status IN ('open', 'done', 'dismissed', 'closed')", name="status"),
+    Index(
+        "unique_task_request",
+        "company_id",
+        "request_key",
+        unique=True,
+        postgresql_where=text("request_key IS NOT NULL"),
+    ),
     Index("idx_tasks_due", "company_id", "status", "due_at", "id"),
     Index("idx_assigned_tasks", "company_id", "assignee", "status", "due_at"),
     Index("idx_customer_tasks", "company_id", "relationship_id", "status"),

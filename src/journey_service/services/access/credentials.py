@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
+from journey_service.domain.access.claims import ClaimMapping
 from journey_service.domain.access.errors import KeyNotFoundError, RotationInProgressError
 from journey_service.domain.access.records import AuditEntry, StoredKey
 from journey_service.domain.errors import (
@@ -139,11 +140,10 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
 
 
 def principal_of(
-    subject: str, claims: Mapping[str, Any], *, is_for_operators: bool, company_claim: str, role_claim: str
+    subject: str, claims: Mapping[str, Any], *, is_for_operators: bool, mapping: ClaimMapping
 ) -> Principal:
     """Maps a verified identity to a principal. Raises ForbiddenError if its claims grant no access."""
-    claim = claims.get(role_claim)
-    roles = {claim} if isinstance(claim, str) else set(claim) if isinstance(claim, list) else set()
+    roles = mapping.roles(claims)
     if not 0 < len(subject) <= _MAX_SUBJECT_LENGTH or not subject.isprintable():
         raise ForbiddenError(
             f"The account's subject must have 1 to {_MAX_SUBJECT_LENGTH} printable characters."
@@ -154,7 +154,7 @@ def principal_of(
             raise ForbiddenError("The account does not have the operator role.")
         return Principal(name, OPERATORS, Role.OPERATOR, ROLE_SCOPES[Role.OPERATOR])
     role = next((role for role in _BY_PRECEDENCE if role in roles), None)
-    company_id = _company(claims.get(company_claim))
+    company_id = _company(mapping.company(claims))
     if role is None or company_id is None:
         raise ForbiddenError("The account has no role in a company of this service.")
     return Principal(name, company_id, role, ROLE_SCOPES[role])

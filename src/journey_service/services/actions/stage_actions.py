@@ -9,9 +9,10 @@ import orjson
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.actions.delivery import find_closed_channels
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import actions_to_json
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel, StageAction, channels_of
 from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
 from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
@@ -21,18 +22,25 @@ from journey_service.services.actions.templates import load_templates
 
 @dataclass(frozen=True, slots=True)
 class StageActions:
-    """Actions that entering a stage runs. `is_default`: the company has not configured its own."""
+    """Actions that entering a stage runs. `is_default`: the company has not configured its own.
+
+    `closed_channels` are those of the actions that have no receiver.
+    """
 
     stage_key: str
     actions: Sequence[StageAction]
     is_default: bool
+    closed_channels: Sequence[Channel]
 
 
-async def get_actions(database: Database, company_id: int, stage_key: str) -> StageActions:
+async def get_actions(
+    database: Database, company_id: int, stage_key: str, *, has_mailer: bool = True
+) -> StageActions:
     """Returns the actions of a stage. Raises StageNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StageActions:
-        return _view(await uow.companies.get_context(), stage_key)
+        closed = await _closed_channels(uow, has_mailer=has_mailer)
+        return _view(await uow.companies.get_context(), stage_key, closed)
 
     return await database.run(company_id, unit)
 
@@ -44,6 +52,7 @@ async def set_actions(
     actions: Sequence[StageAction] | None,
     *,
     seen: Collection[str] | None,
+    has_mailer: bool = True,
     by: Actor,
 ) -> StageActions:
     """Replaces the actions of a stage; None restores the defaults. Actions already planned are not affected.
@@ -53,7 +62,8 @@ async def set_actions(
     """
 
     async def unit(uow: UnitOfWork) -> StageActions:
-        before = _view(await uow.companies.lock(), stage_key)
+        context, closed = await uow.companies.lock(), await _closed_channels(uow, has_mailer=has_mailer)
+        before = _view(context, stage_key, closed)
         if seen is not None and tag_of(before) not in seen:
             raise StaleActionsError(stage_key)
         await _check_templates(uow, actions or ())
@@ -73,7 +83,7 @@ async def set_actions(
                 after=actions_to_json(new),
             ),
         )
-        return _view(await uow.companies.get_context(), stage_key)
+        return _view(await uow.companies.get_context(), stage_key, closed)
 
     return await database.run(company_id, unit)
 
@@ -83,11 +93,20 @@ def tag_of(view: StageActions) -> str:
     return sha256(orjson.dumps(actions_to_json(view.actions))).hexdigest()[:16]
 
 
-def _view(context: CompanyContext, stage_key: str) -> StageActions:
+async def _closed_channels(uow: UnitOfWork, *, has_mailer: bool) -> frozenset[Channel]:
+    return find_closed_channels(await uow.webhook_endpoints.list_all(), has_mailer=has_mailer)
+
+
+def _view(context: CompanyContext, stage_key: str, closed: Collection[Channel]) -> StageActions:
     if stage_key not in context.rulebook.stage_map.by_key:
         raise StageNotFoundError(stage_key)
     actions = context.stage_actions.get(stage_key, ())
-    return StageActions(stage_key, actions, is_default=stage_key not in context.configured_stages)
+    return StageActions(
+        stage_key,
+        actions,
+        is_default=stage_key not in context.configured_stages,
+        closed_channels=sorted(channels_of(actions) & set(closed)),
+    )
 
 
 async def _check_templates(uow: UnitOfWork, actions: Sequence[StageAction]) -> None:

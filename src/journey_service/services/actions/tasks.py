@@ -3,22 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import StaleTaskError, TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import StoredTask, TaskFilter
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.calendar import utc_text
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.row_counts import RowCount
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.journeys.transaction import load
+
+FREE_TASK_NAME: Final = "personal_task"
+"""Name of the tasks that people create; no action of a stage has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
     """Changes to a task of a version; None leaves a field unchanged.
 
-    `status` is done or dismissed; closed tasks stay closed. The reason of a dismissal is its `outcome`.
+    `status` is done or dismissed, or open for a task that a person has ended; tasks that the service has closed stay
+    closed. The reason of a dismissal is its `outcome`.
     """
 
     version: int
@@ -28,6 +37,61 @@ class TaskChange:
     assignee: str | None = None
     is_unassigned: bool = False
     due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task that a person creates, about a customer or about none. `request_key` makes the request idempotent."""
+
+    title: str
+    due_at: datetime
+    customer_id: int | None = None
+    assignee: str | None = None
+    note: str | None = None
+    request_key: str | None = None
+
+
+async def create_task(database: Database, company_id: int, new: NewTask, *, by: Actor) -> StoredTask:
+    """Creates a task; with the key of an earlier request, returns its task in its present state.
+
+    Raises CompanyNotFoundError, CustomerNotFoundError, IdempotencyKeyReusedError.
+    """
+
+    async def unit(uow: UnitOfWork) -> StoredTask:
+        context = await uow.companies.get_context()
+        earlier = None if new.request_key is None else await uow.tasks.find_by_request(new.request_key)
+        if earlier is not None:
+            _check_same(earlier, new)
+            await uow.audit_log.record_operator_access(by, "create_task", earlier.customer_id)
+            return earlier
+        relationship_id, stage = None, None
+        if new.customer_id is not None:
+            transaction = await load(uow, [new.customer_id])
+            journey = transaction.find(new.customer_id)
+            if journey is None:
+                raise CustomerNotFoundError(new.customer_id)
+            relationship_id = transaction.relationships[new.customer_id].id
+            stage = journey.relationship.current_stage
+        task_id = await uow.tasks.insert(
+            {
+                "relationship_id": relationship_id,
+                "channel": Channel.TASK.value,
+                "name": FREE_TASK_NAME,
+                "title": new.title,
+                "stage": stage,
+                "assignee": new.assignee,
+                "note": new.note,
+                "due_at": new.due_at,
+                "created_at": context.now,
+                "request_key": new.request_key,
+            }
+        )
+        await uow.audit_log.record(
+            by, AuditEntry("task.create", customer_id=new.customer_id, target=f"task:{task_id}")
+        )
+        return await _find(uow, task_id)
+
+    return await database.run(company_id, unit)
 
 
 async def list_tasks(
@@ -54,7 +118,7 @@ async def get_task(database: Database, company_id: int, task_id: int) -> StoredT
 async def change_task(
     database: Database, company_id: int, task_id: int, change: TaskChange, *, by: Actor
 ) -> StoredTask:
-    """Completes, dismisses, reassigns or reschedules a task.
+    """Completes, dismisses, reopens, reassigns or reschedules a task.
 
     Idempotent: a change that is already made is accepted with any earlier version. Raises TaskNotFoundError,
     StaleTaskError, TaskClosedError.
@@ -68,7 +132,7 @@ async def change_task(
             return task
         if task.version != change.version:
             raise StaleTaskError(task.version, _changed_since(task, change.version))
-        if task.status != "open":
+        if task.status != "open" and not _is_reopened(task, change):
             raise TaskClosedError(task_id, task.status)
         await uow.tasks.update(task_id, values)
         detail = {"fields": sorted(values), "status": change.status or task.status}
@@ -95,7 +159,22 @@ async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Act
     values = {name: value for name, value in requested.items() if getattr(task, name) != value}
     if values.get("status") in ("done", "dismissed"):
         values |= {"closed_at": (await uow.companies.get_context()).now, "closed_by": by.name}
+    elif values.get("status") == "open":
+        values |= {"closed_at": None, "closed_by": None}
     return values
+
+
+def _is_reopened(task: StoredTask, change: TaskChange) -> bool:
+    """Returns whether a change reopens a task that a person has ended; the customer must not be erased."""
+    is_erased = task.customer_id is not None and task.customer_id < 0
+    return change.status == "open" and task.status in ("done", "dismissed") and not is_erased
+
+
+def _check_same(earlier: StoredTask, new: NewTask) -> None:
+    """Checks that a repeated request is the same, by the fields that have not changed since."""
+    names = ("title", "customer_id", "note", "assignee", "due_at")
+    if any(getattr(earlier, name) != getattr(new, name) for name in names if name not in earlier.changed_in):
+        raise IdempotencyKeyReusedError
 
 
 def _changed_since(task: StoredTask, version: int) -> dict[str, object]:

@@ -13,6 +13,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import STREAM_ONLY_TYPES, OutboundEventType
 from journey_service.domain.actions.delivery import (
+    MESSAGE_TYPES,
     DeliveryFailedError,
     DeliveryRefusedError,
     Messenger,
@@ -27,7 +28,6 @@ from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.delivery.outbound_messages import MESSAGE_TYPES
 from journey_service.services.jobs import new_token
 
 OUTBOUND_EVENT_TYPES: Final = tuple(
@@ -129,6 +129,8 @@ async def change_endpoint(
         await uow.companies.lock()
         endpoint = await _find(uow, endpoint_id)
         changed = {name: value for name, value in values.items() if getattr(endpoint, name) != value}
+        if values.get("is_enabled") is False and endpoint.disabled_reason is not None:
+            changed["is_enabled"] = False  # a person confirms what the service did
         if not changed:
             await uow.audit_log.record_operator_access(by, "update_webhook_endpoint")
             return endpoint

@@ -13,12 +13,13 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 
 @dataclass(frozen=True, slots=True)
 class ActionOutcomes:
-    """Actions of one name by outcome."""
+    """Actions of one name by outcome. `skipped`: cancelled, because their channel has no receiver."""
 
     name: str
     done: int
     dead: int
     cancelled: int
+    skipped: int
     pending: int
 
     @property
@@ -34,6 +35,11 @@ class Automation:
 
     query: QueryContext
     actions: Sequence[ActionOutcomes]
+
+    @property
+    def skipped(self) -> int:
+        """Actions of all names that were cancelled because their channel has no receiver."""
+        return sum(each.skipped for each in self.actions)
 
     @property
     def rate(self) -> Decimal | None:
@@ -63,6 +69,7 @@ def outcomes_by_name(counts: Mapping[tuple[str, str], int]) -> list[ActionOutcom
             done=counts.get((name, "done"), 0),
             dead=counts.get((name, "dead"), 0),
             cancelled=counts.get((name, "cancelled"), 0),
+            skipped=counts.get((name, "skipped"), 0),
             pending=counts.get((name, "pending"), 0) + counts.get((name, "leased"), 0),
         )
         for name in sorted({name for name, _ in counts})

@@ -35,11 +35,12 @@ class CohortOutcome(StrEnum):
 
 
 class ActionOutcome(StrEnum):
-    """Outcome of an action; pending if it is still to be run."""
+    """Outcome of an action; pending if it is still to be run, skipped if its channel has no receiver."""
 
     DONE = "done"
     DEAD = "dead"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
     PENDING = "pending"
 
 

@@ -1,7 +1,7 @@
 """Query context of every report: the company, its current time, and the requested range of local days."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Final
 
 from journey_service.domain.actions.company_context import CompanyContext
@@ -33,7 +33,7 @@ class QueryContext:
         return self.context.rulebook.stage_map
 
     @property
-    def zone(self) -> str:
+    def zone(self) -> tzinfo:
         """Time zone of the company."""
         return self.context.company.zone
 

@@ -211,7 +211,7 @@ def _convert(name: str, value: Any, zone: ZoneInfo) -> Any:  # noqa: ANN401  # a
             instant = parse_local_time(value, zone)
         if isinstance(instant, str):
             raise _error(name, instant)
-        return utc_text(instant)
+        return utc_text(instant.instant)
     return value
 
 

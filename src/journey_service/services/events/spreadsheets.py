@@ -129,8 +129,8 @@ def _parse_rows(
             reader.shared_strings,
             data_only=True,
             epoch=reader.wb.epoch,
-            date_formats=reader.wb._date_formats,  # noqa: SLF001  # there is no other access
-            timedelta_formats=reader.wb._timedelta_formats,  # noqa: SLF001
+            date_formats=reader.wb._date_formats,  # type: ignore[attr-defined]  # noqa: SLF001  # no other access
+            timedelta_formats=reader.wb._timedelta_formats,  # type: ignore[attr-defined]  # noqa: SLF001
         )
         rows = None
         for event, element in iterparse(source, events=("start", "end")):

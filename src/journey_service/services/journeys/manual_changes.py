@@ -43,7 +43,8 @@ class Evaluation:
 class ManualMove:
     """A requested move. `version` is the version that the caller has read.
 
-    `key` identifies the request: if it `is_repeatable`, a repetition returns the first result.
+    `key` identifies the request: if it `is_repeatable`, a repetition returns the first result. Without `runs_actions`,
+    the actions of the stage are skipped.
     """
 
     to_stage: str
@@ -54,6 +55,7 @@ class ManualMove:
     performed_by: int | None = None
     notes: str | None = None
     pin_until: datetime | None = None
+    runs_actions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ async def move(
             performed_by=request.performed_by,
             notes=request.notes,
             pin_until=request.pin_until,
+            is_silent=not request.runs_actions,
         )
         entries = await write(uow, transaction)
         entry = entries[customer_id, journey.relationship.version]
@@ -263,6 +266,7 @@ def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
         "notes": request.notes,
         "performed_by": request.performed_by,
         "pin_until": pin_until,
+        "runs_actions": request.runs_actions,
     }
     if first != requested:
         raise IdempotencyKeyReusedError

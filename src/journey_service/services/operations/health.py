@@ -1,14 +1,17 @@
-"""Health of the service: database, schema, Redis, and the backlog of the workers."""
+"""Health of the service, or of one company in it: database, schema, Redis, and the backlog of the workers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from journey_service.domain.actions.delivery import describe_closed_channel, find_closed_channels
+from journey_service.domain.actions.stage_actions import Channel, channels_of
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.health import SCHEMA_REVISION
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.events.sources import list_failing_sources
 
 MAX_DUE_CUSTOMER_SECONDS: Final = 60.0
@@ -78,11 +81,17 @@ async def get_backlog(database: Database) -> WorkerBacklog | None:
         return None
 
 
-async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | None = None) -> ServiceHealth:
-    """Runs all checks.
+async def examine(
+    database: Database,
+    *,
+    company_id: int | None = None,
+    has_mailer: bool = True,
+    redis: Callable[[], Awaitable[bool]] | None = None,
+) -> ServiceHealth:
+    """Runs all checks. The backlog is that of one company, whose channels and sources are checked too.
 
-    `redis` returns whether Redis is reachable; None: the service runs without it. Checks that depend on a failed
-    one are omitted.
+    Without a company it is that of all companies. `redis` returns whether Redis is reachable; None: the service runs
+    without it. Checks that depend on a failed one are omitted.
     """
     checks = []
     try:
@@ -90,9 +99,10 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
         checks.append(HealthCheck("database", HealthStatus.OK, None, "the database is reachable"))
         checks.append(_check_schema(revision))
         if revision == SCHEMA_REVISION:
-            checks += check_backlog(
-                await database.read_due_work(lambda reader: reader.due_work.get_backlog())
-            )
+            checks += check_backlog(await _read_backlog(database, company_id))
+            if company_id is not None:
+                checks.append(await _check_channels(database, company_id, has_mailer=has_mailer))
+                checks.append(await _check_sources(database, company_id))
     except UnavailableError as error:
         checks.append(
             HealthCheck("database", HealthStatus.FAILED, None, f"the database is unreachable: {error}")
@@ -102,7 +112,7 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
     return ServiceHealth(tuple(checks))
 
 
-async def check_sources(database: Database, company_id: int) -> HealthCheck:
+async def _check_sources(database: Database, company_id: int) -> HealthCheck:
     """Checks the signatures of a company's webhooks."""
     failing = await list_failing_sources(database, company_id)
     if not failing:
@@ -112,6 +122,32 @@ async def check_sources(database: Database, company_id: int) -> HealthCheck:
     names = ", ".join(f"{source.name} ({source.id}, {source.failures} times)" for source in failing)
     message = f"webhooks had a wrong signature: {names}. Check the secret and the signature of the source"
     return HealthCheck("sources", HealthStatus.WARNING, len(failing), message)
+
+
+async def _read_backlog(database: Database, company_id: int | None) -> WorkerBacklog:
+    if company_id is None:
+        return await database.read_due_work(lambda reader: reader.due_work.get_backlog())
+    return await database.run(company_id, lambda uow: uow.backlog.get())
+
+
+async def _check_channels(database: Database, company_id: int, *, has_mailer: bool) -> HealthCheck:
+    """Checks that the channels of the company's stage actions have a receiver."""
+
+    async def unit(uow: UnitOfWork) -> list[Channel]:
+        context = await uow.companies.get_context()
+        stages = [stage.key for stage in context.rulebook.stage_map.stages if stage.is_active]
+        used = channels_of(action for key in stages for action in context.stage_actions.get(key, ()))
+        endpoints = await uow.webhook_endpoints.list_all()
+        return sorted(used & find_closed_channels(endpoints, has_mailer=has_mailer))
+
+    closed = await database.run(company_id, unit)
+    if not closed:
+        return HealthCheck(
+            "channels", HealthStatus.OK, 0, "every channel of the stage actions has a receiver"
+        )
+    reasons = "; ".join(f"{channel.value}: {describe_closed_channel(channel)}" for channel in closed)
+    message = f"actions of stages are cancelled, because their channel has no receiver ({reasons})"
+    return HealthCheck("channels", HealthStatus.WARNING, len(closed), message)
 
 
 def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
@@ -134,6 +170,7 @@ def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
         _check_failed_jobs(backlog.failed_jobs),
         _check_delay("actions", backlog.action_age, MAX_QUEUE_SECONDS, "oldest ready action"),
         _check_dead_actions(backlog.dead_actions),
+        _check_endpoints(backlog.disabled_endpoints),
         _check_snapshots(backlog.companies_with_gaps),
     )
 
@@ -178,6 +215,15 @@ def _check_dead_actions(count: int) -> HealthCheck:
     actions = "one action" if count == 1 else f"{count} actions"
     message = f"{actions} became dead within the last 24 hours: see the delivery log"
     return HealthCheck("dead_actions", HealthStatus.WARNING, count, message)
+
+
+def _check_endpoints(count: int) -> HealthCheck:
+    if not count:
+        message = "the service has disabled no webhook endpoint"
+        return HealthCheck("webhook_endpoints", HealthStatus.OK, 0, message)
+    endpoints = "one webhook endpoint" if count == 1 else f"{count} webhook endpoints"
+    message = f"the service has disabled {endpoints}, which accepted no messages: see GET /webhook-endpoints"
+    return HealthCheck("webhook_endpoints", HealthStatus.WARNING, count, message)
 
 
 def _check_snapshots(companies: int) -> HealthCheck:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.delivery import find_closed_channels
 from journey_service.domain.companies.currencies import get_currency
 from journey_service.domain.journeys.journey import JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Activation, Rulebook
@@ -40,13 +41,14 @@ _YIELD_INTERVAL: Final = 50
 """Customers after which the event loop can run other tasks."""
 
 
-async def preview(
+async def preview(  # noqa: PLR0913  # each is an option of the request
     database: Database,
     company_id: int,
     edit: MapEdit,
     *,
     based_on: int | None,
     activation: Activation,
+    has_mailer: bool = True,
     actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
@@ -66,6 +68,7 @@ async def preview(
             "activation": activation.value,
             "as_of": context.now.isoformat(),
             "findings": findings_to_json(findings),
+            "has_mailer": has_mailer,
         }
         inline_job = await enqueue_job(
             uow,
@@ -148,7 +151,9 @@ async def _preview_page(
     map_history = await load_map_history(uow, context)
     rulebook = Rulebook(draft_map, context.rulebook.policy)
     as_of = datetime.fromisoformat(parameters["as_of"])
-    draft = PreviewDraft(rulebook, Activation(parameters["activation"]), as_of, context.stage_actions)
+    endpoints = await uow.webhook_endpoints.list_all()
+    closed = find_closed_channels(endpoints, has_mailer=parameters["has_mailer"])
+    draft = PreviewDraft(rulebook, Activation(parameters["activation"]), as_of, context.stage_actions, closed)
     last = None
     for index, (stored, reachability) in enumerate(
         await uow.customer_list.page_by_relationship(after, limit=BATCH_SIZE)

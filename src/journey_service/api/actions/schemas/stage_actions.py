@@ -6,6 +6,7 @@ from pydantic import Field
 
 from journey_service.api.actions.schemas.actions import Offer
 from journey_service.api.schema_fields import RequestModel, ResponseModel, described_by
+from journey_service.domain.actions.delivery import describe_closed_channel
 from journey_service.domain.actions.parsing import (
     MAX_ACTIONS,
     MAX_ASSIGNEES,
@@ -123,6 +124,16 @@ class StageActionsUpdate(RequestModel):
     )
 
 
+class ChannelWarning(ResponseModel):
+    """A channel of the actions without a receiver: its steps are cancelled as `no_channel`."""
+
+    channel: Literal["email", "sms", "offer", "crm"] = Field(description="The channel", examples=["sms"])
+    message: str = Field(
+        description="What is missing, in a sentence",
+        examples=["no enabled webhook endpoint receives action.sms"],
+    )
+
+
 class StageActions(ResponseModel):
     """The actions that entering a stage triggers. `actions` can be sent back unchanged."""
 
@@ -131,6 +142,9 @@ class StageActions(ResponseModel):
     is_default: bool = Field(
         description="Whether `actions` are the default actions, because the company has not set its own",
         examples=[False],
+    )
+    warnings: list[ChannelWarning] = Field(
+        description="Channels of `actions` without a receiver", examples=[[]]
     )
 
     @classmethod
@@ -141,5 +155,9 @@ class StageActions(ResponseModel):
                 "stage": view.stage_key,
                 "actions": actions_to_json(view.actions),
                 "is_default": view.is_default,
+                "warnings": [
+                    {"channel": channel.value, "message": describe_closed_channel(channel)}
+                    for channel in view.closed_channels
+                ],
             }
         )

@@ -8,11 +8,13 @@ from pydantic import ConfigDict, Field
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    CustomerId,
     Id,
     Instant,
     NextCursor,
     Note,
     PatchModel,
+    RequestModel,
     ResponseModel,
     SingleLineText,
     Timestamp,
@@ -23,7 +25,7 @@ from journey_service.api.schema_fields import (
 from journey_service.domain.actions.action import EndReason
 from journey_service.domain.actions.records import StoredTask
 from journey_service.domain.errors import InvalidInputError
-from journey_service.services.actions.tasks import TaskChange
+from journey_service.services.actions.tasks import NewTask, TaskChange
 
 _DUE_AT: Final = "2026-03-04T12:00:00Z"
 
@@ -48,21 +50,25 @@ class Task(ResponseModel):
     """A task for the company's staff."""
 
     id: Id = Field(description="Id of the task")
-    customer_id: AnyCustomerId = Field(
-        description="Id of the customer; negative for an erased customer", examples=[4712]
+    customer_id: AnyCustomerId | None = Field(
+        description="Id of the customer; negative for an erased customer; null for a task about no customer",
+        examples=[4712],
     )
     customer_name: str | None = Field(
-        description="Name of the customer; null if it is unknown or erased", examples=["Grace Hopper"]
+        description="Name of the customer; null if it is unknown or erased, or there is no customer",
+        examples=["Grace Hopper"],
     )
     channel: TaskChannel = Field(
         description="`call`: call the customer; `task`: anything else", examples=["call"]
     )
     name: str = Field(
-        description="Name of the action that created the task", examples=["schedule_check_in_call"]
+        description="Name of the action that created the task; `personal_task` if a person created it",
+        examples=["schedule_check_in_call"],
     )
     title: str = Field(description="What is to be done", examples=["Check in with a customer"])
-    stage: str = Field(
-        description="Key of the customer's stage when the task was created", examples=["at_risk"]
+    stage: str | None = Field(
+        description="Key of the customer's stage when the task was created; null for a task about no customer",
+        examples=["at_risk"],
     )
     assignee: str | None = Field(
         description="Employee who is to do the task; null if it is unassigned", examples=["ada"]
@@ -117,18 +123,42 @@ class TaskPage(ResponseModel):
     total_estimate: TotalEstimate
 
 
+class TaskCreate(RequestModel):
+    """A task to create."""
+
+    title: SingleLineText = Field(description="What is to be done", examples=["Order new towels"])
+    customer_id: CustomerId | None = Field(
+        default=None,
+        description="Id of the customer that the task is about; null or omitted: none",
+        examples=[4712],
+    )
+    due_at: Instant = Field(description="When the task is due", examples=[_DUE_AT])
+    assignee: SingleLineText | None = Field(
+        default=None,
+        description="Employee who is to do the task; null or omitted: none",
+        examples=["ada"],
+    )
+    note: Note | None = Field(
+        default=None, description="Note on the task; null or omitted: none", examples=["The grey ones."]
+    )
+
+    def to_domain(self, request_key: str | None) -> NewTask:
+        """Converts the request."""
+        return NewTask(**self.model_dump(), request_key=request_key)
+
+
 class TaskUpdate(PatchModel):
-    """Fields of an open task to change; omitted fields keep their values."""
+    """Fields of a task to change; omitted fields keep their values."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"status": "done", "outcome": "She comes on Monday."}]}
     )
 
     status: Annotated[
-        Literal["done", "dismissed"],
+        Literal["open", "done", "dismissed"],
         Field(
-            description="Ends the task permanently. `done`: it was completed; `dismissed`: it is not needed, which"
-            " requires the reason in `outcome`",
+            description="Ends or reopens the task. `done`: it was completed; `dismissed`: it is not needed, which"
+            " requires the reason in `outcome`; `open`: it is to be done again, after a person has ended it",
             examples=["done"],
         ),
     ] = omittable()

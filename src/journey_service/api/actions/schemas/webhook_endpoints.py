@@ -4,8 +4,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import (
     Id,
+    Instant,
     NextCursor,
     PatchModel,
     RequestModel,
@@ -16,6 +18,7 @@ from journey_service.api.schema_fields import (
     omittable,
 )
 from journey_service.domain.actions.records import StoredEndpoint
+from journey_service.services.actions.delivery.replay import Replay
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
     MAX_OVERLAP,
@@ -116,6 +119,9 @@ class WebhookEndpoint(ResponseModel):
         " one",
         examples=[None],
     )
+    last_disabled_at: Timestamp | None = Field(
+        description="When the endpoint was last disabled, in real time; null if it never was", examples=[None]
+    )
     previous_secret_expires_at: Timestamp | None = Field(
         description="Time until which messages are also signed with the previous secret, in real time; null if there"
         " is none",
@@ -170,6 +176,50 @@ class WebhookTest(ResponseModel):
     def of(cls, outcome: TestOutcome) -> "WebhookTest":
         """Builds the response from the outcome of a test."""
         return cls.model_validate(outcome, from_attributes=True)
+
+
+class WebhookReplayRequest(RequestModel):
+    """The events to send to a webhook endpoint again."""
+
+    since: Instant = Field(
+        description="Time since which the events occurred, in real time, such as `last_disabled_at` or `failing_since`"
+        " of the endpoint",
+        examples=["2026-03-01T09:30:00Z"],
+    )
+    include_delivered: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether to send events again that the endpoint has accepted, for a receiver that has lost them",
+        examples=[False],
+    )
+
+
+class WebhookReplay(ResponseModel):
+    """Events that are sent to a webhook endpoint again."""
+
+    job_id: Id = Field(description="Id of the job of the replay, for `GET /admin/jobs/{job_id}`")
+    status: JobStatus = Field(
+        description="`done`: the events are queued for delivery; otherwise a worker queues them",
+        examples=["done"],
+    )
+    replayed: int = Field(ge=0, description="Number of events that are sent again", examples=[31])
+    next_since: Timestamp | None = Field(
+        description="The `since` of the next request, if there were more events than one request sends again; else"
+        " null",
+        examples=[None],
+    )
+
+    @classmethod
+    def of(cls, replay: Replay) -> "WebhookReplay":
+        """Builds the response from a replay."""
+        return cls.model_validate(
+            {
+                "job_id": replay.job.id,
+                "status": replay.job.status,
+                "replayed": replay.count,
+                "next_since": replay.next_since,
+            }
+        )
 
 
 def _to_values(endpoint: StoredEndpoint) -> dict[str, object]:

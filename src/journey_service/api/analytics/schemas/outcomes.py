@@ -59,7 +59,15 @@ class ActionOutcomes(ResponseModel):
     name: str = Field(description="Name of the action", examples=["send_welcome_email"])
     done: int = Field(ge=0, description="Actions that were carried out", examples=[118])
     dead: int = Field(ge=0, description="Actions whose delivery failed permanently", examples=[2])
-    cancelled: int = Field(ge=0, description="Actions that were cancelled", examples=[7])
+    cancelled: int = Field(
+        ge=0, description="Actions that were cancelled, without those in `skipped`", examples=[7]
+    )
+    skipped: int = Field(
+        ge=0,
+        description="Actions that were cancelled as `no_channel`: no enabled webhook endpoint receives them, or no mail"
+        " server is configured",
+        examples=[0],
+    )
     pending: int = Field(ge=0, description="Actions that are planned or being delivered", examples=[5])
     success_rate: float | None = Field(
         ge=0,
@@ -79,6 +87,11 @@ class Automation(RangedReport):
         " null if there are none",
         examples=[98.3],
     )
+    skipped: int = Field(
+        ge=0,
+        description="Actions of all names that were cancelled as `no_channel`; they do not count in `success_rate`",
+        examples=[0],
+    )
     items: list[ActionOutcomes] = Field(description="The actions by name")
 
     @classmethod
@@ -90,9 +103,17 @@ class Automation(RangedReport):
                 done=each.done,
                 dead=each.dead,
                 cancelled=each.cancelled,
+                skipped=each.skipped,
                 pending=each.pending,
                 success_rate=None if each.rate is None else float(each.rate),
             )
             for each in found.actions
         ]
-        return cls.model_validate({**range_values(found.query), "success_rate": found.rate, "items": items})
+        return cls.model_validate(
+            {
+                **range_values(found.query),
+                "success_rate": found.rate,
+                "skipped": found.skipped,
+                "items": items,
+            }
+        )

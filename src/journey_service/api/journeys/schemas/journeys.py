@@ -69,6 +69,13 @@ class TransitionCreate(RequestModel):
         " the customer is pinned only if the rules would undo the move at once",
         examples=[None],
     )
+    run_actions: bool | None = Field(
+        default=None,
+        strict=True,
+        description="Whether the actions of the stage are carried out; a move without them has `is_silent`. Null or"
+        " omitted: they are",
+        examples=[True],
+    )
 
 
 class PinUpdate(RequestModel):

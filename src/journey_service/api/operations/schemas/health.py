@@ -140,7 +140,7 @@ class HealthCheck(ResponseModel):
 
 
 class Health(ResponseModel):
-    """Whether the service works, with its workers. The worst check determines the status."""
+    """Whether the service works, with its workers, for a company or for all. The worst check determines the status."""
 
     status: CheckStatus = Field(
         description="The worst status of all checks: `ok`, `warning` or `failed`", examples=["ok"]

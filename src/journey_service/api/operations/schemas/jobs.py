@@ -32,6 +32,7 @@ JobKind = Literal[
     "rebuild_metrics",
     "reconcile_metrics",
     "repair_data",
+    "replay_events",
     "rescore",
 ]
 JOB_KINDS = frozenset(get_args(JobKind))
@@ -79,7 +80,8 @@ class Job(ResponseModel):
         " what became due by a test clock. `rescore`: computes scores, also as the nightly run."
         " `evaluate_transitions`: evaluates customers. `preview_stage_map`, `backtest`: compute a preview or a"
         " back-test. `rebuild_metrics`: recomputes daily metrics. `count_rollups`: recomputes the totals of reports."
-        " `bulk_actions`: requests an action for many customers."
+        " `bulk_actions`: requests an action for many customers. `replay_events`: sends events to a webhook endpoint"
+        " again."
         " `check_metrics`: compares metrics with the ledgers. `reconcile_metrics`: computes every metric in two ways."
         " `inspect_data`: looks for inconsistencies. `repair_data`: repairs inconsistencies. `import`: replays an"
         " import file",

@@ -52,6 +52,12 @@ class MessageCounts(ResponseModel):
     capped: int = Field(
         ge=0, description="Messages that would not be sent, because of the frequency cap", examples=[0]
     )
+    no_channel: int = Field(
+        ge=0,
+        description="Messages that would not be sent, because the channel has no receiver: no enabled webhook endpoint,"
+        " or no mail server",
+        examples=[0],
+    )
 
 
 class PreviewChannels(ResponseModel):

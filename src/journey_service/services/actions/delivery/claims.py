@@ -174,6 +174,6 @@ def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, ha
         action_plan.complete_internally(action, now)
         return False
     if channel is Channel.EMAIL and not has_mailer:
-        action_plan.cancel(action, EndReason.NO_MAIL_SERVER, now)
+        action_plan.cancel(action, EndReason.NO_CHANNEL, now)
         return False
     return True

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from journey_service.domain.access.actors import DELIVERY
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.delivery import (
     FAILING_DAYS,
     DeliveryFailedError,
@@ -256,7 +258,7 @@ def _event_endpoint(outbound_message: OutboundMessage) -> int | None:
 
 
 async def _record_endpoints(uow: UnitOfWork, sent_messages: Sequence[SentMessage]) -> None:
-    """Records successes and failures of endpoints; cancels the deliveries of those that become disabled."""
+    """Records successes and failures of endpoints; disables those that no longer accept messages."""
     by_endpoint: dict[int, list[DeliveryResult]] = {}
     for sent in sent_messages:
         endpoint = sent.outbound_message.endpoint
@@ -266,5 +268,20 @@ async def _record_endpoints(uow: UnitOfWork, sent_messages: Sequence[SentMessage
         is_gone = any(isinstance(result, DeliveryRefusedError) and result.is_gone for result in results)
         if any(isinstance(result, DeliveryReceipt) for result in results) and not is_gone:
             await uow.webhook_endpoints.record_success(endpoint_id)
-        elif not await uow.webhook_endpoints.record_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
-            await uow.outbox.cancel_by_endpoint(endpoint_id)
+        else:
+            failure = await uow.webhook_endpoints.record_failure(
+                endpoint_id, days=FAILING_DAYS, is_gone=is_gone
+            )
+            if not failure.is_enabled:
+                await uow.outbox.cancel_by_endpoint(endpoint_id)
+            if failure.disabled_reason is not None:
+                await _report_disabled(uow, endpoint_id, failure.disabled_reason)
+
+
+async def _report_disabled(uow: UnitOfWork, endpoint_id: int, reason: str) -> None:
+    """Reports an endpoint that the service has disabled: in the audit log, and to the company's other endpoints."""
+    await uow.audit_log.record(
+        DELIVERY, AuditEntry("endpoint.disable", target=f"endpoint:{endpoint_id}", detail={"reason": reason})
+    )
+    await uow.outbound_events.add_disabled_endpoint(endpoint_id)
+    _LOGGER.warning("endpoint %d of company %d is disabled: %s", endpoint_id, uow.company_id, reason)

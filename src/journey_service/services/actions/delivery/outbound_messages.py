@@ -11,6 +11,7 @@ from journey_service.domain.actions.action import Action, EndReason
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.delivery import (
+    MESSAGE_TYPES,
     DeliveryFailedError,
     DeliveryRefusedError,
     Email,
@@ -28,12 +29,6 @@ from journey_service.services.actions.template_rendering import RenderedTemplate
 from journey_service.services.actions.templates import load_templates
 from journey_service.services.journeys.transaction import JourneyTransaction
 
-MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
-    Channel.SMS: "action.sms",
-    Channel.OFFER: "action.special_offer",
-    Channel.CRM: "action.crm_update",
-}
-"""Type of the webhook message by which a company's system receives an action of each channel."""
 _FALLBACK_LANGUAGE: Final = "en"
 
 
@@ -165,7 +160,7 @@ class MessageBuilder:
                     endpoints[channel] = await self._endpoint(channel)
                 target = endpoints[channel]
                 if target is None:
-                    action_plans[relationship_id].cancel(action, EndReason.NO_ENDPOINT, self.transaction.now)
+                    action_plans[relationship_id].cancel(action, EndReason.NO_CHANNEL, self.transaction.now)
                     continue
             profile = profiles[self.customers[relationship_id]]
             outbound_messages.append(
