@@ -38,6 +38,7 @@ const EVENT_TYPES = {
   payment_refunded: true,
   ticket_opened: true,
   ticket_resolved: true,
+  event_retracted: true,
 } satisfies Record<EventType, true>;
 
 /** The field that the conditions of a value compare. */

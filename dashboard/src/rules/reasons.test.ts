@@ -26,7 +26,7 @@ const byRule = (rule: Rule, left?: Schemas['StageResult']): Move => ({
   trigger_event: rule.trigger,
   reasons: [
     ...(left === undefined ? [] : [left]),
-    { stage: 'vip', kind: 'progress', held: true, rules: [rule] },
+    { stage: 'vip', kind: 'progress', held: true, paused_by: null, rules: [rule] },
   ],
 });
 
@@ -57,7 +57,13 @@ test('a rule says what it saw and what it asks', () => {
 });
 
 test('coming back from a stage of risk is said, with a rule or by the stage of before', () => {
-  const left: Schemas['StageResult'] = { stage: 'at_risk', kind: 'risk', held: false, rules: [] };
+  const left: Schemas['StageResult'] = {
+    stage: 'at_risk',
+    kind: 'risk',
+    held: false,
+    paused_by: null,
+    rules: [],
+  };
   const lost = { ...blank, from_stage: 'at_risk' };
   const rule: Rule = {
     trigger: 'lifetime_value',
@@ -67,7 +73,10 @@ test('coming back from a stage of risk is said, with a rule or by the stage of b
   expect(reasonText(en, { ...byRule(rule, left), from_stage: 'at_risk' })).toBe(
     'Came back: Lifetime value: €1,044.30 (asked: at least €1,000.00)',
   );
-  const reasons = [left, { stage: 'vip', kind: 'progress' as const, held: false, rules: [] }];
+  const reasons = [
+    left,
+    { stage: 'vip', kind: 'progress' as const, held: false, paused_by: null, rules: [] },
+  ];
   expect(reasonText(en, { ...lost, reasons })).toBe('Came back with an appointment, to the stage of before');
 });
 

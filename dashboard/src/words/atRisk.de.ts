@@ -70,11 +70,14 @@ export const atRisk: AtRiskWords = {
     },
     will: { call: 'werden angerufen', email: 'werden gesendet', offer: 'werden gesendet' },
     was: { call: 'Anrufe eingeplant', email: 'E-Mails unterwegs', offer: 'Angebote unterwegs' },
+    withBooked: 'Auch die, die einen Termin gebucht haben',
+    booked: 'Gebucht für {{day}}',
     outcome: {
       no_consent: 'ohne Zustimmung',
       no_address: 'ohne Adresse',
       capped: 'haben genug Nachrichten',
       already_open: 'haben schon eine offene',
+      has_booking: 'haben einen Termin gebucht',
       erased: 'gelöscht',
     },
     unanswered: {

@@ -67,11 +67,14 @@ export const atRisk = {
     },
     will: { call: 'will be called', email: 'will be sent', offer: 'will be sent' },
     was: { call: 'calls planned', email: 'emails on their way', offer: 'offers on their way' },
+    withBooked: 'Also those who have an appointment booked',
+    booked: 'Booked for {{day}}',
     outcome: {
       no_consent: 'without consent',
       no_address: 'without an address',
       capped: 'have enough messages',
       already_open: 'have one open already',
+      has_booking: 'have an appointment booked',
       erased: 'erased',
     },
     unanswered: {

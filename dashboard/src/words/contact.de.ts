@@ -62,6 +62,7 @@ export const contact: ContactWords = {
       no_consent: 'die Zustimmung fehlt',
       no_address: 'die Adresse ist unbekannt',
       capped: 'die Obergrenze für Nachrichten ist erreicht',
+      has_booking: 'es ist ein Termin gebucht',
       erased: 'die Person wurde gelöscht',
       held_too_long: 'die Nachricht wurde zu lange zurückgehalten',
       no_channel: 'es ist niemand eingerichtet, der es zustellt',

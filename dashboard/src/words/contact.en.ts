@@ -61,6 +61,7 @@ export const contact = {
       no_consent: 'consent is missing',
       no_address: 'the address is unknown',
       capped: 'the limit of messages is reached',
+      has_booking: 'an appointment is booked',
       erased: 'the customer was erased',
       held_too_long: 'it was held back for too long',
       no_channel: 'nobody is set up to deliver it',

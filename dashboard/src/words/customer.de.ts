@@ -31,6 +31,7 @@ export const customer: CustomerWords = {
   pastOff: 'Solange Sie die Vergangenheit sehen, lässt sich nichts ändern.',
   offlineOff: 'Ohne Verbindung lässt sich nichts ändern.',
   glance: {
+    booked: 'Nächste Buchung',
     title: 'Auf einen Blick',
     value: 'Kundenwert',
     appointments: 'Termine',
@@ -53,6 +54,7 @@ export const customer: CustomerWords = {
       'Zuständigkeit, Notizen, Einwilligungen und Festhalten haben keine Vergangenheit: sie stehen hier nicht.',
   },
   next: {
+    paused: 'Wechsel in Risikostufen pausieren: Für {{day}} ist ein Termin gebucht.',
     title: 'Was {{name}} als Nächstes bewegt',
     titleThis: 'Was diesen Kunden als Nächstes bewegt',
     back: 'Weg zurück',
@@ -85,6 +87,8 @@ export const customer: CustomerWords = {
     byHand: 'von Hand',
     bySystem: 'durch den Dienst',
     silent: 'ohne Aktionen',
+    notCounted: 'zählt nicht',
+    paused: 'pausiert durch die Buchung vom {{day}}',
     late: 'kam verspätet, eingetragen am {{day}}',
     showWhy: 'Warum?',
     hideWhy: 'Verbergen',

@@ -31,6 +31,7 @@ export const customer = {
   pastOff: 'Actions are off while you look at the past.',
   offlineOff: 'Actions are off without a connection.',
   glance: {
+    booked: 'Next booking',
     title: 'At a glance',
     value: 'Lifetime value',
     appointments: 'Appointments',
@@ -52,6 +53,7 @@ export const customer = {
     pastNote: 'Owner, notes, consents and holds have no past: they are not shown here.',
   },
   next: {
+    paused: 'Moves to stages of risk pause: an appointment is booked for {{day}}.',
     title: 'What moves {{name}} next',
     titleThis: 'What moves this customer next',
     back: 'way back',
@@ -84,6 +86,8 @@ export const customer = {
     byHand: 'by hand',
     bySystem: 'by the service',
     silent: 'without actions',
+    notCounted: 'does not count',
+    paused: 'paused by the booking of {{day}}',
     late: 'arrived late, recorded on {{day}}',
     showWhy: 'Show why',
     hideWhy: 'Hide why',

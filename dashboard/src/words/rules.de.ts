@@ -33,6 +33,7 @@ export const rules: RuleWords = {
     payment_refunded: 'Erstattung',
     ticket_opened: 'Beschwerde oder Anliegen eröffnet',
     ticket_resolved: 'Anliegen gelöst',
+    event_retracted: 'Widerruf eines Ereignisses',
   },
   eventOf: '{{event}}, {{details}}',
   amount: 'Betrag {{bound}}',
@@ -79,6 +80,8 @@ export const rules: RuleWords = {
     ticket_opened_other: '{{count, number}} eröffnete Anliegen',
     ticket_resolved_one: 'Ein gelöstes Anliegen',
     ticket_resolved_other: '{{count, number}} gelöste Anliegen',
+    event_retracted_one: 'Ein Widerruf eines Ereignisses',
+    event_retracted_other: '{{count, number}} Widerrufe von Ereignissen',
   },
   needOf: '{{need}}: {{details}}',
   missing: {

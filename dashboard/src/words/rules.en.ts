@@ -32,6 +32,7 @@ export const rules = {
     payment_refunded: 'Refund',
     ticket_opened: 'Complaint or ticket opened',
     ticket_resolved: 'Ticket resolved',
+    event_retracted: 'Retraction of an event',
   },
   eventOf: '{{event}}, {{details}}',
   amount: 'amount {{bound}}',
@@ -78,6 +79,8 @@ export const rules = {
     ticket_opened_other: '{{count, number}} opened tickets',
     ticket_resolved_one: 'One resolved ticket',
     ticket_resolved_other: '{{count, number}} resolved tickets',
+    event_retracted_one: 'One retraction of an event',
+    event_retracted_other: '{{count, number}} retractions of events',
   },
   needOf: '{{need}} of {{details}}',
   missing: {

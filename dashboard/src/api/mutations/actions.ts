@@ -3,7 +3,9 @@ import { sendOnce } from '../unanswered';
 
 export type ContactType = Schemas['ActionRequest']['type'];
 export type ContactRequest = Schemas['ActionRequest'];
-export type BulkRequest = Omit<Schemas['BulkActionRequest'], 'dry_run'>;
+export type BulkRequest = Omit<Schemas['BulkActionRequest'], 'dry_run' | 'include_booked'> & {
+  include_booked?: boolean;
+};
 export type Action = Schemas['Action'];
 export type BulkActions = Schemas['BulkActions'];
 export type BulkCounts = Schemas['BulkCounts'];
@@ -31,7 +33,7 @@ export function countBulk(body: BulkRequest, signal: AbortSignal): Promise<BulkA
   return dataOf(
     api.POST('/api/v1/actions/bulk', {
       params: { header: { 'Idempotency-Key': crypto.randomUUID() } },
-      body: { ...body, dry_run: true },
+      body: { include_booked: false, ...body, dry_run: true },
       signal,
     }),
   );
@@ -43,7 +45,7 @@ export function requestBulk(companyId: number, body: BulkRequest): Promise<BulkA
     dataOf(
       api.POST('/api/v1/actions/bulk', {
         params: { header: { 'Idempotency-Key': key } },
-        body: { ...body, dry_run: false },
+        body: { include_booked: false, ...body, dry_run: false },
       }),
     ),
   );

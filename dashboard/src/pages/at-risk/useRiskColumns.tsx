@@ -69,6 +69,11 @@ function Whom({ row }: { row: RiskCustomer }) {
       <ContactName id={row.id} name={row.name} />
       <small>{row.email ?? t('atRisk.noEmail')}</small>
       {row.owner !== null && <small>{t('atRisk.ownerIs', { name: row.owner })}</small>}
+      {row.next_booking_at !== null && (
+        <small className="hint-line">
+          {t('atRisk.booked', { day: formats.instantShortDay(row.next_booking_at) })}
+        </small>
+      )}
       {task !== null && (
         <small className="hint-line">
           {t(task.assignee === null ? 'atRisk.task' : 'atRisk.taskOf', {

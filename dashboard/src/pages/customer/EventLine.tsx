@@ -4,6 +4,7 @@ import {
   CalendarPlus,
   CalendarSearch,
   CalendarX,
+  Eraser,
   MessageCircleCheck,
   MessageCircleWarning,
   Phone,
@@ -29,6 +30,7 @@ const ICONS: Record<EventType, LucideIcon> = {
   payment_refunded: Undo2,
   ticket_opened: MessageCircleWarning,
   ticket_resolved: MessageCircleCheck,
+  event_retracted: Eraser,
 };
 const MINUTE = 60;
 
@@ -43,6 +45,7 @@ export function EventLine({ event }: { event: CustomerEvent }) {
       : [t('customer.journey.forTime', { when: formats.clock(event.scheduled_for) })]),
     ...(event.call_duration === null ? [] : [durationOf(event.call_duration)]),
     t('customer.journey.source', { source: event.source }),
+    ...(event.counts || event.type === 'event_retracted' ? [] : [t('customer.journey.notCounted')]),
     ...(event.late ? [t('customer.journey.late', { day: formats.instantDay(event.recorded_at) })] : []),
   ];
   return (

@@ -27,6 +27,9 @@ export function Glance() {
     [t('customer.glance.missed'), formats.int(journey.total_missed)],
     [t('customer.glance.last'), day(journey.last_appointment_at)],
     [t('customer.glance.first'), day(journey.first_appointment_at)],
+    ...(journey.next_booking_at === null
+      ? []
+      : [[t('customer.glance.booked'), day(journey.next_booking_at)] satisfies [string, ReactNode]]),
   ];
   return (
     <Card title={t('customer.glance.title')}>

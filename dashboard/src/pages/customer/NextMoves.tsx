@@ -42,6 +42,7 @@ function Cards({ explanation }: { explanation: Explanation }) {
   return (
     <>
       <Due explanation={explanation} />
+      <Pause explanation={explanation} />
       {paths.length === 0 ? (
         <EmptyState title={t('customer.next.empty')}>
           <p>{t('customer.next.emptyText')}</p>
@@ -87,6 +88,14 @@ function Due({ explanation: { due_move: due } }: { explanation: Explanation }) {
     return t('customer.next.dueSince', { stage, day: formats.instantDay(due.due_at) });
   };
   return <p className="due">{text()}</p>;
+}
+
+/** An open booking keeps the customer out of the stages of risk. */
+function Pause({ explanation: { risk_pause: pause } }: { explanation: Explanation }) {
+  const { t } = useTranslation();
+  const formats = useFormats();
+  if (pause === null) return null;
+  return <p className="note">{t('customer.next.paused', { day: formats.instantDay(pause.booking_at) })}</p>;
 }
 
 function PathCard({ path, explanation }: { path: StagePath; explanation: Explanation }) {

@@ -1,6 +1,7 @@
 import { Check, X } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
+import { useFormats } from '../../format/useFormats';
 import type { StageResult, Transition } from '../../api/queries/customer';
 import { useStageLook } from '../../parts/useStages';
 import { useVoice } from '../../parts/useVoice';
@@ -29,6 +30,7 @@ function rowsOf(reasons: readonly StageResult[]): Row[] {
 /** Every condition that was looked at for a move, with the value that was seen. */
 export function Why({ move }: { move: Transition }) {
   const { t } = useTranslation();
+  const formats = useFormats();
   const voice = useVoice();
   const lookOf = useStageLook();
   return (
@@ -51,6 +53,15 @@ export function Why({ move }: { move: Transition }) {
           </li>
         ))}
       </ul>
+      {move.reasons.map(({ stage, paused_by: booking }) =>
+        booking === null ? null : (
+          <p key={stage} className="quiet">
+            {lookOf(stage).name}
+            {': '}
+            {t('customer.journey.paused', { day: formats.instantDay(booking) })}
+          </p>
+        ),
+      )}
       <p className="quiet">{t('customer.journey.mapVersion', { version: move.map_version })}</p>
     </div>
   );

@@ -1,5 +1,5 @@
-import { useMutation, useQuery } from '@tanstack/react-query';
-import { Button, Modal } from 'antd';
+import { keepPreviousData, useMutation, useQuery } from '@tanstack/react-query';
+import { Button, Checkbox, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
@@ -35,9 +35,11 @@ export default function BulkDialog({ type, whom, count, onClose, onAnswer, onUna
   const { t } = useTranslation();
   const { company } = useBoot();
   const [form, setForm] = useState(EMPTY_FORM);
+  const [withBooked, setWithBooked] = useState(false);
   const dryRun = useQuery({
-    queryKey: ['bulk', 'dryRun', type, whom],
-    queryFn: ({ signal }) => countBulk({ type, ...whom }, signal),
+    queryKey: ['bulk', 'dryRun', type, whom, withBooked],
+    queryFn: ({ signal }) => countBulk({ type, ...whom, include_booked: withBooked }, signal),
+    placeholderData: keepPreviousData,
     gcTime: 0,
     staleTime: Infinity,
   });
@@ -61,8 +63,8 @@ export default function BulkDialog({ type, whom, count, onClose, onAnswer, onUna
           <Button
             type="primary"
             loading={send.isPending}
-            disabled={faults.isWrong || counts === null || counts.ok === 0}
-            onClick={() => send.mutate({ ...requestOf(type, form), ...whom })}
+            disabled={faults.isWrong || counts === null || counts.ok === 0 || dryRun.isPlaceholderData}
+            onClick={() => send.mutate({ ...requestOf(type, form), ...whom, include_booked: withBooked })}
           >
             {counts === null ? t(`contact.send.${type}`) : t(`atRisk.confirm.${type}`, { count: counts.ok })}
           </Button>
@@ -72,6 +74,11 @@ export default function BulkDialog({ type, whom, count, onClose, onAnswer, onUna
       {dryRun.error !== null && <Failure error={dryRun.error} onRetry={() => void dryRun.refetch()} />}
       {counts === null && dryRun.error === null && <Loading height={92} />}
       {counts !== null && <Outcomes type={type} counts={counts} isBefore />}
+      {(withBooked || (counts?.has_booking ?? 0) > 0) && (
+        <Checkbox checked={withBooked} onChange={(event) => setWithBooked(event.target.checked)}>
+          {t('atRisk.withBooked')}
+        </Checkbox>
+      )}
       <ContactFields
         type={type}
         form={form}

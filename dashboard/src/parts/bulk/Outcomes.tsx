@@ -7,7 +7,15 @@ import { useFormats } from '../../format/useFormats';
 import { DrillLink } from '../DrillLink';
 import { useBoot } from '../useBoot';
 
-const OUTCOMES = ['ok', 'no_consent', 'no_address', 'capped', 'already_open', 'erased'] as const;
+const OUTCOMES = [
+  'ok',
+  'no_consent',
+  'no_address',
+  'capped',
+  'already_open',
+  'has_booking',
+  'erased',
+] as const;
 type Outcome = (typeof OUTCOMES)[number];
 type Props = {
   type: ContactType;
