@@ -335,6 +335,7 @@ async def test_automation_counts_the_outcomes_of_actions_by_name(http, salon, da
         "done": 1,
         "dead": 0,
         "cancelled": 0,
+        "skipped": 0,
         "pending": 0,
         "success_rate": 100,
     }
