@@ -1017,6 +1017,7 @@ async def another_action_asked_for(scene):
 
 NO_TASK, NO_CAMPAIGN = {"ids": {"task_id": 1}}, {"ids": {"campaign_id": 1}}
 NO_ACTION = {"ids": {"action_id": "00000000-0000-4000-8000-000000000000"}}
+NO_SOURCE = {"ids": {"source_id": "1-0123456789abcdef"}}
 NO_ENDPOINT, NO_TEMPLATE = {"ids": {"endpoint_id": 1}}, {"ids": {"template_id": 1}}
 NO_STAGE = {"ids": {"key": "nowhere"}}
 
@@ -1049,6 +1050,10 @@ FAILURES = [
     ("replace_template", 422, NOT_A_BODY),
     ("delete_template", 404, NO_TEMPLATE),
     ("delete_template", 409, {"before": a_template_in_use}),
+    ("create_source", 422, {"body": {**SOURCE, "template": "acme"}}),
+    ("update_source", 404, NO_SOURCE),
+    ("update_source", 422, {"body": {"secret": "short"}}),
+    ("delete_source", 404, NO_SOURCE),
     ("create_webhook_endpoint", 409, {"before": an_endpoint_that_acts}),
     ("create_webhook_endpoint", 422, {"body": {**ENDPOINT, "url": "https://10.0.0.1/"}}),
     ("update_webhook_endpoint", 404, NO_ENDPOINT),

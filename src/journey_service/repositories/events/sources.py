@@ -113,7 +113,10 @@ def _to_columns(values: Mapping[str, object]) -> dict[str, Any]:
         if isinstance(value, Signature):
             columns[name] = value._asdict()
         elif isinstance(value, SourceMapping):
-            columns[name] = {**value._asdict(), "types": dict(value.types)}
+            columns[name] = {
+                **value._asdict(),
+                "types": {str(name_): type_ for name_, type_ in value.types.items()},
+            }
     return columns
 
 

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from journey_service.domain.events.event import EVENT_TYPES, EventType
+from journey_service.domain.events.event import EventType
 from journey_service.domain.events.sources.records import ANY_TYPE, SUPPORTS_CUSTOMER_REF, SourceMapping
 from journey_service.domain.events.sources.signatures import Signature, SignatureScheme
 
@@ -113,7 +113,7 @@ GENERIC: Final = SourceTemplate(
     Signature(SignatureScheme.HMAC, "X-Signature", prefix="sha256="),
     SourceMapping(
         type="type",
-        types=MappingProxyType(dict(zip(EVENT_TYPES, EVENT_TYPES, strict=True))),
+        types=MappingProxyType({type_.value: type_ for type_ in EventType}),
         id="id",
         occurred_at="occurred_at",
         customer_id="customer_id",
