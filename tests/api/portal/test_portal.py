@@ -35,7 +35,7 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
     values = await portal(http, salon)
 
     assert values.keys() == {"journey", "transitions"}
-    assert values["journey"].keys() == JOURNEY
+    assert values["journey"].keys() == JOURNEY | {"currency"}
     assert values["journey"] == {
         "customer_id": 1,
         "current_stage": "vip",
@@ -189,6 +189,7 @@ async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
         "vip_count": 1,
         "vip_percentage": 33.3,
         "avg_lifetime_value": 50,
+        "currency": "EUR",
         "funnel_data": [
             {
                 "stage": STAGES[key]["name"],
@@ -223,6 +224,7 @@ async def test_a_dashboard_without_customers_has_zeros_and_empty_lists(http, sal
 
     assert values["transitions"] == []
     assert [one["customers"] for one in values["funnel_data"]] == [0] * 5
+    assert values.pop("currency") == "EUR"
     numbers = [value for value in values.values() if not isinstance(value, list)]
     numbers += [
         value for one in values["stage_times"] for value in one.values() if not isinstance(value, str)
@@ -231,7 +233,12 @@ async def test_a_dashboard_without_customers_has_zeros_and_empty_lists(http, sal
         value for one in values["funnel_data"] for value in one.values() if not isinstance(value, str)
     ]
     assert set(numbers) == {0}
-    assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
+    assert (await at_risk(http, salon)) == {
+        "items": [],
+        "next_cursor": None,
+        "total": 0,
+        "currency": "EUR",
+    }
 
 
 async def test_a_period_rules_funnel_flows_and_times_but_not_what_is_counted_now(http, salon, database_owner):
@@ -257,7 +264,7 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
 
     values = await at_risk(http, salon, company_id=salon.id)
 
-    assert values.keys() == {"items", "next_cursor", "total"}
+    assert values.keys() == {"items", "next_cursor", "total", "currency"}
     assert (values["next_cursor"], values["total"]) == (None, 2)
     added = {
         name: values["items"][0].pop(name) for name in ("owner", "reach", "open_task", "running_campaign")
@@ -295,7 +302,12 @@ async def test_churned_customers_are_on_no_list_of_customers_at_risk(http, salon
 
     await manual_action(http, salon, 1, "churned")
 
-    assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
+    assert (await at_risk(http, salon)) == {
+        "items": [],
+        "next_cursor": None,
+        "total": 0,
+        "currency": "EUR",
+    }
 
 
 @pytest.mark.parametrize("sort", ["risk_score", "days_inactive", "lifetime_value"])

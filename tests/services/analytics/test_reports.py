@@ -662,7 +662,7 @@ async def rebuild(database, company_id):
     async def unit(uow):
         context = await uow.companies.get_context()
         await uow.rollups.rebuild(
-            context.company.map_version, context.company.timezone, reached_by(context.rulebook.stage_map)
+            context.company.map_version, context.company.zone, reached_by(context.rulebook.stage_map)
         )
 
     await database.run(company_id, unit)
@@ -714,7 +714,7 @@ async def test_local_days_are_computed_by_the_service_not_by_the_database(databa
 
     async def rebuild_directly(uow) -> None:
         context = await uow.companies.get_context()
-        await uow.rollups.rebuild(1, "America/Vancouver", reached_by(context.rulebook.stage_map))
+        await uow.rollups.rebuild(1, context.company.zone, reached_by(context.rulebook.stage_map))
 
     await database.run(tenant.id, rebuild_directly)
 

@@ -75,6 +75,15 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "dropped": "the customer did not before the window ended",
         },
     ),
+    "ConsentGrantMethod": EnumText(
+        "How a customer gave a consent.",
+        {
+            "form": "a form",
+            "in_person": "in person",
+            "phone": "a call",
+            "double_opt_in": "a confirmed email",
+        },
+    ),
     "ConsentStatus": EnumText(
         "Whether a customer may be contacted on a channel.",
         {

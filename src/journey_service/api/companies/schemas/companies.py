@@ -163,7 +163,7 @@ class CompanyUpdate(PatchModel):
         Field(
             max_length=64,
             description="IANA time zone of local days and quiet hours. It counts from its next midnight on; days"
-            " before keep the former zone",
+            " before keep the zone in which they were counted",
             examples=["Europe/Berlin"],
         ),
     ] = omittable()

@@ -137,27 +137,33 @@ class CustomerUpdate(PatchModel):
     """Changes of a customer's profile. Omitted fields and consents of omitted channels do not change."""
 
     name: Text | None = Field(
-        default=None, max_length=255, description="Full name; null: unknown", examples=["Ada Lovelace"]
+        default=None,
+        max_length=255,
+        description="Full name; null if it is unknown",
+        examples=["Ada Lovelace"],
     )
     first_name: Text | None = Field(
         default=None,
         max_length=255,
-        description="Name by which messages greet the customer; null: they greet by the full name",
+        description="Name by which messages greet the customer; null if they greet by the full name",
         examples=["Ada"],
     )
     email: Text | None = Field(
         default=None,
         max_length=320,
-        description="Email address; null: unknown",
+        description="Email address; null if it is unknown",
         examples=["ada@customers.example"],
     )
     phone: Text | None = Field(
-        default=None, max_length=64, description="Phone number; null: unknown", examples=["+49 30 1234567"]
+        default=None,
+        max_length=64,
+        description="Phone number; null if it is unknown",
+        examples=["+49 30 1234567"],
     )
     language: Text | None = Field(
         default=None,
-        description="Language of messages: a tag of BCP 47, in any case, with `-` or `_`; null, and text that is no"
-        " tag: the language of the company",
+        description="Language of messages: a tag of BCP 47, in any case, with `-` or `_`; null, or text that is no"
+        " tag, stands for the language of the company",
         examples=["de"],
     )
     consents: dict[ConsentChannel, ConsentInput] = Field(
