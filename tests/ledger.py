@@ -41,7 +41,7 @@ async def find_violations(database: Database, company_id: int) -> list[str]:
 
     async def unit(uow: UnitOfWork) -> list[str]:
         connection: AsyncConnection = uow._connection
-        company = {"company": company_id}
+        company = {"company": company_id, "company_id": company_id}
         violations = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
         violations += [f"wrong head: {row}" for row in await connection.execute(text(WRONG_HEAD), company)]
         events: dict[int, list[Event]] = {}
@@ -72,7 +72,11 @@ async def rows(database: Database, company_id: int, sql: str, **values: object) 
     """Returns the rows of a query, as the company sees them."""
 
     async def unit(uow: UnitOfWork) -> list[Any]:
-        return list(await uow._connection.execute(text(sql), {"company": company_id, **values}))
+        return list(
+            await uow._connection.execute(
+                text(sql), {"company": company_id, "company_id": company_id, **values}
+            )
+        )
 
     return await database.run(company_id, unit, timeout_ms=60_000)
 

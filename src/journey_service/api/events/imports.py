@@ -29,7 +29,7 @@ from journey_service.api.events.schemas.imports import (
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import JSON, MAX_IMPORT_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant, ResponseModel, SingleLineText
-from journey_service.domain.errors import ForbiddenError, MalformedError
+from journey_service.domain.errors import ForbiddenError, InvalidInputError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
 from journey_service.domain.events.csv_header import parse_columns, propose_columns
 from journey_service.domain.events.errors import ImportNotFoundError
@@ -53,6 +53,10 @@ _CSV_EXAMPLE: Final = (
 _NDJSON_EXAMPLE: Final = (
     '{"id":"appt-1001-completed","source":"booking","type":"appointment_completed","customer_id":4711,'
     '"occurred_at":"2026-03-01T09:30:00Z","data":{"total_amount":49.9}}\n'
+)
+_ERROR_LINES_EXAMPLE: Final = (
+    "reason,customer_id,type,occurred_at\r\n"
+    "occurred_at: must be a time such as 2026-03-01T09:30:00Z,4711,appointment_completed,10/11/2026\r\n"
 )
 _FILE: Final = {
     "requestBody": {
@@ -223,7 +227,7 @@ def _json(body: ResponseModel, status: int) -> Response:
     return Response(body.model_dump_json(), status_code=status, media_type=JSON)
 
 
-@router.get("/imports/proposal", summary="Propose the fields of columns", responses=problems(MalformedError))
+@router.get("/imports/proposal", summary="Propose the fields of columns", responses=problems())
 async def get_import_proposal(
     caller: EventWriter,
     app_state: AppStateDep,
@@ -258,7 +262,10 @@ async def get_import_proposal(
         else await imports.find_format(app_state.database, caller.company_id, kind, source)
     )
     table = table_kind(kind)
-    found, columns = propose_columns(header, columns=None if known is None else known.columns, kind=table)
+    try:
+        found, columns = propose_columns(header, columns=None if known is None else known.columns, kind=table)
+    except MalformedError as error:
+        raise InvalidInputError.at("query/header", str(error)) from error
     return ImportProposal.of(found, columns, table, known)
 
 
@@ -324,14 +331,15 @@ async def list_import_errors(
                     "schema": {
                         "type": "string",
                         "description": "RFC 4180 in UTF-8: `reason`, then the columns of the file (NDJSON: `line`)",
-                    }
+                    },
+                    "examples": {"csv": {"summary": "One line with an error", "value": _ERROR_LINES_EXAMPLE}},
                 }
             },
         },
         **problems(ImportNotFoundError),
     },
 )
-async def download_import_errors(
+async def list_import_errors_csv(
     import_id: ImportId, caller: EventWriter, app_state: AppStateDep
 ) -> Response:
     """Returns the lines with errors as they are in the file, each after the reason, so that they can be corrected.

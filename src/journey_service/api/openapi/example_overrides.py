@@ -243,6 +243,7 @@ _NOT_MOVED: Final = {
             "stage": "vip",
             "kind": "progress",
             "held": False,
+            "paused_by": None,
             "rules": [
                 {
                     "trigger": "lifetime_value",

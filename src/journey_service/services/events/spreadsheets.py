@@ -64,7 +64,7 @@ class SpreadsheetRows:
             yield from self._read()
         except InvalidInputError:
             raise
-        except Exception as error:  # openpyxl passes on whatever a damaged file makes its parts raise
+        except Exception as error:  # openpyxl raises errors of many kinds for a damaged file
             raise InvalidInputError.at("", f"{_ERROR}: {type(error).__name__}") from error
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
@@ -78,9 +78,8 @@ class SpreadsheetRows:
             reader.read_strings()
             reader.read_workbook()
             apply_stylesheet(archive, reader.wb)
-            path = self._find_sheet(
-                {sheet.name: rel.target for sheet, rel in reader.parser.find_sheets() if _is_worksheet(rel)}
-            )
+            sheets: Any = reader.parser.find_sheets()
+            path = self._find_sheet({sheet.name: rel.target for sheet, rel in sheets if _is_worksheet(rel)})
             archive.unpacked_since_row = 0
             for number, row in _parse_rows(archive, path, reader):
                 archive.unpacked_since_row = 0
@@ -123,14 +122,15 @@ def _parse_rows(
     archive: "_BoundedArchive", path: str, reader: ExcelReader
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yields (number, cells) of the rows that a sheet has. Unlike openpyxl's own loop, it keeps nothing of a row."""
+    book: Any = reader.wb
     with archive.open(path) as source:
         parser = WorkSheetParser(
             source,
             reader.shared_strings,
             data_only=True,
-            epoch=reader.wb.epoch,
-            date_formats=reader.wb._date_formats,  # type: ignore[attr-defined]  # noqa: SLF001  # no other access
-            timedelta_formats=reader.wb._timedelta_formats,  # type: ignore[attr-defined]  # noqa: SLF001
+            epoch=book.epoch,
+            date_formats=book._date_formats,  # noqa: SLF001  # there is no other access
+            timedelta_formats=book._timedelta_formats,  # noqa: SLF001
         )
         rows = None
         for event, element in iterparse(source, events=("start", "end")):

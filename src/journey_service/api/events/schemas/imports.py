@@ -23,16 +23,17 @@ class ImportFormat(ResponseModel):
         description="Fields of columns, by the name of the column", examples=[{"Kundennummer": "customer_id"}]
     )
     decimal_separator: DecimalName | None = Field(
-        description="Separator of decimals; null: as the file shows", examples=["comma"]
+        description="Separator of decimals; null if the file shows it", examples=["comma"]
     )
     date_format: DateFormat | None = Field(
-        description="Format of dates with slashes; null: such dates are errors", examples=["DD/MM/YYYY"]
+        description="Format of dates with slashes; null if such dates are errors", examples=["DD/MM/YYYY"]
     )
     encoding: Encoding | None = Field(
-        description="Character encoding; null: UTF-8, or UTF-16 with a byte order mark", examples=[None]
+        description="Character encoding; null for UTF-8, and for UTF-16 with a byte order mark",
+        examples=[None],
     )
     sheet: str | None = Field(
-        description="Sheet of a spreadsheet; null: the first one", examples=["Termine 2026"]
+        description="Sheet of a spreadsheet; null for the first one", examples=["Termine 2026"]
     )
 
     @classmethod

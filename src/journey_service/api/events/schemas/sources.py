@@ -187,8 +187,8 @@ class SourceUpdate(PatchModel):
 
     name: _Name = omittable()
     secret: _Secret = omittable()
-    signature: SourceSignature = omittable()
-    mapping: SourceMapping = omittable()
+    signature: Annotated[SourceSignature, Field(description="How the source signs")] = omittable()
+    mapping: Annotated[SourceMapping, Field(description="How webhooks become events")] = omittable()
 
 
 class Source(ResponseModel):
