@@ -233,7 +233,7 @@ def _lease_token(patch: Patch) -> None:
 
 def _check_at_the_claim(patch: Patch) -> None:
     """No checks run when an action is due."""
-    patch(ActionPlan, "_cancel_reason", lambda _self, _action: None)
+    patch(ActionPlan, "_cancel_reason", lambda _self, _action, _now: None)
     patch(ActionPlan, "cancel_if_unreachable", lambda _self, _action, _now: False)
 
 

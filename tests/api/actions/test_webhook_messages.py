@@ -38,7 +38,20 @@ async def salon(database, create_test_company):
         await webhook_endpoints.test_endpoint(
             database, salon.id, salon.endpoint_id, messenger=salon.senders.messenger, by=BY
         )
+        await disable_another_endpoint(salon)
         yield salon
+
+
+async def disable_another_endpoint(salon):
+    """Reports that the service has disabled another endpoint."""
+    gone = await salon.register("stage.changed")
+
+    async def unit(uow):
+        await uow.webhook_endpoints.record_failure(gone, days=5, is_gone=True)
+        await uow.outbound_events.add_disabled_endpoint(gone)
+
+    await salon.database.run(salon.id, unit)
+    await salon.deliver()
 
 
 def test_every_type_of_message_is_described():

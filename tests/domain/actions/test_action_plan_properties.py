@@ -427,8 +427,8 @@ class KeepsActions(ActionPlan):
         super().apply_transition(transition, runs_actions=runs_actions)
         self.planned = previous + self.planned
 
-    def _cancel_reason(self, action):
-        reason = super()._cancel_reason(action)
+    def _cancel_reason(self, action, now):
+        reason = super()._cancel_reason(action, now)
         return None if reason in (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED) else reason
 
 
@@ -458,8 +458,8 @@ class IgnoresStepOrder(ActionPlan):
 class IgnoresConsent(ActionPlan):
     """Sends without consent."""
 
-    def _cancel_reason(self, action):
-        reason = super()._cancel_reason(action)
+    def _cancel_reason(self, action, now):
+        reason = super()._cancel_reason(action, now)
         return None if reason is EndReason.NO_CONSENT else reason
 
 
