@@ -16,6 +16,12 @@ def test_there_are_paths():
     assert {"/livez", "/readyz", f"{API}/stream", f"{API}/customers.csv"} <= {*PATHS}
 
 
+def _headers(answer):
+    """The headers that do not depend on how much time has passed: health shows seconds."""
+    is_health = answer.request.url.path.endswith("/health")
+    return [pair for pair in without_id(answer) if not is_health or pair[0] != "content-length"]
+
+
 async def test_head_is_get_without_a_body(http, salon):
     await ingest(http, salon, "e-1")
     different = []
@@ -24,7 +30,7 @@ async def test_head_is_get_without_a_body(http, salon):
         query = "?from=2026-02-01&to=2026-03-01" if "analytics" in path else ""
         read = await http.get(url + query, headers=salon.headers)
         head = await http.head(url + query, headers=salon.headers)
-        if (read.status_code, without_id(read)) != (head.status_code, without_id(head)) or head.content:
+        if (read.status_code, _headers(read)) != (head.status_code, _headers(head)) or head.content:
             different.append((path, read.status_code, head.status_code, head.content[:50]))
     assert different == []
 
