@@ -20,7 +20,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.events.imports import get_import, run_import, stage_import
+from journey_service.services.events.imports.imports import get_import, run_import, stage_import
 
 CONNECTIONS = 64
 CUSTOMERS = 2_000

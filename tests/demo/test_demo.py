@@ -23,7 +23,7 @@ from journey_service.main import create_app
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.services.companies.provisioning import NewCompany, create_company, get_company_context
-from journey_service.services.events.imports import list_imports
+from journey_service.services.events.imports.imports import list_imports
 from journey_service.services.jobs import get_job, list_jobs
 from journey_service.services.operations.test_clock import advance
 from ledger import find_violations, journeys, rows

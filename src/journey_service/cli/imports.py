@@ -23,9 +23,9 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
-from journey_service.domain.events.csv_header import parse_columns
-from journey_service.domain.events.import_file import Encoding, FileFormat
-from journey_service.domain.events.import_table import ImportKind, table_kind
+from journey_service.domain.events.files.csv_header import parse_columns
+from journey_service.domain.events.files.import_file import Encoding, FileFormat
+from journey_service.domain.events.files.import_table import ImportKind, table_kind
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.events.records import (
     ImportCheck,
@@ -35,7 +35,7 @@ from journey_service.domain.events.records import (
     OnChanged,
 )
 from journey_service.repositories.database import Database
-from journey_service.services.events import imports
+from journey_service.services.events.imports import imports
 
 _CHUNK_BYTES = 256 * 1024
 _BEFORE_ALL = (0, "")

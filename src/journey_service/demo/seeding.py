@@ -32,7 +32,7 @@ from journey_service.domain.events.records import ImportOptions, ImportRecord
 from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import create_company, get_company_context
-from journey_service.services.events.imports import (
+from journey_service.services.events.imports.imports import (
     find_unfinished,
     get_import,
     list_imports,

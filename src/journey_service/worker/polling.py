@@ -16,7 +16,7 @@ from journey_service.services.actions.delivery.dispatcher import LEASE_SECONDS a
 from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.delivery.publisher import publish_due
 from journey_service.services.analytics.rollups import merge_due_rollups
-from journey_service.services.events.imports import run_due_imports
+from journey_service.services.events.imports.imports import run_due_imports
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import LEASE_SECONDS

@@ -3,7 +3,7 @@
 import pytest
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.csv_header import (
+from journey_service.domain.events.files.csv_header import (
     CUSTOMER_TABLE,
     EVENT_TABLE,
     missing_fields,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journey_service.domain.errors import InvalidInputError, MalformedError
-from journey_service.domain.events.import_file import FileFormat, ImportFileReader, InvalidLineError
+from journey_service.domain.events.files.import_file import FileFormat, ImportFileReader, InvalidLineError
 from journey_service.domain.events.parsing import ImportLine
 from profiles import examples
 

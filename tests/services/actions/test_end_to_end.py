@@ -23,7 +23,7 @@ from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.tasks import list_tasks
 from journey_service.services.actions.unsubscribe import look_at, withdraw
 from journey_service.services.customers.privacy import anonymize_customer
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.journeys import action_planning as action_plans
 from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.journeys.reading import get_journey

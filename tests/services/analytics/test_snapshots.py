@@ -16,7 +16,7 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
 from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuild, get_metrics
 from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job

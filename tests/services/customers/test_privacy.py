@@ -35,7 +35,7 @@ from journey_service.services.customers.privacy import (
     reapply_erasures,
 )
 from journey_service.services.customers.profiles import put_customer
-from journey_service.services.events.imports import get_import, run_import, stage_import
+from journey_service.services.events.imports.imports import get_import, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job

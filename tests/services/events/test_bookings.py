@@ -12,7 +12,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.events.customer_events import list_customer_events
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import IngestStatus, ingest
 from journey_service.services.journeys import reading
 from journey_service.services.operations.data_quality import inspect

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.events.import_file import FileFormat
+from journey_service.domain.events.files.import_file import FileFormat
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
+from journey_service.services.events.imports.imports import (
+    get_import,
+    list_line_errors,
+    run_import,
+    stage_import,
+)
 from ledger import rows
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"

@@ -6,8 +6,8 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import list_consents, put_customer
-from journey_service.services.events import customer_import
-from journey_service.services.events.imports import (
+from journey_service.services.events.imports import customers as customer_import
+from journey_service.services.events.imports.imports import (
     check_import,
     get_import,
     list_line_errors,

@@ -6,8 +6,8 @@ from dumps import dump
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events import import_replay
-from journey_service.services.events.imports import check_import, get_import, run_import, stage_import
+from journey_service.services.events.imports import replay as import_replay
+from journey_service.services.events.imports.imports import check_import, get_import, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 
 HEADER = "customer_id;occurred_at;event_type;amount;id;note\n"

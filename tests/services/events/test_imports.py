@@ -13,8 +13,13 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events import import_replay
-from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
+from journey_service.services.events.imports import replay as import_replay
+from journey_service.services.events.imports.imports import (
+    get_import,
+    list_line_errors,
+    run_import,
+    stage_import,
+)
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import reading
 from ledger import find_violations, journeys, rows

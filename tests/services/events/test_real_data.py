@@ -24,7 +24,7 @@ from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.analytics import funnels
 from journey_service.services.analytics import time_in_stage as visits
-from journey_service.services.events.imports import get_import, run_import, stage_import
+from journey_service.services.events.imports.imports import get_import, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile

@@ -11,11 +11,11 @@ from openpyxl import Workbook
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.import_file import FileFormat
+from journey_service.domain.events.files.import_file import FileFormat
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events import spreadsheets
-from journey_service.services.events.imports import list_line_errors, run_import, stage_import
-from journey_service.services.events.spreadsheets import SpreadsheetRows, SpreadsheetTooLargeError
+from journey_service.services.events.imports import spreadsheets
+from journey_service.services.events.imports.imports import list_line_errors, run_import, stage_import
+from journey_service.services.events.imports.spreadsheets import SpreadsheetRows, SpreadsheetTooLargeError
 from ledger import rows
 
 HEADER = ["Customer ID", "occurred_at", "event_type", "amount", "call_duration", "note"]

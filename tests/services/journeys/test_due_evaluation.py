@@ -24,7 +24,7 @@ from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.journeys.errors import NotPinnedError, StageConflictError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import IngestOutcome, IngestStatus, ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job

@@ -10,7 +10,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.errors import JourneyNotStartedError
 from journey_service.domain.journeys.score_history import HistoryStep, RequestedHistory
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.journeys import explanations, reading
 from profiles import examples
 

@@ -18,7 +18,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.journeys import scores
 from journey_service.repositories.journeys.scores import ScorePage
 from journey_service.repositories.operations.jobs import Jobs
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import JobRun, get_job, run_job

@@ -22,7 +22,7 @@ from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuil
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
 from journey_service.services.customers.privacy import anonymize_customer
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job

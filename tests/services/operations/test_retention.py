@@ -14,7 +14,12 @@ from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
-from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
+from journey_service.services.events.imports.imports import (
+    get_import,
+    list_line_errors,
+    run_import,
+    stage_import,
+)
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job

@@ -27,7 +27,7 @@ from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.stage_map import parse_stage_map
 from journey_service.repositories.events.event_histories import EventHistories
-from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
 from journey_service.services.stages import backtests, history_replay

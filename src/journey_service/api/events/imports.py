@@ -31,14 +31,14 @@ from journey_service.api.request_bodies import JSON, MAX_IMPORT_BODY_BYTES, Stri
 from journey_service.api.schema_fields import Instant, ResponseModel, SingleLineText
 from journey_service.domain.errors import ForbiddenError, InvalidInputError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
-from journey_service.domain.events.csv_header import parse_columns, propose_columns
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.domain.events.import_file import Encoding, FileFormat
-from journey_service.domain.events.import_table import ImportKind, table_kind
+from journey_service.domain.events.files.csv_header import parse_columns, propose_columns
+from journey_service.domain.events.files.import_file import Encoding, FileFormat
+from journey_service.domain.events.files.import_table import ImportKind, table_kind
 from journey_service.domain.events.records import ErrorLine, ImportOptions, ImportRecord, OnChanged
 from journey_service.domain.events.records import ImportCheck as ImportCheckRecord
-from journey_service.services.events import imports
+from journey_service.services.events.imports import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)
 

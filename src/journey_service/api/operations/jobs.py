@@ -31,7 +31,7 @@ from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.operations.records import JobFilter
 from journey_service.services import jobs
-from journey_service.services.events import imports
+from journey_service.services.events.imports import imports
 from journey_service.services.journeys import evaluation, rescoring
 
 router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute)

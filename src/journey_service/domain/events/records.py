@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from journey_service.domain.events.event import EARLIEST
-from journey_service.domain.events.import_file import AS_THE_FILE_SHOWS, FileFormat
-from journey_service.domain.events.import_table import ImportKind
+from journey_service.domain.events.files.import_file import AS_THE_FILE_SHOWS, FileFormat
+from journey_service.domain.events.files.import_table import ImportKind
 
 OnChanged = Literal["hold", "add"]
 

@@ -9,10 +9,10 @@ from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events.csv_header import CsvHeader
-from journey_service.domain.events.customer_lines import CustomerLine
 from journey_service.domain.events.event import EARLIEST, Event
-from journey_service.domain.events.import_file import FileFormat
+from journey_service.domain.events.files.csv_header import CsvHeader
+from journey_service.domain.events.files.customer_lines import CustomerLine
+from journey_service.domain.events.files.import_file import FileFormat
 from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import (
     BEFORE_ALL_LINES,

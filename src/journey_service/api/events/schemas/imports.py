@@ -8,9 +8,14 @@ from pydantic import Field
 from journey_service.api.schema_fields import Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.events import records
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName
-from journey_service.domain.events.csv_header import CsvHeader, ProposedColumn, TableKind, missing_fields
-from journey_service.domain.events.import_file import Encoding, FileFormat
-from journey_service.domain.events.import_table import ImportKind
+from journey_service.domain.events.files.csv_header import (
+    CsvHeader,
+    ProposedColumn,
+    TableKind,
+    missing_fields,
+)
+from journey_service.domain.events.files.import_file import Encoding, FileFormat
+from journey_service.domain.events.files.import_table import ImportKind
 from journey_service.domain.events.records import OnChanged
 
 ImportStatus = Literal["reading", "queued", "running", "done", "failed"]

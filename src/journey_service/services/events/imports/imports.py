@@ -13,8 +13,8 @@ from typing import Final
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
-from journey_service.domain.events.import_file import AS_THE_FILE_SHOWS, FileFormat
-from journey_service.domain.events.import_table import ImportKind
+from journey_service.domain.events.files.import_file import AS_THE_FILE_SHOWS, FileFormat
+from journey_service.domain.events.files.import_table import ImportKind
 from journey_service.domain.events.records import (
     ErrorLine,
     ImportCheck,
@@ -26,11 +26,11 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import get_company_context
-from journey_service.services.events.customer_import import load_customer_page
-from journey_service.services.events.import_check import check_lines
-from journey_service.services.events.import_reading import ImportSource
-from journey_service.services.events.import_replay import load_page
-from journey_service.services.events.import_staging import Staging, mark_failed
+from journey_service.services.events.imports.check import check_lines
+from journey_service.services.events.imports.customers import load_customer_page
+from journey_service.services.events.imports.reading import ImportSource
+from journey_service.services.events.imports.replay import load_page
+from journey_service.services.events.imports.staging import Staging, mark_failed
 from journey_service.services.jobs import new_token
 
 _LEASE_SECONDS = 20

@@ -13,15 +13,15 @@ from journey_service.domain.events.cell_formats import (
     DecimalSeparator,
     parse_whole_number,
 )
-from journey_service.domain.events.csv_header import (
+from journey_service.domain.events.event import MAX_CUSTOMER_ID
+from journey_service.domain.events.files.csv_header import (
     CUSTOMER_TABLE,
     EVENT_TABLE,
     CsvHeader,
     TableKind,
 )
-from journey_service.domain.events.csv_records import CsvRecord
-from journey_service.domain.events.customer_lines import CustomerLine, parse_customer_line
-from journey_service.domain.events.event import MAX_CUSTOMER_ID
+from journey_service.domain.events.files.csv_records import CsvRecord
+from journey_service.domain.events.files.customer_lines import CustomerLine, parse_customer_line
 from journey_service.domain.events.parsing import ImportLine, parse_line
 
 ImportKind = Literal["events", "customers"]

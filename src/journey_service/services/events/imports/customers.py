@@ -13,8 +13,8 @@ from journey_service.domain.customers.consents import (
     withdraw_by_link,
 )
 from journey_service.domain.customers.records import ConsentChange
-from journey_service.domain.events.customer_lines import CustomerLine
 from journey_service.domain.events.event import EARLIEST
+from journey_service.domain.events.files.customer_lines import CustomerLine
 from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
 from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.companies.currencies import EUR, Currency
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalSeparator
-from journey_service.domain.events.csv_header import CsvHeader, read_header, separator_of
-from journey_service.domain.events.csv_records import CsvRecords
-from journey_service.domain.events.import_table import (
+from journey_service.domain.events.files.csv_header import CsvHeader, read_header, separator_of
+from journey_service.domain.events.files.csv_records import CsvRecords
+from journey_service.domain.events.files.import_table import (
     ImportKind,
     ImportTable,
     InvalidLineError,

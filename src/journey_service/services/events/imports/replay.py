@@ -11,7 +11,7 @@ from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
 from journey_service.services.events.counting import CountedEvents, load_counted_events
-from journey_service.services.events.import_matching import LineMatches, match_lines
+from journey_service.services.events.imports.matching import LineMatches, match_lines
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 REPLAY_BATCH_SIZE: Final = 1_000

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quote_value
-from journey_service.domain.events.customer_lines import CUSTOMER_COLUMNS
+from journey_service.domain.events.files.customer_lines import CUSTOMER_COLUMNS
 from journey_service.domain.events.parsing import FIELD_ALIASES, KNOWN_COLUMNS
 
 DELIMITERS: Final = (",", ";", "\t", "|")

@@ -8,17 +8,17 @@ from functools import partial
 from typing import Final
 
 from journey_service.domain.errors import FieldError
-from journey_service.domain.events.csv_header import CsvHeader
 from journey_service.domain.events.event import Event, content_hash
+from journey_service.domain.events.files.csv_header import CsvHeader
 from journey_service.domain.events.parsing import ImportLine, future_error
 from journey_service.domain.events.records import CheckedError, ImportCheck, ImportCursor, ImportOptions
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.events.customer_import import cursor_after, load_customer_lines
-from journey_service.services.events.import_matching import LineMatches, match_lines
-from journey_service.services.events.import_reading import ImportSource
-from journey_service.services.events.import_replay import CHANGED, OTHER_CONTENT, load_lines, position_of
-from journey_service.services.events.import_staging import MAX_ERRORS_KEPT, Staging
+from journey_service.services.events.imports.customers import cursor_after, load_customer_lines
+from journey_service.services.events.imports.matching import LineMatches, match_lines
+from journey_service.services.events.imports.reading import ImportSource
+from journey_service.services.events.imports.replay import CHANGED, OTHER_CONTENT, load_lines, position_of
+from journey_service.services.events.imports.staging import MAX_ERRORS_KEPT, Staging
 
 _MAX_VALUE_LENGTH: Final = 60
 """Maximum number of characters of a cell in the result; a longer one is shortened."""

@@ -5,13 +5,13 @@ from typing import Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.events.customer_lines import CustomerLine
-from journey_service.domain.events.import_table import InvalidLineError
+from journey_service.domain.events.files.customer_lines import CustomerLine
+from journey_service.domain.events.files.import_table import InvalidLineError
 from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import ImportLineError, ImportOptions, ImportRecord
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.events.import_reading import ImportSource
+from journey_service.services.events.imports.reading import ImportSource
 
 _STAGING_BATCH_SIZE = 5_000
 _TIMEOUT_MS = 60_000

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.errors import MalformedError
-from journey_service.domain.events.csv_header import CsvHeader, header_of
-from journey_service.domain.events.csv_records import CsvRecord
-from journey_service.domain.events.import_file import ImportFileReader
-from journey_service.domain.events.import_table import ImportTable, ParsedLine
+from journey_service.domain.events.files.csv_header import CsvHeader, header_of
+from journey_service.domain.events.files.csv_records import CsvRecord
+from journey_service.domain.events.files.import_file import ImportFileReader
+from journey_service.domain.events.files.import_table import ImportTable, ParsedLine
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events.spreadsheets import (
+from journey_service.services.events.imports.spreadsheets import (
     MAX_SPREADSHEET_BYTES,
     ZIP_MAGIC,
     SpreadsheetRows,

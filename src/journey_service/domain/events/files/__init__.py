@@ -1,0 +1,1 @@
+"""Files of imports: their headers, records and lines."""

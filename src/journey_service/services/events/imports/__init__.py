@@ -1,0 +1,1 @@
+"""Imports of files: reading, checking, staging and replaying their lines."""
