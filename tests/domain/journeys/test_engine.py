@@ -972,11 +972,11 @@ def test_a_pin_must_end_in_the_future(until, is_accepted):
 def test_the_request_of_a_move_is_stored_to_detect_a_different_request():
     journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), notes="a", performed_by=12, pin_until=day(9))
-    request = {"to_stage": "lead", "notes": "a", "performed_by": 12}
+    request = {"to_stage": "lead", "notes": "a", "performed_by": 12, "runs_actions": True}
     assert move_request(last(journey)) == {**request, "pin_until": "2026-01-10T12:00:00Z"}
     move(journey, "prospect", day(4))
     assert journey.relationship.pin_until == day(34)
-    nothing = {"notes": None, "performed_by": None, "pin_until": None}
+    nothing = {"notes": None, "performed_by": None, "pin_until": None, "runs_actions": True}
     assert move_request(last(journey)) == {"to_stage": "prospect", **nothing}
 
 
