@@ -65,6 +65,7 @@ CHOSEN: dict[str, object] = {
     "retention_campaigns.end_reason": "completed",
     "retention_campaigns.ended_at": datetime(2026, 3, 2, tzinfo=UTC),
     "action_attempts.outcome": "done",
+    "journey_tasks.stage": "customer",
     "seq": 1,  # an opening
     "journey_events.metadata": '{"note": "something"}',
     "journey_transitions.notes": "a note",
