@@ -16,7 +16,6 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 VERBS = re.compile(
     "advance|anonymize|archive|cancel|create|delete|evaluate|export|get|ingest|lint|list|move|pin|preview|rebuild"
     "|repair|replace|replay|request|rescore|reset|retry|revoke|rotate|show|start|stream|test|unpin|unsubscribe|update|upsert"
@@ -132,7 +131,7 @@ def test_every_body_has_an_example_that_is_valid(operation):
     path, method, described = OPERATIONS[operation]
     bodies = described.get("requestBody", {}).get("content", {})
     for media, content in bodies.items():
-        if media in ("application/gzip", SPREADSHEET):  # bytes
+        if media == "application/gzip" or media.endswith("spreadsheetml.sheet"):  # bytes
             continue
         assert content.get("examples"), media
         for example in content["examples"].values():

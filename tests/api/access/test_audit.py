@@ -447,7 +447,7 @@ LOOKS = {
     "list_imports": Ask(),
     "get_import": Ask(before=an_import),
     "list_import_errors": Ask(before=an_import),
-    "list_import_errors_csv": Ask(before=an_import),
+    "export_import_errors": Ask(before=an_import),
     "get_import_proposal": Ask(query={"header": "customer_id"}),
     "get_stage_map": Ask(),
     "get_stage": Ask(),

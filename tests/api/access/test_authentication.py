@@ -18,7 +18,7 @@ SCOPES = {
     "list_imports": "events:write",
     "get_import": "events:write",
     "list_import_errors": "events:write",
-    "list_import_errors_csv": "events:write",
+    "export_import_errors": "events:write",
     "get_import_proposal": "events:write",
     "upsert_customer": "customers:write",
     "update_customer": "customers:write",

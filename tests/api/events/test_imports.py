@@ -54,7 +54,10 @@ async def test_columns_and_formats_are_remembered_for_a_source(http, salon, crea
     proposal = await fetch(
         http, salon, "/imports/proposal", header="kunden-nr;Wann;Was;Dauer;Notiz", source="desk"
     )
-    assert proposal["column"] == ["Dauer:call_duration"]
+    assert proposal["column"] == [
+        *("kunden-nr:customer_id", "Wann:occurred_at", "Was:event_type"),
+        "Dauer:call_duration",
+    ]
     assert [each["field"] for each in proposal["columns"]] == [
         *("customer_id", "occurred_at", "event_type", "call_duration"),
         None,
@@ -71,6 +74,8 @@ async def test_the_source_of_an_import_is_that_of_ids_without_one(http, salon):
 
 
 async def test_a_proposal_names_columns_and_what_is_missing(http, salon):
+    answer = await http.get(f"{API}/imports/proposal", headers=salon.headers, params={"header": 'a,"b'})
+    problem(answer, 422, "invalid-input", "query/header")
     proposal = await fetch(http, salon, "/imports/proposal", header="Kundennummer;Datum;Betrag (EUR);Ort")
     assert proposal["column"] == [
         *("Kundennummer:customer_id", "Datum:occurred_at"),

@@ -50,6 +50,10 @@ _CSV_EXAMPLE: Final = (
     "id,source,type,customer_id,occurred_at,total_amount\n"
     "appt-1001-completed,booking,appointment_completed,4711,2026-03-01T09:30:00Z,49.90\n"
 )
+_ERROR_LINES_EXAMPLE: Final = (
+    '"reason","customer_id","occurred_at","type"\r\n'
+    '"line 17: type is required","4711","2026-03-01T09:30:00Z",""\r\n'
+)
 _NDJSON_EXAMPLE: Final = (
     '{"id":"appt-1001-completed","source":"booking","type":"appointment_completed","customer_id":4711,'
     '"occurred_at":"2026-03-01T09:30:00Z","data":{"total_amount":49.9}}\n'
@@ -313,7 +317,7 @@ async def list_import_errors(
 
 @router.get(
     "/imports/{import_id}/errors.csv",
-    summary="Download the lines with errors of an import",
+    summary="Export the lines with errors of an import",
     response_model=None,
     response_class=CsvResponse,
     responses={
@@ -332,16 +336,14 @@ async def list_import_errors(
                         "type": "string",
                         "description": "RFC 4180 in UTF-8: `reason`, then the columns of the file (NDJSON: `line`)",
                     },
-                    "examples": {"csv": {"summary": "One line with an error", "value": _ERROR_LINES_EXAMPLE}},
+                    "examples": {"csv": {"summary": "One line", "value": _ERROR_LINES_EXAMPLE}},
                 }
             },
         },
         **problems(ImportNotFoundError),
     },
 )
-async def list_import_errors_csv(
-    import_id: ImportId, caller: EventWriter, app_state: AppStateDep
-) -> Response:
+async def export_import_errors(import_id: ImportId, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Returns the lines with errors as they are in the file, each after the reason, so that they can be corrected.
 
     The cells of a line are kept as long as the errors of the import, if the line names a customer and has at most 8,192

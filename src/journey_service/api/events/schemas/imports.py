@@ -12,6 +12,7 @@ from journey_service.domain.events.files.csv_header import (
     CsvHeader,
     ProposedColumn,
     TableKind,
+    is_field,
     missing_fields,
 )
 from journey_service.domain.events.files.import_file import Encoding, FileFormat
@@ -28,17 +29,17 @@ class ImportFormat(ResponseModel):
         description="Fields of columns, by the name of the column", examples=[{"Kundennummer": "customer_id"}]
     )
     decimal_separator: DecimalName | None = Field(
-        description="Separator of decimals; null if the file shows it", examples=["comma"]
+        description="Separator of decimals; null if it follows from the file", examples=["comma"]
     )
     date_format: DateFormat | None = Field(
         description="Format of dates with slashes; null if such dates are errors", examples=["DD/MM/YYYY"]
     )
     encoding: Encoding | None = Field(
-        description="Character encoding; null for UTF-8, and for UTF-16 with a byte order mark",
+        description="Character encoding; null if it is UTF-8, or UTF-16 with a byte order mark",
         examples=[None],
     )
     sheet: str | None = Field(
-        description="Sheet of a spreadsheet; null for the first one", examples=["Termine 2026"]
+        description="Sheet of a spreadsheet; null if it is the first one", examples=["Termine 2026"]
     )
 
     @classmethod
@@ -301,7 +302,6 @@ class ImportProposal(ResponseModel):
         known: FileFormat | None,
     ) -> "ImportProposal":
         """Returns the schema of a proposal."""
-        remembered = (known.columns if known is not None else None) or {}
         return cls(
             delimiter=header.delimiter,
             columns=[
@@ -311,7 +311,7 @@ class ImportProposal(ResponseModel):
             column=[
                 f"{each.name}:{each.field}"
                 for each in columns
-                if each.field is not None and (not each.is_known or each.name in remembered)
+                if each.field is not None and not is_field(each.name, kind)
             ],
             missing=list(missing_fields([each.field for each in columns], kind)),
             format=None if known is None else ImportFormat.of(known),

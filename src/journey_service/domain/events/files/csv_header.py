@@ -165,10 +165,18 @@ def propose_columns(
 ) -> tuple[CsvHeader, Sequence[ProposedColumn]]:
     """Returns a header line with the field of each column, by synonyms where the name is unknown.
 
-    A field is proposed once. Raises MalformedError if the line is not CSV.
+    A field is proposed once. Raises InvalidInputError if the line is not CSV.
     """
-    found = _split_header(line, None, columns, kind, with_synonyms=True)
+    try:
+        found = _split_header(line, None, columns, kind, with_synonyms=True)
+    except MalformedError as error:
+        raise InvalidInputError.at("query/header", "is not a line of CSV") from error
     return found, _propose(found, kind)
+
+
+def is_field(name: str, kind: TableKind) -> bool:
+    """Returns whether a column of this name is taken for a field by itself."""
+    return _key(name) in {_key(each) for each in kind.known}
 
 
 def missing_fields(fields: Sequence[str | None], kind: TableKind) -> Sequence[str]:
