@@ -58,10 +58,6 @@ _NDJSON_EXAMPLE: Final = (
     '{"id":"appt-1001-completed","source":"booking","type":"appointment_completed","customer_id":4711,'
     '"occurred_at":"2026-03-01T09:30:00Z","data":{"total_amount":49.9}}\n'
 )
-_ERROR_LINES_EXAMPLE: Final = (
-    "reason,customer_id,type,occurred_at\r\n"
-    "occurred_at: must be a time such as 2026-03-01T09:30:00Z,4711,appointment_completed,10/11/2026\r\n"
-)
 _FILE: Final = {
     "requestBody": {
         "required": True,
