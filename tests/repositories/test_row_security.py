@@ -402,8 +402,17 @@ async def test_no_row_of_another_company_is_visible_when_few_connections_serve_b
 
 DISPATCHED = {
     "companies": {
-        *("id", "name", "timezone", "currency", "clock_at", "map_version", "migrated_version", "created_at"),
-        *("next_nightly_run_at", "scored_at", "delivers_messages", "rollup_version"),
+        *(
+            "id",
+            "name",
+            "timezone",
+            "former_zones",
+            "currency",
+            "clock_at",
+            "map_version",
+            "migrated_version",
+        ),
+        *("created_at", "next_nightly_run_at", "scored_at", "delivers_messages", "rollup_version"),
     },
     "imports": {"company_id", "id", "status", "created_at", "lease_until"},
     "jobs": {"company_id", "id", "kind", "status", "created_at", "lease_until", "finished_at"},
