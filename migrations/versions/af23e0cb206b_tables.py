@@ -341,7 +341,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=255), nullable=True),
         sa.Column("until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("runs_actions", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("on_changed", sa.String(length=4), server_default=sa.text("'hold'"), nullable=False),
+        sa.Column("on_changed", sa.String(length=7), server_default=sa.text("'hold'"), nullable=False),
         sa.Column("is_dry_run", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("lines", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("staged", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -375,7 +375,7 @@ def upgrade() -> None:
             "status IN ('reading', 'queued', 'running', 'done', 'failed')", name=op.f("ck_imports_status")
         ),
         sa.CheckConstraint("kind IN ('events', 'customers')", name=op.f("ck_imports_kind")),
-        sa.CheckConstraint("on_changed IN ('hold', 'add')", name=op.f("ck_imports_on_changed")),
+        sa.CheckConstraint("on_changed IN ('hold', 'add', 'replace')", name=op.f("ck_imports_on_changed")),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_imports_companies")),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_imports")),
     )

@@ -71,7 +71,9 @@ def import_(
     ] = False,
     on_changed: Annotated[
         OnChanged,
-        typer.Option(help="Lines that differ from a known one in the amount alone: held back, or added."),
+        typer.Option(
+            help="Lines that differ from a known one in the amount alone: held back, added, or put in its place."
+        ),
     ] = "hold",
     column: Annotated[
         list[str] | None,

@@ -186,3 +186,18 @@ async def test_a_line_that_differs_in_the_amount_alone_is_held_back_unless_it_is
     added, facts, errors = await import_into(second.encode(), company=tenant, on_changed="add")
     assert (added.applied, added.duplicates, added.changed, errors) == (1, 2, 0, [])
     assert facts[9][:2] == (4, Decimal(175))
+
+
+async def test_a_line_that_differs_in_the_amount_alone_replaces_the_known_one(
+    import_into, create_test_company
+):
+    tenant = await create_test_company(timezone="UTC")
+    first = JANUARY + "9,2026-02-03,appointment_completed,30\n9,2026-02-03,appointment_completed,50\n"
+    await import_into(first.encode(), company=tenant)
+    second = first.replace(",30", ",35").encode()
+    replaced, facts, errors = await import_into(second, company=tenant, on_changed="replace")
+    assert (replaced.applied, replaced.duplicates, replaced.changed, errors) == (1, 1, 0, [])
+    assert facts[9][:2] == (2, Decimal(85))
+    again, facts, errors = await import_into(second + b"\n", company=tenant, on_changed="replace")
+    assert (again.applied, again.duplicates, again.changed, errors) == (0, 2, 0, [])
+    assert facts[9][:2] == (2, Decimal(85))

@@ -149,7 +149,8 @@ async def create_import(
         OnChanged,
         Query(
             description="What happens to lines without an id that differ from a known one in the amount alone: `hold`"
-            " reports them and changes nothing, `add` adds them as further events",
+            " reports them and changes nothing, `add` adds them as further events, `replace` retracts the known"
+            " events and adds them",
             examples=["add"],
         ),
     ] = "hold",

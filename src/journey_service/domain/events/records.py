@@ -9,7 +9,7 @@ from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.events.files.import_file import AS_THE_FILE_SHOWS, FileFormat
 from journey_service.domain.events.files.import_table import ImportKind
 
-OnChanged = Literal["hold", "add"]
+OnChanged = Literal["hold", "add", "replace"]
 
 
 class ImportOptions(NamedTuple):

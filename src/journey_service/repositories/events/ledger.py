@@ -146,7 +146,9 @@ _LIST_BY_PREFIX: Final = text(
     " AS k(relationship_id, source, prefix, occurred_at)"
     " CROSS JOIN LATERAL (SELECT event_id FROM journey_events e WHERE e.company_id = :company_id"
     " AND e.relationship_id = k.relationship_id AND e.occurred_at BETWEEN k.occurred_at - interval '26 hours'"
-    " AND k.occurred_at + interval '26 hours' AND e.source = k.source AND starts_with(e.event_id, k.prefix)) found"
+    " AND k.occurred_at + interval '26 hours' AND e.source = k.source AND starts_with(e.event_id, k.prefix)"
+    " AND NOT EXISTS (SELECT 1 FROM journey_events r WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL"
+    " AND r.retracts_source = e.source AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id)) found"
 )
 
 
@@ -184,7 +186,7 @@ class Events:
     async def list_ids_by_prefix(
         self, prefixes: Sequence[tuple[int, str, str, datetime]]
     ) -> list[tuple[str, str, str]]:
-        """Lists (source, prefix, event id) of events whose id begins with a prefix.
+        """Lists (source, prefix, event id) of events whose id begins with a prefix, without retracted ones.
 
         Each prefix comes with its relationship, its source, and a time within 26 hours of which the events occurred.
         """

@@ -55,7 +55,7 @@ imports = Table(
     Column("source", String(255)),
     instant("until"),
     Column("runs_actions", Boolean, nullable=False, server_default=text("false")),
-    Column("on_changed", String(4), nullable=False, server_default=text("'hold'")),
+    Column("on_changed", String(7), nullable=False, server_default=text("'hold'")),
     # A file that is only checked: its rows are deleted when the response is sent.
     Column("is_dry_run", Boolean, nullable=False, server_default=text("false")),
     Column("lines", BigInteger, nullable=False, server_default=text("0")),
@@ -83,7 +83,7 @@ imports = Table(
     of_company(),
     CheckConstraint("status IN ('reading', 'queued', 'running', 'done', 'failed')", name="status"),
     CheckConstraint("kind IN ('events', 'customers')", name="kind"),
-    CheckConstraint("on_changed IN ('hold', 'add')", name="on_changed"),
+    CheckConstraint("on_changed IN ('hold', 'add', 'replace')", name="on_changed"),
     Index(
         "ix_due_imports",
         "created_at",

@@ -71,7 +71,7 @@ async def _withdraw(uow: UnitOfWork, customer_id: int, channel: Channel, by: Act
     # Read after the locks: a profile may have been erased or changed while this transaction waited.
     profiles = await uow.customers.get_many(sorted(customer_ids))
     changes = {
-        id_: withdraw_by_link(profile.consents, channel, transaction.now)
+        id_: withdraw_by_link(profile.consents, channel.value, transaction.now)
         for id_, profile in profiles.items()
         if id_ == customer_id or is_same_mailbox(profile.email, email)
     }

@@ -194,7 +194,7 @@ def normalize_fields(
 async def mailbox_changes(uow: UnitOfWork, stored: StoredConsents, email: str | None) -> list[ConsentChange]:
     """Returns the withdrawal that a customer takes over from the mailbox that is written to the profile."""
     at = None if email is None else await uow.mailboxes.find_withdrawal(email)
-    return [] if at is None else withdraw_by_link(stored, Channel.EMAIL, at)
+    return [] if at is None else withdraw_by_link(stored, Channel.EMAIL.value, at)
 
 
 async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:

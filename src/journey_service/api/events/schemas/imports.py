@@ -74,7 +74,7 @@ class Import(ResponseModel):
     format: ImportFormat = Field(description="How the file was read")
     on_changed: OnChanged = Field(
         description="What happens to lines without an id that differ from a known one in the amount alone: `hold`"
-        " reports them, `add` adds them as further events",
+        " reports them, `add` adds them as further events, `replace` retracts the known ones and adds them",
         examples=["hold"],
     )
     until: Timestamp | None = Field(
@@ -89,7 +89,7 @@ class Import(ResponseModel):
     changed: int = Field(
         ge=0,
         description="Lines without an id that differ from a known one in the amount alone and were held back; they are"
-        " among the errors of the import. `on_changed=add` adds them",
+        " among the errors of the import. `on_changed=add` or `replace` takes them",
         examples=[0],
     )
     late: int = Field(

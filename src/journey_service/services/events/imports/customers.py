@@ -115,7 +115,7 @@ class CustomerPage:
 
     def _mailbox_changes(self, consents: StoredConsents, line: CustomerLine) -> list[ConsentChange]:
         at = self._withdrawals.get(line.fields.get("email", ""))
-        return [] if at is None else withdraw_by_link(consents, Channel.EMAIL, at)
+        return [] if at is None else withdraw_by_link(consents, Channel.EMAIL.value, at)
 
     def _accepted(self, consents: StoredConsents, line: CustomerLine) -> dict[str, ConsentRequest]:
         """Returns the consents of a line that an import may change: it lifts no withdrawal."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
-from journey_service.domain.events.event import Event, content_hash
+from journey_service.domain.events.event import Event, EventType, content_hash
 from journey_service.domain.events.parsing import ImportLine, future_error, reported_error
 from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
 from journey_service.repositories.events.ledger import AppliedEvent
@@ -88,7 +88,8 @@ class ReplayPage:
             cursor,
             {customer_id: stored.id for customer_id, stored in transaction.relationships.items()},
         )
-        counted = await load_counted_events(uow, transaction, matches.events, matches.stored)
+        replaced = [_retraction(event, matches.changed[event.key]) for event in self._replacing(matches)]
+        counted = await load_counted_events(uow, transaction, [*matches.events, *replaced], matches.stored)
         for line, event in zip(self.lines, matches.events, strict=True):
             await self._apply_line(transaction, line, event, matches, counted)
         for customer_id in sorted(customers):
@@ -138,11 +139,20 @@ class ReplayPage:
         rejection: JourneyServiceError | None = future_error(event, until) or reported_error(
             event, transaction.context.now, "/reported_at"
         )
+        if rejection is None and event.key in matches.changed and self.import_.on_changed == "replace":
+            retraction = _retraction(event, matches.changed[event.key])
+            rejection = await self._apply_event(transaction, counted, retraction, content_hash(retraction))
+            self.counts["applied"] -= rejection is None  # counts lines
         if rejection is None:
             rejection = await self._apply_event(transaction, counted, event, digest)
         if isinstance(rejection, InvalidInputError):
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
+
+    def _replacing(self, matches: LineMatches) -> list[Event]:
+        if self.import_.on_changed != "replace":
+            return []
+        return [event for event in matches.events if event.key in matches.changed]
 
     def _first_digest(self, event: Event, matches: LineMatches) -> bytes | None:
         """Returns the digest of the event with the same key that came first, in the page or before."""
@@ -172,6 +182,18 @@ class ReplayPage:
     def _add_error(self, line: ImportLine, pointer: str, message: str) -> None:
         self.counts["failed"] += 1
         self._errors.append(_line_error(line, pointer, message))
+
+
+def _retraction(event: Event, replaced_id: str) -> Event:
+    """Returns the event that retracts the known one which an imported event replaces."""
+    return Event(
+        event.source,
+        f"{replaced_id}:replaced",
+        event.customer_id,
+        EventType.EVENT_RETRACTED,
+        event.occurred_at,
+        retracts=(event.source, replaced_id),
+    )
 
 
 def _line_error(line: ImportLine, pointer: str, message: str) -> ImportLineError:
