@@ -342,8 +342,8 @@ async def test_a_job_killed_at_every_page_requests_each_action_once(
         kills.append(True)
         raise KilledError
 
-    async def act_and_die(*args):
-        await act(*args)
+    async def act_and_die(*args, **options):
+        await act(*args, **options)
         kill()
 
     for attempt in range(20):

@@ -385,4 +385,4 @@ async def test_an_automatic_move_contains_its_rule_and_the_values_it_saw(open_sa
         "conditions": [{"field": "call_duration", "condition": ">60", "value": 90, "held": True}],
     }
     assert moved.data["map_version"] == 1
-    assert {"stage", "kind", "held", "rules"} == set(moved.data["reasons"][0])
+    assert {"stage", "kind", "held", "rules", "paused_by"} == set(moved.data["reasons"][0])

@@ -37,7 +37,9 @@ _AT_RISK: Final[dict[str, Any]] = {
     "map_version": 3,
     "is_silent": False,
     "rule": _INACTIVITY,
-    "reasons": [{"stage": "at_risk", "kind": "risk", "held": True, "rules": [_INACTIVITY]}],
+    "reasons": [
+        {"stage": "at_risk", "kind": "risk", "held": True, "paused_by": None, "rules": [_INACTIVITY]}
+    ],
 }
 _ENDED_CAMPAIGN: Final[dict[str, Any]] = {
     "company_id": 42,

@@ -72,7 +72,7 @@ class EventData(RequestModel):
     retracts: RetractedEvent | None = Field(
         default=None,
         description="The event that an `event_retracted` retracts: an event of the same customer, known or yet to come."
-        " Required for this type; null or omitted for others",
+        " Required for this type, not accepted for others: null or omitted",
         examples=[None],
     )
     metadata: JsonObject = Field(

@@ -131,8 +131,7 @@ class BookingPauseExplanation(ResponseModel):
 
     booking_at: Timestamp = Field(description="Time of the appointment", examples=["2026-06-20T09:30:00Z"])
     until: Timestamp | None = Field(
-        description="When the pause ends if the booking and the next ones have no outcome; null if it does not end"
-        " by itself",
+        description="When the pause ends if the booking and the next ones have no outcome; null if it does not end",
         examples=["2026-06-21T09:30:00Z"],
     )
     sentence: str = Field(description="The pause in words", examples=["paused by the booking of 20 June"])
