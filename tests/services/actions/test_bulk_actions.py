@@ -26,7 +26,7 @@ from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys.reading import get_journey
 from ledger import find_violations, rows
-from server_versions import each_has_its_sql
+from server_versions import each_has_its_sql, newest_only
 from services.local_servers import company_opener
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -395,6 +395,7 @@ async def test_a_job_that_starts_from_the_beginning_again_requests_no_action_twi
 # ---- each guard is needed: without it, the tests above would fail
 
 
+@newest_only
 async def test_without_the_look_up_of_earlier_actions_the_unique_key_stops_a_second_one(
     database, create_test_company, monkeypatch
 ):
@@ -416,6 +417,7 @@ async def test_without_the_look_up_of_earlier_actions_the_unique_key_stops_a_sec
     assert await written(database, company_id) == expected
 
 
+@newest_only
 async def test_without_the_key_of_the_job_a_restarted_job_would_request_actions_twice(
     database, create_test_company, monkeypatch
 ):
@@ -431,6 +433,7 @@ async def test_without_the_key_of_the_job_a_restarted_job_would_request_actions_
     assert await written(database, company_id) != expected
 
 
+@newest_only
 @pytest.mark.usefixtures("small_pages")
 async def test_without_the_cursor_counts_would_be_wrong(database, create_test_company):
     _, counts = await _expected(database, create_test_company)
@@ -539,6 +542,7 @@ async def test_consent_address_cap_and_quiet_hours_are_checked_when_the_action_i
     assert await send(salon) == EXPECTED
 
 
+@newest_only
 @pytest.mark.parametrize(
     ("guard", "without"),
     [

@@ -699,6 +699,7 @@ async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ende
     assert not (await reconcile(database, tenant.id)).agrees
 
 
+@newest_only
 async def test_local_days_are_computed_by_the_service_not_by_the_database(database, create_test_company):
     # Vancouver keeps summer time since 2026, which the time zone data of many PostgreSQL servers lacks.
     at = datetime(2026, 11, 2, 7, 30, tzinfo=UTC)

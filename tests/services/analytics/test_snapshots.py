@@ -25,6 +25,7 @@ from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from ledger import rows
+from server_versions import newest_only
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -149,6 +150,7 @@ async def test_every_snapshot_equals_the_ledgers_and_a_rebuild_changes_nothing(
     assert await stored(database, tenant.id) == taken
 
 
+@newest_only
 async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(database, create_test_company):
     at_once, nightly = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     for tenant in (at_once, nightly):

@@ -23,6 +23,7 @@ from journey_service.services.events.imports.imports import (
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import reading
 from ledger import find_violations, journeys, rows
+from server_versions import newest_only
 
 HEADER = "customer_id,occurred_at,event_type,amount\n"
 
@@ -60,6 +61,7 @@ async def test_imported_transitions_are_dated_at_their_events_and_due_instants(d
     ]
 
 
+@newest_only
 async def test_lines_are_applied_in_order_of_time(database, create_test_company):
     lines = [
         f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5"
@@ -77,6 +79,7 @@ async def test_lines_are_applied_in_order_of_time(database, create_test_company)
     assert await journeys(database, sorted_company.id) == await journeys(database, shuffled_company.id)
 
 
+@newest_only
 async def test_a_date_without_time_is_midnight_in_the_company_s_time_zone(database, create_test_company):
     tenant = await create_test_company(timezone="America/Sao_Paulo")
     await _import(
@@ -137,6 +140,7 @@ async def test_equal_lines_are_numbered_across_pages(database, tenant, monkeypat
     assert {len(moves) for moves in (await journeys(database, tenant.id)).values()} == {4, 3}
 
 
+@newest_only
 async def test_the_size_of_a_page_makes_no_difference(database, create_test_company, monkeypatch):
     chance = random.Random(3)
     text = HEADER + "".join(
@@ -192,6 +196,7 @@ async def test_a_line_with_a_known_id_and_other_content_is_an_error(database, te
     assert (done.applied, done.duplicates, done.failed_lines, error.line) == (1, 1, 1, 3)
 
 
+@newest_only
 async def test_only_the_last_line_of_a_truncated_file_is_an_error(database, tenant):
     lines = "".join(
         f"{n},2020-01-01,appointment_completed,{random.Random(n).randrange(9_999)}\n" for n in range(5_000)
@@ -227,6 +232,7 @@ async def test_until_must_not_lie_in_the_companys_future(database, create_test_c
         await _stage(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
 
 
+@newest_only
 async def test_lines_after_until_are_left_for_a_later_import(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,5\n1,2020-03-01,appointment_completed,5\n"
     first = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
