@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from api.calls import NOON, DatabaseOwner, Tenant
 from api.contract import Contract
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.embedded import ServerAddresses
 from journey_service.repositories.database import Database
 from journey_service.services.operations.schedule import IMPORTS, JOBS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.calls import JSON, PROBLEM, ingest
 from api.published import application
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from profiles import examples
 
 TELLING = [

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from api.calls import API, JSON, NOON, event, fetch, ingest, journey, problem, without_id, without_updated_at
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 KIB = 1024

@@ -25,7 +25,7 @@ from journey_service.api import authentication
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared
 from journey_service.domain.access.actors import OPERATE, ROLE_SCOPES, SELF, Actor, Role
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.main import create_app
 from journey_service.services.access import credentials

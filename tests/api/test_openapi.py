@@ -18,7 +18,8 @@ from api.published import published
 from journey_service.api.events.schemas.events import Event
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES
-from journey_service.domain.events.parsing import find_json_error, parse_event
+from journey_service.domain.events.parsing import parse_event
+from journey_service.domain.events.values import find_json_error
 from journey_service.main import create_app
 from journey_service.settings import placeholder_settings
 from profiles import examples

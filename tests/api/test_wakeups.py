@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.calls import API, NOON, event, fetch, ingest, journey, move, request_action, save_customer
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.gateways.worker_wakeup import QUEUE
 
 RUNG = {"wake:outbound_events", "wake:actions"}

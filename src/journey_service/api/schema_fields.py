@@ -19,7 +19,7 @@ from pydantic import (
 
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EARLIEST, LATEST, MAX_CUSTOMER_ID, MAX_ID, JsonValue
-from journey_service.domain.events.parsing import find_json_error, parse_instant
+from journey_service.domain.events.values import find_json_error, parse_instant
 from journey_service.domain.row_counts import MAX_COUNTED
 
 STAGE_KEY_PATTERN: Final = "^[a-z][a-z0-9_]*$"

@@ -26,7 +26,6 @@ from journey_service.domain.events.cell_formats import DateFormat, DecimalName, 
 from journey_service.domain.events.files.csv_header import parse_columns
 from journey_service.domain.events.files.import_file import Encoding, FileFormat
 from journey_service.domain.events.files.import_table import ImportKind, table_kind
-from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.events.records import (
     ImportCheck,
     ImportLineError,
@@ -34,6 +33,7 @@ from journey_service.domain.events.records import (
     ImportRecord,
     OnChanged,
 )
+from journey_service.domain.events.values import parse_instant
 from journey_service.repositories.database import Database
 from journey_service.services.events.imports import imports
 

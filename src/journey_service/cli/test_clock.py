@@ -26,7 +26,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.operations.test_clock import ClockAdvance, advance

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from api.calls import API, JSON, NOON, every_page, fetch, problem
 from api.published import WITH_CSV, published
 from journey_service.domain.access.actors import Actor, Role
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.repositories.access.audit import AuditLog
 from journey_service.repositories.database import UnexpectedDatabaseError
 from journey_service.services.access import credentials, sessions

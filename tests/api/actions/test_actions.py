@@ -19,7 +19,7 @@ from api.calls import (
     save_customer,
 )
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.services.actions import webhook_endpoints as endpoints
 from journey_service.services.actions.delivery.publisher import publish
 from server_versions import newest_only

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.calls import API, NOON, audit_entries, fetch, key_of, move, problem, request_action, save_customer
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 FATES = {"ok", "no_consent", "no_address", "capped", "has_booking", "already_open", "erased"}
 PATH = f"{API}/actions/bulk"

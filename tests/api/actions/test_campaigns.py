@@ -15,7 +15,7 @@ from api.calls import (
     request_action,
     save_customer,
 )
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 CAMPAIGN = {
     *(

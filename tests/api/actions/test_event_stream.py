@@ -15,7 +15,7 @@ from journey_service.api.actions import event_stream as routes
 from journey_service.api.actions.stream_messages import STREAM_MESSAGES
 from journey_service.api.actions.webhook_messages import MESSAGES
 from journey_service.api.shutdown import call_on_shutdown
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.event_stream import PAGE_SIZE, EventStream
 from journey_service.services.actions.webhook_endpoints import OUTBOUND_EVENT_TYPES

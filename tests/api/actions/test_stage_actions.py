@@ -5,7 +5,7 @@ import pytest
 from api.calls import API, NOON, audit_entries, fetch, key_of, move, problem, save_customer
 from journey_service.domain.actions.parsing import actions_to_json
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 CALL = {"name": "call_back", "steps": [{"channel": "call", "title": "How was it?", "due_days": 0}]}
 ACTIONS = [

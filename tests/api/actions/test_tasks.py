@@ -19,7 +19,7 @@ from api.calls import (
     request_action,
     save_customer,
 )
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.services.actions.delivery.publisher import publish
 from server_versions import each_has_its_sql, newest_only
 

@@ -4,7 +4,7 @@ import pytest
 
 from api.calls import API, NOON, audit_entries, every_page, fetch, key_of, problem
 from journey_service.domain.actions.templates import BUILT_IN
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 TEMPLATES = f"{API}/templates"
 TEMPLATE = {

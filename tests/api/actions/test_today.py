@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, advance, every_page, fetch, ingest, move, problem, request_action, save_customer
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 # 10:00 on 2 March in Auckland, whose day has begun at 11:00 of 1 March in UTC.
 AT = "2026-03-01T21:00:00Z"

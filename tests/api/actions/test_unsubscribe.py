@@ -9,7 +9,7 @@ from api.calls import API, NOON, audit_entries, fetch, problem, request_action, 
 from api.test_browsers import Page, directives, hash_of
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.customers.consents import BY_LINK
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.delivery.outbound_messages import unsubscribe_token
 from journey_service.services.actions.delivery.publisher import publish

@@ -17,7 +17,7 @@ from api.calls import (
     request_action,
     save_customer,
 )
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.main import create_app
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import (

@@ -8,7 +8,7 @@ import pytest
 from api.calls import API, NOON, event, every_page, fetch, ingest, problem
 from api.published import WITH_CSV, published
 from journey_service.api.csv_responses import csv_of
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from server_versions import each_has_its_sql, newest_only
 
 NOON_INSTANT = parse_instant(NOON, "")

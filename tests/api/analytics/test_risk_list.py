@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event
 
 from api.calls import API, NOON, every_page, fetch, ingest, move, problem, request_action, save_customer
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from server_versions import each_has_its_sql
 
 PORTAL = "/portal/customers/at-risk"

@@ -17,7 +17,7 @@ from journey_service.domain.companies.policy import (
     policy_to_json,
 )
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.companies import settings
 

@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, event, every_page, fetch, ingest, problem, without_updated_at
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from server_versions import each_has_its_sql
 
 UNGRANTED = {"method": None, "granted_at": None}

@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, fetch, ingest, journey, problem, without_updated_at
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 
 DAYS_91 = "2026-05-31T11:00:00Z"
 """The time from which an appointment on March 1 at eleven is more than ninety days ago."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from api.calls import API, NOON, event, every_page, fetch, ingest, journey, problem, without_updated_at
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z")

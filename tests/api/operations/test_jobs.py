@@ -6,7 +6,7 @@ import pytest
 
 from api.calls import API, JSON, NOON, event, every_page, fetch, ingest, journey, problem
 from journey_service.api.operations.schemas.jobs import JOB_KINDS
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.services.job_registry import JOB_HANDLERS
 
 AT_NOON = parse_instant(NOON, "")

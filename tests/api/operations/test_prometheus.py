@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.calls import fetch, ingest
 from journey_service.api.middleware.telemetry import Telemetry
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.logs import DuplicateErrorFilter, JsonFormatter, bound_to
 from journey_service.main import create_app
 from journey_service.services.operations.monitoring import CompanyMetricsCache, compute_company_metrics

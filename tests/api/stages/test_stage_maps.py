@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, event, every_page, fetch, ingest, journey, problem
-from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.stages import backtests, previews, stage_maps
 

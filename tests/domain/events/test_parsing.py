@@ -15,14 +15,13 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.cell_formats import CellFormat
 from journey_service.domain.events.event import EVENT_TYPES, Event, content_hash
 from journey_service.domain.events.parsing import (
-    find_json_error,
     future_error,
     parse_cloud_event,
     parse_event,
-    parse_instant,
     parse_line,
     reported_error,
 )
+from journey_service.domain.events.values import find_json_error, parse_instant
 
 UTC_ZONE = ZoneInfo("UTC")
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)

@@ -14,13 +14,13 @@ from jmespath.visitor import TreeInterpreter
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.events.cell_formats import parse_local_time
-from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.events.sources.records import (
     ANY_TYPE,
     CUSTOMER_FIELDS,
     SUPPORTS_CUSTOMER_REF,
     SourceMapping,
 )
+from journey_service.domain.events.values import parse_instant
 
 MAX_EXPRESSION_LENGTH: Final = 500
 """Characters of an expression; longer ones are refused."""

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from journey_service.domain.customers.profiles import normalize_language
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.events.cell_formats import CellFormat
-from journey_service.domain.events.parsing import find_text_error, parse_customer_id
+from journey_service.domain.events.parsing import parse_customer_id
+from journey_service.domain.events.values import find_text_error
 
 CONSENT_CHANNELS: Final = ("email", "sms", "call", "offer")
 CONSENT_STATUSES: Final = ("granted", "withdrawn", "unknown")
