@@ -30,8 +30,9 @@ WHERE r.company_id = :company AND (r.version IS DISTINCT FROM t.seq OR r.current
                                    OR r.stage_entered_at IS DISTINCT FROM t.transitioned_at)
 """
 EVENTS = """
-SELECT source, event_id, relationship_id, type, occurred_at, CAST(amount * 100 AS bigint) AS cents, call_duration,
-  booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break
+SELECT source, event_id, relationship_id, type, occurred_at,
+  CAST(amount * (SELECT currency_units FROM companies WHERE id = :company) AS bigint) AS cents, call_duration, booking_id,
+  scheduled_for, reported_at, retracts_source, retracts_id, tie_break
 FROM journey_events WHERE company_id = :company ORDER BY random()
 """
 
