@@ -31,8 +31,8 @@ WHERE r.company_id = :company AND (r.version IS DISTINCT FROM t.seq OR r.current
 """
 EVENTS = """
 SELECT source, event_id, relationship_id, type, occurred_at,
-  CAST(amount * (SELECT currency_units FROM companies WHERE id = :company) AS bigint) AS cents, call_duration, booking_id,
-  scheduled_for, reported_at, retracts_source, retracts_id, tie_break
+  CAST(amount * (SELECT currency_units FROM companies WHERE id = :company) AS bigint) AS cents, call_duration,
+  booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break
 FROM journey_events WHERE company_id = :company ORDER BY random()
 """
 

@@ -72,7 +72,8 @@ _GET_MANY: Final = text(
     " = (k.source, k.event_id, k.relationship_id)"
 )
 # Events of the named bookings, the named events themselves, and all events of the bookings of these. The bounds of the
-# bookings are those of one range of their index.
+# bookings are those of one range of their index; OFFSET and LIMIT keep the planner from reading all bookings and all
+# retractions of the company at once.
 _GET_CREDITED: Final = text(
     "WITH named AS (SELECT e.* FROM unnest(CAST(:retracted_by AS bigint[]), CAST(:sources AS text[]),"
     " CAST(:ids AS text[])) AS k(relationship_id, source, event_id) CROSS JOIN LATERAL (SELECT * FROM journey_events"
@@ -85,11 +86,12 @@ _GET_CREDITED: Final = text(
     " found AS (SELECT e.* FROM pairs p CROSS JOIN LATERAL (SELECT * FROM journey_events"
     " WHERE company_id = :company_id AND booking_id IS NOT NULL"
     " AND (relationship_id, booking_id) >= (p.relationship_id, p.booking_id)"
-    " AND (relationship_id, booking_id) <= (p.relationship_id, p.booking_id)) e"
+    " AND (relationship_id, booking_id) <= (p.relationship_id, p.booking_id) OFFSET 0) e"
     " UNION ALL SELECT * FROM named WHERE booking_id IS NULL)"
-    f" SELECT e.*, CAST(e.amount * {CURRENCY_UNITS} AS bigint) AS amount_cents, EXISTS (SELECT 1 FROM journey_events r"
+    f" SELECT e.*, CAST(e.amount * {CURRENCY_UNITS} AS bigint) AS amount_cents, (SELECT true FROM journey_events r"
     " WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL AND r.retracts_source = e.source"
-    " AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id) AS is_retracted FROM found e"
+    " AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id LIMIT 1) IS TRUE AS is_retracted"
+    " FROM found e"
 )
 _INSERT: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"
