@@ -45,6 +45,7 @@ async def test_a_server_of_another_version_is_refused(servers, request):
 
 
 def test_every_test_that_reaches_the_servers_is_repeated_unless_its_file_is_left_out(request):
+    """Once, or with each of its parameters if each has SQL of its own."""
     if not is_installed() or request.config.option.keyword or request.config.option.markexpr:
         pytest.skip("only a choice of the tests was collected")
     newest, oldest = Counter(), Counter()
@@ -53,7 +54,10 @@ def test_every_test_that_reaches_the_servers_is_repeated_unless_its_file_is_left
         if "servers" in item.fixturenames and path.parts[0] in REPEATED:
             is_left_out = path.as_posix() in HTTP_ONLY or is_exempt(item)
             counted = {NEWEST: newest, OLDEST: oldest}[item.callspec.params["servers"]]
-            counted[path.as_posix(), item.originalname] += not is_left_out
+            test = path.as_posix(), item.originalname
+            counted[test] += not is_left_out
+            if item.get_closest_marker("each_has_its_sql") is None:
+                counted[test] = min(counted[test], 1)
     assert newest.total() > 0
     assert +oldest == +newest
 

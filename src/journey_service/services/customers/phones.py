@@ -13,7 +13,8 @@ _PREFIX: Final = "00"
 def phone_digits(phone: str | None, timezone: str) -> str | None:
     """Returns the digits of a phone number, with the country's code if it can be told; None without digits.
 
-    The country is the one that the number names, else that of the time zone.
+    The country is the one that the number names, else that of the time zone if the number is valid there: an extension
+    is not.
     """
     if phone is None:
         return None
@@ -24,7 +25,8 @@ def phone_digits(phone: str | None, timezone: str) -> str | None:
         number = phonenumbers.parse(text, _region_of(timezone))
     except phonenumbers.NumberParseException:
         number = None
-    if number is not None and phonenumbers.is_possible_number(number):
+    is_usable = phonenumbers.is_possible_number if text.startswith("+") else phonenumbers.is_valid_number
+    if number is not None and is_usable(number):
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
     return "".join(filter(str.isdecimal, phone)) or None
 
