@@ -62,7 +62,7 @@ async def test_a_wrong_time_zone_is_corrected_from_the_next_local_midnight(http,
     }
     reconciled = (await http.get(f"{API}/analytics/reconciliation", headers=headers)).json()
     assert reconciled["differences"] == []
-    audited = (await http.get(f"{API}/audit?action=company.update", headers=headers)).json()["items"]
+    audited = (await http.get(f"{API}/admin/audit?action=company.update", headers=headers)).json()["items"]
     assert [row["detail"]["changed"] for row in audited] == [["name", "timezone"]]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.calls import API, event, problem
+from api.calls import API, NOON, event, problem
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def create(http, operator, generated_ids):
         answer = await http.post(
             f"{API}/admin/companies",
             headers=operator,
-            json={"name": "A", "timezone": "Asia/Tokyo", "currency": currency, **body},
+            json={"name": "A", "timezone": "Asia/Tokyo", "currency": currency, "test_clock": NOON, **body},
         )
         assert answer.status_code == 201, answer.text
         return answer.json(), {**operator, "X-Company-Id": str(answer.json()["id"])}
@@ -32,12 +32,12 @@ async def test_amounts_have_at_most_the_decimals_of_the_currency(http, create):
     events = [event(f"e-{index}", total_amount=amount) for index, amount in enumerate(amounts)]
 
     results = (await send(http, japan, *events)).json()["results"]
-    assert [result["status"] for result in results] == ["failed", "applied", "failed", "applied", "applied"]
-    [error] = results[0]["error"]["errors"]
-    assert error["message"] == "must have no decimals: amounts in JPY are whole numbers"
+    assert [result["status"] for result in results] == ["refused", "applied", "refused", "applied", "applied"]
+    [error] = results[0]["problem"]["errors"]
+    assert error["detail"] == "must have no decimals: amounts in JPY are whole numbers"
     results = (await send(http, kuwait, *events)).json()["results"]
-    assert [result["status"] for result in results] == ["applied"] * 3 + ["failed", "applied"]
-    assert results[3]["error"]["errors"][0]["message"] == "must be from 0 to 99999999.999"
+    assert [result["status"] for result in results] == ["applied"] * 3 + ["refused", "applied"]
+    assert results[3]["problem"]["errors"][0]["detail"] == "must be from 0 to 99999999.999"
 
     single = await http.post(f"{API}/events", headers=japan, json=event("f", total_amount=0.1))
     problem(single, 422, "invalid-input", "/data/total_amount")
