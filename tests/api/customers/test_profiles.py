@@ -54,7 +54,7 @@ async def test_a_patch_leaves_alone_what_it_does_not_name(http, salon):
     )
     cleared = (await patch(http, salon, first_name=None, language=None)).json()
     assert (cleared["first_name"], cleared["language"], cleared["name"]) == (None, None, "Dr. Anna Weber")
-    audited = (await fetch(http, salon, "/audit", action="customer.update"))["items"]
+    audited = (await fetch(http, salon, "/admin/audit", action="customer.update"))["items"]
     assert [row["detail"]["fields"] for row in audited][:2] == [["first_name", "language"], ["phone"]]
 
     problem(await patch(http, salon), 422, "invalid-input", "")

@@ -45,6 +45,7 @@ async def test_the_timeline_has_exactly_what_its_component_reads(http, salon):
         "stage_entered_at": NOON,
         "days_in_current_stage": 0,
         "lifetime_value": 49.9,
+        "currency": "EUR",
         "total_appointments": 1,
         "risk_score": 0,
         "engagement_score": moved.json()["journey"]["engagement_score"],
