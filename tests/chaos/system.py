@@ -20,6 +20,7 @@ from chaos.receivers import Receivers
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.embedded.processes import parent_death_preexec
 from journey_service.gateways.http_client import HttpClient
@@ -32,7 +33,7 @@ from journey_service.services.actions.delivery.outbound_messages import Links
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.companies.provisioning import NewCompany, create_company
-from journey_service.services.events.ingest import ingest
+from journey_service.services.events.ingest import IngestResult, ingest
 from ledger import find_violations
 from processes import Process, Server
 
@@ -185,6 +186,14 @@ class SystemUnderTest:
         key = await create_key(self.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=ACTOR)
         return {"Authorization": f"Bearer {key.token}"}
 
+    async def _ingest(self, company_id: int, events: list[Event]) -> list[IngestResult]:
+        """Ingests events; sends them again while the service is too busy, as senders do."""
+        while True:
+            try:
+                return await ingest(self.database, company_id, events)
+            except UnavailableError:
+                continue
+
     async def send_first_visits(
         self, company_id: int, customers: range, at: datetime | None = None
     ) -> set[Hashable]:
@@ -196,7 +205,7 @@ class SystemUnderTest:
                 Event("chaos", f"visit {n}", n, "appointment_completed", at, 100)
                 for n in range(start, min(start + BATCH, customers.stop))
             ]
-            answers = await ingest(self.database, company_id, visits)
+            answers = await self._ingest(company_id, visits)
             assert {answer.status for answer in answers} == {"applied"}  # type: ignore[union-attr]
         return {effect for n in customers for effect in effects_of_first_visit(company_id, n)}
 

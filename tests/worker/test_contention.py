@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import JourneyServiceError
+from journey_service.domain.errors import JourneyServiceError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.repositories.journeys import scores
 from journey_service.services.events.ingest import ingest
@@ -52,6 +52,15 @@ async def _company_with_customers(worker_database):
     return company_id
 
 
+async def _ingest(database, company_id, batch):
+    """Ingests a batch; sends it again while the service is too busy, as senders do."""
+    while True:
+        try:
+            return await ingest(database, company_id, batch)
+        except UnavailableError:
+            continue
+
+
 async def _send_events(worker_database, company_id, sender):
     """Ingests batches of events of random customers in random order; returns the number of accepted events."""
     chance = random.Random(sender)
@@ -61,7 +70,7 @@ async def _send_events(worker_database, company_id, sender):
             Event("t", f"{sender} {number} {customer_id}", customer_id, "payment_received", T0, 100)
             for customer_id in chance.sample(range(CUSTOMERS), 40)
         ]
-        answers = await ingest(worker_database.database, company_id, batch)
+        answers = await _ingest(worker_database.database, company_id, batch)
         accepted += sum(not isinstance(answer, JourneyServiceError) for answer in answers)
     return accepted
 
