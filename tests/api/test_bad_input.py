@@ -244,7 +244,7 @@ EVENT_FAULTS = {
     "a customer far beyond 64 bits": ({"customer_id": 10**30}, ["/customer_id"]),
     "a negative customer": ({"customer_id": -1}, ["/customer_id"]),
     "half a customer": ({"customer_id": 1.5}, ["/customer_id"]),
-    "a customer that is a text": ({"customer_id": "1"}, ["/customer_id"]),
+    "a customer that is a text": ({"customer_id": "one"}, ["/customer_id"]),
     "a customer that is true": ({"customer_id": True}, ["/customer_id"]),
     "no customer": ({"customer_id": None}, ["/customer_id"]),
     "a time without a zone": ({"occurred_at": "2026-03-01T11:00:00"}, ["/occurred_at"]),
