@@ -60,7 +60,7 @@ async def test_a_patch_leaves_alone_what_it_does_not_name(http, salon):
     problem(await patch(http, salon), 422, "invalid-input", "")
     problem(await patch(http, salon, customer_id=2, name="B"), 404, "customer-not-found")
     await http.post(f"{API}/customers/1/anonymize", headers=salon.headers)
-    problem(await patch(http, salon, name="Anna"), 410, "customer-erased")
+    problem(await patch(http, salon, name="Anna"), 409, "customer-erased")
 
 
 @pytest.mark.parametrize(
