@@ -329,6 +329,7 @@ async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, dat
         "customers",
         "customer_relationships",
         "journey_events",
+        "counted_events",
         "journey_transitions",
         "journey_actions",
         "outbound_events",

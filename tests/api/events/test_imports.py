@@ -74,7 +74,7 @@ async def test_the_source_of_an_import_is_that_of_ids_without_one(http, salon):
 
 
 async def test_a_proposal_names_columns_and_what_is_missing(http, salon):
-    answer = await http.get(f"{API}/imports/proposal", headers=salon.headers, params={"header": 'a,"b'})
+    answer = await http.get(f"{API}/imports/proposal", headers=salon.headers, params={"header": '"a,b'})
     problem(answer, 422, "invalid-input", "query/header")
     proposal = await fetch(http, salon, "/imports/proposal", header="Kundennummer;Datum;Betrag (EUR);Ort")
     assert proposal["column"] == [

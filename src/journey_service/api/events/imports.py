@@ -29,7 +29,7 @@ from journey_service.api.events.schemas.imports import (
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import JSON, MAX_IMPORT_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant, ResponseModel, SingleLineText
-from journey_service.domain.errors import ForbiddenError, InvalidInputError, MalformedError
+from journey_service.domain.errors import ForbiddenError, MalformedError
 from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
@@ -263,10 +263,7 @@ async def get_import_proposal(
         else await imports.find_format(app_state.database, caller.company_id, kind, source)
     )
     table = table_kind(kind)
-    try:
-        found, columns = propose_columns(header, columns=None if known is None else known.columns, kind=table)
-    except MalformedError as error:
-        raise InvalidInputError.at("query/header", str(error)) from error
+    found, columns = propose_columns(header, columns=None if known is None else known.columns, kind=table)
     return ImportProposal.of(found, columns, table, known)
 
 
