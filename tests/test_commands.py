@@ -437,6 +437,7 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
             "failed_jobs",
             "actions",
             "dead_actions",
+            "webhook_endpoints",
             "metrics",
             "redis",
         ),
