@@ -106,7 +106,7 @@ async def test_a_source_is_created_read_changed_listed_and_deleted(http, salon, 
     assert (await http.delete(path, headers=salon.headers)).status_code == 204
     problem(await http.get(path, headers=salon.headers), 404, "source-not-found")
     actions = [entry["action"] for entry in (await fetch(http, salon, "/admin/audit"))["items"]]
-    assert actions == ["source.delete", "source.update", "source.create", "source.create"]
+    assert actions[:4] == ["source.delete", "source.update", "source.create", "source.create"]
     assert (await audit_entries(http, salon, "source.update"))[0]["detail"] == {"fields": ["mapping", "name"]}
 
 
