@@ -287,13 +287,6 @@ def upgrade() -> None:
         "ix_customers_by_name", "customers", ["company_id", "name_key", "customer_id"], unique=False
     )
     op.create_index(
-        "ix_customers_by_email",
-        "customers",
-        ["company_id", sa.literal_column("lower(email)")],
-        unique=False,
-        postgresql_where=sa.text("email IS NOT NULL"),
-    )
-    op.create_index(
         "ix_customer_search",
         "customers",
         ["company_id", "search"],
@@ -1522,9 +1515,6 @@ def downgrade() -> None:
         postgresql_using="gin",
         postgresql_ops={"search": "gin_trgm_ops"},
         postgresql_with={"fastupdate": "off"},
-    )
-    op.drop_index(
-        "ix_customers_by_email", table_name="customers", postgresql_where=sa.text("email IS NOT NULL")
     )
     op.drop_index("ix_customers_by_name", table_name="customers")
     op.drop_index(

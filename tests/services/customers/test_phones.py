@@ -1,4 +1,4 @@
-"""Phone numbers by their digits: in international form where the country can be told."""
+"""Phone numbers by their digits: in international form if the country is known."""
 
 import pytest
 

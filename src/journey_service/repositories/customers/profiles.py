@@ -56,19 +56,6 @@ class Customers:
         )
         return {row.customer_id: to_profile(row._mapping) for row in rows}
 
-    async def list_ids_by_email(self, email: str, limit: int) -> list[int]:
-        """Lists the customers with an email address, compared without case."""
-        rows = await self._connection.execute(
-            select(customers.c.customer_id)
-            .where(
-                customers.c.company_id == self._company_id,
-                func.lower(customers.c.email) == func.lower(email),
-                customers.c.email.is_not(None),
-            )
-            .limit(limit)
-        )
-        return list(rows.scalars())
-
     async def insert_missing(self, customer_ids: Sequence[int]) -> None:
         """Inserts empty profiles of new customers, in order of id, which excludes deadlocks."""
         await self._connection.execute(

@@ -42,7 +42,7 @@ customers = Table(
     Column("first_name", Text),
     Column("email", Text),
     Column("phone", Text),
-    # In international form where the country can be told.
+    # In international form if the country is known.
     Column("phone_digits", Text),
     Column("language", String(35)),
     Column("consents", JSONB, nullable=False, server_default=text("'{}'")),
@@ -72,13 +72,6 @@ customers = Table(
     CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
     Index("ix_customer_mailboxes", "company_id", "mailbox", postgresql_where=text("mailbox IS NOT NULL")),
     Index("ix_customers_by_name", "company_id", "name_key", "customer_id"),
-    # Webhooks of other systems name customers by email address.
-    Index(
-        "ix_customers_by_email",
-        "company_id",
-        text("lower(email)"),
-        postgresql_where=text("email IS NOT NULL"),
-    ),
     # Without a pending list, which every search would read in full.
     Index(
         "ix_customer_search",

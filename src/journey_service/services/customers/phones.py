@@ -1,4 +1,4 @@
-"""Phone numbers as they are compared: by their digits, in international form where the country can be told."""
+"""Converts phone numbers to digits for comparison, in international form if the country is known."""
 
 from functools import cache
 from importlib.resources import files
@@ -11,7 +11,7 @@ _PREFIX: Final = "00"
 
 
 def phone_digits(phone: str | None, timezone: str) -> str | None:
-    """Returns the digits of a phone number, with the country's code if it can be told; None without digits.
+    """Returns the digits of a phone number, with the country code if the country is known; None without digits.
 
     The country is the one that the number names, else that of the time zone if the number is valid there: an extension
     is not.

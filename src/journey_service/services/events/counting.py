@@ -1,6 +1,6 @@
 """Applies the events of one transaction so that facts and revenue are those of the events that count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -83,7 +83,7 @@ class CountedEvents:
         self, transaction: JourneyTransaction, events: Sequence[Event], stored: StoredEvents
     ) -> None:
         """Loads what is known of the bookings and of the events that these events name."""
-        ids = {customer_id: each.id for customer_id, each in transaction.relationships.items()}
+        ids = transaction.relationship_ids
         bookings = [
             (ids[event.customer_id], event.booking_id)
             for event in events
@@ -115,15 +115,9 @@ async def load_counted_events(
     return counted
 
 
-def event_keys(transaction: JourneyTransaction, events: Iterable[Event]) -> list[tuple[int, str, str]]:
+def event_keys(relationship_ids: Mapping[int, int], events: Iterable[Event]) -> list[tuple[int, str, str]]:
     """Returns (relationship, source, event id) of events, each once; relationship 0 for new customers."""
-    relationships = transaction.relationships
-    return list(
-        {
-            (relationships[event.customer_id].id if event.customer_id in relationships else 0, *event.key)
-            for event in events
-        }
-    )
+    return list({(relationship_ids.get(event.customer_id, 0), *event.key) for event in events})
 
 
 def _with_special_events(events: Iterable[Event], ids: dict[int, int], stored: StoredEvents) -> set[int]:

@@ -78,7 +78,7 @@ async def _ingest(
     uow: UnitOfWork, events: Sequence[Event], now: datetime | None, *, as_occurred: bool
 ) -> list[IngestResult]:
     transaction = await load(uow, (event.customer_id for event in events), now=now)
-    stored = await uow.events.get_many(event_keys(transaction, events))
+    stored = await uow.events.get_many(event_keys(transaction.relationship_ids, events))
     counted = await load_counted_events(uow, transaction, events, stored)
     batch = _Batch(transaction, stored.by_key, counted, as_occurred=as_occurred)
     steps = [await batch.apply(event) for event in events]

@@ -168,8 +168,8 @@ async def _find_customer(database: Database, company_id: int, email: object) -> 
     if not isinstance(email, str) or "\x00" in email:
         raise InvalidInputError.at(pointer, "must yield an email address")
 
-    async def unit(uow: UnitOfWork) -> list[int]:
-        return await uow.customers.list_ids_by_email(email.strip(), 2)
+    async def unit(uow: UnitOfWork) -> Sequence[int]:
+        return await uow.mailboxes.list_customers(email)
 
     found = await database.run(company_id, unit)
     if len(found) != 1:

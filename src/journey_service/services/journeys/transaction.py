@@ -37,6 +37,11 @@ class JourneyTransaction:
     journeys: dict[int, Journey] = field(default_factory=dict)
     erased: frozenset[int] = frozenset()
 
+    @property
+    def relationship_ids(self) -> dict[int, int]:
+        """The ids of the locked rows, by customer."""
+        return {customer_id: stored.id for customer_id, stored in self.relationships.items()}
+
     def find(self, customer_id: int) -> Journey | None:
         """Returns the journey of a customer, None if the customer has none."""
         journey = self.journeys.get(customer_id)

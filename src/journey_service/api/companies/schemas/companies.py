@@ -115,7 +115,7 @@ class CompanyCreated(Company):
 
     @classmethod
     def of_context(cls, context: CompanyContext, view: MapView, request: CompanyCreate) -> "CompanyCreated":
-        """Returns the schema of a new company and what was decided beside the request."""
+        """Returns the schema of a new company, with the defaults that were chosen for it."""
         currency = context.rulebook.policy.currency
         return cls(
             **_fields(context.company),

@@ -1,4 +1,4 @@
-"""Parses the records of a table, whatever file it comes from, into lines of an import."""
+"""Parses the records of a CSV file or a spreadsheet into lines of an import."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

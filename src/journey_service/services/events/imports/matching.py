@@ -15,6 +15,7 @@ from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import ImportCursor
 from journey_service.repositories.events.ledger import StoredEvents
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.events.counting import event_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,7 @@ async def match_lines(
     `relationship_ids` holds the customers that have a journey.
     """
     events = await _with_ids(uow, import_id, lines, cursor)
-    stored = await uow.events.get_many(
-        list({(relationship_ids.get(event.customer_id, 0), *event.key) for event in events})
-    )
+    stored = await uow.events.get_many(event_keys(relationship_ids, events))
     unknown = [
         event
         for line, event in zip(lines, events, strict=True)

@@ -68,6 +68,7 @@ class ReplayPage:
     )
     _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None, bool]] = field(default_factory=dict)
     _errors: list[ImportLineError] = field(default_factory=list)
+    _retractions: dict[tuple[str, str], Event] = field(default_factory=dict)
 
     @property
     def cursor(self) -> ImportCursor | None:
@@ -86,10 +87,11 @@ class ReplayPage:
             self.import_.id,
             self.lines,
             cursor,
-            {customer_id: stored.id for customer_id, stored in transaction.relationships.items()},
+            transaction.relationship_ids,
         )
-        replaced = [_retraction(event, matches.changed[event.key]) for event in self._replacing(matches)]
-        counted = await load_counted_events(uow, transaction, [*matches.events, *replaced], matches.stored)
+        self._retractions = self._replaced(matches)
+        events = [*matches.events, *self._retractions.values()]
+        counted = await load_counted_events(uow, transaction, events, matches.stored)
         for line, event in zip(self.lines, matches.events, strict=True):
             await self._apply_line(transaction, line, event, matches, counted)
         for customer_id in sorted(customers):
@@ -139,8 +141,8 @@ class ReplayPage:
         rejection: JourneyServiceError | None = future_error(event, until) or reported_error(
             event, transaction.context.now, "/reported_at"
         )
-        if rejection is None and event.key in matches.changed and self.import_.on_changed == "replace":
-            retraction = _retraction(event, matches.changed[event.key])
+        retraction = self._retractions.get(event.key)
+        if rejection is None and retraction is not None:
             rejection = await self._apply_event(transaction, counted, retraction, content_hash(retraction))
             self.counts["applied"] -= rejection is None  # counts lines
         if rejection is None:
@@ -149,10 +151,15 @@ class ReplayPage:
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
 
-    def _replacing(self, matches: LineMatches) -> list[Event]:
+    def _replaced(self, matches: LineMatches) -> dict[tuple[str, str], Event]:
+        """Returns the retractions of the known events that events replace, by the keys of the latter."""
         if self.import_.on_changed != "replace":
-            return []
-        return [event for event in matches.events if event.key in matches.changed]
+            return {}
+        return {
+            event.key: _retraction(event, matches.changed[event.key])
+            for event in matches.events
+            if event.key in matches.changed
+        }
 
     def _first_digest(self, event: Event, matches: LineMatches) -> bytes | None:
         """Returns the digest of the event with the same key that came first, in the page or before."""

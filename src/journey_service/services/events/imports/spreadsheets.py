@@ -145,7 +145,7 @@ def _parse_rows(
 
 
 class _BoundedArchive(ZipFile):
-    """A ZIP archive that is refused if it unpacks to more than the limits, whatever its directory declares."""
+    """A ZIP archive that is refused if it unpacks to more than the limits; its directory is not trusted."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
