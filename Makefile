@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BACKTEST := .venv-backtest
+AUDIT := .venv-audit
 
 PORT ?= 8000
 DATA ?= .journey
@@ -11,7 +13,7 @@ DATA ?= .journey
 WORKERS ?= auto
 
 .PHONY: run install dashboard dashboard-test test test-full chaos chaos-full lint types contracts openapi docs bench \
-  bench-small code-metrics lock clean
+  bench-small backtest code-metrics sbom licences audit outdated lock clean
 
 run: install ## Start everything here, with the demo; without the dashboard if its packages cannot be fetched.
 	$(BIN)/python dashboard/build.py --optional
@@ -38,14 +40,15 @@ test-full: install ## All tests, with ten times as many examples of each propert
 	JOURNEY_FULL=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 chaos: install ## Kills, freezes and outages, sized for 25 minutes on two cores; prints what was lost: nothing.
-	JOURNEY_CHAOS=chaos $(BIN)/python -m pytest tests/chaos -q -s -p no:cacheprovider
+	JOURNEY_CHAOS=chaos $(BIN)/python -m pytest tests/chaos tests/upgrade -q -s -p no:cacheprovider
 
 chaos-full: install ## The same with the numbers of the plan: hours.
-	JOURNEY_CHAOS=full $(BIN)/python -m pytest tests/chaos -q -s -p no:cacheprovider
+	JOURNEY_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/upgrade -q -s -p no:cacheprovider
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=tests $(BIN)/python -m upgrade.lint
 
 types: install
 	$(BIN)/mypy
@@ -62,17 +65,48 @@ docs: install ## Build the documentation as a site in site/.
 bench: install ## Benchmarks of this machine; compare ratios.
 	$(BIN)/python bench/commands.py
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/ingest_ratios.py --record
+	$(BIN)/python bench/import_memory.py
 	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
 	$(BIN)/python bench/outbox.py
 	$(BIN)/python bench/lists.py
 	$(BIN)/python bench/figures.py --record
+	$(BIN)/python bench/churn_prediction.py
 
 bench-small: install ## The same with few rows, to check that they run; the results mean nothing.
 	$(BIN)/python bench/commands.py 1
 	$(BIN)/python bench/ingest.py 200
+	$(BIN)/python bench/ingest_ratios.py 1 --lines 200
+	$(BIN)/python bench/import_memory.py 200
 	$(BIN)/python bench/lists.py 2000 --runs 1
 	$(BIN)/python bench/figures.py 1000
+	$(BIN)/python bench/churn_prediction.py 1000
+
+backtest: $(if $(ARGS),install,$(BACKTEST)/.installed) ## The churn prediction on public data, or on a file: ARGS="--help".
+	PYTHONPATH=src:bench $(if $(ARGS),$(BIN),$(BACKTEST)/bin)/python -m backtest $(ARGS)
+
+$(BACKTEST)/.installed: requirements-backtest.lock ## What the back-test compares with, in an environment of its own.
+	$(PYTHON) -m venv $(BACKTEST)
+	$(BACKTEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-backtest.lock
+	touch $@
+
+sbom: install $(AUDIT)/.installed ## Write bills of materials of the delivered packages to dist/, in the format CycloneDX.
+	$(BIN)/python -m supply_chain.sbom $(AUDIT)/bin/cyclonedx-py
+
+licences: install ## Check the licences of the delivered packages; the tests do so too.
+	$(BIN)/python -m supply_chain.licences
+
+audit: install $(AUDIT)/.installed ## Look for known vulnerabilities; needs their data, which is fetched.
+	$(BIN)/python -m supply_chain.audit $(AUDIT)/bin/pip-audit
+
+outdated: install ## List direct dependencies with a newer version, and those without a written reason.
+	$(BIN)/python -m supply_chain.outdated
+
+$(AUDIT)/.installed: requirements-audit.lock ## The tools of sbom and audit, in an environment of its own.
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	touch $@
 
 code-metrics: install ## Sizes of folders, files and functions, names of classes, exemptions.
 	$(BIN)/python bench/code_metrics.py
@@ -84,7 +118,11 @@ lock: ## Resolve the dependencies again; needs uv.
 	  --no-emit-index-url pyproject.toml requirements-build.in -c requirements.lock -o requirements-runtime.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url requirements-dashboard.in -c requirements.lock -o requirements-dashboard.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --upgrade requirements-backtest.in -c requirements.lock -o requirements-backtest.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --upgrade requirements-audit.in -o requirements-audit.lock
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist dashboard/node_modules dashboard/test-results \
+	rm -rf $(VENV) $(BACKTEST) $(AUDIT) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist dashboard/node_modules dashboard/test-results \
 	  src/journey_service/dashboard

@@ -13,6 +13,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# True if the migration removes or changes what the code of the previous revision uses.
+is_contract = False
 
 
 def upgrade() -> None:

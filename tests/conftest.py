@@ -18,6 +18,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+import statements
 from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers, ServerAddresses
 from journey_service.main import create_app
@@ -27,8 +28,17 @@ from journey_service.services.access import credentials
 from journey_service.services.access.credentials import KeyRequest
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.settings import Settings
+from processes import UNLIMITED
 from profiles import load_profile
-from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, exempt_repetitions, is_repeated
+from server_versions import (
+    NEWEST,
+    OLDEST,
+    OLDEST_BIN,
+    check_version,
+    exempt_repetitions,
+    is_installed,
+    is_repeated,
+)
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
 ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
@@ -47,6 +57,7 @@ Copied = Callable[..., Awaitable[str]]
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests take."""
     config.stash[_PROFILE] = load_profile()
+    statements.record()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -94,6 +105,10 @@ def servers(request: pytest.FixtureRequest) -> Iterator[ServerAddresses]:
             asyncio.run(check_version(running.database_url, OLDEST))
         migrating.upgrade(running.database_url)
         yield running
+    if request.param == NEWEST and is_installed():
+        refused = statements.refused_by(OLDEST_BIN, statements.executed)
+        if refused:
+            pytest.fail(statements.failure(refused))
 
 
 @pytest.fixture(scope="session")
@@ -181,6 +196,9 @@ def settings(servers: ServerAddresses) -> Settings:
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR_KEY,
             "JOURNEY_POOL_TIMEOUT": 30,
+            **UNLIMITED,
+            "JOURNEY_STATEMENT_TIMEOUT": 30,
+            "JOURNEY_READINESS_TIMEOUT": 30,
         }
     )
 

@@ -9,7 +9,7 @@ from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.facts import NO_FACTS, fold_facts
 from journey_service.repositories.database import Database
-from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
+from journey_service.repositories.journeys.relationship_rows import COLUMNS, to_stored_relationship
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 BROKEN_CHAIN = """

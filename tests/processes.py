@@ -10,11 +10,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count, islice
+from pathlib import Path
 
 import httpx
 
 from journey_service.embedded.valkey import valkey_binary
 
+UNLIMITED = dict.fromkeys(
+    (
+        *("JOURNEY_KEY_REQUEST_LIMIT", "JOURNEY_KEY_EVENT_LIMIT", "JOURNEY_COMPANY_REQUEST_LIMIT"),
+        *("JOURNEY_COMPANY_EVENT_LIMIT", "JOURNEY_FAILURE_LIMIT", "JOURNEY_SIGN_IN_FAILURE_LIMIT"),
+    ),
+    "1000000",
+)
+"""Rate limits that no test reaches by accident; tests of the limits set their own."""
 _OF_A_WORKER = 1_000
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _FIRST_PORT = 10_000 + _WORKER % 20 * _OF_A_WORKER
@@ -35,13 +44,14 @@ class Process:
     """A `journey` command in its own process group."""
 
     def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "journey_service.cli", *arguments],
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with Path(os.environ.get("JOURNEY_CHAOS_LOG") or os.devnull).open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "journey_service.cli", *arguments],
+                env={**os.environ, **UNLIMITED, **environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     @property
     def is_alive(self) -> bool:

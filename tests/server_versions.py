@@ -1,9 +1,11 @@
-"""The PostgreSQL versions that tests run on: all on the newest, those that exercise SQL on the oldest too.
+"""The PostgreSQL versions that tests run on: all on the newest, a choice of them on the oldest too.
 
-Every test under a folder of REPEATED that reaches the `servers` fixture is repeated; a new file is, without being
-listed. Files of HTTP_ONLY are left out: the SQL they cause is exercised by others that are repeated. So are tests that
-are marked as `newest_only`: those that check the checks. Of a parametrised test the first parameters are repeated, and
-all of them where each one has SQL of its own: such a test is marked as `each_has_its_sql`.
+Every statement that a run executes on the newest version is prepared on the oldest one: see `statements`. What a
+statement does there is tested by the tests of the repositories, all of which are repeated, and by the first test of
+every file of the services and the API that reaches the `servers` fixture; JOURNEY_FULL=1 repeats all of them. Files of
+HTTP_ONLY are left out: the SQL they cause is exercised by others that are repeated. So are tests that are marked as
+`newest_only`: those that check the checks. Of a parametrised test the first parameters are repeated, and all of them
+where each one has SQL of its own: such a test is marked as `each_has_its_sql`.
 """
 
 from collections.abc import Iterable
@@ -12,10 +14,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from profiles import THOROUGH, active
+
 NEWEST, OLDEST = "18", "15"
 OLDEST_BIN = Path("/usr/lib/postgresql/15/bin")
 TESTS = Path(__file__).parent
 REPEATED = ("repositories", "services", "api", "test_postgres_15.py")
+REPEATED_WHOLE = ("repositories", "test_postgres_15.py")
+"""Folders of which every test is repeated in a quick run, not the first of each file."""
 HTTP_ONLY = frozenset(
     {
         "api/access/test_authentication.py",
@@ -69,19 +75,28 @@ def is_exempt(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) is not None for name in ("big", "newest_only"))
 
 
+def repeated_unit(item: pytest.Item) -> str:
+    """Return what is repeated once: a test with its parameters, or in a quick run a file of services or the API."""
+    path = item.path.relative_to(TESTS)
+    is_whole = path.parts[0] in REPEATED_WHOLE or active() == THOROUGH
+    return item.nodeid.partition("[")[0] if is_whole else path.as_posix()
+
+
 def exempt_repetitions(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Return the tests on the oldest version that add nothing to those on the newest."""
-    exempt, seen = [], set()
+    exempt: list[pytest.Item] = []
+    repeated: dict[str, str] = {}
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec is None or callspec.params.get("servers") != OLDEST:
             continue
-        test = item.nodeid.partition("[")[0]
+        test, unit = item.nodeid.partition("[")[0], repeated_unit(item)
         has_own_sql = item.get_closest_marker("each_has_its_sql") is not None
-        if is_exempt(item) or (test in seen and not has_own_sql):
-            exempt.append(item)
+        is_first = unit not in repeated or (has_own_sql and repeated[unit] == test)
+        if is_first and not is_exempt(item):
+            repeated[unit] = test
         else:
-            seen.add(test)
+            exempt.append(item)
     return exempt
 
 

@@ -15,12 +15,13 @@ from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.companies.records import CompanyRecord
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.stages.stage_maps import get_map
 
 SOURCE = Path(journey_service.__file__).parent
 KNOWN = {
+    "api/authentication.py:_address_of": "Key: the address of a client; the result depends on nothing else.",
     "api/portal/dashboard.py:load_dashboard": "No parameters; the files of the package, the same for all companies.",
     "domain/calendar.py:_changes": "Key: year and zone; the same for all companies.",
     "domain/calendar.py:zone_of": "Key: the names and ends of the zones; the result depends on nothing else.",
@@ -32,8 +33,11 @@ KNOWN = {
     "domain/stages/rules.py:with_number": "Key: condition and number; the result depends on nothing else.",
     "repositories/companies/companies.py:_policy": "Key: the full text and the currency; nothing else matters.",
     "repositories/companies/companies.py:_stage_actions": "Key: the full text; the result depends on nothing else.",
-    "services/actions/template_rendering.py:_parsed": "Key: the template's full text; nothing else matters.",
+    "services/actions/template_language.py:parse_source": "Key: the template's full text; nothing else matters.",
+    "repositories/journeys/churn_models.py:_CACHED_PARAMETERS": "Key: company and model, which never changes.",
     "repositories/stages/stage_maps.py:_CACHED_STAGE_MAPS": "Key: company, version, currency; they never change.",
+    "services/access/limit_policy.py:_event_limit": "Key: name and number; the result depends on nothing else.",
+    "services/access/limit_policy.py:_request_limit": "Key: name and number; the result depends on nothing else.",
     "services/companies/provisioning.py:_zones": "No parameters; the time zones of the locked package.",
     "services/stages/linting.py:_lint_cached": "Key: the full stage map and policy; nothing else matters.",
 }
@@ -41,6 +45,7 @@ KNOWN = {
 APP_STATE = {
     "settings": "Read once; the same for all companies.",
     "database": "Connections, each bound to a company by its transaction: see test_row_security.",
+    "database_probe": "One connection; reads the condition of the server and the revision of the schema.",
     "ingest_batcher": "Waiting events, in one queue per company.",
     "worker_wakeup": "Sends names of polling tasks only.",
     "messenger": "Sends messages and keeps none.",
@@ -49,6 +54,9 @@ APP_STATE = {
     "outgoing_for_webhooks": "Origins trusted by the operator; no connection outlives its call.",
     "identity": "Public keys of the identity provider; the same for all companies.",
     "credential_cache": "Key: a digest of the full credential, which belongs to one company.",
+    "rate_limiter": "Tokens by credential, company or address; no data.",
+    "limit_policy": "From the settings; the same for all companies.",
+    "proxies": "From the settings; the same for all companies.",
 }
 """Fields of the application state, with the reason why each is safe across companies."""
 

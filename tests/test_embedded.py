@@ -123,12 +123,16 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def processes(program: str, folder: Path) -> list[int]:
-    """Returns the running servers of a data directory."""
-    return [
-        process.info["pid"]
-        for process in psutil.process_iter(["pid", "name", "cmdline"])
+    """Returns the running servers of a data directory, without their children.
+
+    A new child of PostgreSQL has the command line of its parent until it has set its own title.
+    """
+    found = {
+        process.info["pid"]: process.info["ppid"]
+        for process in psutil.process_iter(["pid", "ppid", "name", "cmdline"])
         if process.info["name"] == program and str(folder) in (process.info["cmdline"] or ())
-    ]
+    }
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def postmasters(folder: Path) -> list[int]:

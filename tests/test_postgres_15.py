@@ -16,7 +16,9 @@ from server_versions import (
     check_version,
     is_exempt,
     is_installed,
+    repeated_unit,
 )
+from statements import executed, failure, refused_by
 
 
 def test_the_oldest_version_is_there():
@@ -45,7 +47,7 @@ async def test_a_server_of_another_version_is_refused(servers, request):
 
 
 def test_every_test_that_reaches_the_servers_is_repeated_unless_its_file_is_left_out(request):
-    """Once, or with each of its parameters if each has SQL of its own."""
+    """Once, or with each of its parameters if each has its SQL; of services and the API, one test of each file."""
     if not is_installed() or request.config.option.keyword or request.config.option.markexpr:
         pytest.skip("only a choice of the tests was collected")
     newest, oldest = Counter(), Counter()
@@ -54,12 +56,27 @@ def test_every_test_that_reaches_the_servers_is_repeated_unless_its_file_is_left
         if "servers" in item.fixturenames and path.parts[0] in REPEATED:
             is_left_out = path.as_posix() in HTTP_ONLY or is_exempt(item)
             counted = {NEWEST: newest, OLDEST: oldest}[item.callspec.params["servers"]]
-            test = path.as_posix(), item.originalname
-            counted[test] += not is_left_out
-            if item.get_closest_marker("each_has_its_sql") is None:
-                counted[test] = min(counted[test], 1)
+            unit = repeated_unit(item)
+            counted[unit] += not is_left_out
+            if item.get_closest_marker("each_has_its_sql") is None or unit == path.as_posix():
+                counted[unit] = min(counted[unit], 1)
     assert newest.total() > 0
     assert +oldest == +newest
+
+
+async def test_statements_of_the_service_are_recorded(database, tenant):
+    await database.run(tenant.id, lambda uow: uow.relationships.count())
+    assert any("count(*) FROM customer_relationships" in statement for statement in executed)
+
+
+def test_a_statement_that_the_oldest_version_does_not_know_is_found():
+    if not is_installed():
+        pytest.skip(f"PostgreSQL {OLDEST} is not here: {OLDEST_BIN}")
+    known = "SELECT count(*) FROM customers WHERE company_id = $1"
+    newer = "SELECT any_value(name) FROM customers"  # since version 16
+    [error] = refused_by(OLDEST_BIN, {known, newer})
+    assert newer in error
+    assert newer in failure([error])
 
 
 def test_files_that_are_left_out_exist():

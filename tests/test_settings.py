@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
-from journey_service import settings
 from journey_service.cli import serving
 from journey_service.embedded import ServerAddresses
+from journey_service.setting_groups import checks
 from journey_service.settings import Settings, read_migration_settings, read_settings
 
 PEPPER = "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a"
@@ -352,8 +352,31 @@ def test_several_errors_are_reported_at_once(monkeypatch):
     assert names(error) >= {"JOURNEY_KEY_PEPPER", "JOURNEY_CORS_ORIGINS", "OIDC_AUDIENCE"}
 
 
+def replaced_checks(kind):
+    """Names of checks that a class replaces: pydantic runs only the last of those with the same name."""
+    names = [
+        name
+        for group in kind.__mro__
+        for name in group.__dict__
+        if name in kind.__pydantic_decorators__.field_validators
+    ]
+    return {name for name in names if names.count(name) > 1}
+
+
+def test_no_group_replaces_a_check_of_another():
+    assert not replaced_checks(Settings)
+
+    class Replacing(Settings):
+        @field_validator("metrics_token")
+        @classmethod
+        def _check_strength(cls, value):
+            return value
+
+    assert replaced_checks(Replacing) == {"_check_strength"}
+
+
 def test_a_check_that_accepts_every_secret_is_detected(monkeypatch):
-    monkeypatch.setattr(settings, "is_guessable", lambda _: False)
+    monkeypatch.setattr(checks, "is_guessable", lambda _: False)
 
     with pytest.raises(pytest.fail.Exception):
         refusal(monkeypatch, GUESSABLE["A pepper of few letters"])

@@ -23,6 +23,7 @@ RIGHTS = {
     "stage_map_versions": APPEND,
     "customer_journey_stages": ALL,
     "customers": ALL,
+    "customer_attributes": ALL,
     "consent_changes": APPEND,
     "mailbox_withdrawals": UPDATE,
     "customer_relationships": ALL,
@@ -31,6 +32,7 @@ RIGHTS = {
     "journey_events": APPEND,
     "erasure_tombstones": APPEND,
     "api_keys": ALL,
+    "idempotency_keys": ALL,
     "browser_sessions": ALL,
     "sign_in_links": ALL,
     "audit_log": APPEND,
@@ -49,6 +51,9 @@ RIGHTS = {
     "journey_rollups": ALL,
     "stage_visit_durations": ALL,
     "journey_stage_metrics": ALL,
+    "churn_models": ALL,
+    "churn_samples": ALL,
+    "churn_calibration": ALL,
 }
 # Columns that the dispatcher reads in every company to find due work. It reads nothing else.
 DISPATCHER_COLUMNS = {

@@ -40,6 +40,15 @@ FUNCTIONS = {
           AND e.relationship_id = relationship AND e.source = new.source AND e.event_id = new.id
         """,
     ),
+    "move_events(from_relationship bigint, to_relationship bigint)": (
+        "void",
+        """
+        UPDATE public.journey_events e
+        SET relationship_id = to_relationship, merged_from = coalesce(e.merged_from, from_relationship)
+        WHERE e.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+          AND e.relationship_id = from_relationship
+        """,
+    ),
     "rename_consents(old_id bigint, new_id bigint)": (
         "void",
         """
@@ -116,7 +125,7 @@ COUNTED_EVENTS = (
 ERASER_RIGHTS = {
     "journey_transitions": "SELECT, UPDATE (notes, performed_by, request, cause_id)",
     "journey_events": "SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata, retracts_source, retracts_id,"
-    " tie_break)",
+    " tie_break, relationship_id, merged_from)",
     "consent_changes": "SELECT, UPDATE (customer_id)",
     "audit_log": "SELECT, UPDATE (customer_id, request_id, reason), DELETE",
 }
@@ -203,7 +212,8 @@ def upgrade() -> None:
     op.execute(
         "CREATE VIEW journey_analytics_summary WITH (security_invoker = true) AS"
         " SELECT company_id, current_stage, count(*) AS customer_count, avg(lifetime_value) AS avg_ltv,"
-        " avg(risk_score) AS avg_risk FROM customer_relationships GROUP BY company_id, current_stage"
+        " avg(risk_score) AS avg_risk FROM customer_relationships WHERE current_stage <> 'merged'"
+        " GROUP BY company_id, current_stage"
     )
     op.execute("GRANT SELECT ON journey_analytics_summary TO journey_app, journey_readonly")
     op.execute(f"CREATE VIEW counted_events WITH (security_invoker = true) AS {COUNTED_EVENTS}")

@@ -17,6 +17,10 @@ branch_labels = None
 depends_on = None
 
 
+# The primary keys of tables to which others refer are created after their other indexes. Of indexes that look equal, as
+# those of an empty table do, the planner takes the newest: otherwise the checks of foreign keys, whose plans a connection
+# keeps, would use an index of all customers of the company until the first ANALYZE.
+
 # Trusted extensions: the owner of the database may create them.
 EXTENSIONS = ("pg_trgm", "btree_gin")
 # Latin, Greek and Cyrillic letters.
@@ -69,10 +73,13 @@ def _create_search_functions() -> None:
         f" ELSE {_replaced('normalize(value, NFC)', UMLAUTS | upper)} END) $$"
     )
     op.execute(
-        "CREATE FUNCTION search_text(customer_id bigint, name text, email text, phone text, phone_digits text)"
-        " RETURNS text"
+        "CREATE FUNCTION search_text(customer_id bigint, customer_ref text, name text, email text, phone text,"
+        " phone_digits text) RETURNS text"
         " LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$"
-        " SELECT ' ' || abs(customer_id) || coalesce(' ' || public.fold_text(name), '')"
+        " SELECT ' ' || abs(customer_id) || coalesce(' ' || public.fold_text(customer_ref), '')"
+        # A ref of digits and punctuation is searched as a telephone number is: by its digits.
+        " || CASE WHEN customer_ref ~ '^[0-9 ()/.-]+$' THEN ' ' || regexp_replace(customer_ref, '[^0-9]+', '', 'g')"
+        " ELSE '' END || coalesce(' ' || public.fold_text(name), '')"
         " || coalesce(' ' || nullif(public.fold_umlauts(name), public.fold_text(name)), '')"
         " || coalesce(' ' || public.fold_text(email), '')"
         " || coalesce(' ' || regexp_replace(phone, '[^0-9]+', '', 'g'), '')"
@@ -80,10 +87,80 @@ def _create_search_functions() -> None:
     )
 
 
+def _create_attributes() -> None:
+    """Creates the table of attributes and the trigger that keeps it equal to the attributes of the customers."""
+    op.create_table(
+        "customer_attributes",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("attribute", sa.Text(collation="C"), nullable=False),
+        sa.Column("value_text", sa.Text(collation="C"), nullable=False),
+        sa.Column("value_number", sa.Double(), nullable=True),
+        sa.Column("value_date", sa.Date(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["company_id", "customer_id"],
+            ["customers.company_id", "customers.customer_id"],
+            name=op.f("fk_customer_attributes_customers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "company_id", "customer_id", "attribute", name=op.f("pk_customer_attributes")
+        ),
+    )
+    op.create_index(
+        "ix_attribute_texts",
+        "customer_attributes",
+        ["company_id", "attribute", "value_text", "customer_id"],
+        unique=False,
+    )
+    for name, column in (("ix_attribute_numbers", "value_number"), ("ix_attribute_dates", "value_date")):
+        op.create_index(
+            name,
+            "customer_attributes",
+            ["company_id", "attribute", column, "customer_id"],
+            unique=False,
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
+    # A text of the form of a date is one: others are refused.
+    op.execute(
+        r"""
+        CREATE FUNCTION write_attributes() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, public AS $$
+        BEGIN
+          IF TG_OP = 'UPDATE' THEN
+            DELETE FROM public.customer_attributes WHERE company_id = OLD.company_id
+              AND customer_id = OLD.customer_id AND attribute IN (SELECT o.key FROM jsonb_each(OLD.attributes) o
+              WHERE o.value IS DISTINCT FROM NEW.attributes -> o.key);
+          END IF;
+          INSERT INTO public.customer_attributes
+            (company_id, customer_id, attribute, value_text, value_number, value_date)
+          SELECT NEW.company_id, NEW.customer_id, n.key, n.value #>> '{}',
+            CASE jsonb_typeof(n.value) WHEN 'number' THEN CAST(n.value AS double precision) END,
+            CASE WHEN jsonb_typeof(n.value) = 'string' AND n.value #>> '{}' ~ '^\d{4}-\d{2}-\d{2}$'
+              THEN CAST(n.value #>> '{}' AS date) END
+          FROM jsonb_each(NEW.attributes) n ON CONFLICT DO NOTHING;
+          RETURN NULL;
+        END $$
+        """
+    )
+    for name, event, condition in (
+        ("attributes_inserted", "INSERT", "NEW.attributes <> '{}'"),
+        ("attributes_changed", "UPDATE OF attributes", "NEW.attributes <> OLD.attributes"),
+    ):
+        op.execute(
+            f"CREATE TRIGGER {name} AFTER {event} ON customers FOR EACH ROW WHEN ({condition})"
+            " EXECUTE FUNCTION write_attributes()"
+        )
+
+
 def upgrade() -> None:
     for extension in EXTENSIONS:
         op.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
     _create_search_functions()
+    # Numbers of customers whom callers name by text: above the callers' own ids, within what JSON keeps exactly.
+    op.execute(
+        "CREATE SEQUENCE customer_numbers MINVALUE 4503599627370496 START 4503599627370496 MAXVALUE 9007199254740991"
+    )
     op.create_table(
         "companies",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -111,6 +188,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("rollup_version", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("churn_model_id", sa.BigInteger(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -143,6 +221,8 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rotated_from", sa.String(length=64), nullable=True),
+        sa.Column("requests_per_second", sa.Integer(), nullable=True),
+        sa.Column("events_per_second", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_api_keys_companies")),
         sa.PrimaryKeyConstraint("company_id", "key_id", name=op.f("pk_api_keys")),
     )
@@ -229,6 +309,7 @@ def upgrade() -> None:
         "customers",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("customer_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("customer_ref", sa.String(length=200), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("first_name", sa.Text(), nullable=True),
         sa.Column("email", sa.Text(), nullable=True),
@@ -236,7 +317,19 @@ def upgrade() -> None:
         sa.Column("phone_digits", sa.Text(), nullable=True),
         sa.Column("language", sa.String(length=35), nullable=True),
         sa.Column(
+            "field_times",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
+        sa.Column(
             "consents",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+        ),
+        sa.Column(
+            "attributes",
             postgresql.JSONB(astext_type=sa.Text()),
             server_default=sa.text("'{}'"),
             nullable=False,
@@ -254,6 +347,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("anonymized_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("merged_into", sa.BigInteger(), nullable=True),
         sa.Column(
             "name_key",
             sa.Text(collation="C"),
@@ -264,24 +358,60 @@ def upgrade() -> None:
             "search",
             sa.Text(),
             sa.Computed(
-                "search_text(customer_id, coalesce(name, first_name), email, phone, phone_digits)", persisted=True
+                "CASE WHEN merged_into IS NULL THEN search_text(customer_id, customer_ref,"
+                " coalesce(name, first_name), email, phone, phone_digits) ELSE '' END",
+                persisted=True,
             ),
             nullable=False,
         ),
-        sa.Column("mailbox", sa.Text(), sa.Computed("lower(btrim(email))", persisted=True), nullable=True),
+        sa.Column(
+            "mailbox",
+            sa.Text(),
+            sa.Computed("CASE WHEN merged_into IS NULL THEN lower(btrim(email)) ELSE NULL::text END", persisted=True),
+            nullable=True,
+        ),
         sa.CheckConstraint(
             "customer_id BETWEEN -9007199254740991 AND 9007199254740991",
             name=op.f("ck_customers_customer_id"),
         ),
+        sa.CheckConstraint("merged_into <> customer_id", name=op.f("ck_customers_merged_into")),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_customers_companies")),
-        sa.PrimaryKeyConstraint("company_id", "customer_id", name=op.f("pk_customers")),
+    )
+    op.create_index(
+        "ix_customer_refs",
+        "customers",
+        ["company_id", "customer_ref"],
+        unique=True,
+        postgresql_where=sa.text("customer_ref IS NOT NULL"),
     )
     op.create_index(
         "ix_customer_mailboxes",
         "customers",
-        ["company_id", "mailbox"],
+        ["company_id", "mailbox", "customer_id"],
         unique=False,
         postgresql_where=sa.text("mailbox IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_customer_phones",
+        "customers",
+        ["company_id", "phone_digits", "customer_id"],
+        unique=False,
+        postgresql_where=sa.text("phone_digits IS NOT NULL AND merged_into IS NULL"),
+    )
+    op.create_index(
+        "ix_merged_customers",
+        "customers",
+        ["company_id", "customer_id"],
+        unique=False,
+        postgresql_include=["merged_into"],
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_merged_groups",
+        "customers",
+        ["company_id", "merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
     )
     op.create_index(
         "ix_customers_by_name", "customers", ["company_id", "name_key", "customer_id"], unique=False
@@ -295,6 +425,15 @@ def upgrade() -> None:
         postgresql_ops={"search": "gin_trgm_ops"},
         postgresql_with={"fastupdate": "off"},
     )
+    op.create_primary_key(op.f("pk_customers"), "customers", ["company_id", "customer_id"])
+    op.create_foreign_key(
+        op.f("fk_customers_customers"),
+        "customers",
+        "customers",
+        ["company_id", "merged_into"],
+        ["company_id", "customer_id"],
+    )
+    _create_attributes()
     op.create_table(
         "erasure_tombstones",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -460,6 +599,31 @@ def upgrade() -> None:
         ["company_id", "kind", "day", "key", "motion"],
         unique=True,
         postgresql_where=sa.text("NOT is_unmerged"),
+    )
+    op.create_table(
+        "churn_models",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("fitted_on", sa.Date(), nullable=False),
+        sa.Column("sampled_customers", sa.Integer(), nullable=False),
+        sa.Column("parameters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("quality", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("is_shown", sa.Boolean(), nullable=False),
+        sa.Column("fitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_churn_models_companies")),
+        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_churn_models")),
+    )
+    op.create_table(
+        "churn_calibration",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("month", sa.Date(), nullable=False),
+        sa.Column("bin", sa.Integer(), nullable=False),
+        sa.Column("customers", sa.Integer(), nullable=False),
+        sa.Column("predicted", sa.Double(), nullable=False),
+        sa.Column("realised", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_churn_calibration_companies")),
+        sa.PrimaryKeyConstraint("company_id", "month", "bin", name=op.f("pk_churn_calibration")),
     )
     op.create_table(
         "journey_stage_metrics",
@@ -767,6 +931,8 @@ def upgrade() -> None:
             "engagement_score", sa.Numeric(precision=3, scale=2), server_default=sa.text("0"), nullable=False
         ),
         sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("churn_probability", sa.Numeric(precision=5, scale=4), nullable=True),
+        sa.Column("churn_hazards", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("next_evaluation_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("map_version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("owner", sa.String(length=255), nullable=True),
@@ -797,6 +963,15 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
+            "expected_loss_key",
+            sa.BigInteger(),
+            sa.Computed(
+                "coalesce(churn_probability * greatest(lifetime_value, 0::numeric) * 1000::numeric, 0::numeric)::bigint",
+                persisted=True,
+            ),
+            nullable=False,
+        ),
+        sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             server_default=sa.text("clock_timestamp()"),
@@ -814,7 +989,6 @@ def upgrade() -> None:
             ["customers.company_id", "customers.customer_id"],
             name=op.f("fk_customer_relationships_customers"),
         ),
-        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_customer_relationships")),
         sa.UniqueConstraint("company_id", "customer_id", name="unique_company_customer"),
         postgresql_with={"fillfactor": "80"},
     )
@@ -849,6 +1023,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_stage_expected_loss",
+        "customer_relationships",
+        ["company_id", "current_stage", "expected_loss_key", "customer_id"],
+        unique=False,
+    )
+    op.create_index(
         "ix_owned_customers",
         "customer_relationships",
         ["company_id", "owner"],
@@ -868,6 +1048,22 @@ def upgrade() -> None:
         ["company_id", "next_evaluation_at"],
         unique=False,
         postgresql_where=sa.text("next_evaluation_at IS NOT NULL"),
+    )
+    op.create_primary_key(op.f("pk_customer_relationships"), "customer_relationships", ["company_id", "id"])
+    op.create_table(
+        "churn_samples",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("month", sa.Date(), nullable=False),
+        sa.Column("relationship_id", sa.BigInteger(), nullable=False),
+        sa.Column("predicted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("probability", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["company_id", "relationship_id"],
+            ["customer_relationships.company_id", "customer_relationships.id"],
+            name=op.f("fk_churn_samples_customer_relationships"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("company_id", "month", "relationship_id", name=op.f("pk_churn_samples")),
     )
     op.create_table(
         "import_errors",
@@ -906,6 +1102,7 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("profile", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("cells", sa.Text(), nullable=True),
+        sa.Column("customer_ref", sa.String(length=200), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id", "import_id"],
             ["imports.company_id", "imports.id"],
@@ -922,6 +1119,34 @@ def upgrade() -> None:
             name=op.f("pk_import_lines"),
         ),
     )
+    op.create_index(
+        "ix_import_line_refs",
+        "import_lines",
+        ["company_id", "import_id", "customer_ref"],
+        unique=False,
+        postgresql_where=sa.text("customer_ref IS NOT NULL"),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=True),
+        sa.Column("content_type", sa.Text(), nullable=True),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["company_id"], ["companies.id"], name=op.f("fk_idempotency_keys_companies")
+        ),
+        sa.PrimaryKeyConstraint("company_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index("ix_old_idempotency_keys", "idempotency_keys", ["company_id", "created_at"], unique=False)
     op.create_table(
         "nightly_runs",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -965,6 +1190,7 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("stage", sa.String(length=50), nullable=False),
         sa.Column("transition_seq", sa.BigInteger(), nullable=True),
+        sa.Column("merged_from", sa.BigInteger(), nullable=True),
         sa.Column("is_late", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.ForeignKeyConstraint(
             ["company_id", "relationship_id"],
@@ -1121,6 +1347,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("end_reason", sa.String(length=20), nullable=True),
+        sa.Column("merged_from", sa.BigInteger(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -1135,7 +1362,6 @@ def upgrade() -> None:
             ["customer_relationships.company_id", "customer_relationships.id"],
             name=op.f("fk_retention_campaigns_customer_relationships"),
         ),
-        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_retention_campaigns")),
     )
     op.create_index(
         "idx_customer_campaigns",
@@ -1150,6 +1376,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_primary_key(op.f("pk_retention_campaigns"), "retention_campaigns", ["company_id", "id"])
     op.create_table(
         "journey_actions",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -1217,7 +1444,6 @@ def upgrade() -> None:
             ["customer_relationships.company_id", "customer_relationships.id"],
             name=op.f("fk_journey_actions_customer_relationships"),
         ),
-        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_journey_actions")),
         sa.UniqueConstraint(
             "company_id", "relationship_id", "transition_seq", "name", "number", name="unique_stage_action"
         ),
@@ -1272,6 +1498,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("outbound_event_id IS NOT NULL"),
     )
+    op.create_primary_key(op.f("pk_journey_actions"), "journey_actions", ["company_id", "id"])
     op.create_table(
         "action_attempts",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -1456,6 +1683,11 @@ def downgrade() -> None:
     op.drop_index("idx_relationship_events", table_name="journey_events")
     op.drop_table("journey_events")
     op.drop_table("nightly_runs")
+    op.drop_index("ix_old_idempotency_keys", table_name="idempotency_keys")
+    op.drop_table("idempotency_keys")
+    op.drop_index(
+        "ix_import_line_refs", table_name="import_lines", postgresql_where=sa.text("customer_ref IS NOT NULL")
+    )
     op.drop_table("import_lines")
     op.drop_table("import_errors")
     op.drop_index(
@@ -1473,6 +1705,8 @@ def downgrade() -> None:
         table_name="customer_relationships",
         postgresql_where=sa.text("owner IS NOT NULL"),
     )
+    op.drop_table("churn_samples")
+    op.drop_index("ix_stage_expected_loss", table_name="customer_relationships")
     op.drop_index("ix_stage_last_appointment", table_name="customer_relationships")
     op.drop_index("ix_stage_lifetime_value", table_name="customer_relationships")
     op.drop_index("ix_stage_engagement", table_name="customer_relationships")
@@ -1485,6 +1719,8 @@ def downgrade() -> None:
     op.drop_table("webhook_endpoints")
     op.drop_table("event_sources")
     op.drop_table("stage_visit_durations")
+    op.drop_table("churn_models")
+    op.drop_table("churn_calibration")
     op.drop_table("stage_map_versions")
     op.drop_table("sign_in_links")
     op.drop_table("message_templates")
@@ -1509,6 +1745,21 @@ def downgrade() -> None:
     op.drop_table("imports")
     op.drop_index("idx_tombstone_keys", table_name="erasure_tombstones")
     op.drop_table("erasure_tombstones")
+    op.execute("DROP TRIGGER attributes_changed ON customers")
+    op.execute("DROP TRIGGER attributes_inserted ON customers")
+    op.execute("DROP FUNCTION write_attributes()")
+    op.drop_index(
+        "ix_attribute_dates",
+        table_name="customer_attributes",
+        postgresql_where=sa.text("value_date IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_attribute_numbers",
+        table_name="customer_attributes",
+        postgresql_where=sa.text("value_number IS NOT NULL"),
+    )
+    op.drop_index("ix_attribute_texts", table_name="customer_attributes")
+    op.drop_table("customer_attributes")
     op.drop_index(
         "ix_customer_search",
         table_name="customers",
@@ -1518,8 +1769,18 @@ def downgrade() -> None:
     )
     op.drop_index("ix_customers_by_name", table_name="customers")
     op.drop_index(
+        "ix_customer_phones", table_name="customers", postgresql_where=sa.text("phone_digits IS NOT NULL AND merged_into IS NULL")
+    )
+    op.drop_index(
+        "ix_merged_groups", table_name="customers", postgresql_where=sa.text("merged_into IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_merged_customers", table_name="customers", postgresql_where=sa.text("merged_into IS NOT NULL")
+    )
+    op.drop_index(
         "ix_customer_mailboxes", table_name="customers", postgresql_where=sa.text("mailbox IS NOT NULL")
     )
+    op.drop_index("ix_customer_refs", table_name="customers", postgresql_where=sa.text("customer_ref IS NOT NULL"))
     op.drop_table("customers")
     op.drop_index("idx_company_order", table_name="customer_journey_stages")
     op.drop_table("customer_journey_stages")
@@ -1536,7 +1797,8 @@ def downgrade() -> None:
     op.drop_index("idx_mailbox_keys", table_name="mailbox_withdrawals")
     op.drop_table("mailbox_withdrawals")
     op.drop_table("companies")
-    op.execute("DROP FUNCTION search_text(bigint, text, text, text, text)")
+    op.execute("DROP SEQUENCE customer_numbers")
+    op.execute("DROP FUNCTION search_text(bigint, text, text, text, text, text)")
     op.execute("DROP FUNCTION fold_umlauts(text)")
     op.execute("DROP FUNCTION fold_text(text)")
     for extension in reversed(EXTENSIONS):

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from opentelemetry import trace
+
 from journey_service.domain.customers.personal_data import PRIVATE_NAMES
 
 MASK: Final = "[redacted]"
@@ -87,6 +89,11 @@ def bound_to(**ids: str | None) -> Iterator[None]:
         _REQUEST.reset(token)
 
 
+def _current_trace() -> Mapping[str, str]:
+    context = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{context.trace_id:032x}"} if context.is_valid else {}
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, request id, and extra fields."""
 
@@ -99,6 +106,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": mask(record.getMessage()),
+            **_current_trace(),
             **_REQUEST.get(),
         }
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}

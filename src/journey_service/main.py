@@ -1,16 +1,14 @@
 """Composition root of the API: create_app()."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from importlib.resources import files
+from types import ModuleType
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
-from fastapi.staticfiles import StaticFiles
 
 from journey_service.api import problems
 from journey_service.api.access import api_keys, audit, people, sessions, sign_in
@@ -26,21 +24,25 @@ from journey_service.api.actions import (
     unsubscribe,
     webhook_endpoints,
 )
-from journey_service.api.analytics import drilldown, reports, snapshots
+from journey_service.api.analytics import churn, drilldown, reports, snapshots
 from journey_service.api.authorization import check_declared
 from journey_service.api.companies import companies
 from journey_service.api.companies import settings as company_settings
-from journey_service.api.customers import customers, privacy
+from journey_service.api.customers import customers, duplicates, merging, privacy
 from journey_service.api.dependencies import AppState
-from journey_service.api.events import customer_events, events, imports, sources
-from journey_service.api.journeys import explanations, journeys, scores
+from journey_service.api.events import customer_events, direct_routes, events, imports, sources
+from journey_service.api.journeys import bulk_moves, explanations, journeys, predictions, scores
 from journey_service.api.middleware.compression import Compression
+from journey_service.api.middleware.encoded_refs import EncodedRefs
 from journey_service.api.middleware.head_requests import HeadRequests
-from journey_service.api.middleware.response_headers import ResponseHeaders, page_policy
-from journey_service.api.middleware.telemetry import Telemetry, send_traces
+from journey_service.api.middleware.request_checks import RequestChecks
+from journey_service.api.middleware.request_slots import RequestSlots
+from journey_service.api.middleware.response_headers import ResponseHeaders
+from journey_service.api.middleware.telemetry import Telemetry
 from journey_service.api.middleware.trailing_newline import TrailingNewline
 from journey_service.api.middleware.webhook_handshake import WebhookHandshake
 from journey_service.api.openapi import document as contract
+from journey_service.api.openapi import documentation
 from journey_service.api.operations import (
     data_quality,
     health,
@@ -52,14 +54,18 @@ from journey_service.api.operations import (
 )
 from journey_service.api.portal import dashboard, portal
 from journey_service.api.request_bodies import MAX_BODY_BYTES
-from journey_service.api.shutdown import call_on_shutdown
+from journey_service.api.server.shutdown import call_on_shutdown
 from journey_service.api.stages import simulations, stage_maps
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider, Provider
+from journey_service.gateways.token_buckets import TokenBuckets
+from journey_service.gateways.trace_export import send_traces
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.gateways.worker_wakeup import WorkerWakeup
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import install_bootstrap_key
+from journey_service.repositories.database_probe import DatabaseProbe
+from journey_service.services.access.key_installation import install_bootstrap_key
+from journey_service.services.access.rate_limiter import RateLimiter
 from journey_service.services.actions.event_stream import EventStream
 from journey_service.services.events.ingest_batcher import IngestBatcher
 from journey_service.services.operations.monitoring import CompanyMetricsCache
@@ -78,12 +84,56 @@ _ALLOWED_HEADERS = [
     ),
 ]
 
+_API_ROUTES: Final[Sequence[ModuleType]] = (
+    events,
+    customer_events,
+    duplicates,  # before `customers`, whose path would take the name for an id
+    customers,
+    merging,
+    privacy,
+    journeys,
+    scores,
+    predictions,
+    explanations,
+    imports,
+    sources,
+    stage_maps,
+    stage_actions,
+    simulations,
+    templates,
+    today,
+    tasks,
+    people,
+    campaigns,
+    bulk_actions,
+    bulk_moves,
+    actions,
+    webhook_endpoints,
+    event_stream,
+    company_settings,
+    reports,
+    drilldown,
+    snapshots,
+    churn,
+    reconciliation,
+    sessions,
+    jobs,
+    health,
+    test_clock,
+    data_quality,
+    audit,
+    api_keys,
+    companies,
+)
+"""Modules whose routes are those of the API, in the order of the OpenAPI document."""
+_PREFIX: Final = "/api/v1"
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Creates the application; without settings, those of the environment are used."""
     chosen = settings if settings is not None else read_settings()
     if chosen.traces_url is not None:
-        send_traces()
+        send_traces("journey-service")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -97,50 +147,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("journey-service"),
         description=contract.DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,  # served by `documentation`
         docs_url=None,
         redoc_url=None,
         strict_content_type=False,
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
+        # The service has its own telemetry; that of the framework contains paths and queries, with ids of customers.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    _include_routes(app)
+    problems.install(app)
+    contract.install(app)
+    documentation.serve(app)
+    app.include_router(dashboard.router)
+    app.include_router(dashboard.pages)  # last: its path is every path
+    direct_routes.serve(app, _PREFIX, events.router)
+    _add_middleware(app, chosen)
+    check_declared(app)
+    return app
+
+
+def _include_routes(app: FastAPI) -> None:
     # Set below the middleware of `problems`, which turns the server's 413 into a problem.
-    api = APIRouter(prefix="/api/v1", max_body_size=MAX_BODY_BYTES)
-    for module in (
-        events,
-        customer_events,
-        customers,
-        privacy,
-        journeys,
-        scores,
-        explanations,
-        imports,
-        sources,
-        stage_maps,
-        stage_actions,
-        simulations,
-        templates,
-        today,
-        tasks,
-        people,
-        campaigns,
-        bulk_actions,
-        actions,
-        webhook_endpoints,
-        event_stream,
-        company_settings,
-        reports,
-        drilldown,
-        snapshots,
-        reconciliation,
-        sessions,
-        jobs,
-        health,
-        test_clock,
-        data_quality,
-        audit,
-        api_keys,
-        companies,
-    ):
+    api = APIRouter(prefix=_PREFIX, max_body_size=MAX_BODY_BYTES)
+    for module in _API_ROUTES:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(unsubscribe.router)
@@ -150,25 +181,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(prometheus.router)
     app.include_router(problem_pages.router)
     app.include_router(sign_in.router)
-    problems.install(app)
-    contract.install(app)
-    _serve_docs(app)
-    app.include_router(dashboard.router)
-    app.include_router(dashboard.pages)  # last: its path is every path
-    _add_middleware(app, chosen)
-    check_declared(app)
-    return app
 
 
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[AppState]:
-    database = Database(
-        settings.database_url.get_secret_value(),
-        pool_size=settings.pool_size,
-        pool_timeout=settings.pool_timeout,
-        application_name="journey-api",
-        erasure_key=settings.erasure_key.get_secret_value(),
-        vault_key=settings.vault_key.get_secret_value(),
+    database = _database(settings)
+    probe = DatabaseProbe(
+        settings.database_url.get_secret_value(), deadline_seconds=settings.readiness_timeout
     )
     worker_wakeup = (
         None if settings.redis_url is None else WorkerWakeup(settings.redis_url.get_secret_value())
@@ -177,11 +196,13 @@ async def _open(settings: Settings) -> AsyncIterator[AppState]:
     app_state = AppState(
         settings=settings,
         database=database,
+        database_probe=probe,
         ingest_batcher=IngestBatcher(database),
         worker_wakeup=worker_wakeup,
         messenger=Webhooks(webhook_client),
         event_stream=EventStream(database),
         company_metrics=CompanyMetricsCache(database, most=settings.metrics_companies),
+        rate_limiter=_rate_limiter(settings),
         outgoing_for_webhooks=webhook_client,
         identity=_identity(settings, identity_client),
     )
@@ -198,9 +219,30 @@ async def _open(settings: Settings) -> AsyncIterator[AppState]:
         await app_state.ingest_batcher.drain()
         if worker_wakeup is not None:
             await worker_wakeup.close()
+        await app_state.rate_limiter.close()
         await identity_client.close()
         await webhook_client.close()
+        await probe.close()
         await database.close()
+
+
+def _database(settings: Settings) -> Database:
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.pool_size,
+        pool_timeout=settings.pool_timeout,
+        company_share=settings.company_share,
+        statement_timeout_ms=round(settings.statement_timeout * 1000),
+        application_name="journey-api",
+        erasure_key=settings.erasure_key.get_secret_value(),
+        vault_key=settings.vault_key.get_secret_value(),
+    )
+
+
+def _rate_limiter(settings: Settings) -> RateLimiter:
+    url = settings.redis_url
+    store = None if url is None else TokenBuckets(url.get_secret_value())
+    return RateLimiter(store, processes=settings.api_processes)
 
 
 def _identity_client(settings: Settings) -> HttpClient:
@@ -237,6 +279,7 @@ def _identity(settings: Settings, client: HttpClient) -> IdentityProvider | None
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware, the innermost first, with CORS for the configured origins."""
+    app.add_middleware(RequestChecks, routes=app.routes, respond=problems.respond_status)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -245,9 +288,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_credentials=False,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=_ALLOWED_HEADERS,
-            expose_headers=["ETag", "Retry-After", "X-Next-Cursor", "X-Request-Id"],
+            expose_headers=[
+                *("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Next-Cursor", "X-Request-Id"),
+            ],
             max_age=600,
         )
+    app.add_middleware(RequestSlots)
+    app.add_middleware(EncodedRefs)
     app.add_middleware(WebhookHandshake)
     app.add_middleware(TrailingNewline)
     app.add_middleware(Compression)
@@ -256,23 +303,3 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")
     app.add_middleware(ResponseHeaders, is_over_tls=is_over_tls)
-
-
-def _serve_docs(app: FastAPI) -> None:
-    # The scripts of the documentation are part of a package; browsers load nothing from other hosts.
-    assets = files("fastapi_offline") / "static"
-    app.mount("/docs/assets", StaticFiles(directory=str(assets)), name="docs-assets")
-
-    page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title=app.title,
-        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-        swagger_css_url="/docs/assets/swagger-ui.css",
-        swagger_favicon_url="/docs/assets/favicon.png",
-    )
-    content = bytes(page.body).decode()
-    headers = {"Content-Security-Policy": page_policy(content)}
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(content, headers=headers)

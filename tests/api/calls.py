@@ -146,8 +146,9 @@ def problem(answer: httpx.Response, status: int, code: str, *pointers: str) -> d
 
 
 def without_id(answer: httpx.Response) -> list[tuple[str, str]]:
-    """The headers of an answer, but for the id that every request has of its own."""
-    return sorted((name, value) for name, value in answer.headers.items() if name != "x-request-id")
+    """The headers of an answer, but for its id and for what remains of rate limits: every request has its own."""
+    own = ("x-request-id", "ratelimit")
+    return sorted((name, value) for name, value in answer.headers.items() if name not in own)
 
 
 class DatabaseOwner:

@@ -65,6 +65,7 @@ class Contract:
         if answer.request.method == "HEAD":  # like GET, but without the body that is checked here
             return
         media = answer.headers.get("content-type", "").split(";")[0]
+        assert status != 204 or not media, f"a type of no body: {where}"
         if media in (JSON, PROBLEM) and answer.content:
             assert answer.text.endswith("\n"), f"no newline at the end: {where}"
             if answer.request.url.path != "/openapi.json":  # its examples show times as callers may send them

@@ -18,6 +18,7 @@ WITH_CSV = (
     "get_conversion_rates",
     "get_risk_distribution",
     "list_churn_predictions",
+    "get_calibration",
     "get_cohorts",
     "get_automation",
     "list_daily_metrics",

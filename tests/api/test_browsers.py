@@ -24,8 +24,9 @@ ALWAYS = {
     "cache-control": "no-store",
 }
 # Browsers send a form of a page without a referrer with the origin `null`, which is refused.
-OF_FORMS = {
-    name: {"referrer-policy": "same-origin"} for name in ("the page to sign in", "the page of a refusal")
+OWN_HEADERS = {
+    **{name: {"referrer-policy": "same-origin"} for name in ("the page to sign in", "the page of a refusal")},
+    **{name: {"cache-control": "no-cache"} for name in ("the documentation", "the contract")},
 }
 NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 HSTS = "strict-transport-security"
@@ -118,7 +119,7 @@ async def client(api):
 async def test_every_answer_keeps_browsers_from_doing_harm(client, salon, answer):
     response = await ask(client, salon, answer)
 
-    assert {name: response.headers.get(name) for name in ALWAYS} == {**ALWAYS, **OF_FORMS.get(answer, {})}
+    assert {name: response.headers.get(name) for name in ALWAYS} == {**ALWAYS, **OWN_HEADERS.get(answer, {})}
     for feature in ("camera", "geolocation", "microphone", "payment"):
         assert f"{feature}=()" in response.headers["permissions-policy"]
     policy = response.headers["content-security-policy"]
@@ -173,6 +174,7 @@ async def test_an_unexpected_error_has_security_headers_too(base):
         response = await client.get("/readyz")
 
     assert response.status_code == 500
+    assert response.headers["connection"] == "close"
     assert {name: response.headers[name] for name in ALWAYS} == ALWAYS
     assert response.headers["x-request-id"]
 
@@ -356,11 +358,14 @@ def test_a_policy_allows_each_inline_script_by_its_own_hash():
 
 
 async def test_a_script_that_was_changed_is_found_out(client, base, monkeypatch):
-    monkeypatch.setattr("journey_service.main.page_policy", lambda page: api_headers.page_policy(page + " "))
+    monkeypatch.setattr(
+        "journey_service.api.openapi.documentation.page_policy",
+        lambda page: api_headers.page_policy(page + " "),
+    )
     async with served(base) as same:
         await test_the_documentation_runs_its_own_scripts_and_no_others(same)
     monkeypatch.setattr(
-        "journey_service.main.page_policy",
+        "journey_service.api.openapi.documentation.page_policy",
         lambda page: api_headers.page_policy(page.replace("<script>", "<script> ")),
     )
     async with served(base) as other:
@@ -400,7 +405,9 @@ async def test_the_origin_that_was_named_may_call_with_a_token_and_without_cooki
     assert "access-control-allow-credentials" not in response.headers
     assert "origin" in response.headers["vary"].lower()
     exposed = response.headers["access-control-expose-headers"].lower().split(", ")
-    assert {"etag", "retry-after", "x-next-cursor", "x-request-id"} == set(exposed)
+    assert {"etag", "ratelimit", "ratelimit-policy", "retry-after", "x-next-cursor", "x-request-id"} == set(
+        exposed
+    )
 
 
 async def test_it_reads_refusals_too(shared):

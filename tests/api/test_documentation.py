@@ -17,7 +17,7 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 VERBS = re.compile(
-    "advance|anonymize|archive|cancel|create|delete|evaluate|export|get|ingest|lint|list|move|pin|preview|rebuild"
+    "advance|anonymize|archive|cancel|create|delete|evaluate|export|get|ingest|lint|list|merge|move|pin|preview|rebuild"
     "|repair|replace|replay|request|rescore|reset|retry|revoke|rotate|show|start|stream|test|unpin|unsubscribe|update|upsert"
 )
 """First words of operation ids."""

@@ -1,5 +1,6 @@
 """The published contract: what it promises is what is served, and all of it."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,8 +17,9 @@ from api.calls import API, JSON, PROBLEM, event, problem
 from api.contract import Contract
 from api.published import published
 from journey_service.api.events.schemas.events import Event
+from journey_service.api.openapi.documentation import PublishedDocument
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.event import EVENT_TYPES
+from journey_service.domain.events.event import EVENT_TYPES, NO_CUSTOMER_ID
 from journey_service.domain.events.parsing import parse_event
 from journey_service.domain.events.values import find_json_error
 from journey_service.main import create_app
@@ -46,6 +48,37 @@ async def test_the_contract_is_served(http):
 
     assert answer.headers["content-type"] == JSON
     assert answer.json() == DOCUMENT
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+async def test_a_document_is_sent_compressed_and_only_if_the_client_lacks_it(http, path):
+    plain = await http.get(path, headers={"Accept-Encoding": "identity"})
+    packed = await http.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 1.5
+    etag = plain.headers["etag"]
+    assert packed.headers["etag"] == etag
+    for known in (etag, f'"other", {etag}', etag.removeprefix("W/"), "*"):
+        again = await http.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == etag
+        assert again.headers["vary"] == "Accept-Encoding"
+        assert again.headers["cache-control"] == "no-cache"
+    assert (await http.get(path, headers={"If-None-Match": '"other"'})).content == plain.content
+
+
+async def test_a_document_is_built_once_however_many_ask_for_it_at_the_same_time():
+    built = []
+    document = PublishedDocument(lambda: built.append(1) or b"{}", "application/json")
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+
+    answers = await asyncio.gather(*(document.respond(request) for _ in range(20)))
+
+    assert {answer.body for answer in answers} == {b"{}"}
+    assert built == [1]
 
 
 def test_it_is_openapi_3_1():
@@ -85,7 +118,7 @@ def test_every_operation_lists_the_problems_it_can_answer(operation):
     values = OPERATIONS[operation]
     problems = {status: answer for status, answer in values["responses"].items() if status >= "400"}
 
-    assert {"401", "403", "422", "503"} <= problems.keys()
+    assert {"401", "403", "422", "429", "503"} <= problems.keys()
     for status, answer in problems.items():
         (content,) = answer["content"].values()
         assert answer["content"].keys() == {PROBLEM}
@@ -93,7 +126,7 @@ def test_every_operation_lists_the_problems_it_can_answer(operation):
         for schema in _problem_schemas(content["schema"]):
             assert schema["properties"]["status"]["const"] == int(status)
     assert ("requestBody" in values) == ("413" in problems)
-    assert (JSON in values.get("requestBody", {}).get("content", {})) == ("415" in problems)
+    assert ("requestBody" in values) == ("415" in problems)
     assert ("If-Match" in _headers(values)) == ("412" in problems)
     assert ("428" in problems) == ("412" in problems and operation not in UNSEEN)
     (key, session) = values["security"]
@@ -230,11 +263,29 @@ DATA = st.fixed_dictionaries(
         "metadata": _or_anything(METADATA),
     },
 )
+REFS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=210
+).map(str.strip)
+PROFILES = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": _or_anything(TEXTS),
+        "email": _or_anything(TEXTS),
+        "language": st.sampled_from(["de", "pt_BR", None]),
+        "consents": _or_anything(
+            st.dictionaries(
+                st.sampled_from(["email", "fax"]), st.sampled_from(["granted", "unknown", "maybe"])
+            )
+        ),
+    },
+)
 PARTS = {
     "id": _or_anything(TEXTS),
     "source": _or_anything(TEXTS),
     "type": _or_anything(st.sampled_from([*EVENT_TYPES, "APPOINTMENT_COMPLETED", "appointment"])),
     "customer_id": _or_anything(NUMBERS),
+    "customer_ref": _or_anything(REFS),
+    "customer": _or_anything(PROFILES),
     "occurred_at": _or_anything(INSTANTS),
     "data": _or_anything(DATA),
 }
@@ -277,10 +328,18 @@ def _with_whole_numbers(value):
     return value
 
 
+def _with_text_ref(values):
+    """Returns an event whose ref is text: a whole number is accepted in its place, as the description states."""
+    ref = values.get("customer_ref")
+    return {**values, "customer_ref": str(ref)} if type(ref) is int else values
+
+
 SAID_IN_WORDS = {
     "must have at most two decimals",
     "is required with type event_retracted",
     "is only accepted with type event_retracted",
+    "must not begin or end with blanks",
+    "must be a language tag such as de or pt-BR",
 }
 """Errors of the parser that the schema does not find: JSON Schema counts no decimals (multipleOf is one of binary
 fractions), and `retracts` depends on the type, so the description states it."""
@@ -289,13 +348,14 @@ fractions), and `retracts` depends on the type, so the description states it."""
 @given(values=nearly_events())
 @example(values=VALID)
 @example(values={**VALID, "customer_id": 1.0})
+@example(values={**VALID, "customer_ref": 0})
 @example(values={**VALID, "data": {"total_amount": 0.001}})
 @example(values={**VALID, "data": None})
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_event_is_read_as_it_is_published(values):
     text = json.dumps(values)
     read, errors = _as_read(text)
-    published = _as_published(json.dumps(_with_whole_numbers(orjson.loads(text))))
+    published = _as_published(json.dumps(_with_text_ref(_with_whole_numbers(orjson.loads(text)))))
 
     if read is None:
         assert published is None or set(errors) <= SAID_IN_WORDS, (errors, published)
@@ -303,7 +363,9 @@ def test_an_event_is_read_as_it_is_published(values):
         assert published is not None
         data = published.data
         assert (read.event_id, read.source, read.type) == (published.id, published.source, published.type)
-        assert (read.customer_id, read.occurred_at) == (published.customer_id, published.occurred_at)
+        named = NO_CUSTOMER_ID if published.customer_id is None else published.customer_id
+        assert (read.customer_id, read.customer_ref) == (named, published.customer_ref)
+        assert read.occurred_at == published.occurred_at
         assert read.amount_cents == round(((data and data.total_amount) or 0) * 1000)
         assert read.scheduled_for == (data and data.scheduled_for)
         assert read.booking_id == (data and data.booking_id)

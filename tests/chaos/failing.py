@@ -28,6 +28,7 @@ from sqlalchemy import text
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.delivery import DeliveryReceipt
 from journey_service.gateways import webhooks
+from journey_service.repositories import connections, database, database_errors
 from journey_service.repositories.actions import outbox
 from journey_service.repositories.actions.action_plans import ActionPlans
 from journey_service.repositories.actions.outbound_events import OutboundEvents
@@ -201,9 +202,9 @@ def _done_after_the_call(patch: Patch) -> None:
     """An action is recorded as done before the call."""
     send = LaneWorker._send
 
-    async def sending(self, outbound_message):
+    async def sending(self, outbound_message, sent_at):
         await self._record([SentMessage(outbound_message, DeliveryReceipt(""), 0.0)])
-        return await send(self, outbound_message)
+        return await send(self, outbound_message, sent_at)
 
     patch(LaneWorker, "_send", sending)
 
@@ -211,8 +212,8 @@ def _done_after_the_call(patch: Patch) -> None:
 def _same_key(patch: Patch) -> None:
     """Every attempt has another key."""
     message, email = OutboundMessage.message, OutboundMessage.email
-    patch(OutboundMessage, "message", lambda self: replace(message(self), key=str(uuid4())))
-    patch(OutboundMessage, "email", lambda self: replace(email(self), key=str(uuid4())))
+    patch(OutboundMessage, "message", lambda self, at: replace(message(self, at), key=str(uuid4())))
+    patch(OutboundMessage, "email", lambda self, at: replace(email(self, at), key=str(uuid4())))
 
 
 def _polling(patch: Patch) -> None:
@@ -263,6 +264,18 @@ def _retry_after(patch: Patch) -> None:
     patch(lane_worker, "retry_delay", lambda attempt, chance, _requested=None: retry_delay(attempt, chance))
 
 
+def _deadlines(patch: Patch) -> None:
+    """Transactions and checks of idle connections wait for the server without a limit."""
+    connect = connections.connect
+    patch(database, "connect", lambda engine, deadline: connect(engine, deadline + 86_400))
+    patch(connections, "_PING_SECONDS", 86_400)
+
+
+def _outages(patch: Patch) -> None:
+    """Errors of a lack of resources are unexpected errors."""
+    patch(database_errors, "_BY_SQLSTATE", {})
+
+
 def _rewrite(patch: Patch, name: str, pattern: str, by: str) -> None:
     before = getattr(outbox, name).text
     after = re.sub(pattern, by, before)
@@ -283,6 +296,8 @@ GUARDS: Mapping[str, Callable[[Patch], None]] = {
     "one by one": _one_by_one,
     "turns": _turns,
     "retry after": _retry_after,
+    "deadlines": _deadlines,
+    "outages": _outages,
 }
 
 

@@ -19,7 +19,7 @@ import asyncpg
 from chaos.receivers import Receivers
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.embedded.processes import parent_death_preexec
@@ -35,7 +35,7 @@ from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import IngestResult, ingest
 from ledger import find_violations
-from processes import Process, Server
+from processes import UNLIMITED, Process, Server
 
 ACTOR = Actor("tests")
 FAILING = Path(__file__).with_name("failing.py")
@@ -64,6 +64,9 @@ async def wait_for(ask: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -> 
 
 # ---- processes
 
+_OF_TODAY = "due_at < clock_timestamp() + interval '12 hours'"
+"""Condition of actions that are due at once: sequences go on after days."""
+
 
 class _FaultyProcess(Process):
     """A process of the service with an injected fault."""
@@ -87,7 +90,7 @@ class _FaultyProcess(Process):
         with Path(log or os.devnull).open("ab") as log_file:
             self._process = subprocess.Popen(
                 [sys.executable, str(FAILING), *arguments],
-                env={**os.environ, **environment, **variables},
+                env={**os.environ, **UNLIMITED, **environment, **variables},
                 stdout=log_file,
                 stderr=log_file,
                 start_new_session=True,
@@ -233,9 +236,9 @@ class SystemUnderTest:
         )
 
     async def make_pending_ready(self, where: str = "true") -> None:
-        """Makes pending actions ready now, as if their due time had passed."""
+        """Makes pending actions ready now that are not those of a later day, as if their due time had passed."""
         await self.owner.execute(
-            "UPDATE journey_actions SET ready_at = now() WHERE state = 'pending' AND " + where
+            f"UPDATE journey_actions SET ready_at = now() WHERE state = 'pending' AND {_OF_TODAY} AND {where}"
         )
 
     async def expire_leases(self) -> None:
@@ -261,15 +264,23 @@ class SystemUnderTest:
     # ---- invariants
 
     async def count_unfinished(self) -> int:
-        """Returns the number of unfinished actions and unpublished outbound events."""
+        """Returns the number of unfinished actions of today, and of unpublished outbound events."""
         return await self.fetch_value(
-            "SELECT (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased'))"
+            f"SELECT (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased') AND {_OF_TODAY})"
             " + (SELECT count(*) FROM outbound_events WHERE position IS NULL)"
         )
 
+    async def count_pending(self) -> int:
+        """Returns the number of pending actions of today."""
+        return await self.fetch_value(
+            f"SELECT count(*) FROM journey_actions WHERE state = 'pending' AND {_OF_TODAY}"
+        )
+
     async def count_by_state(self) -> Counter[str]:
-        """Returns the number of actions by state."""
-        found = await self.owner.fetch("SELECT state, count(*) FROM journey_actions GROUP BY state")
+        """Returns the number of actions of today by state."""
+        found = await self.owner.fetch(
+            f"SELECT state, count(*) FROM journey_actions WHERE {_OF_TODAY} GROUP BY state"
+        )
         return Counter({row["state"]: row["count"] for row in found})
 
     async def find_violations(self) -> list[str]:
@@ -294,10 +305,15 @@ class SystemUnderTest:
             " ORDER BY a.name, a.number) FILTER (WHERE a.id IS NOT NULL), '{}') AS planned"
             " FROM journey_transitions t LEFT JOIN journey_actions a ON a.company_id = t.company_id"
             " AND a.relationship_id = t.relationship_id AND a.transition_seq = t.seq"
-            " WHERE NOT t.is_silent GROUP BY 1, 2, 3, 4"
+            " WHERE NOT t.is_silent AND t.motion <> 'return' GROUP BY 1, 2, 3, 4"
         )
         wanted = {
-            stage: sorted(f"{action.name} {n}" for action in actions for n in range(len(action.steps)))
+            stage: sorted(
+                f"{action.name} {number}"
+                for action in actions
+                for number, step in enumerate(action.steps)
+                if step.channel is not Channel.NOTICE  # there is no account manager
+            )
             for stage, actions in DEFAULT_ACTIONS.items()
         }
         return [
@@ -330,11 +346,10 @@ class SystemUnderTest:
 
 
 def effects_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
-    """Returns the effects of a first visit: two emails, and one message to the company's own system."""
+    """Returns the immediate effects of a first visit: an email, and one message to the company's own system."""
     address = f"ada{customer}@{company_id}.salon.example"
     return {
         ("mail", address, "Good to have you with us"),
-        ("mail", address, "How was your visit?"),
         ("action.crm_update", company_id, customer, "customer", "update_crm_status", 0),
     }
 

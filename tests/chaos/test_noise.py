@@ -11,6 +11,8 @@ from journey_service.domain.actions.delivery import RETRY_AFTER
 MAX_ATTEMPTS = len(RETRY_AFTER) + 1
 RETRY_AFTER_SECONDS = 3_600
 FIRST_CROWD_ID = 10**6
+EFFECTS = 4
+"""Effects of a first visit that are due at once: an email, a message, and outbound events of two moves."""
 
 
 async def _drain(system):
@@ -64,7 +66,7 @@ async def test_failing_actions_affect_no_other_customer_and_end_dead(system, rec
         "SELECT r.customer_id, a.state, count(*) FROM journey_actions a JOIN customer_relationships r"
         " ON r.company_id = a.company_id AND r.id = a.relationship_id GROUP BY 1, 2"
     )
-    unaffected = {row["customer_id"] for row in states if row["state"] == "done" and row["count"] == 5}
+    unaffected = {row["customer_id"] for row in states if row["state"] == "done" and row["count"] == EFFECTS}
     too_early = await system.fetch_value(
         "SELECT count(*) FROM journey_actions WHERE last_status = 429 AND ready_at < $1",
         began + timedelta(seconds=RETRY_AFTER_SECONDS),

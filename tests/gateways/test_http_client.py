@@ -191,7 +191,11 @@ async def test_no_hostile_destination_is_called_and_no_refusal_contains_a_secret
     assert reached == []
 
 
-NEEDS_A_LOOK = {f"https://{host}/hidden?key=hidden" for host in NAMES.keys() - HONEST - {"127.0.0.1."}}
+NEEDS_A_LOOK = {
+    f"https://{host}/hidden?key=hidden"
+    for host in NAMES.keys() - HONEST - {"127.0.0.1."}
+    if not host.rstrip(".").endswith((".internal", ".local", "localhost"))
+}
 """Names that are invalid only because of their addresses."""
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -71,9 +70,16 @@ async def receiving(answer):
         yield receiver
 
 
+def now():
+    """Returns the present time: receivers compare it with their clock."""
+    return datetime.now(UTC).replace(microsecond=0)  # noqa: TID251
+
+
 async def send(receiver, secrets=(NEW,), body=BODY, **options):
     webhooks = Webhooks(HttpClient(trusted=[receiver.url]), **options)
-    return await webhooks.send(WebhookMessage(KEY, f"{receiver.url}/hooks?of=7", body, secrets))
+    return await webhooks.send(
+        WebhookMessage(KEY, f"{receiver.url}/hooks?of=7", body, secrets, sent_at=now())
+    )
 
 
 async def failure(receiver, kind=DeliveryFailedError, **options):
@@ -86,7 +92,7 @@ async def failure(receiver, kind=DeliveryFailedError, **options):
 
 
 async def test_a_message_arrives_byte_by_byte_and_a_receiver_verifies_it():
-    before = int(time.time())
+    before = now()
     async with receiving(answer_of(204)) as receiver:
         assert await send(receiver) == DeliveryReceipt("", 204)
 
@@ -95,7 +101,7 @@ async def test_a_message_arrives_byte_by_byte_and_a_receiver_verifies_it():
     assert headers["content-type"] == "application/json"
     assert headers["user-agent"] == f"journey-service/{version('journey-service')}"
     assert headers["webhook-id"] == headers["idempotency-key"] == KEY
-    assert before <= int(headers["webhook-timestamp"]) <= time.time()
+    assert before.timestamp() <= int(headers["webhook-timestamp"]) <= now().timestamp()
     assert re.fullmatch(r"v1,[A-Za-z0-9+/]{43}=", headers["webhook-signature"])
     assert Webhook(NEW).verify(body, headers) == json.loads(BODY)
 
@@ -182,7 +188,7 @@ async def test_a_redirect_is_not_followed(status):
         async with receiving(answer_of(status, Location=location)) as receiver:
             webhooks = Webhooks(HttpClient(trusted=[receiver.url, elsewhere.url]))
             with pytest.raises(DeliveryFailedError) as failed:
-                await webhooks.send(WebhookMessage(KEY, receiver.url, BODY, [NEW]))
+                await webhooks.send(WebhookMessage(KEY, receiver.url, BODY, [NEW], sent_at=now()))
 
     assert failed.value.status == status
     assert (len(receiver.requests), elsewhere.requests) == (1, [])
@@ -203,7 +209,7 @@ FORMS = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:
 
 @pytest.mark.parametrize("form", FORMS, ids=["today's", "RFC 850", "asctime"])
 async def test_a_receiver_may_wish_to_be_left_alone_until_an_instant(form):
-    until = datetime.fromtimestamp(int(time.time()), UTC) + timedelta(hours=2)
+    until = now() + timedelta(hours=2)
     async with receiving(answer_of(503, Retry_After=until.strftime(form))) as receiver:
         wish = (await failure(receiver)).retry_after
 
@@ -267,7 +273,7 @@ async def test_any_body_is_sent_as_it_is(body):
 )
 async def test_a_destination_that_may_not_be_called_is_refused_for_good(url):
     with pytest.raises(DeliveryRefusedError) as refused:
-        await Webhooks(HttpClient()).send(WebhookMessage(KEY, url, BODY, [NEW]))
+        await Webhooks(HttpClient()).send(WebhookMessage(KEY, url, BODY, [NEW], sent_at=now()))
 
     assert not refused.value.is_gone
     assert refused.value.status is None
@@ -279,7 +285,7 @@ async def test_a_key_never_begins_a_header_of_its_own(key):
     async with receiving(answer_of(200)) as receiver:
         webhooks = Webhooks(HttpClient(trusted=[receiver.url]))
         with pytest.raises(DeliveryRefusedError):
-            await webhooks.send(WebhookMessage(key, receiver.url, BODY, [NEW]))
+            await webhooks.send(WebhookMessage(key, receiver.url, BODY, [NEW], sent_at=now()))
 
     assert receiver.requests == []
 

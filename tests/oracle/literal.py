@@ -12,10 +12,10 @@ import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, TypeAlias
 
 DAY = timedelta(hours=24)
@@ -36,9 +36,11 @@ EVENT_TYPES = EVENT_TRIGGERS | {
 #: outcomes of bookings; of two at the same time, the one with the greater number counts
 OUTCOMES = {"appointment_missed": 1, "appointment_completed": 2, "appointment_cancelled": 3}
 INACTIVITY = "days_since_last_appointment"
+RHYTHM = "rhythm_ratio"
+USUAL_GAP_DAYS = 45
 #: state triggers, each with the fact that its conditions compare
 STATE_TRIGGERS = {"appointment_count": "count", "lifetime_value": "value", INACTIVITY: "days",
-                  "risk_score": "score", "engagement_score": "score", "missed_rate": "rate",
+                  RHYTHM: "ratio", "risk_score": "score", "engagement_score": "score", "missed_rate": "rate",
                   "days_in_stage": "days"}  # fmt: skip
 #: facts that the conditions of event triggers compare
 EVENT_FACTS = ("call_duration", "total_amount")
@@ -236,7 +238,7 @@ class Stage:
         self.retention_days: int | None = form.get("retention_days")
         rules = form.get("rules") or {"any": []}
         self.rules = [Rule(self.key, rule) for rule in rules.get("any", [rules])]
-        indicates_risk = any(rule.trigger in (INACTIVITY, "risk_score") for rule in self.rules)
+        indicates_risk = any(rule.trigger in (INACTIVITY, RHYTHM, "risk_score") for rule in self.rules)
         self.kind: str = form.get("kind") or ("risk" if indicates_risk else "progress")
 
 
@@ -265,6 +267,16 @@ class StageMap:
             self.inactive_days |= set(range(183))
         #: days since the stage was entered to evaluate at: of rules
         self.stage_days = around(numbers("days_in_stage"))
+        #: ratios of the days since the last appointment and the usual gap to evaluate at: of rules
+        self.ratios = [Fraction(number) for number in numbers(RHYTHM)]
+
+    def rhythm_days(self, usual_gap: Fraction) -> set[int]:
+        """Returns the days since the last appointment at which a rule on the rhythm can change, and those around."""
+        days: set[int] = set()
+        for ratio in self.ratios:
+            high = (ratio + Fraction(1, 100)) * usual_gap
+            days |= set(range(math.floor(ratio * usual_gap) - 1, math.ceil(high) + 2))
+        return days
 
 
 def days_since(then: datetime, now: datetime) -> int:
@@ -316,6 +328,24 @@ class Facts:
         last = self.last_appointment_at()
         return None if last is None else days_since(last, now)
 
+    def usual_gap(self) -> Fraction:
+        """Returns the usual gap in days, in whole seconds; that of the company without two visits.
+
+        A geometric mean: the newest gap has the weight 1, each older one half of it, the company's a quarter.
+        """
+        ordinals = {at.astimezone(UTC).date().toordinal() for at in self.kept["appointment_completed"]}
+        days = sorted(ordinals, reverse=True)[:25]
+        weights, product = 0.25, USUAL_GAP_DAYS**0.25
+        for place, (later, earlier) in enumerate(pairwise(days)):
+            weights += 0.5**place
+            product *= (later - earlier) ** (0.5**place)
+        return Fraction(round(product ** (1 / weights) * 86_400), 86_400)
+
+    def rhythm_ratio(self, now: datetime) -> Fraction | None:
+        """Returns the days since the last appointment over the usual gap, two decimals; None without one."""
+        days = self.days_inactive(now)
+        return None if days is None else Fraction(math.floor(100 * days / self.usual_gap()), 100)
+
     def missed_rate(self, now: datetime) -> Fraction | None:
         """Returns missed / (completed + missed) over the last 180 days; None without any."""
         missed = self.recent("appointment_missed", now, 180)
@@ -366,7 +396,7 @@ class AppliedEvent:
 NOTHING_APPLIED = AppliedEvent()
 
 
-class _Customer:
+class LiteralCustomer:
     """One customer while the operations are applied."""
 
     def __init__(self, company: JourneyOracle, start: datetime) -> None:
@@ -403,6 +433,8 @@ class _Customer:
                 return self.facts.lifetime_value()
             case "days_since_last_appointment":
                 return self.facts.days_inactive(now)
+            case "rhythm_ratio":
+                return self.facts.rhythm_ratio(now)
             case "risk_score":
                 return self.facts.risk(now)
             case "engagement_score":
@@ -481,7 +513,8 @@ class _Customer:
         instants = {self.decided_to}
         instants.update(t + days * DAY for t in chain(*self.facts.kept.values()) for days in (90, 180))
         last = self.facts.last_appointment_at()
-        counted = [(self.entered_at, self.map.stage_days), (last, self.map.inactive_days)]
+        since_last = self.map.inactive_days | self.map.rhythm_days(self.facts.usual_gap())
+        counted = [(self.entered_at, self.map.stage_days), (last, since_last)]
         for since, counts in counted:
             if since is not None:
                 elapsed = (upto - since) // DAY
@@ -529,16 +562,32 @@ class _Customer:
         self.events.append(event)
         is_counted = True
         if any(each.booking is not None or each.retracts is not None for each in self.events):
-            counted = counting(self.events)
-            self.facts = Facts(self.facts.revenue_source)
-            for each in counted:
-                self.facts.fold(each)
-            is_counted = event in counted
+            is_counted = event in self._fold_again()
         else:
             self.facts.fold(event)
-        if not is_counted:
+        self._decide_on(event if is_counted else None, now)
+        return True
+
+    def _fold_again(self) -> list[LiteralEvent]:
+        """Folds the events that count, and returns them."""
+        counted = counting(self.events)
+        self.facts = Facts(self.facts.revenue_source)
+        for each in counted:
+            self.facts.fold(each)
+        return counted
+
+    def absorb(self, events: Sequence[LiteralEvent], now: datetime) -> None:
+        """Takes over the events of another customer, and decides as if the newest appointment were being applied."""
+        self.events.extend(events)
+        visits = [event for event in self._fold_again() if event.type == "appointment_completed"]
+        self._decide_on(max(visits, key=lambda visit: (visit.occurred_at, visit.key), default=None), now)
+        self.catch_up(now)
+
+    def _decide_on(self, event: LiteralEvent | None, now: datetime) -> None:
+        """Evaluates the customer with the rules of an event; None: without one."""
+        if event is None:
             self._decide(now, NOTHING_APPLIED)
-            return True
+            return
         of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
         facts = {"call_duration": event.call_duration, "total_amount": event.amount}
         rules = frozenset(rule for rule in of_type if rule.conditions_hold(facts))
@@ -547,7 +596,6 @@ class _Customer:
             is_appointment = self.held.is_appointment or applied.is_appointment
             self.held = AppliedEvent(self.held.rules | applied.rules, is_appointment)
         self._decide(now, applied)
-        return True
 
     def _move(self, now: datetime, to_stage: str, pin_until: datetime | None) -> bool:
         """Moves manually and removes any pin; sets one if the rules would undo the move."""
@@ -576,9 +624,13 @@ class JourneyOracle:
         self.map, self.pause_days = StageMap(stages), pause_days
         self.revenue_source, self.manual_pin_days = revenue_source, manual_pin_days
 
+    def open(self, start: datetime) -> LiteralCustomer:
+        """Returns a new customer, who has entered the first stage at an instant."""
+        return LiteralCustomer(self, start)
+
     def run(self, operations: Sequence[Operation], until: datetime) -> Journey:
         """Applies the operations in order, then runs evaluations due up to `until`."""
-        customer = _Customer(self, operations[0].now)
+        customer = self.open(operations[0].now)
         refused: list[int] = []
         for position, operation in enumerate(operations):
             if position > 0:

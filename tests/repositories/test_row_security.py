@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     Integer,
     LargeBinary,
     Numeric,
@@ -62,6 +63,7 @@ CHOSEN: dict[str, object] = {
     "imports.status": "done",
     "jobs.status": "done",
     "consent_changes.status": "granted",
+    "customers.merged_into": None,  # nobody is merged into itself
     "retention_campaigns.end_reason": "completed",
     "retention_campaigns.ended_at": datetime(2026, 3, 2, tzinfo=UTC),
     "action_attempts.outcome": "done",
@@ -93,9 +95,12 @@ def a_row(table: Table, company_id: int, number: int) -> dict[str, object]:
 
 
 def _value(column: Column[Any], company_id: int, number: int) -> object:
+    if column.name == "merged_into":
+        return None  # a customer is never merged into itself
     kinds: list[tuple[type, object]] = [
         (ARRAY, []),
         (JSONB, "{}"),
+        (Double, 0.5),
         (DateTime, AN_INSTANT),
         (Date, AN_INSTANT.date() + timedelta(days=number)),
         (LargeBinary, str(number).encode()),
@@ -191,7 +196,8 @@ async def seen(connection: asyncpg.Connection | AsyncConnection) -> dict[tuple[s
 
 async def seen_without(database: Database) -> dict[tuple[str, int], int]:
     """Returns the rows that are visible without a company."""
-    return await database.look_up_credential(lambda lookup: seen(lookup.api_keys._connection))
+    async with database._app.connect() as connection, connection.begin():
+        return await seen(connection)
 
 
 async def seen_by(database: Database, company_id: int) -> dict[tuple[str, int], int]:
@@ -564,9 +570,12 @@ async def test_no_row_refers_to_a_row_of_another_company(app):
         if not parents:
             continue
         checked.append(table.name)
+        row = {**a_row(table, THEIRS, 2), "company_id": MINE}
+        if table.name == "customers":
+            row |= {"customer_id": 3, "merged_into": 2}
         with pytest.raises(asyncpg.ForeignKeyViolationError):
             async with app.transaction():
-                await write(app, table, {**a_row(table, THEIRS, 2), "company_id": MINE})
+                await write(app, table, row)
     await transaction.rollback()
     assert {"consent_changes", "journey_events", "journey_transitions", "browser_sessions"} <= set(checked)
 
@@ -595,6 +604,7 @@ CALLS = {
         ),
         "journey_events",
     ),
+    "move_events": ("SELECT move_events({number}, {number})", "journey_events"),
     "rename_consents": ("SELECT rename_consents({number}, -{number})", "consent_changes"),
     "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, 'no match')", "audit_log"),
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),

@@ -110,6 +110,7 @@ FUNCTIONS = {
     ("find_customers_by_name", "journey_searcher"),
     ("erase_transitions", "journey_eraser"),
     ("erase_events", "journey_eraser"),
+    ("move_events", "journey_eraser"),
     ("rename_consents", "journey_eraser"),
     ("rename_in_audit", "journey_eraser"),
     ("clear_event_details", "journey_eraser"),

@@ -20,7 +20,7 @@ from journey_service.domain.calendar import latest_nightly_run_date, nightly_run
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
-from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
+from journey_service.repositories.journeys.relationship_rows import COLUMNS, to_stored_relationship
 from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.actions.bulk_actions import BulkRequest, request_bulk
 from journey_service.services.events.ingest import ingest

@@ -3,37 +3,45 @@
 import contextlib
 import logging
 import re
-import time
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from journey_service.api.customer_paths import resolve_customer
 from journey_service.api.dependencies import AppState, AppStateDep
+from journey_service.api.middleware.rate_limits import charge, charge_more, client_address
+from journey_service.api.middleware.request_slots import hold_slot, kind_of
 from journey_service.domain.access.actors import OPERATE, SELF, Actor
+from journey_service.domain.access.rate_limits import RateLimitedError
+from journey_service.domain.actions.errors import InvalidLinkError
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.access import audit, credentials, sessions
 from journey_service.services.access.credentials import Principal
 
+T = TypeVar("T")
+
 SESSION_COOKIE: Final = "__Host-journey_session"
 """Name of the session cookie. Without TLS, in development, browsers do not accept the prefix `__Host-`."""
 
-_CACHE_SECONDS: Final = 2.0
-_CACHE_SIZE: Final = 10_000
 SIGN_IN_OPERATION: Final = "create_session"
 """The operation that exchanges a credential for a session; a refused credential is logged."""
 _LOGGER: Final = logging.getLogger(__name__)
+_INGESTING: Final = frozenset(("ingest_event", "ingest_events"))
+"""Operations that are limited by the number of events."""
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _PENDING_AUDIT: Final = "unrecorded_operator"
 _ID: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False,
     scheme_name="key",
     description="An API key, `jrn_<id>_<secret>`, or an OIDC access token, as a bearer token.",
@@ -68,37 +76,87 @@ def cookie_name(app_state: AppState) -> str:
 
 def actor_of(request: Request, name: str, *, is_operator: bool = False, reason: str | None = None) -> Actor:
     """Returns the actor that the audit log names for a request."""
-    try:
-        address = None if request.client is None else str(ip_address(request.client.host))
-    except ValueError:  # a Unix socket, or an invalid value from a proxy
-        address = None
+    address = None if request.client is None else _address_of(request.client.host)
     return Actor(name, is_operator, reason, request.scope.get("request_id"), address)
+
+
+@lru_cache(maxsize=1024)
+def _address_of(host: str) -> str | None:
+    """Returns an address in its usual form; None for a Unix socket, or an invalid value from a proxy."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return None
 
 
 async def authenticated(
     request: Request,
     app_state: AppStateDep,
-    credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    credential: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     _: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
-    """Returns the caller of a request.
+    """Returns the caller of a request, after its rate limits were charged.
 
-    Raises UnauthenticatedError, alike for a missing and an unknown credential.
+    Raises UnauthenticatedError, alike for a missing and an unknown credential, and RateLimitedError.
     """
     session = request.cookies.get(cookie_name(app_state))
     if "authorization" in request.headers or session is None:
-        try:
-            return await _find_cached(
-                app_state, "bearer", "" if credential is None else credential.credentials
+        token = "" if credential is None else credential.credentials
+        if request.scope["route"].name == SIGN_IN_OPERATION:
+            found = await sign_in_attempt(
+                request, app_state, _find_cached(request, app_state, "bearer", token)
             )
-        except UnauthenticatedError as error:
-            if request.scope["route"].name == SIGN_IN_OPERATION:
-                _LOGGER.warning("Sign-in with a bearer credential failed: %s", type(error).__name__)
-            raise
-    principal = await _find_cached(app_state, "session", session)
-    if request.method not in _SAFE:
-        check_own_origin(request, app_state)
-    return principal
+        else:
+            found = await _find_cached(request, app_state, "bearer", token)
+    else:
+        found = await _find_cached(request, app_state, "session", session)
+        if request.method not in _SAFE:
+            check_own_origin(request, app_state)
+    await _charge_caller(request, app_state, found)
+    return found
+
+
+async def sign_in_attempt(
+    request: Request, app_state: AppState, attempt: Awaitable[T], purpose: str = "sign-in"
+) -> T:
+    """Awaits a sign-in, whose failures are logged and counted for the client's address.
+
+    Raises RateLimitedError after too many failures, and what the attempt raises.
+    """
+    address = client_address(request.client, app_state.proxies)
+    bucket = None if address is None else app_state.limit_policy.sign_in_bucket(address, purpose)
+    try:
+        if bucket is not None:
+            app_state.rate_limiter.check(bucket)
+    except RateLimitedError:
+        if isinstance(attempt, Coroutine):
+            attempt.close()
+        raise
+    try:
+        return await attempt
+    except (UnauthenticatedError, InvalidLinkError) as error:
+        if bucket is not None:
+            await app_state.rate_limiter.count_failure(bucket)
+        if request.scope["route"].name == SIGN_IN_OPERATION:
+            _LOGGER.warning("Sign-in with a bearer credential failed: %s", type(error).__name__)
+        raise
+
+
+async def _charge_caller(request: Request, app_state: AppState, caller: Principal) -> None:
+    counts_events = request.scope["route"].name in _INGESTING
+    buckets = app_state.limit_policy.buckets(caller, counts_events=counts_events)
+    await charge(request.scope, app_state.rate_limiter, buckets)
+
+
+async def charge_company(request: Request, app_state: AppState, company_id: int) -> None:
+    """Charges the event limit of a company for an event whose sender has no credential. Raises RateLimitedError."""
+    bucket = app_state.limit_policy.company_bucket(company_id, counts_events=True)
+    await charge(request.scope, app_state.rate_limiter, [bucket])
+
+
+def charge_events(request: Request, app_state: AppState, count: int) -> None:
+    """Charges the events of a batch, of which one was charged before its body was read."""
+    charge_more(request.scope, app_state.rate_limiter, count - 1)
 
 
 async def has_session(request: Request, app_state: AppState) -> bool:
@@ -107,8 +165,8 @@ async def has_session(request: Request, app_state: AppState) -> bool:
     if token is None:
         return False
     try:
-        await _find_cached(app_state, "session", token)
-    except UnauthenticatedError:
+        await _find_cached(request, app_state, "session", token)
+    except (UnauthenticatedError, RateLimitedError):
         return False
     except UnavailableError:
         return True
@@ -132,26 +190,31 @@ def check_own_origin(request: Request, app_state: AppState) -> None:
         raise ForbiddenError("Requests with a session cookie must come from the service's own pages.")
 
 
-async def _find_cached(app_state: AppState, kind: str, token: str) -> Principal:
-    # Cached per process: a revoked credential is accepted for at most _CACHE_SECONDS more.
+async def _find_cached(request: Request, app_state: AppState, kind: str, token: str) -> Principal:
     digest = blake2b(f"{kind}:{token}".encode(), digest_size=32).digest()
-    now = time.monotonic()
-    known = app_state.credential_cache.get(digest)
-    if known is not None and known[1] > now:
-        return known[0]
-    caller = await _find_principal(app_state, kind, token)
-    if len(app_state.credential_cache) >= _CACHE_SIZE:
-        app_state.credential_cache.clear()
-    app_state.credential_cache[digest] = (caller, now + _CACHE_SECONDS)
-    return caller
+
+    async def look_up(is_known: bool) -> Principal:  # noqa: FBT001  # the only argument of a lookup
+        address = client_address(request.client, app_state.proxies)
+        failures = None if address is None else app_state.limit_policy.failure_bucket(address)
+        if failures is not None and not is_known:
+            app_state.rate_limiter.check(failures)
+        try:
+            return await _find_principal(app_state, kind, token, is_known=is_known)
+        except UnauthenticatedError:
+            # The same credential again is answered from the cache, and not counted.
+            if failures is not None:
+                await app_state.rate_limiter.count_failure(failures)
+            raise
+
+    return await app_state.credential_cache.find(digest, look_up)
 
 
-async def _find_principal(app_state: AppState, kind: str, token: str) -> Principal:
+async def _find_principal(app_state: AppState, kind: str, token: str, *, is_known: bool) -> Principal:
     if kind == "session":
-        return await sessions.find_session(app_state.database, token)
+        return await sessions.find_session(app_state.database, token, is_known=is_known)
     if credentials.is_key(token):
         pepper = app_state.settings.key_pepper.get_secret_value()
-        return await credentials.authenticate(app_state.database, token, pepper=pepper)
+        return await credentials.authenticate(app_state.database, token, pepper=pepper, is_known=is_known)
     if app_state.identity is None:
         raise UnauthenticatedError("The credential is not valid.")
     verified = await app_state.identity.verify(token)
@@ -190,11 +253,11 @@ async def principal(
     if not caller.is_operator:
         if x_company_id not in (None, caller.company_id):
             raise ForbiddenError("The credential belongs to another company.")
-        return _authorized(request, Caller(caller, caller.company_id, actor))
+        return await _authorized(request, Caller(caller, caller.company_id, actor))
     company_id = caller.chosen_company_id if x_company_id is None else x_company_id
     if company_id is None:
         raise ForbiddenError("Set the X-Company-Id header to choose a company.")
-    return _authorized(request, Caller(caller, company_id, actor))
+    return await _authorized(request, Caller(caller, company_id, actor))
 
 
 async def audited_principal(
@@ -254,14 +317,18 @@ async def company_path_caller(
     if x_reason is None and company_id == caller.chosen_company_id:
         x_reason = caller.reason
     actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
-    return _authorized(request, Caller(caller, company_id, actor))
+    return await _authorized(request, Caller(caller, company_id, actor))
 
 
-def _authorized(request: Request, caller: Caller) -> Caller:
+async def _authorized(request: Request, caller: Caller) -> Caller:
     """Returns a caller. An operator's access is recorded by the operation, or else by its refusal."""
     request.scope["company_id"] = caller.company_id
     if caller.actor.is_operator:
         request.scope[_PENDING_AUDIT] = caller
+    kind = kind_of(request.scope["route"])
+    if kind.slots:
+        await hold_slot(request.scope, request.app.state.app_state.database.admit(caller.company_id, kind))
+    await resolve_customer(request, caller.company_id)
     return caller
 
 
@@ -292,6 +359,7 @@ CustomerReader = requires_scope_audited("customers:read")
 CustomerWriter = requires_scope("customers:write")
 JourneyWriter = requires_scope("journeys:write")
 Privacy = requires_scope("privacy")
+PrivacyReader = requires_scope_audited("privacy")
 StageReader = requires_scope_audited("stages:read")
 StageDrafter = requires_scope_audited("stages:write")
 StageWriter = requires_scope("stages:write")

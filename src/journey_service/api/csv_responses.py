@@ -4,20 +4,29 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Response
 
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.companies.currencies import get_currency
+from journey_service.domain.texts import is_formula
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Any]])
 
-_FORMULA_PREFIXES: Final = ("=", "+", "-", "@")
+
+class FurtherColumns(NamedTuple):
+    """Columns that follow those of the rows: their names, and their values for a row."""
+
+    names: Sequence[str]
+    values_of: Callable[[Any], Sequence[object]]
+
+
 _CONTROLS: Final = ("\t", "\r", "\n")
 _AMOUNTS: Final = ("lifetime_value", "revenue")
 """Columns of amounts, which are written with the decimals of the currency."""
+_NO_FURTHER: Final = FurtherColumns((), lambda _: ())
 _CSV: Final = {
     "type": "string",
     "description": "RFC 4180 in UTF-8 with a header line; an empty cell is null",
@@ -39,13 +48,18 @@ def get_with_csv(
     responses: dict[int | str, dict[str, Any]],
     rows: Callable[[Any], Sequence[ResponseModel]] = lambda response: response.items,
     without: Collection[str] = (),
+    further: Callable[..., Awaitable[FurtherColumns]] | None = None,
+    note: str = "",
     **options: Any,  # noqa: ANN401  # FastAPI's own
 ) -> Callable[[_Endpoint], _Endpoint]:
     """Decorates an endpoint that is served as JSON at `path` and as CSV at `path` + `.csv`.
 
     The CSV has one line for each of `rows(response)` and a column for each field of `row`, except those in `without`.
     Its operation id is that of the endpoint with `_csv`; the file is named like the last part of the path. The cursor
-    of the response becomes the header `X-Next-Cursor`, its currency the last column.
+    of the response becomes the header `X-Next-Cursor`, its currency a column after those of the rows.
+
+    `further` is called with the arguments of the endpoint, and returns columns that follow all others; `note` describes
+    them in the contract.
     """
 
     def decorate(endpoint: _Endpoint) -> _Endpoint:
@@ -61,9 +75,10 @@ def get_with_csv(
         async def as_csv(*args: Any, **kwargs: Any) -> CsvResponse:  # noqa: ANN401  # the endpoint's own
             response = await endpoint(*args, **kwargs)
             last = [getattr(response, column) for column in shared]
+            more = _NO_FURTHER if further is None else await further(**kwargs)
             table = csv_of(
-                [*columns, *shared],
-                ([*_values(each, columns, *last), *last] for each in rows(response)),
+                [*columns, *shared, *more.names],
+                ([*_values(each, columns, *last), *last, *more.values_of(each)] for each in rows(response)),
             )
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             if is_paged and response.next_cursor is not None:
@@ -71,7 +86,7 @@ def get_with_csv(
             return CsvResponse(table, headers=headers)
 
         as_csv.__name__ = f"{endpoint.__name__}_csv"
-        as_csv.__doc__ = _description(f"{router.prefix}{path}", is_paged=is_paged)
+        as_csv.__doc__ = f"{_description(f'{router.prefix}{path}', is_paged=is_paged)} {note}".rstrip()
         router.add_api_route(
             f"{path}.csv",
             as_csv,
@@ -79,24 +94,7 @@ def get_with_csv(
             summary=f"{summary} as CSV",
             response_model=None,
             response_class=CsvResponse,
-            responses={
-                200: {
-                    "description": "A CSV table",
-                    "headers": _headers(name, is_paged=is_paged),
-                    "content": {
-                        "text/csv": {
-                            "schema": _CSV,
-                            "x-row-schema": {
-                                "schema": row.model_json_schema(
-                                    mode="serialization", ref_template="#/components/schemas/{model}"
-                                ),
-                                "columns": [*columns, *shared],
-                            },
-                        }
-                    },
-                },
-                **responses,
-            },
+            responses={200: _response_200(row, [*columns, *shared], name, is_paged=is_paged), **responses},
             **options,
         )
         return endpoint
@@ -113,6 +111,20 @@ def _description(path: str, *, is_paged: bool) -> str:
         if is_paged
         else description
     )
+
+
+def _response_200(
+    row: type[ResponseModel], columns: Sequence[str], name: str, *, is_paged: bool
+) -> dict[str, Any]:
+    """Returns the description of a CSV response for the contract."""
+    row_schema = row.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    return {
+        "description": "A CSV table",
+        "headers": _headers(name, is_paged=is_paged),
+        "content": {
+            "text/csv": {"schema": _CSV, "x-row-schema": {"schema": row_schema, "columns": list(columns)}}
+        },
+    }
 
 
 def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:
@@ -171,5 +183,4 @@ def _cell(value: object) -> str:
 
 def _without_formula(text: str) -> str:
     """Prefixes a text that a spreadsheet would evaluate, with leading spaces or without, by an apostrophe."""
-    is_formula = text.lstrip().startswith(_FORMULA_PREFIXES)
-    return f"'{text}" if is_formula or text.lstrip(" ").startswith(_CONTROLS) else text
+    return f"'{text}" if is_formula(text) or text.lstrip(" ").startswith(_CONTROLS) else text

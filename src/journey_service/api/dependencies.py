@@ -6,21 +6,27 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Final, TypeVar, cast
 from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header, Path, Query, Request, Response
+from pydantic import BeforeValidator, WithJsonSchema
 
-from journey_service.api.schema_fields import Instant, StageKey
+from journey_service.api.schema_fields import Instant, StageKey, customer_schema, parse_named_customer
+from journey_service.api.trusted_proxies import read_networks
 from journey_service.domain.actions.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
-from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
+from journey_service.domain.events.event import MAX_ID
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider
 from journey_service.gateways.worker_wakeup import WorkerWakeup
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import Principal
+from journey_service.repositories.database_probe import DatabaseProbe
+from journey_service.services.access.credential_cache import CredentialCache
+from journey_service.services.access.limit_policy import LimitPolicy
+from journey_service.services.access.rate_limiter import RateLimiter
 from journey_service.services.actions.event_stream import EventStream
 from journey_service.services.events.ingest_batcher import IngestBatcher
 from journey_service.services.operations.monitoring import CompanyMetricsCache
@@ -42,20 +48,34 @@ def repeatable(description: str, **options: Any) -> Any:  # noqa: ANN401  # Fast
     return Query(description=text, max_length=MAX_FILTER_VALUES, **options)
 
 
+def parse_customer(value: object) -> object:
+    """Returns the customer of a filter: an id, or a ref as it is written in place of one."""
+    return value if value is None else parse_named_customer(value, least=-MAX_ID)
+
+
 @dataclass(slots=True)
 class AppState:
     """Application state: created at startup, shared by all requests of the process."""
 
     settings: Settings
     database: Database
+    database_probe: DatabaseProbe
     ingest_batcher: IngestBatcher
     worker_wakeup: WorkerWakeup | None
     messenger: Messenger
     event_stream: EventStream
     company_metrics: CompanyMetricsCache
+    rate_limiter: RateLimiter
     outgoing_for_webhooks: HttpClient
     identity: IdentityProvider | None = None
-    credential_cache: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+    credential_cache: CredentialCache = field(default_factory=CredentialCache)
+
+    limit_policy: LimitPolicy = field(init=False)
+    proxies: tuple[IPv4Network | IPv6Network, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limit_policy = self.settings.limit_policy
+        self.proxies = read_networks(self.settings.trusted_proxies)
 
     @property
     def is_over_tls(self) -> bool:
@@ -89,16 +109,24 @@ AppStateDep = Annotated[AppState, Depends(app_state)]
 
 CustomerId = Annotated[
     int,
-    Path(ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, chosen by the caller", examples=[4711]),
+    Path(
+        ge=0,
+        le=MAX_ID,
+        description="Id of the customer, or `ref:` and the customer's percent-encoded `customer_ref`",
+        examples=[4711],
+    ),
+    WithJsonSchema(customer_schema(0)),
 ]
 AnyCustomerId = Annotated[
     int,
     Path(
         ge=-MAX_ID,
-        le=MAX_CUSTOMER_ID,
-        description="Id of the customer, chosen by the caller; negative for an erased customer",
+        le=MAX_ID,
+        description="Id of the customer, negative for an erased customer; or `ref:` and the customer's percent-encoded"
+        " `customer_ref`",
         examples=[4711],
     ),
+    WithJsonSchema(customer_schema(-MAX_ID)),
 ]
 AsOf = Annotated[
     Instant | None,
@@ -107,18 +135,31 @@ AsOf = Annotated[
     ),
 ]
 AnyCustomer = Annotated[
-    int | None,
+    int | str | None,
+    BeforeValidator(parse_customer),
     Query(
-        ge=-MAX_ID,
-        le=MAX_CUSTOMER_ID,
-        description="Only of the customer with this id; negative for an erased customer",
+        description="Only of the customer with this id, negative for an erased customer; or `ref:` and the customer's"
+        " `customer_ref`",
         examples=[4711],
     ),
+    WithJsonSchema(customer_schema(-MAX_ID)),
 ]
 StageName = StageKey
 InStage = Annotated[StageKey | None, Query(description="Only of this stage")]
 InStages = Annotated[
     list[StageKey] | None, repeatable("Only customers in this stage", alias="stage", examples=[["regular"]])
+]
+BulkKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Key that the caller chooses, at most 255 printable ASCII characters. A repeated request with the"
+        " same content returns the job of the first one; other content is refused with 422. A dry run ignores the key",
+        examples=["spring-offer-1"],
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,

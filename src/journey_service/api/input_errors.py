@@ -73,7 +73,7 @@ def json_pointer(location: Sequence[int | str]) -> str:
     return pointer if where == "body" else f"{where}{pointer}"
 
 
-def _to_json(value: Any) -> Any:  # noqa: ANN401  # any value of a rule
+def _to_json(value: object) -> object:
     """Returns a value of a rule as JSON has it: the bounds of decimals are decimals."""
     if not isinstance(value, Decimal):
         return value

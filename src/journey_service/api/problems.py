@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem details: the only module that maps an error to a status."""
 
-import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,14 +25,35 @@ from journey_service.api.request_bodies import (
     media_type,
 )
 from journey_service.domain import errors
+from journey_service.domain.access.rate_limits import RateLimitedError
 from journey_service.domain.actions.errors import StaleActionsError, StaleTaskError
 from journey_service.domain.companies.errors import CompanyNotFoundError, StaleSettingsError
 from journey_service.domain.journeys.errors import StaleVersionError
 from journey_service.domain.stages.errors import StaleMapError
+from journey_service.logs import safe_fields
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = 1
-"""Seconds after which a client may repeat a request that was answered with 503."""
+MAX_ERRORS: Final = 100
+"""Errors of the input that a response reports; the first ones."""
+RETRY_AFTER_SECONDS: Final = (1, 2, 3)
+"""Seconds after which a client may repeat a request that was answered with 503, one of them at random.
+
+Otherwise clients that were refused together would all return together.
+"""
+_UNAVAILABLE_COUNT: Final = Counter(
+    "journey_unavailable_total",
+    "Number of requests that were answered with 503 because a resource was short, by the resource",
+    ["resource"],
+)
+RATE_LIMITED_COUNT: Final = Counter(
+    "journey_rate_limited_total",
+    "Number of requests that were answered with 429, by the rate limit",
+    ["limit"],
+)
+_LOGGER: Final = logging.getLogger(__name__)
+RETRY_AFTER_REPAIR_SECONDS: Final = 10
+"""The same if the database is full or read-only, which takes an operator longer to repair."""
+_NEED_REPAIR: Final = (errors.DatabaseFullError, errors.DatabaseReadOnlyError)
 
 
 class BodyLimitMiddleware:
@@ -48,7 +71,7 @@ class BodyLimitMiddleware:
             is_start = message["type"] == "http.response.start"
             if is_start and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 replaced = True
-                problem = _respond(_problem_of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+                problem = _respond(problem_of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
                 await send({**message, "headers": problem.raw_headers})
                 await send({"type": "http.response.body", "body": problem.body})
             elif not replaced:
@@ -133,6 +156,7 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
     StaleTaskError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
+    RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnsupportedContentEncodingError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -143,78 +167,29 @@ JSON_BODY: Sequence[type[errors.JourneyServiceError]] = (
     UnsupportedMediaTypeError,
 )
 """Errors of a JSON body as a whole."""
+KEY_ERRORS: Sequence[type[errors.JourneyServiceError]] = (
+    errors.IdempotencyKeyInUseError,
+    errors.IdempotencyKeyReusedError,
+)
+"""Errors of a route that is carried out once for each Idempotency-Key."""
 _EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
     errors.UnauthenticatedError,
     errors.ForbiddenError,
     errors.InvalidInputError,
+    RateLimitedError,
     errors.UnavailableError,
+    *_NEED_REPAIR,
 )
-_SAMPLE_ERRORS: Final[Mapping[type[errors.JourneyServiceError], errors.JourneyServiceError]] = {
-    errors.UnauthenticatedError: errors.UnauthenticatedError("The credential is not valid."),
-    errors.ForbiddenError: errors.ForbiddenError("The credential lacks the scope 'customers:write'."),
-    errors.MalformedError: errors.MalformedError(
-        "The body is not JSON: unexpected character at byte 17.", offset=17
-    ),
-    errors.UnavailableError: errors.UnavailableError(),
-}
-_SAMPLE_INPUT_ERRORS: Final[Sequence[Mapping[str, Any]]] = (
-    {"pointer": "/due_days", "detail": "must be at least 0", "code": "too_small", "params": {"min": 0}},
-)
-_SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
-    "currency": "EUR",
-    "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
-    "campaign_id": 12,
-    "changed": {"assignee": "ben"},
-    "company_id": 42,
-    "current": 4,
-    "customer_id": 4711,
-    "customers": {"regular": 12},
-    "encoding": "br",
-    "endpoint_id": 3,
-    "event_id": "appt-1001-completed",
-    "events": ["action.sms"],
-    "import_id": 12,
-    "job_id": 12,
-    "key": "regular",
-    "key_id": "0123456789abcdef",
-    "language": "de",
-    "media": "text/plain",
-    "reason": "completed",
-    "source": "booking",
-    "source_id": "42-0123456789abcdef",
-    "stage": "regular",
-    "stage_key": "regular",
-    "stages": ["regular"],
-    "state": "pending",
-    "status": "done",
-    "task_id": 12,
-    "template_id": 5,
-    "version": 3,
-}
-"""Arguments of errors in examples, by the name of the parameter."""
-_CONTEXT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "changed": {
-        "type": "object",
-        "additionalProperties": True,
-        "description": "Current values of the fields that have changed since the version in If-Match, by name",
-    },
-    "current_version": {
-        "type": "integer",
-        "description": "Current version: read the resource again, then send this version as If-Match",
-    },
-    "customers": {
-        "type": "object",
-        "additionalProperties": {"type": "integer"},
-        "description": "Number of customers in each stage to be archived, by the key of the stage",
-    },
-    "offset": {"type": "integer", "description": "Byte of the body at which reading stopped"},
-}
-"""Schemas of the fields that single kinds of problems add."""
 
 
 def status_of(error: type[errors.JourneyServiceError]) -> HTTPStatus:
     """Returns the status of an error: its own, or that of its nearest base class."""
     return next(_STATUS[kind] for kind in error.__mro__ if kind in _STATUS)
+
+
+def has_status(error: type[errors.JourneyServiceError]) -> bool:
+    """Returns whether responses report an error: it, or one of its base classes, has a status."""
+    return any(kind in _STATUS for kind in error.__mro__)
 
 
 def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
@@ -236,7 +211,7 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
                 "code": code_of_sentence(each.message),
                 "params": {},
             }
-            for each in error.errors
+            for each in error.errors[:MAX_ERRORS]
         ]
     return problem
 
@@ -287,61 +262,6 @@ def schema_name(code: str) -> str:
     return f"{''.join(map(str.capitalize, code.split('-')))}Problem"
 
 
-def all_kinds() -> dict[str, dict[str, Any]]:
-    """Returns an example of every kind of problem that the API can answer, by its code."""
-    found: dict[str, type[errors.JourneyServiceError]] = {}
-    for kind in _subclasses(errors.JourneyServiceError):
-        if kind.code != errors.JourneyServiceError.code and any(base in _STATUS for base in kind.__mro__):
-            found.setdefault(kind.code, kind)
-    examples = {code: problem_of(_sample(kind)) for code, kind in found.items()}
-    examples |= {code: _problem_of_status(status) for status, (code, *_) in FRAMEWORK_PROBLEMS.items()}
-    return dict(sorted(examples.items()))
-
-
-def problem_schema(code: str, example: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the schema of a kind of problem: that of Problem with a constant `type` and `status`."""
-    properties = {name: value for name, value in base["properties"].items() if name != "errors"}
-    for name in ("type", "status"):
-        properties[name] = {**properties[name], "const": example[name]}
-    properties["title"] = {**properties["title"], "examples": [example["title"]]}
-    if "errors" in example:
-        reference = {"$ref": "#/components/schemas/FieldError"}
-        properties["errors"] = {
-            "type": "array",
-            "items": reference,
-            "description": "Every error of the input",
-        }
-    properties |= {name: dict(_CONTEXT_FIELDS[name]) for name in example if name in _CONTEXT_FIELDS}
-    return {
-        "type": "object",
-        "title": schema_name(code),
-        "description": f"{example['title']}. See `/problems/{code}`.",
-        "properties": properties,
-        "required": [name for name in properties if name != "offset"],
-    }
-
-
-def _subclasses(kind: type[errors.JourneyServiceError]) -> Iterable[type[errors.JourneyServiceError]]:
-    for inner in kind.__subclasses__():
-        yield inner
-        yield from _subclasses(inner)
-
-
-def _sample(kind: type[errors.JourneyServiceError]) -> errors.JourneyServiceError:
-    if kind is errors.InvalidInputError:
-        return InputError(list(_SAMPLE_INPUT_ERRORS))
-    if kind in _SAMPLE_ERRORS:
-        return _SAMPLE_ERRORS[kind]
-    parameters = inspect.signature(kind).parameters.values()
-    return kind(
-        **{
-            each.name: _SAMPLE_ARGUMENTS[each.name]
-            for each in parameters
-            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-        }
-    )
-
-
 def install(app: FastAPI) -> None:
     """Registers the handlers that answer every error of the application as a problem."""
     app.add_exception_handler(errors.JourneyServiceError, _on_expected)
@@ -359,10 +279,29 @@ async def _on_expected(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.UnavailableError):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        is_slow = isinstance(error, _NEED_REPAIR)
+        delay = RETRY_AFTER_REPAIR_SECONDS if is_slow else secrets.choice(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(delay)
+        _record_shortage(request, error)
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+        RATE_LIMITED_COUNT.labels(error.limit).inc()
     if isinstance(error, UnsupportedContentEncodingError):
         headers["Accept-Encoding"] = "gzip"
     return _respond(problem_of(error), headers)
+
+
+def _record_shortage(request: Request, error: errors.UnavailableError) -> None:
+    """Counts and logs which resource was short; other reasons, such as a missing setting, have their own texts."""
+    resource = "other" if error.resource is None else error.resource.value
+    _UNAVAILABLE_COUNT.labels(resource).inc()
+    company_id = request.scope.get("company_id")
+    company = "-" if company_id is None else company_id
+    _LOGGER.warning(
+        "Unavailable: resource=%s company_id=%s",
+        *(resource, company),
+        extra=safe_fields(resource=resource, company_id=company_id),
+    )
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -381,7 +320,7 @@ def _input_error(request: Request, found: Sequence[Any]) -> errors.JourneyServic
             except UnsupportedMediaTypeError as error:
                 return error
     details = {}
-    for each in found:
+    for each in found[:MAX_ERRORS]:
         pointer, (code, detail, params) = json_pointer(each["loc"]), describe_error(each)
         details[pointer, detail] = {"pointer": pointer, "detail": detail, "code": code, "params": params}
     return InputError(list(details.values()))
@@ -390,15 +329,22 @@ def _input_error(request: Request, found: Sequence[Any]) -> errors.JourneyServic
 async def _on_http(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return _respond(_problem_of_status(HTTPStatus(error.status_code)), error.headers)
+    return _respond(problem_of_status(HTTPStatus(error.status_code)), error.headers)
 
 
 async def _on_unexpected(request: Request, _: Exception) -> Response:
-    # The traceback is logged; the caller learns nothing of it.
-    return _respond(_problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR), added_headers(request.scope))
+    # The traceback is logged; the caller learns nothing of it. The server closes the connection after an error that
+    # reaches it: without the header, a client would send its next request on it, and lose it.
+    headers = {**added_headers(request.scope), "connection": "close"}
+    return _respond(problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR), headers)
 
 
-def _problem_of_status(status: HTTPStatus) -> dict[str, Any]:
+def respond_status(status: HTTPStatus, headers: Mapping[str, str]) -> Response:
+    """Returns the problem of a status that no error of the domain has, as a response."""
+    return _respond(problem_of_status(status), headers)
+
+
+def problem_of_status(status: HTTPStatus) -> dict[str, Any]:
     """Returns the problem details of a status that no error of the domain has."""
     fallback = FRAMEWORK_PROBLEMS[HTTPStatus.BAD_REQUEST]
     code, title, detail = FRAMEWORK_PROBLEMS.get(status, fallback)

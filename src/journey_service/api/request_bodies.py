@@ -2,12 +2,14 @@
 
 import asyncio
 import codecs
+import re
 import types
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from email.message import Message
-from functools import wraps
+from functools import partial, wraps
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -20,7 +22,13 @@ from fastapi.routing import APIRoute
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
 from journey_service.api.middleware.head_requests import IS_HEAD
-from journey_service.domain.errors import JourneyServiceError, MalformedError
+from journey_service.api.middleware.idempotent_requests import (
+    KEY_HEADER,
+    ONCE_PER_KEY,
+    begin_request,
+    respond_once,
+)
+from journey_service.domain.errors import InvalidInputError, JourneyServiceError, MalformedError
 
 MAX_BODY_BYTES: Final = 256 * 1024
 """Bytes of an ordinary body; longer bodies are answered with 413."""
@@ -31,6 +39,11 @@ MAX_BATCH_EVENTS: Final = 5_000
 MAX_UNPACKED_RATIO: Final = 200
 """Bytes of an unpacked body of more than MAX_BODY_BYTES, for each compressed byte; longer bodies are answered with
 413."""
+MAX_JSON_VALUES: Final = 15_000
+"""Commas, brackets and braces of an ordinary JSON body, which bound the number of its values; bodies with more are
+answered with 422 before anything is built of them."""
+MAX_BATCH_JSON_VALUES: Final = 150_000
+"""The same of a batch: on average 30 of each of its events."""
 MAX_GZIP_MEMBERS: Final = 64
 """Members of a gzip body, each of which costs a copy of the rest; bodies with more are answered with 422."""
 
@@ -41,7 +54,17 @@ _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 _LARGE_BYTES: Final = 8 * 1024
 """Compressed bodies of more bytes are unpacked in a thread."""
 
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The resource is the same as the one with the ETag in If-None-Match; without a body"}
+}
+"""Response of a route that answers `If-None-Match`: see StrictRoute."""
+_TAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_TAG_BYTES: Final = 8
+
 _query_errors: ContextVar[Sequence[dict[str, Any]]] = ContextVar("query_errors", default=())
+
+_begin: ContextVar[Callable[[Any, Any], Awaitable[None]] | None] = ContextVar("begin", default=None)
+"""Begins the request with an Idempotency-Key, once its caller is known and its input is valid."""
 
 
 class UnsupportedMediaTypeError(JourneyServiceError):
@@ -68,8 +91,11 @@ class UnsupportedContentEncodingError(JourneyServiceError):
 
 def media_type(request: Request) -> str:
     """Returns the media type of the body without parameters; JSON if the header is missing."""
+    given = request.headers.get("content-type") or JSON
+    if given == JSON:  # most requests, which need no parser
+        return JSON
     message = Message()
-    message["content-type"] = request.headers.get("content-type") or JSON
+    message["content-type"] = given
     return message.get_content_type()
 
 
@@ -97,12 +123,50 @@ def to_utf8(body: bytes) -> bytes:
         ) from error
 
 
-def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
+def check_json_size(text: bytes, max_values: int) -> None:
+    """Checks that JSON has not too many values, by counting bytes: nothing is built of the text.
+
+    Commas, brackets and braces within strings count too. Raises MalformedError.
+    """
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > max_values:
+        raise MalformedError(f"The body has more than {max_values} commas, brackets and braces.", offset=0)
+
+
+def check_number_of_values(value: object, max_values: int) -> None:
+    """Checks that one item of a parsed body has not too many values. Raises MalformedError."""
+    count, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            count += len(each)
+            if count > max_values:
+                raise MalformedError(f"The item has more than {max_values} values.", offset=0)
+            waiting += each.values() if isinstance(each, dict) else each
+
+
+def split_lines(text: bytes, max_lines: int) -> list[bytes]:
+    """Returns the lines with content. Raises InvalidInputError if there are more than `max_lines`.
+
+    Lines are counted before they are built; up to nine of ten may be blank.
+    """
+    if text.count(b"\n") <= 10 * max_lines:
+        lines = [line for line in text.split(b"\n") if line and not line.isspace()]
+        if len(lines) <= max_lines:
+            return lines
+    raise InvalidInputError.at("", f"must have at most {max_lines} lines")
+
+
+def parse_json(
+    body: bytes,
+    *,
+    max_values: int = MAX_JSON_VALUES,
+) -> Any:  # noqa: ANN401  # any JSON value
     """Parses JSON in UTF-8, or UTF-16 with a byte order mark, with finite numbers and limited depth.
 
     Raises MalformedError with the offset in the text, without its byte order mark.
     """
     text = to_utf8(body)
+    check_json_size(text, max_values)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -110,10 +174,15 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
         raise MalformedError(f"The body is not JSON: {reason}.", offset=error.pos) from error
 
 
-def read_json(body: bytes, media: str) -> Any:  # noqa: ANN401  # any JSON value
+def read_json(
+    body: bytes,
+    media: str,
+    *,
+    max_values: int = MAX_JSON_VALUES,
+) -> Any:  # noqa: ANN401  # any JSON value
     """Parses a body that is declared as JSON. Raises UnsupportedMediaTypeError, MalformedError."""
     check_media_type(media)
-    return parse_json(body)
+    return parse_json(body, max_values=max_values)
 
 
 async def read_body(request: Request) -> bytes:
@@ -189,22 +258,30 @@ class StrictRoute(APIRoute):
     """A route that parses its body through StrictRequest and refuses unknown or repeated query parameters.
 
     The caller is authenticated first, and query errors are reported together with all other errors of the input.
+    A route that declares NOT_MODIFIED has an ETag, by default a hash of its response, and answers `If-None-Match`.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Awaitable[Any]], **options: Any) -> None:  # noqa: ANN401
         super().__init__(path, _checked(endpoint), **options)
+        self.operation = endpoint
+        self.is_keyed = ONCE_PER_KEY in self.dependencies
 
     def get_route_handler(self) -> Any:  # noqa: ANN401  # FastAPI's own type is not public
         """Wraps FastAPI's handler."""
         handler = super().get_route_handler()
         parameters = query_parameters(self.dependant)
+        is_conditional = int(HTTPStatus.NOT_MODIFIED) in self.responses
 
         async def strict(request: Request) -> Response:
-            errors = _check_query(request, parameters)
+            errors = check_query(request, parameters)
             token = _query_errors.set(errors)
             strict_request = StrictRequest(request.scope, request.receive)
             try:
-                return _without_stream(request, await handler(strict_request))
+                if self.is_keyed and KEY_HEADER in request.headers:
+                    _begin.set(partial(begin_request, request, partial(read_body, strict_request)))
+                    return await respond_once(request, lambda: handler(strict_request))
+                response = _without_stream(request, await handler(strict_request))
+                return _unless_modified(request, response) if is_conditional else response
             except RequestValidationError as error:
                 if strict_request.body_error is not None:
                     raise strict_request.body_error from None
@@ -213,6 +290,7 @@ class StrictRoute(APIRoute):
                 raise RequestValidationError([*error.errors(), *errors]) from None
             finally:
                 _query_errors.reset(token)
+                _begin.set(None)
 
         return strict
 
@@ -224,6 +302,20 @@ def _without_stream(request: Request, response: Response) -> Response:
     head = Response(status_code=response.status_code)
     head.raw_headers = response.raw_headers
     return head
+
+
+def _unless_modified(request: Request, response: Response) -> Response:
+    """Returns 304 in place of a response that the client has, which its ETag shows."""
+    if response.status_code != HTTPStatus.OK:
+        return response
+    tag = response.headers.setdefault(
+        "ETag", f'W/"{blake2b(bytes(response.body), digest_size=_TAG_BYTES).hexdigest()}"'
+    )
+    given = ",".join(request.headers.getlist("if-none-match"))
+    # If-None-Match compares weakly.
+    if given.strip() != "*" and tag.removeprefix("W/") not in _TAG.findall(given):
+        return response
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag, "Vary": "Accept-Encoding"})
 
 
 def query_parameters(dependant: Dependant) -> dict[str, bool]:
@@ -250,14 +342,19 @@ def _checked(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # the endpoint's own
         if _query_errors.get():
             raise RequestValidationError([])
+        begin = _begin.get()
+        if begin is not None:
+            await begin(kwargs["caller"], kwargs["app_state"])
         return await endpoint(*args, **kwargs)
 
     return call
 
 
-def _check_query(request: Request, parameters: dict[str, bool]) -> list[dict[str, Any]]:
+def check_query(request: Request, parameters: dict[str, bool]) -> list[dict[str, Any]]:
     """Returns the errors of a query in pydantic's form."""
     errors: list[dict[str, Any]] = []
+    if not request.scope["query_string"]:
+        return errors
     query = request.query_params
     for name in query:
         error = {"loc": ("query", name), "msg": "", "input": query[name]}

@@ -3,13 +3,16 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 __all__ = ["app"]
+
+_ClickObject: TypeAlias = Any
+"""A context, command, result or argument of click, of which typer contains a private copy."""
 
 
 class _Entry(NamedTuple):
@@ -26,7 +29,11 @@ _COMMANDS: Final[Mapping[str, _Entry]] = {
     "worker": _Entry(
         "background", "worker", "Run background work: due customers, nightly runs, jobs, deliveries."
     ),
-    "migrate": _Entry("migrations", "migrate", "Migrate the database to the schema of this version."),
+    "migrate": _Entry(
+        "database_maintenance", "migrate", "Migrate the database to the schema of this version."
+    ),
+    "backup": _Entry("backups", "backup", "Write an encrypted backup of the database to a folder."),
+    "restore": _Entry("backups", "restore", "Restore a backup into an empty database, or only check it."),
     "import": _Entry("imports", "import_", "Import a file of past events. Running it again changes nothing."),
     "openapi": _Entry("openapi", "openapi", "Print the OpenAPI document of the API, or write it to a file."),
     "update-risk-scores": _Entry(
@@ -83,25 +90,25 @@ class _Commands(TyperGroup):
 
     entries: ClassVar[Mapping[str, _Entry]] = {}
 
-    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  # the library's own
+    def __init__(self, **attributes: _ClickObject) -> None:
         super().__init__(**attributes)
         self.commands = {
             **{name: TyperCommand(name, help=entry.help) for name, entry in self.entries.items()},
             **self.commands,
         }
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # the library's own
+    def resolve_command(self, ctx: _ClickObject, args: list[str]) -> _ClickObject:
         """Imports the called command."""
         name, command, rest = super().resolve_command(ctx, args)
         entry = self.entries.get(name or "")
         return name, command if entry is None else _load(str(name), entry), rest
 
-    def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # the library's own
+    def make_context(self, *arguments: _ClickObject, **options: _ClickObject) -> _ClickObject:
         """Parses the options. Usage errors exit with status 1."""
         with _usage_errors():
             return super().make_context(*arguments, **options)
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # the library's own
+    def invoke(self, ctx: _ClickObject) -> _ClickObject:
         """Runs the command. Usage errors exit with status 1."""
         with _usage_errors():
             return super().invoke(ctx)
@@ -128,7 +135,7 @@ def _usage_errors() -> Iterator[None]:
         raise
 
 
-def _load(name: str, entry: _Entry) -> Any:  # noqa: ANN401  # the library's own
+def _load(name: str, entry: _Entry) -> _ClickObject:
     module = importlib.import_module(f"{__name__}.{entry.module}")
     only = typer.Typer(add_completion=False)
     only.command(name, help=entry.help)(getattr(module, entry.function))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from journey_service.cli.api_keys import ForOperators, OwnerCompany, owner_id
+from journey_service.cli.customer_options import CustomerFilterOption, find_filter
 from journey_service.cli.terminal import (
     AsJson,
     CommandContext,
@@ -21,7 +22,7 @@ def audit(
     company: OwnerCompany = None,
     operator: ForOperators = False,
     *,
-    customer: Annotated[int | None, typer.Option(help="Only entries about this customer.")] = None,
+    customer: CustomerFilterOption = None,
     action: Annotated[str | None, typer.Option(help="Only entries of this action.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries.")] = 50,
     data_dir: DataDir = None,
@@ -31,7 +32,8 @@ def audit(
     owner = owner_id(company, is_operator=operator)
 
     async def run(context: CommandContext) -> list[AuditRecord]:
-        audit_filter = AuditFilter(action=action, customer_id=customer)
+        customer_id = await find_filter(context.database, owner, customer)
+        audit_filter = AuditFilter(action=action, customer_id=customer_id)
         return [*await list_audit(context.database, owner, audit_filter, before=None, limit=limit)]
 
     rows = with_database(data_dir, run)
@@ -39,20 +41,13 @@ def audit(
         print_json({"items": [_shown(row) for row in rows]})
         return
     print_table(
-        ("at", "actor", "action", "customer", "target", "reason", "address"),
-        [
-            (
-                row.at,
-                row.actor.name,
-                row.action,
-                row.customer_id,
-                row.target,
-                row.actor.reason,
-                row.actor.address,
-            )
-            for row in rows
-        ],
+        ("at", "actor", "action", "customer", "target", "reason", "address"), [_cells(row) for row in rows]
     )
+
+
+def _cells(row: AuditRecord) -> tuple[object, ...]:
+    by = row.actor
+    return row.at, by.name, row.action, row.customer_id, row.target, by.reason, by.address
 
 
 def _shown(row: AuditRecord) -> dict[str, object]:

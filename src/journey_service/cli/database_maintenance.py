@@ -1,4 +1,4 @@
-"""`optimize-queries`: refreshes the planner's statistics and reports on the database."""
+"""`migrate`, and `optimize-queries`, which refreshes the planner's statistics and reports on the database."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,18 +6,19 @@ from dataclasses import asdict
 
 import typer
 
-from journey_service.cli.owner import owner_url
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
     AsJson,
     DataDir,
     bar,
+    owner_url,
     print_error,
     print_json,
     print_line,
     print_note,
     print_table,
 )
+from journey_service.repositories import migrations
 from journey_service.services.operations.database_maintenance import Report, dead_share, optimize
 
 _KIB = 1024
@@ -65,36 +66,9 @@ def _without_quoted(table: dict[str, object]) -> dict[str, object]:
 
 
 def _print_result(report: Report) -> None:
-    print_table(
-        ("table", "rows", "dead", "dead share", "size", "vacuumed", "analyzed"),
-        [
-            (
-                table.name,
-                table.live_rows,
-                table.dead_rows,
-                f"{dead_share(table):.0%}",
-                _size(table.bytes),
-                table.vacuumed_at,
-                table.analyzed_at,
-            )
-            for table in report.tables
-        ],
-    )
+    _print_tables(report)
     print_line()
-    unused = {index.name for index in report.unused}
-    print_table(
-        ("index", "table", "size", "scans", "finding"),
-        [
-            (
-                index.name,
-                index.table,
-                _size(index.bytes),
-                index.scans,
-                "invalid" if not index.is_valid else "never used" if index.name in unused else "",
-            )
-            for index in report.indexes
-        ],
-    )
+    _print_indexes(report)
     print_line()
     if report.oldest is None:
         print_line("No other transaction is open.")
@@ -113,8 +87,43 @@ def _print_result(report: Report) -> None:
     _warn(report)
 
 
+def _print_tables(report: Report) -> None:
+    print_table(
+        ("table", "rows", "dead", "dead share", "size", "vacuumed", "analyzed"),
+        [
+            (
+                table.name,
+                table.live_rows,
+                table.dead_rows,
+                f"{dead_share(table):.0%}",
+                _size(table.bytes),
+                table.vacuumed_at,
+                table.analyzed_at,
+            )
+            for table in report.tables
+        ],
+    )
+
+
+def _print_indexes(report: Report) -> None:
+    unused = {index.name for index in report.unused}
+    print_table(
+        ("index", "table", "size", "scans", "finding"),
+        [
+            (
+                index.name,
+                index.table,
+                _size(index.bytes),
+                index.scans,
+                "invalid" if not index.is_valid else "never used" if index.name in unused else "",
+            )
+            for index in report.indexes
+        ],
+    )
+
+
 def _transaction_owner(report: Report) -> str:
-    assert report.oldest is not None  # noqa: S101  # the caller has checked it
+    assert report.oldest is not None  # the caller has checked it
     application = report.oldest.application or "an unnamed application"
     return f"{application}, process {report.oldest.pid}, {report.oldest.state or 'state unknown'}"
 
@@ -139,3 +148,10 @@ def _size(number: int) -> str:
             return f"{size:.0f} {unit}"
         size /= _KIB
     return f"{size:.1f} GiB"
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Migrate the database to the schema of this version."""
+    with owner_url(data_dir) as url:
+        migrations.upgrade(url)
+    print_note("The schema is up to date.")

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from journey_service.api.journeys.schemas import journeys as schemas
-from journey_service.cli.jobs import check_customers, report, run_in_companies
+from journey_service.cli.customer_options import CustomersOption, check_customers, find_customers
+from journey_service.cli.jobs import report, run_in_companies
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
     AsJson,
     CommandContext,
-    CustomerIds,
     DataDir,
     MaybeCompanyId,
     cli_actor,
@@ -20,17 +20,17 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.journeys.relationship import StageReason
 from journey_service.domain.operations.records import Job
+from journey_service.domain.stages.reasons import StageReason
 from journey_service.services.journeys.evaluation import queue_evaluation
-from journey_service.services.journeys.manual_changes import Evaluation, evaluate
+from journey_service.services.journeys.manual_changes import EvaluationResult, evaluate
 
 _COUNTS = ("evaluated", "moved", "suppressed")
 
 
 def evaluate_transitions(
     company: MaybeCompanyId = None,
-    customer: CustomerIds = None,
+    customer: CustomersOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show the result for the given customers without storing it."),
@@ -41,27 +41,29 @@ def evaluate_transitions(
     """Evaluate customers now; for a single customer, show every rule's result."""
     named = list(dict.fromkeys(customer or []))
 
-    async def one_by_one(context: CommandContext) -> list[Evaluation]:
+    async def one_by_one(context: CommandContext) -> list[EvaluationResult]:
         check_customers(company, named)
         by = cli_actor("evaluate-transitions")
         return [
-            await evaluate(context.database, company or 0, one, by=None if dry_run else by) for one in named
+            await evaluate(context.database, company or 0, one, by=None if dry_run else by)
+            for one in await find_customers(context.database, company, named)
         ]
 
     async def in_bulk(context: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
         if dry_run:
             raise InvalidInputError.at("--dry-run", "requires --customer")
+        customer_ids = await find_customers(context.database, company, named)
 
         async def queue(company_id: int) -> int:
             return await queue_evaluation(
                 context.database,
                 company_id,
                 actor=cli_actor("evaluate-transitions"),
-                customer_ids=named or None,
+                customer_ids=customer_ids or None,
             )
 
-        return await run_in_companies(context, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(context, company, customer_ids, queue, is_shown=not as_json)
 
     if len(named) == 1 or (dry_run and named):
         _print_result(with_database(data_dir, one_by_one), as_json=as_json)
@@ -69,7 +71,7 @@ def evaluate_transitions(
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _print_result(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
+def _print_result(evaluations: Sequence[EvaluationResult], *, as_json: bool) -> None:
     if as_json:
         shown = [schemas.Evaluation.of(each).model_dump(mode="json") for each in evaluations]
         print_json({"evaluations": shown})
@@ -78,7 +80,7 @@ def _print_result(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
         _print_one(each)
 
 
-def _print_one(evaluation: Evaluation) -> None:
+def _print_one(evaluation: EvaluationResult) -> None:
     relationship = evaluation.view.stored.relationship
     who = f"Customer {relationship.customer_id}"
     for entry in evaluation.moves:

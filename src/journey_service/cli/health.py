@@ -1,6 +1,6 @@
 """`health-check` and `schedule-list`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -19,12 +19,19 @@ from journey_service.cli.terminal import (
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.gateways.worker_wakeup import WorkerWakeup
+from journey_service.repositories.database_probe import DatabaseProbe
 from journey_service.services.operations.health import HealthStatus, ServiceHealth, examine
-from journey_service.services.operations.reconciliation import Reconciliation, reconcile, to_health_check
-from journey_service.services.operations.schedule import POLLING_TASKS, Schedule, get_schedule
+from journey_service.services.operations.reconciliation import (
+    ReconciliationReport,
+    reconcile,
+    to_health_check,
+)
+from journey_service.services.operations.schedule import POLLING_TASKS, CompanySchedule, get_schedule
 
 _EXITS = {HealthStatus.OK: 0, HealthStatus.WARNING: EXIT_FINDINGS, HealthStatus.FAILED: 1}
 _PREREQUISITES = ("database", "schema")
+_PROBE_SECONDS = 10.0
+"""Time limit of the probe. It opens a new connection, and may take longer than a readiness check."""
 _COLOURS = {HealthStatus.OK: "green", HealthStatus.WARNING: "yellow", HealthStatus.FAILED: "red"}
 
 
@@ -45,7 +52,7 @@ def health_check(
 ) -> None:
     """Check the database, its schema, Redis, the backlog, and metrics. Exit status: 0 ok, 1 failed, 2 warnings."""
 
-    async def run(context: CommandContext) -> tuple[ServiceHealth, list[tuple[int, Reconciliation]]]:
+    async def run(context: CommandContext) -> tuple[ServiceHealth, list[tuple[int, ReconciliationReport]]]:
         health = await _examine(context)
         is_readable = all(
             check.status is HealthStatus.OK for check in health.checks if check.name in _PREREQUISITES
@@ -58,27 +65,35 @@ def health_check(
 
     # A schema of another version is reported, not migrated.
     health, compared = with_database(data_dir, run, is_to_be_migrated=False)
+    _print_health(health, compared, as_json=as_json)
+    raise typer.Exit(_EXITS[health.status])
+
+
+def _print_health(
+    health: ServiceHealth, compared: Sequence[tuple[int, ReconciliationReport]], *, as_json: bool
+) -> None:
     if as_json:
         reconciliations = {str(id_): found for id_, found in compared}
         extra = {"reconciliations": reconciliations} if compared else {}
         print_json({"status": health.status, "checks": health.checks, **extra})
-    else:
-        for check in health.checks:
-            typer.secho(f"{check.status:<8} {check.name:<15} {check.message}", fg=_COLOURS[check.status])
-        for id_, found in compared:
-            for one in found.differences:
-                typer.secho(f"company {id_}, {one.check}: {one.subject} {_join(one.details)}", fg="red")
-    raise typer.Exit(_EXITS[health.status])
+        return
+    for check in health.checks:
+        typer.secho(f"{check.status:<8} {check.name:<15} {check.message}", fg=_COLOURS[check.status])
+    for id_, found in compared:
+        for one in found.differences:
+            typer.secho(f"company {id_}, {one.check}: {one.subject} {_join(one.details)}", fg="red")
 
 
 async def _examine(context: CommandContext) -> ServiceHealth:
-    if context.redis_url is None:
-        return await examine(context.database)
-    worker_wakeup = WorkerWakeup(context.redis_url)
+    worker_wakeup = None if context.redis_url is None else WorkerWakeup(context.redis_url)
+    probe = DatabaseProbe(context.database_url, deadline_seconds=_PROBE_SECONDS)
     try:
-        return await examine(context.database, redis=worker_wakeup.responds)
+        redis = None if worker_wakeup is None else worker_wakeup.responds
+        return await examine(context.database, probe, redis=redis)
     finally:
-        await worker_wakeup.close()
+        await probe.close()
+        if worker_wakeup is not None:
+            await worker_wakeup.close()
 
 
 def _join(details: Mapping[str, object]) -> str:
@@ -88,7 +103,7 @@ def _join(details: Mapping[str, object]) -> str:
 def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the worker's polling tasks and each company's nightly runs."""
 
-    async def run(context: CommandContext) -> list[Schedule]:
+    async def run(context: CommandContext) -> list[CompanySchedule]:
         selected = await select_companies(context.database, company)
         return [await get_schedule(context.database, one.id) for one in selected]
 
@@ -98,30 +113,22 @@ def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_j
             {"polling_tasks": POLLING_TASKS, "companies": [_shown(schedule) for schedule in schedules]}
         )
         return
-    print_table(
-        ("polling task", "every", "can be woken", "description"),
-        [
-            (each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.description)
-            for each in POLLING_TASKS
-        ],
-    )
+    tasks = [
+        (each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.description)
+        for each in POLLING_TASKS
+    ]
+    print_table(("polling task", "every", "can be woken", "description"), tasks)
     print_line()
     print_table(
         (
-            "company",
-            "name",
-            "time zone",
-            "next nightly run, local",
-            "in UTC",
-            "remark",
-            "last nightly run",
-            "status",
+            *("company", "name", "time zone", "next nightly run, local", "in UTC", "remark"),
+            *("last nightly run", "status"),
         ),
         [_row(schedule) for schedule in schedules],
     )
 
 
-def _shown(schedule: Schedule) -> Mapping[str, object]:
+def _shown(schedule: CompanySchedule) -> Mapping[str, object]:
     return {
         "company_id": schedule.company.id,
         "name": schedule.company.name,
@@ -138,7 +145,7 @@ def _shown(schedule: Schedule) -> Mapping[str, object]:
     }
 
 
-def _row(schedule: Schedule) -> tuple[object, ...]:
+def _row(schedule: CompanySchedule) -> tuple[object, ...]:
     last = schedule.nightly_runs[0] if schedule.nightly_runs else None
     remark = (
         "due"

@@ -43,49 +43,57 @@ MAX_ERRORS_SHOWN: Final = 20
 """Maximum number of line errors to print; further lines are only counted."""
 
 
+_File = Annotated[
+    Path, typer.Argument(help="CSV, NDJSON or .xlsx, plain or gzip.", exists=True, dir_okay=False)
+]
+_Kind = Annotated[ImportKind, typer.Option(help="What the lines are.")]
+_DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would happen, without changing anything.")
+]
+_Source = Annotated[
+    str | None,
+    typer.Option(help="System that the file comes from; columns and formats are remembered for it."),
+]
+_Sheet = Annotated[str | None, typer.Option(help="Sheet of a spreadsheet; the first one by default.")]
+_Until = Annotated[
+    str | None, typer.Option(help="Evaluate customers up to this time (RFC 3339) instead of now.")
+]
+_WithActions = Annotated[
+    bool,
+    typer.Option("--actions", help="Run the actions of stages that were entered within the last 24 hours."),
+]
+_OnChanged = Annotated[
+    OnChanged,
+    typer.Option(
+        help="Lines that differ from a known one in the amount alone: held back, added, or put in its place."
+    ),
+]
+_Columns = Annotated[
+    list[str] | None,
+    typer.Option(help="Field of a CSV column that has another name: COLUMN:FIELD. May be repeated."),
+]
+_DecimalSeparator = Annotated[
+    DecimalName | None, typer.Option(help="Separator of decimals in CSV, where the file leaves it open.")
+]
+_DateFormat = Annotated[DateFormat | None, typer.Option(help="Format of dates with slashes in CSV.")]
+_Encoding = Annotated[Encoding | None, typer.Option(help="Character encoding; UTF-8 by default.")]
+
+
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="CSV, NDJSON or .xlsx, plain or gzip.", exists=True, dir_okay=False)
-    ],
+    file: _File,
     company: CompanyId,
     *,
-    kind: Annotated[ImportKind, typer.Option(help="What the lines are.")] = "events",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would happen, without changing anything.")
-    ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option(help="System that the file comes from; columns and formats are remembered for it."),
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(help="Sheet of a spreadsheet; the first one by default.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="Evaluate customers up to this time (RFC 3339) instead of now.")
-    ] = None,
-    actions: Annotated[
-        bool,
-        typer.Option(
-            "--actions", help="Run the actions of stages that were entered within the last 24 hours."
-        ),
-    ] = False,
-    on_changed: Annotated[
-        OnChanged,
-        typer.Option(
-            help="Lines that differ from a known one in the amount alone: held back, added, or put in its place."
-        ),
-    ] = "hold",
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Field of a CSV column that has another name: COLUMN:FIELD. May be repeated."),
-    ] = None,
-    decimal_separator: Annotated[
-        DecimalName | None, typer.Option(help="Separator of decimals in CSV, where the file leaves it open.")
-    ] = None,
-    date_format: Annotated[
-        DateFormat | None, typer.Option(help="Format of dates with slashes in CSV.")
-    ] = None,
-    encoding: Annotated[Encoding | None, typer.Option(help="Character encoding; UTF-8 by default.")] = None,
+    kind: _Kind = "events",
+    dry_run: _DryRun = False,
+    source: _Source = None,
+    sheet: _Sheet = None,
+    until: _Until = None,
+    actions: _WithActions = False,
+    on_changed: _OnChanged = "hold",
+    column: _Columns = None,
+    decimal_separator: _DecimalSeparator = None,
+    date_format: _DateFormat = None,
+    encoding: _Encoding = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -133,6 +141,12 @@ def _dry_run(
         )
 
     found = with_database(data_dir, run)
+    _print_check(found, as_json=as_json)
+    if found.failed or found.changed:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _print_check(found: ImportCheck, *, as_json: bool) -> None:
     counts = {
         "lines": found.lines,
         "new": found.new,
@@ -147,17 +161,23 @@ def _dry_run(
     ignored = [name for name, field in found.columns if field is None and name.strip()]
     if as_json:
         print_json(
-            {**counts, "ignored_columns": ignored, "errors": [error._asdict() for error in found.errors]}
+            {
+                **counts,
+                "profile_fields": found.profile_fields,
+                "ignored_columns": ignored,
+                "errors": [error._asdict() for error in found.errors],
+            }
         )
     else:
         print_line("  ".join(f"{name} {value}" for name, value in counts.items()))
+        if found.profile_fields:
+            fields = (f"{name} {value}" for name, value in found.profile_fields.items())
+            print_line(f"profile fields: {'  '.join(fields)}")
         if ignored:
             print_error(f"ignored columns: {', '.join(ignored)}")
         for error in found.errors[:MAX_ERRORS_SHOWN]:
             cell = "the line" if error.column is None else f"{error.column} ({error.value})"
             print_error(f"line {error.line}: {cell} {error.message}")
-    if found.failed or found.changed:
-        raise typer.Exit(EXIT_FINDINGS)
 
 
 async def _import(

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from rich.progress import Progress
 
+from journey_service.cli.customer_options import customers_named
 from journey_service.cli.terminal import (
     CommandContext,
     bar,
@@ -15,7 +15,7 @@ from journey_service.cli.terminal import (
     print_line,
     select_companies,
 )
-from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError
+from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.services.job_registry import JOB_HANDLERS
@@ -88,29 +88,6 @@ def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: b
         if job.status == "failed":
             print_error(f"Job {job.id} of company {company_id} failed: {job.error}")
     return all(job.status == "done" for _, job in ended)
-
-
-@contextmanager
-def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
-    """Replaces list indexes in errors by the customer ids of the command line."""
-    customers = {f"/customer_ids/{index}": customer_id for index, customer_id in enumerate(customer_ids)}
-    try:
-        yield
-    except InvalidInputError as error:
-        raise InvalidInputError(
-            [
-                FieldError(f"--customer {customers[field_error.pointer]}", field_error.message)
-                if field_error.pointer in customers
-                else field_error
-                for field_error in error.errors
-            ]
-        ) from error
-
-
-def check_customers(company_id: int | None, customer_ids: Sequence[int]) -> None:
-    """Checks that customers are given with their company. Raises InvalidInputError."""
-    if customer_ids and company_id is None:
-        raise InvalidInputError.at("--customer", "requires --company")
 
 
 def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, object]:

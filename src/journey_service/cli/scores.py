@@ -5,14 +5,19 @@ from typing import Annotated
 import typer
 
 from journey_service.api.journeys.schemas.scores import CustomerScores
-from journey_service.cli.jobs import check_customers, report, run_in_companies, watch
+from journey_service.cli.customer_options import (
+    CustomerOption,
+    CustomersOption,
+    check_customers,
+    find_customer,
+    find_customers,
+)
+from journey_service.cli.jobs import report, run_in_companies, watch
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
     AsJson,
     CommandContext,
     CompanyId,
-    CustomerId,
-    CustomerIds,
     DataDir,
     MaybeCompanyId,
     bar,
@@ -33,7 +38,7 @@ _COUNTS = ("scored", "changed", "evaluated", "moved")
 
 def update_risk_scores(
     company: MaybeCompanyId = None,
-    customer: CustomerIds = None,
+    customer: CustomersOption = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,16 +47,17 @@ def update_risk_scores(
 
     async def run(context: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
+        customer_ids = await find_customers(context.database, company, named)
 
         async def queue(company_id: int) -> int:
             return await queue_rescore(
                 context.database,
                 company_id,
                 actor=cli_actor("update-risk-scores"),
-                customer_ids=named or None,
+                customer_ids=customer_ids or None,
             )
 
-        return await run_in_companies(context, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(context, company, customer_ids, queue, is_shown=not as_json)
 
     if not report(with_database(data_dir, run), _COUNTS, as_json=as_json):
         raise typer.Exit(EXIT_FINDINGS)
@@ -101,14 +107,15 @@ def queue_updates(
 
 def explain_risk(
     company: CompanyId,
-    customer: CustomerId,
+    customer: CustomerOption,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Show both scores of a customer, factor by factor."""
 
     async def run(context: CommandContext) -> ScoreExplanations:
-        return await get_scores(context.database, company, customer)
+        customer_id = await find_customer(context.database, company, customer)
+        return await get_scores(context.database, company, customer_id)
 
     scores = with_database(data_dir, run)
     if as_json:

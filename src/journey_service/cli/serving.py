@@ -7,33 +7,34 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
-from fastapi import FastAPI
 from rich.progress import TaskID
 
 from journey_service import demo
-from journey_service.cli.server_watch import ServerWatch
+from journey_service.api.server.config import ServerConfig
+from journey_service.api.server.limits import read_limits
+from journey_service.api.server.processes import serve
+from journey_service.cli.supervision import ChildProcess, Supervisor
 from journey_service.cli.terminal import DEFAULT_DATA_DIR, bar, expected_errors, print_error, print_note
-from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import EmbeddedServers, ServerAddresses, write_address
-from journey_service.embedded.processes import set_parent_death_signal
 from journey_service.gateways.smtp import FileMailer
-from journey_service.logs import config
-from journey_service.main import create_app
+from journey_service.logs import config as log_config
 from journey_service.repositories import migrations
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.settings import read_settings
 
 _FACTORY = "journey_service.main:create_app"
-_CHILD_FACTORY = "journey_service.cli.serving:create_child"
+_API_STOP_SECONDS = 30.0
+_WORKER_STOP_SECONDS = 15.0
 
 
 def up(
@@ -47,8 +48,8 @@ def up(
     ] = True,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
-    """Start PostgreSQL, Valkey, the API, and a worker on this machine."""
-    # Uvicorn raises the signal again after its shutdown. Exiting normally lets the embedded servers stop.
+    """Start PostgreSQL, Valkey, the API, and a worker on this machine, and restart them if they end."""
+    # Exiting normally stops the processes and the embedded servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with expected_errors():
         if bootstrap_key := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
@@ -63,9 +64,9 @@ def up(
         os.environ.update(_environment(servers, data_dir, host, port))
         if with_demo:
             _create_demo(servers, address)
-        with ServerWatch(embedded, print_error), WorkerProcess(print_error):
-            factory = _CHILD_FACTORY if workers > 1 else _FACTORY
-            _serve(host, port, workers, factory=factory, logs_json=read_settings().logs_json)
+        read_settings()  # read first, so that errors are printed once
+        with Supervisor(embedded, _children(host, port, workers), print_error), suppress(KeyboardInterrupt):
+            threading.Event().wait()  # until a signal
 
 
 def api(
@@ -76,13 +77,17 @@ def api(
     """Run the API with the settings of the environment."""
     with expected_errors():
         settings = read_settings()  # read first, so that errors are printed without a traceback
-    _serve(host, port, workers, proxies=settings.trusted_proxies, logs_json=settings.logs_json)
+    _serve(host, port, workers, proxies=settings.trusted_proxies)
 
 
-def create_child() -> FastAPI:
-    """Creates the API in a child process of `up`. The child ends when `up` ends, even if `up` is killed."""
-    set_parent_death_signal(signal.SIGTERM)
-    return create_app()
+def _children(host: str, port: int, workers: int) -> list[ChildProcess]:
+    """Returns the processes of the service that `up` runs."""
+    serving = ("api", "--host", host, "--port", str(port), "--workers", str(workers))
+    return [
+        ChildProcess("api", *serving, death_signal=signal.SIGTERM, stop_seconds=_API_STOP_SECONDS),
+        # SIGKILL: the database ends at the same time, and expired leases recover running work.
+        ChildProcess("worker", "worker", death_signal=signal.SIGKILL, stop_seconds=_WORKER_STOP_SECONDS),
+    ]
 
 
 def _check_port(host: str, port: int) -> None:
@@ -102,31 +107,27 @@ def _bind_error(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
-def _serve(
-    host: str,
-    port: int,
-    workers: int,
-    *,
-    factory: str = _FACTORY,
-    proxies: Sequence[str] = (),
-    logs_json: bool = False,
-) -> None:
-    uvicorn.run(
-        factory,
+def _serve(host: str, port: int, workers: int, *, proxies: Sequence[str] = ()) -> None:
+    # Several machines need the number of all processes, which only the operator knows.
+    os.environ.setdefault("JOURNEY_API_PROCESSES", str(workers))
+    settings = read_settings()
+    config = ServerConfig(
+        _FACTORY,
+        limits=read_limits(settings),
         factory=True,
         host=host,
         port=port,
         workers=workers,
-        log_config=config(is_json=logs_json),
+        log_config=log_config(is_json=settings.logs_json),
         log_level="info",
         access_log=False,
         server_header=False,
         # Only configured proxies may set the client address.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        h11_max_incomplete_event_size=16_384,
         timeout_graceful_shutdown=25,
     )
+    serve(config)
 
 
 def _environment(servers: ServerAddresses, data_dir: Path, host: str, port: int) -> dict[str, str]:
@@ -163,36 +164,37 @@ def _demo_mailer() -> FileMailer | None:
     return FileMailer(settings.mail_folder, settings.sender)
 
 
+async def _seed_demo(servers: ServerAddresses) -> list[demo.DemoKey]:
+    database = Database(
+        servers.database_url,
+        erasure_key=servers.secrets["erasure_key"],
+        vault_key=servers.secrets["vault_key"],
+        # All companies are created at the same time.
+        pool_size=20,
+        pool_timeout=60,
+        statement_timeout_ms=60_000,
+    )
+    lines: dict[str, TaskID] = {}
+    try:
+        with bar() as shown:
+
+            def on_progress(name: str, done: int, total: int) -> None:
+                if name not in lines:
+                    lines[name] = shown.add_task(name)
+                shown.update(lines[name], completed=done, total=total)
+
+            now = datetime.now(UTC)  # noqa: TID251  # a composition root
+            await demo.seed_demo(database, now=now, mailer=_demo_mailer(), on_progress=on_progress)
+        return await demo.create_demo_keys(database, pepper=servers.secrets["key_pepper"])
+    finally:
+        await database.close()
+
+
 def _create_demo(servers: ServerAddresses, address: str) -> None:
-    async def run() -> list[demo.DemoKey]:
-        database = Database(
-            servers.database_url,
-            erasure_key=servers.secrets["erasure_key"],
-            vault_key=servers.secrets["vault_key"],
-            # All companies are created at the same time.
-            pool_size=20,
-            pool_timeout=60,
-            statement_timeout_ms=60_000,
-        )
-        lines: dict[str, TaskID] = {}
-        try:
-            with bar() as shown:
-
-                def on_progress(name: str, done: int, total: int) -> None:
-                    if name not in lines:
-                        lines[name] = shown.add_task(name)
-                    shown.update(lines[name], completed=done, total=total)
-
-                now = datetime.now(UTC)  # noqa: TID251  # a composition root
-                await demo.seed_demo(database, now=now, mailer=_demo_mailer(), on_progress=on_progress)
-            return await demo.create_demo_keys(database, pepper=servers.secrets["key_pepper"])
-        finally:
-            await database.close()
-
     # The demo contains an email that is refused, which needs no warning.
     logging.getLogger("journey_service").setLevel(logging.ERROR)
     try:
-        keys = asyncio.run(run())
+        keys = asyncio.run(_seed_demo(servers))
     finally:
         logging.getLogger("journey_service").setLevel(logging.NOTSET)
     print_note(f"Dashboard: {address}/")

@@ -5,7 +5,7 @@ import getpass
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
-from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
+from journey_service.domain.events.event import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_company_context, list_companies
 from journey_service.services.operations import health
+from journey_service.settings import read_migration_settings
 
 T = TypeVar("T")
 
@@ -47,13 +48,6 @@ DataDir = Annotated[
     ),
 ]
 CompanyId = Annotated[int, typer.Option("--company", min=1, max=MAX_ID, help="The company's id.")]
-CustomerId = Annotated[int, typer.Option("--customer", min=0, max=MAX_CUSTOMER_ID, help="The customer's id.")]
-CustomerIds = Annotated[
-    list[int] | None,
-    typer.Option(
-        "--customer", min=0, max=MAX_CUSTOMER_ID, help="Only these customers; repeat the option for several."
-    ),
-]
 MaybeCompanyId = Annotated[
     int | None,
     typer.Option("--company", min=1, max=MAX_ID, help="The company's id. Default: all companies."),
@@ -66,6 +60,7 @@ class CommandContext:
     """Context of a command. `pepper` is empty if JOURNEY_KEY_PEPPER is not set."""
 
     database: Database
+    database_url: str
     pepper: str
     redis_url: str | None
 
@@ -74,48 +69,56 @@ def with_database(
     data_dir: Path | None, run: Callable[[CommandContext], Awaitable[T]], *, is_to_be_migrated: bool = True
 ) -> T:
     """Runs a command on the database of DATABASE_URL, or of a data directory, which is started if needed."""
-
-    async def connected(
-        url: str, pepper: str, redis_url: str | None, erasure_key: str | None, vault_key: str | None
-    ) -> T:
-        database = Database(
-            url,
-            application_name="journey-command",
-            pool_timeout=10,
-            erasure_key=erasure_key,
-            vault_key=vault_key,
-        )
-        try:
-            return await run(CommandContext(database, pepper, redis_url))
-        finally:
-            await database.close()
-
     with expected_errors():
         url = os.environ.get("DATABASE_URL")
         if data_dir is None and url:
-            pepper, redis_url = os.environ.get("JOURNEY_KEY_PEPPER", ""), os.environ.get("REDIS_URL") or None
-            erasure_key = os.environ.get("JOURNEY_ERASURE_KEY") or None
-            vault_key = os.environ.get("JOURNEY_VAULT_KEY") or None
-            return asyncio.run(connected(url, pepper, redis_url, erasure_key, vault_key))
+            secrets = {
+                "key_pepper": os.environ.get("JOURNEY_KEY_PEPPER", ""),
+                "erasure_key": os.environ.get("JOURNEY_ERASURE_KEY") or None,
+                "vault_key": os.environ.get("JOURNEY_VAULT_KEY") or None,
+            }
+            return asyncio.run(_run_on(url, os.environ.get("REDIS_URL") or None, secrets, run))
         directory = checked_directory(data_dir)
         with connect_or_start(directory) as servers:
             if is_to_be_migrated and not asyncio.run(_is_migrated(servers.database_url)):
                 _migrate(directory)
-            return asyncio.run(
-                connected(
-                    servers.database_url,
-                    servers.secrets["key_pepper"],
-                    servers.redis_url,
-                    servers.secrets["erasure_key"],
-                    servers.secrets["vault_key"],
-                )
-            )
+            return asyncio.run(_run_on(servers.database_url, servers.redis_url, servers.secrets, run))
+
+
+async def _run_on(
+    url: str,
+    redis_url: str | None,
+    secrets: Mapping[str, str | None],
+    run: Callable[[CommandContext], Awaitable[T]],
+) -> T:
+    database = Database(
+        url,
+        application_name="journey-command",
+        pool_timeout=10,
+        erasure_key=secrets["erasure_key"],
+        vault_key=secrets["vault_key"],
+    )
+    try:
+        return await run(CommandContext(database, url, secrets["key_pepper"] or "", redis_url))
+    finally:
+        await database.close()
+
+
+@contextmanager
+def owner_url(data_dir: Path | None) -> Iterator[str]:
+    """Yields the database URL of the table owner; starts the servers of the data directory if needed."""
+    with expected_errors():
+        if data_dir is None and (os.environ.get("DATABASE_URL") or os.environ.get("MIGRATION_DATABASE_URL")):
+            yield read_migration_settings().url
+            return
+        with connect_or_start(checked_directory(data_dir)) as servers:
+            yield servers.database_url
 
 
 async def _is_migrated(url: str) -> bool:
     database = Database(url, application_name="journey-command")
     try:
-        return (await health.check(database)).schema
+        return await health.is_migrated(database)
     finally:
         await database.close()
 

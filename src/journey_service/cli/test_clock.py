@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 
 from journey_service.api.operations.schemas.test_clock import TestClock
 from journey_service.cli.jobs import run_or_wait
@@ -58,19 +59,7 @@ def clock(
             raise InvalidInputError.at("--advance", "use only one of --advance, --advance-to, and --release")
         to = None if release else await _target(context.database, company, advance_to, by)
         with bar(is_shown=not as_json) as shown:
-            line = shown.add_task("advancing", total=None)
-            advanced = await advance(
-                context.database,
-                company,
-                to,
-                actor=cli_actor("clock"),
-                timeout_seconds=None,
-                on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
-            )
-            if advanced.job.finished_at is not None:
-                return advanced
-            job = await run_or_wait(context.database, company, advanced.job.id, shown)
-            return replace(advanced, job=job)
+            return await _advance(context.database, company, to, shown)
 
     if advance_to is None and by is None and not release:
         _show(with_database(data_dir, show), as_json=as_json)
@@ -80,6 +69,22 @@ def clock(
     if moved.job.status == "failed":
         print_error(f"Job {moved.job.id} of company {company} failed: {moved.job.error}")
         raise typer.Exit(EXIT_FINDINGS)
+
+
+async def _advance(database: Database, company: int, to: datetime | None, shown: Progress) -> ClockAdvance:
+    line = shown.add_task("advancing", total=None)
+    advanced = await advance(
+        database,
+        company,
+        to,
+        actor=cli_actor("clock"),
+        timeout_seconds=None,
+        on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
+    )
+    if advanced.job.finished_at is not None:
+        return advanced
+    job = await run_or_wait(database, company, advanced.job.id, shown)
+    return replace(advanced, job=job)
 
 
 async def _target(database: Database, company: int, advance_to: str | None, by: str | None) -> datetime:

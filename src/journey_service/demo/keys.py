@@ -8,7 +8,7 @@ from journey_service.demo.seeding import BUSINESSES, DEMO_COMPANIES, is_demo
 from journey_service.domain.access.actors import EVERYTHING, Actor, Role
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import install_key
+from journey_service.services.access.key_installation import install_key
 from journey_service.services.access.sessions import create_link
 
 _ACTOR: Final = Actor("demo")

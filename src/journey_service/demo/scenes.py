@@ -16,7 +16,7 @@ from journey_service.repositories.database import Database
 from journey_service.services.actions.campaigns import CampaignView, cancel_campaign, list_campaigns
 from journey_service.services.actions.manual_actions import request_action
 from journey_service.services.actions.tasks import TaskChange, change_task, list_tasks
-from journey_service.services.customers.profiles import Customer, list_customers
+from journey_service.services.customers.profiles import CustomerView, list_customers
 from journey_service.services.journeys.manual_changes import ManualMove, move
 
 _OVERDUE_TITLES: Final = ("Call back about the bill", "Ask about the last visit")
@@ -104,7 +104,7 @@ class FrontDesk:
             self.database, self.company_id, profile.customer_id, request, by=Actor(self.staff[0])
         )
 
-    async def _move(self, customer: Customer, to_stage: str, notes: str) -> None:
+    async def _move(self, customer: CustomerView, to_stage: str, notes: str) -> None:
         stored = customer.view.stored
         request = ManualMove(
             to_stage,
@@ -116,7 +116,7 @@ class FrontDesk:
         )
         await move(self.database, self.company_id, customer.profile.customer_id, request)
 
-    async def _in_campaign(self, other: Customer) -> Customer:
+    async def _in_campaign(self, other: CustomerView) -> CustomerView:
         """Returns another customer at risk, if possible one whose campaign is running."""
         at_risk = await self._list(CustomerFilter(stages=("at_risk",), limit=_LIMIT))
         running = await self._running_campaigns()
@@ -135,7 +135,7 @@ class FrontDesk:
             campaign = min(running, key=lambda each: each.campaign.customer_id).campaign
             await cancel_campaign(self.database, self.company_id, campaign.id, by=Actor(self.staff[0]))
 
-    async def _reachable(self, stages: Sequence[str], channel: Channel) -> Sequence[Customer]:
+    async def _reachable(self, stages: Sequence[str], channel: Channel) -> Sequence[CustomerView]:
         """Returns the customers of some stages who can be contacted on a channel, by id."""
         customers = await self._list(CustomerFilter(stages=stages, limit=_LIMIT))
         address = "email" if channel is Channel.EMAIL else "phone"
@@ -146,7 +146,7 @@ class FrontDesk:
             and _status(customer.profile.consents, channel) != "withdrawn"
         ]
 
-    async def _list(self, filter_: CustomerFilter) -> Sequence[Customer]:
+    async def _list(self, filter_: CustomerFilter) -> Sequence[CustomerView]:
         return (await list_customers(self.database, self.company_id, filter_)).customers
 
 

@@ -31,6 +31,8 @@ from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.records import ImportOptions, ImportRecord
 from journey_service.domain.operations.records import JobFilter
 from journey_service.repositories.database import Database
+from journey_service.services.actions.delivery.publisher import publish
+from journey_service.services.analytics.churn.fitting import enqueue_fit
 from journey_service.services.companies.provisioning import create_company, get_company_context
 from journey_service.services.events.imports.imports import (
     find_unfinished,
@@ -198,8 +200,10 @@ class _CompanySeeding:
             is_kept = self.business.keeps_test_clock
             end = self.start + REPLAY_LENGTH + _MINUTE if is_kept else None
             await advance(self.database, self.company_id, end, actor=_ACTOR, timeout_seconds=None)
+            await publish(self.database, self.company_id)
         await _finish_jobs(self.database, self.company_id)
-        # A worker runs them, so that the dashboard shows at once whether all figures agree.
+        # A worker runs them, so that the dashboard shows at once what is predicted, and whether all figures agree.
+        await enqueue_fit(self.database, self.company_id)
         await enqueue_checks(self.database, self.company_id)
 
     async def _import_history(self) -> None:

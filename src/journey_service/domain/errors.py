@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from reprlib import Repr
 from typing import ClassVar, Final
 
@@ -43,6 +44,10 @@ class JourneyServiceError(Exception):
     def context(self) -> Mapping[str, object]:
         """Returns machine-readable details that accompany the message."""
         return {}
+
+
+class ConcurrentChangeError(Exception):
+    """Another transaction has changed what this one is based on: it is rolled back and run again."""
 
 
 class NotFoundError(JourneyServiceError):
@@ -126,6 +131,19 @@ class IdempotencyKeyReusedError(JourneyServiceError):
         )
 
 
+class IdempotencyKeyInUseError(ConflictError):
+    """A request with the same Idempotency-Key has not ended, or its response could not be stored."""
+
+    code = "idempotency-key-in-use"
+    title = "A request with this Idempotency-Key has no response yet"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An earlier request with this Idempotency-Key has not ended, or its response was not stored."
+            " Try again shortly, or read what it has changed."
+        )
+
+
 class PreconditionMissingError(JourneyServiceError):
     """The change requires the header If-Match, which is missing."""
 
@@ -136,21 +154,88 @@ class PreconditionMissingError(JourneyServiceError):
         super().__init__(message)
 
 
+class Resource(StrEnum):
+    """What was short when a request was answered with 503. The name of the reason in logs and metrics."""
+
+    DATABASE = "database"
+    """The database is unreachable, or refuses the login."""
+    POOL = "pool"
+    """All connections of the pool are in use."""
+    COMPANY_SHARE = "company_share"
+    """The company holds its share of the connections, or of the slots for expensive requests."""
+    QUEUE = "queue"
+    """Too many requests of the company are waiting already."""
+    STREAM = "stream"
+    """The company has too many open event streams."""
+    CREDENTIALS = "credentials"
+    """The connections that look up credentials are in use."""
+    CONNECTIONS = "connections"
+    """The database server has no free connection."""
+    DISK = "disk"
+    """No space, or no reliable access, on the disk of the database."""
+    MEMORY = "memory"
+    """Memory or another system resource of the database server."""
+    WRITES = "writes"
+    """The database is read-only."""
+    LOCKS = "locks"
+    """Rows or tables that another transaction keeps locked."""
+    TIME = "time"
+    """The time limit of a statement or a transaction."""
+    SCHEMA = "schema"
+    """The schema of the database does not suit this version of the service."""
+
+
 class UnavailableError(JourneyServiceError):
-    """The database or a queue is unreachable or overloaded; the caller should retry."""
+    """The database or a queue is unreachable or overloaded; the caller should retry.
+
+    `resource` is what was short; None if it was none of these, such as a missing setting.
+    """
 
     code = "unavailable"
     title = "The service is temporarily unavailable"
 
-    def __init__(self, message: str = "Try again in a few seconds.") -> None:
+    def __init__(
+        self, message: str = "Try again in a few seconds.", *, resource: Resource | None = None
+    ) -> None:
         super().__init__(message)
+        self.resource = resource
+
+    def context(self) -> Mapping[str, object]:
+        """Returns the resource that is unavailable, if known."""
+        return {} if self.resource is None else {"resource": self.resource.value}
+
+
+class DatabaseFullError(UnavailableError):
+    """The disk of the database is full: reads work, writes are refused until an operator frees space."""
+
+    code = "database-full"
+    title = "The disk of the database is full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was changed, because the disk of the database is full. Try again after space was freed.",
+            resource=Resource.DISK,
+        )
+
+
+class DatabaseReadOnlyError(UnavailableError):
+    """The database refuses writes: it is a standby, or an operator has made it read-only."""
+
+    code = "database-read-only"
+    title = "The database is read-only"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was changed, because the database accepts no writes at present. Try again later.",
+            resource=Resource.WRITES,
+        )
 
 
 class RetriesExhaustedError(UnavailableError):
     """Every attempt of a transaction failed because concurrent transactions changed the same rows."""
 
     def __init__(self) -> None:
-        super().__init__("Too many concurrent changes; try again in a few seconds.")
+        super().__init__("Too many concurrent changes; try again in a few seconds.", resource=Resource.LOCKS)
 
 
 def is_database_outage(error: Exception) -> bool:

@@ -15,6 +15,7 @@ owner, the next owner stops them before it starts its own.
 """
 
 from journey_service.embedded.data_directory import (
+    SERVICE_SECRETS,
     EmbeddedServers,
     ServerAddresses,
     connect_or_start,
@@ -24,6 +25,7 @@ from journey_service.embedded.data_directory import (
 from journey_service.embedded.processes import AlreadyRunningError, EmbeddedError
 
 __all__ = [
+    "SERVICE_SECRETS",
     "AlreadyRunningError",
     "EmbeddedError",
     "EmbeddedServers",

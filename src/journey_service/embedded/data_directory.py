@@ -29,6 +29,8 @@ from journey_service.embedded.valkey import Valkey, stop_leftover_valkey, valkey
 _ADDRESS = "address"
 _RUNNING = "running.json"
 _SECRETS = "secrets.json"
+SERVICE_SECRETS = ("key_pepper", "erasure_key", "vault_key")
+"""Secrets without which the data cannot be used: a backup of a data directory contains them."""
 _KEYS = ("erasure_key", "vault_key")
 """Secrets that data directories of earlier versions lack."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -131,10 +133,30 @@ class EmbeddedServers:
         found = {server.name: server.failure() for server in self._servers}
         return {name: failure for name, failure in found.items() if failure is not None}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the servers that were started."""
+        return tuple(server.name for server in self._servers)
+
+    def restart(self, name: str) -> None:
+        """Starts a server that has ended, at the same address, and waits until it accepts connections.
+
+        On Linux the kernel stops the server when the thread that calls this ends. Raises EmbeddedError.
+        """
+        for server in self._servers:
+            if server.name == name:
+                server.restart()
+
     def check(self) -> None:
         """Checks that all started servers run. Raises EmbeddedError with the end of the log of a server that ended."""
         for failure in self.failures().values():
             raise EmbeddedError(failure)
+
+    def replace_secrets(self, values: Mapping[str, str]) -> None:
+        """Stores other secrets of the service, which are those of a restored backup. The servers must run."""
+        path = self.data_dir / _SECRETS
+        stored: dict[str, str] = json.loads(path.read_bytes())
+        write_private(path, stored | {name: values[name] for name in SERVICE_SECRETS if name in values})
 
     def _lock_directory(self) -> None:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -71,6 +71,7 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._log = data_dir / f"{self.name}.log"
         self._log_start = 0
+        self._keeps_port = False
 
     @abstractmethod
     def _start_process(self, log: int) -> subprocess.Popen[bytes]:
@@ -80,8 +81,15 @@ class Server(ABC):
     def _accepts_connections(self, process: subprocess.Popen[bytes]) -> bool:
         """Whether this process accepts connections."""
 
+    def restart(self) -> None:
+        """Starts the server again, at the same port, and waits until it accepts connections. Raises EmbeddedError."""
+        self._keeps_port = True
+        self._launch()
+        self.await_ready()
+
     def _launch(self) -> None:
-        self.port = free_port()
+        if not self._keeps_port:
+            self.port = free_port()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             if os.fstat(log).st_size > _LOG_BYTES:

@@ -35,9 +35,12 @@ _MAX_HOST_LENGTH: Final = 253
 _MAX_CONNECTIONS: Final = 100
 _MAX_ADDRESSES_TRIED: Final = 3
 _CONNECT_SECONDS: Final = 4.0
+_RESOLVE_SECONDS: Final = 2.0
 _MAX_PORT: Final = 65_535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+_LOCAL_NAME: Final = re.compile(r"(?:^|\.)(?:localhost|local|localdomain|internal)\.?$")
+"""Names that always refer to this machine or to a private network."""
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 _OWN_HEADERS: Final = frozenset(
@@ -156,6 +159,24 @@ class HttpClient:
         _check_port(origin.host, origin.port)
         address = _ip_literal(origin.host)
         if address is not None and not is_public(address):
+            raise _not_public(origin.host)
+        if _LOCAL_NAME.search(origin.host):
+            raise _not_public(origin.host)
+
+    async def check_addresses(self, url: str) -> None:
+        """Checks a URL as `check` does, and the addresses of its host. Raises OutgoingRefusedError.
+
+        A host without an address now is accepted: each call checks the addresses again.
+        """
+        self.check(url)
+        origin, _ = _parse(url)
+        if origin in self._trusted:
+            return
+        addresses: Sequence[str] = ()
+        with suppress(OSError, UnicodeError):  # also TimeoutError
+            async with asyncio.timeout(_RESOLVE_SECONDS):
+                addresses = await self._resolve(origin.host, origin.port)
+        if not all(is_public(address) for address in addresses):
             raise _not_public(origin.host)
 
     async def send(

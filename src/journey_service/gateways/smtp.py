@@ -10,10 +10,8 @@ import os
 import re
 import ssl
 import tempfile
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -247,19 +245,12 @@ def _write_file(file: Path, content: bytes) -> None:
 
 def _compose(email: Email, to: str, sender: Sender) -> bytes:
     """Composes the message. Header values are checked, so that none can inject a header."""
-    url = email.unsubscribe_url
-    if not _KEY.fullmatch(email.key):
-        raise DeliveryRefusedError("The key of the email must consist of letters, digits, and hyphens.")
-    if _HEADER_BREAKING_CHARACTERS.search(email.subject):
-        raise DeliveryRefusedError("The subject contains a line break or a control character.")
-    if url is not None and not _URL.fullmatch(url):
-        raise DeliveryRefusedError("The unsubscribe URL is not valid.")
-    now = datetime.fromtimestamp(time.time(), UTC)
+    _check_header_values(email)
     head = {
         "From": _from(Sender(_display_name(email.sender_name) or sender.name, sender.address)),
         "To": to,
         "Subject": _subject(email.subject),
-        "Date": format_datetime(now),
+        "Date": format_datetime(email.sent_at),
         "Message-ID": f"<{email.key}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",
     }
@@ -268,8 +259,23 @@ def _compose(email: Email, to: str, sender: Sender) -> bytes:
         if reply_to is None or not reply_to.isascii():
             raise DeliveryRefusedError("The reply-to address is not valid.")
         head["Reply-To"] = reply_to
+    url = email.unsubscribe_url
     if url is not None:
         head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    # Headers are written here: the library would fold long URLs into encoded words and drop spaces of subjects.
+    return "".join(f"{name}: {value}{_LINE_END}" for name, value in head.items()).encode() + _body(email)
+
+
+def _check_header_values(email: Email) -> None:
+    if not _KEY.fullmatch(email.key):
+        raise DeliveryRefusedError("The key of the email must consist of letters, digits, and hyphens.")
+    if _HEADER_BREAKING_CHARACTERS.search(email.subject):
+        raise DeliveryRefusedError("The subject contains a line break or a control character.")
+    if email.unsubscribe_url is not None and not _URL.fullmatch(email.unsubscribe_url):
+        raise DeliveryRefusedError("The unsubscribe URL is not valid.")
+
+
+def _body(email: Email) -> bytes:
     body = EmailMessage(policy=_POLICY)
     try:
         body.set_content(email.text, cte=_ENCODING)
@@ -279,8 +285,7 @@ def _compose(email: Email, to: str, sender: Sender) -> bytes:
         raise DeliveryRefusedError(
             "The text contains characters that cannot be encoded in an email."
         ) from None
-    # Headers are written here: the library would fold long URLs into encoded words and drop spaces of subjects.
-    return "".join(f"{name}: {value}{_LINE_END}" for name, value in head.items()).encode() + body.as_bytes()
+    return body.as_bytes()
 
 
 def _from(sender: Sender) -> str:

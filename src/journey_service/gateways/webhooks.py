@@ -1,8 +1,9 @@
 """Signed webhooks to companies' own systems, as specified by Standard Webhooks 1.0.
 
-The signature covers id, timestamp, and the exact bytes that are sent. The timestamp is that of the attempt, so that
-receivers can refuse replays; the id is that of the message, so that they can recognize a retry. During the rotation of
-a secret, messages carry signatures of both secrets.
+The signature covers id, timestamp, and the exact bytes that are sent. The timestamp is that of the attempt, by the
+clock of the database: receivers can refuse replays, and a wrong clock of a worker has no effect. The id is that of the
+message, so that receivers can recognize a retry. During the rotation of a secret, messages carry signatures of both
+secrets.
 """
 
 import base64
@@ -49,7 +50,7 @@ class Webhooks:
         """
         if not message.secrets:
             raise DeliveryRefusedError("The endpoint has no secret to sign the message with.")
-        now = int(time.time())
+        now, began = int(message.sent_at.timestamp()), time.monotonic()
         headers = {
             "content-type": "application/json",
             "user-agent": _USER_AGENT,
@@ -70,7 +71,7 @@ class Webhooks:
             raise DeliveryRefusedError(sanitize_response_text(str(error))) from error
         except OutgoingFailedError as error:
             raise DeliveryFailedError(sanitize_response_text(str(error))) from error
-        return _to_receipt(response)
+        return _to_receipt(response, message.sent_at + timedelta(seconds=time.monotonic() - began))
 
 
 def _signatures(message: WebhookMessage, timestamp: int) -> str:
@@ -81,7 +82,7 @@ def _signatures(message: WebhookMessage, timestamp: int) -> str:
     return " ".join(f"v1,{signature}" for signature in signatures)
 
 
-def _to_receipt(response: HttpResponse) -> DeliveryReceipt:
+def _to_receipt(response: HttpResponse, now: datetime) -> DeliveryReceipt:
     text = response.body.decode(errors="replace")
     if response.status in _SUCCESS_STATUSES:
         return DeliveryReceipt(sanitize_response_text(text), response.status)
@@ -90,14 +91,14 @@ def _to_receipt(response: HttpResponse) -> DeliveryReceipt:
     )
     if response.status == _STATUS_GONE:
         raise DeliveryRefusedError(reason, status=response.status, is_gone=True)
-    raise DeliveryFailedError(reason, retry_after=_retry_after(response), status=response.status)
+    raise DeliveryFailedError(reason, retry_after=_retry_after(response, now), status=response.status)
 
 
 def _status_only_reason(status: int) -> str:
     return f"The receiver responded {status}."
 
 
-def _retry_after(response: HttpResponse) -> timedelta | None:
+def _retry_after(response: HttpResponse, now: datetime) -> timedelta | None:
     """Returns the delay of a Retry-After header (seconds or a date); None if it is missing, invalid or in the past."""
     value = response.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
@@ -107,5 +108,5 @@ def _retry_after(response: HttpResponse) -> timedelta | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
-    delay = until - datetime.fromtimestamp(time.time(), UTC)
+    delay = until - now
     return delay if delay > timedelta() else None

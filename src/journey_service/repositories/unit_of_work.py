@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.access.api_keys import ApiKeys, KeyLookup
 from journey_service.repositories.access.audit import AuditLog
-from journey_service.repositories.access.people import People
+from journey_service.repositories.access.idempotency_keys import IdempotencyKeys
+from journey_service.repositories.access.people import KnownPeople
 from journey_service.repositories.access.sessions import BrowserSessions
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.actions.action_plans import ActionPlans
@@ -20,24 +21,31 @@ from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.actions.tasks import Tasks
 from journey_service.repositories.actions.templates import Templates
 from journey_service.repositories.actions.webhook_endpoints import WebhookEndpoints
+from journey_service.repositories.analytics.churn_samples import ChurnSamples
 from journey_service.repositories.analytics.distribution import StageDistribution
 from journey_service.repositories.analytics.drilldown import DrilldownQueries
-from journey_service.repositories.analytics.duration_histograms import VisitDurations
+from journey_service.repositories.analytics.duration_histograms import DurationHistograms
 from journey_service.repositories.analytics.ledger_queries import LedgerQueries
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.repositories.analytics.snapshots import Snapshots
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers.consents import Consents
-from journey_service.repositories.customers.customer_list import CustomerList
+from journey_service.repositories.customers.lists.customer_list import CustomerList
+from journey_service.repositories.customers.lists.duplicates import Duplicates
+from journey_service.repositories.customers.lists.risk_list import RiskList
 from journey_service.repositories.customers.mailboxes import Mailboxes
+from journey_service.repositories.customers.merges import Merges
 from journey_service.repositories.customers.personal_data import PersonalData
 from journey_service.repositories.customers.profiles import Customers
-from journey_service.repositories.customers.risk_list import RiskList
+from journey_service.repositories.customers.references import CustomerRefs
 from journey_service.repositories.customers.tombstones import ErasureKey, Tombstones
 from journey_service.repositories.events.event_histories import EventHistories
+from journey_service.repositories.events.import_lines import ImportLines
 from journey_service.repositories.events.imports import DueImports, Imports
 from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.events.sources import Sources
+from journey_service.repositories.journeys.churn_models import ChurnModels
+from journey_service.repositories.journeys.churn_scores import ChurnScores
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.scores import Scores
 from journey_service.repositories.journeys.transitions import Transitions
@@ -84,9 +92,9 @@ class UnitOfWork:
         return Companies(self._connection, self.company_id)
 
     @cached_property
-    def visit_durations(self) -> VisitDurations:
+    def visit_durations(self) -> DurationHistograms:
         """Histograms of the durations of stage visits."""
-        return VisitDurations(self._connection, self.company_id)
+        return DurationHistograms(self._connection, self.company_id)
 
     @cached_property
     def stage_maps(self) -> StageMaps:
@@ -99,9 +107,34 @@ class UnitOfWork:
         return Customers(self._connection, self.company_id)
 
     @cached_property
+    def customer_refs(self) -> CustomerRefs:
+        """Ids of customers that are text, and their numbers."""
+        return CustomerRefs(self._connection, self.company_id)
+
+    @cached_property
     def relationships(self) -> Relationships:
         """Customer relationships: current stage, facts and scores, one row per customer."""
         return Relationships(self._connection, self.company_id)
+
+    @cached_property
+    def churn_models(self) -> ChurnModels:
+        """The fitted churn models."""
+        return ChurnModels(self._connection, self.company_id)
+
+    @cached_property
+    def churn_scores(self) -> ChurnScores:
+        """Stored chances to churn."""
+        return ChurnScores(self._connection, self.company_id)
+
+    @cached_property
+    def churn_samples(self) -> ChurnSamples:
+        """Samples of customers for the fit, and the calibration of predictions."""
+        return ChurnSamples(self._connection, self.company_id)
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Groups of customers who share a mailbox or a phone number."""
+        return Duplicates(self._connection, self.company_id)
 
     @cached_property
     def customer_list(self) -> CustomerList:
@@ -214,6 +247,11 @@ class UnitOfWork:
         return Imports(self._connection, self.company_id)
 
     @cached_property
+    def import_lines(self) -> ImportLines:
+        """Lines of imports that wait to be applied."""
+        return ImportLines(self._connection, self.company_id)
+
+    @cached_property
     def sources(self) -> Sources:
         """Webhooks of other systems that become events."""
         return Sources(self._connection, self.company_id, self.vault)
@@ -239,9 +277,14 @@ class UnitOfWork:
         return ApiKeys(self._connection, self.company_id)
 
     @cached_property
-    def people(self) -> People:
+    def people(self) -> KnownPeople:
         """Names of the company's employees."""
-        return People(self._connection, self.company_id)
+        return KnownPeople(self._connection, self.company_id)
+
+    @cached_property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        """Idempotency keys of requests."""
+        return IdempotencyKeys(self._connection, self.company_id)
 
     @cached_property
     def sessions(self) -> BrowserSessions:
@@ -262,6 +305,11 @@ class UnitOfWork:
     def mailboxes(self) -> Mailboxes:
         """Mailboxes of customers, and those that have unsubscribed."""
         return Mailboxes(self._connection, self.company_id, self._erasure_key)
+
+    @cached_property
+    def merges(self) -> Merges:
+        """Merged customers, and the rows that move to the survivor."""
+        return Merges(self._connection, self.company_id)
 
     @cached_property
     def personal_data(self) -> PersonalData:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
-from journey_service.domain.errors import UnavailableError
+from journey_service.domain.errors import Resource, UnavailableError
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -50,7 +50,9 @@ class Batcher(Generic[T, R]):
         """
         limit = self.limits.queue_limit
         if limit is not None and len(self._waiting) >= limit:
-            raise UnavailableError("Too many requests are waiting. Try again shortly.")
+            raise UnavailableError(
+                "Too many requests are waiting. Try again shortly.", resource=Resource.QUEUE
+            )
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:

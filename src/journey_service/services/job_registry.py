@@ -5,6 +5,7 @@ from typing import Final
 
 from journey_service.services.actions.bulk_actions import BULK_JOB, run_bulk
 from journey_service.services.actions.delivery.replay import REPLAY_JOB, run_replay
+from journey_service.services.analytics.churn.fitting import FIT_CHURN_MODEL_JOB, fit_churn_model
 from journey_service.services.analytics.rollups import REBUILD_ROLLUPS_JOB, rebuild_rollups
 from journey_service.services.analytics.snapshots import (
     CHECK_SNAPSHOTS_JOB,
@@ -12,6 +13,7 @@ from journey_service.services.analytics.snapshots import (
     check_snapshots,
     rebuild_snapshots,
 )
+from journey_service.services.customers.bulk_moves import BULK_MOVES_JOB, run_moves
 from journey_service.services.jobs import JobHandler
 from journey_service.services.journeys.evaluation import EVALUATE_JOB, evaluate_all
 from journey_service.services.journeys.policy_rollout import APPLY_SETTINGS_JOB, apply_to_all
@@ -31,6 +33,7 @@ from journey_service.services.stages.previews import PREVIEW_JOB, preview_all
 
 JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     BULK_JOB: run_bulk,
+    BULK_MOVES_JOB: run_moves,
     REPLAY_JOB: run_replay,
     RESCORE_JOB: run_rescoring,
     EVALUATE_JOB: evaluate_all,
@@ -45,4 +48,5 @@ JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     REPAIR_DATA_JOB: run_repair,
     RECONCILE_JOB: run_reconciliation,
     INSPECT_DATA_JOB: run_inspection,
+    FIT_CHURN_MODEL_JOB: fit_churn_model,
 }

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from journey_service.domain.errors import JobNotFoundError, RetriesExhaustedError, UnavailableError
+from journey_service.domain.json_values import UncheckedJson
 from journey_service.domain.operations.records import Job, JobFilter
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.tracing import background_span
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ ProgressCallback = Callable[[Job], None]
 
 
 @dataclass(frozen=True, slots=True)
-class JobPage:
+class PageResult:
     """Result of one page: the cursor of the next page, increments of the counts, and progress."""
 
     cursor: Mapping[str, Any]
@@ -61,34 +63,20 @@ class JobRun:
 
     async def page(
         self,
-        unit: Callable[[UnitOfWork], Awaitable[JobPage]],
+        unit: Callable[[UnitOfWork], Awaitable[PageResult]],
         *,
         is_exclusive: bool = False,
         timeout_ms: int | None = None,
-    ) -> JobPage:
+    ) -> PageResult:
         """Runs one page in its own transaction, and commits it with the cursor.
 
         `is_exclusive` runs it while no other transaction of the company does. Raises LeaseLostError with the page
         rolled back.
         """
 
-        async def guarded(uow: UnitOfWork) -> tuple[JobPage, dict[str, int]]:
+        async def guarded(uow: UnitOfWork) -> tuple[PageResult, dict[str, int]]:
             page = await unit(uow)
-            counts = dict(self.counts)
-            for name, increment in page.counts.items():
-                counts[name] = counts.get(name, 0) + increment
-            is_held = await uow.jobs.save_progress(
-                self.job.id,
-                self.token,
-                self.lease_seconds,
-                cursor=page.cursor,
-                counts=counts,
-                done=page.done,
-                total=page.total,
-            )
-            if not is_held:
-                raise LeaseLostError
-            return page, counts
+            return page, await self._save_progress(uow, page)
 
         page, self.counts = await self.database.run(
             self.company_id, guarded, is_exclusive=is_exclusive, timeout_ms=timeout_ms
@@ -97,6 +85,24 @@ class JobRun:
         if self.on_progress is not None:
             self.on_progress(await get_job(self.database, self.company_id, self.job.id))
         return page
+
+    async def _save_progress(self, uow: UnitOfWork, page: PageResult) -> dict[str, int]:
+        """Saves the cursor, and the counts with those of the page, which it returns. Raises LeaseLostError."""
+        counts = dict(self.counts)
+        for name, increment in page.counts.items():
+            counts[name] = counts.get(name, 0) + increment
+        is_held = await uow.jobs.save_progress(
+            self.job.id,
+            self.token,
+            self.lease_seconds,
+            cursor=page.cursor,
+            counts=counts,
+            done=page.done,
+            total=page.total,
+        )
+        if not is_held:
+            raise LeaseLostError
+        return counts
 
     async def keep_lease(self, work: Awaitable[T]) -> T:
         """Awaits work that takes longer than a lease, and renews the lease meanwhile.
@@ -113,8 +119,8 @@ class JobRun:
         finally:
             task.cancel()
 
-    async def _unchanged(self, _: UnitOfWork) -> JobPage:
-        return JobPage(self.cursor)
+    async def _unchanged(self, _: UnitOfWork) -> PageResult:
+        return PageResult(self.cursor)
 
     async def set_result(self, result: Mapping[str, Any]) -> None:
         """Stores the result of the job. Raises LeaseLostError."""
@@ -191,6 +197,11 @@ async def run_job(
 
 async def run_claimed(run: JobRun, handlers: Mapping[str, JobHandler]) -> bool:
     """Runs a job whose lease this process holds; otherwise as `run_job`."""
+    with background_span(f"job {run.job.kind}", company_id=run.company_id, job_id=run.job.id):
+        return await _run_claimed(run, handlers)
+
+
+async def _run_claimed(run: JobRun, handlers: Mapping[str, JobHandler]) -> bool:
     try:
         await handlers[run.job.kind](run)
         return await _finish(run)
@@ -229,7 +240,7 @@ async def enqueue_job(
     if token is not None:
         await uow.jobs.claim(job_id, token, lease_seconds)
     job = await uow.jobs.find(job_id)
-    assert job is not None  # noqa: S101  # it was just written
+    assert job is not None  # it was just written
     return InlineJob(job, token)
 
 
@@ -240,7 +251,7 @@ async def run_inline(
     handler: JobHandler,
     *,
     lease_seconds: float,
-    timeout_seconds: float | None,
+    timeout_seconds: float | None = INLINE_TIMEOUT_SECONDS,
     on_progress: ProgressCallback | None = None,
 ) -> Job:
     """Runs an inline job; after `timeout_seconds` a worker resumes it. Returns the job's present state."""
@@ -294,7 +305,7 @@ def _customers_in(result: object) -> set[int]:
     return set().union(*(_customers_in(inner) for inner in result)) if isinstance(result, list) else set()
 
 
-def _without(result: Any, erased: Collection[int]) -> Any:  # noqa: ANN401  # any JSON value
+def _without(result: UncheckedJson, erased: Collection[int]) -> UncheckedJson:
     """Returns a job's result without the entries of erased customers."""
     if isinstance(result, Mapping):
         return {name: _without(inner, erased) for name, inner in result.items()}

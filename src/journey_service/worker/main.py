@@ -7,6 +7,7 @@ import signal
 
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.smtp import FileMailer, SmtpMailer
+from journey_service.gateways.trace_export import send_traces
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import config
 from journey_service.repositories.database import Database
@@ -27,6 +28,8 @@ _LOGGER = logging.getLogger(__name__)
 async def run_worker(settings: Settings) -> None:
     """Runs the worker until SIGTERM or SIGINT. Then it releases its leases, so that other workers continue its work."""
     logging.config.dictConfig(config(is_json=settings.logs_json))
+    if settings.traces_url is not None:
+        send_traces("journey-worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):

@@ -25,7 +25,7 @@ from api.published import WITH_CSV, published
 from journey_service.domain.access.actors import Actor, Role
 from journey_service.domain.events.values import parse_instant
 from journey_service.repositories.access.audit import AuditLog
-from journey_service.repositories.database import UnexpectedDatabaseError
+from journey_service.repositories.database_errors import UnexpectedDatabaseError
 from journey_service.services.access import credentials, sessions
 from journey_service.services.customers import profiles as customers
 from server_versions import newest_only
@@ -73,6 +73,17 @@ class Ask:
 async def the_version(scene: "Scene") -> Mapping[str, Any]:
     answer = await scene.get(f"/customers/{CUSTOMER}/journey")
     return {"headers": {"If-Match": answer.headers["etag"]}}
+
+
+async def a_duplicate(scene: "Scene") -> Mapping[str, Any]:
+    customer_id = next(_numbers)
+    answer = await scene.http.put(f"{API}/customers/{customer_id}", headers=scene.own, json={})
+    assert answer.status_code == 201, answer.text
+    return {**await the_version(scene), "body": {"merge": customer_id}}
+
+
+async def a_duplicate_to_look_at(scene: "Scene") -> Mapping[str, Any]:
+    return {"query": {"with": (await a_duplicate(scene))["body"]["merge"]}}
 
 
 async def a_pin(scene: "Scene") -> Mapping[str, Any]:
@@ -189,6 +200,15 @@ async def a_bulk_action(scene: "Scene") -> Mapping[str, Any]:
     return {"ids": {"job_id": job_id}}
 
 
+async def a_bulk_move(scene: "Scene") -> Mapping[str, Any]:
+    headers = {**scene.own, **(await a_bulk_key(scene))["headers"]}
+    body = {"to_stage": "vip", "filter": {"owner": CANARY}}
+    answer = await scene.http.post(f"{API}/transitions/bulk", headers=headers, json=body)
+    job_id = answer.json()["job"]["id"]
+    await scene.ended(job_id)
+    return {"ids": {"job_id": job_id}}
+
+
 async def a_campaign(scene: "Scene") -> Mapping[str, Any]:
     if not (await scene.get("/campaigns?status=running")).json()["items"]:
         await _moved(scene, "at_risk")
@@ -297,7 +317,7 @@ PROFILE = {
 }
 # Accepted when registered, and refused when called: its name is never resolved.
 ENDPOINT = {
-    "url": f"https://localhost/{CANARY}",
+    "url": f"https://hooks.example/{CANARY}",
     "events": ["stage.changed"],
     "description": f"Of {CANARY}",
 }
@@ -306,6 +326,7 @@ SOURCE_ID = r"source:\d+-[0-9a-f]{16}"
 TEMPLATE = {"key": "spring", "channel": "sms", "language": "en", "text": f"Spring is here: {CANARY}"}
 ACTIONS = {"actions": [{"name": "call_her", "steps": [{"channel": "call", "title": f"Call {CANARY}"}]}]}
 JOB = r"job:\d+"
+A_RATE_LIMIT = {"rate_limit": {"requests_per_second": 5}}
 KEY = r"key:[0-9a-f]{16}"
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -337,6 +358,13 @@ ACTS = {
         target=JOB,
         detail={"channel": "call", "customers": 0},
     ),
+    "request_bulk_moves": Ask(
+        "customer.bulk_move",
+        {"to_stage": "vip", "notes": CANARY, "filter": {"owner": CANARY}},
+        before=a_bulk_key,
+        target=JOB,
+        detail={"to": "vip", "customers": 0},
+    ),
     "retry_action": Ask("action.retry", before=a_dead_action, target=f"action:{UUID}", of_customer=True),
     "replace_stage_actions": Ask("stage_actions.update", ACTIONS, target="stage:vip"),
     "reset_stage_actions": Ask("stage_actions.update", before=actions_of_a_stage, target="stage:vip"),
@@ -349,7 +377,7 @@ ACTS = {
     "create_webhook_endpoint": Ask("endpoint.create", ENDPOINT, target=r"endpoint:\d+"),
     "update_webhook_endpoint": Ask(
         "endpoint.update",
-        {"url": f"https://localhost/{CANARY}/2", "is_enabled": False},
+        {"url": f"https://hooks.example/{CANARY}/2", "is_enabled": False},
         before=an_endpoint,
         target=r"endpoint:\d+",
         detail={"fields": ["is_enabled", "url"]},
@@ -388,6 +416,9 @@ ACTS = {
         detail={"fields": ["first_name"], "consents": []},
     ),
     "anonymize_customer": Ask("customer.anonymize"),
+    "merge_customers": Ask(
+        "customer.merge", before=a_duplicate, target=r"relationship:\d+", of_customer=True
+    ),
     "update_journey": Ask(
         "journey.update",
         {"notes": f"Likes {CANARY}", "metadata": {"colour": CANARY}},
@@ -424,9 +455,11 @@ ACTS = {
     ),
     "create_company_api_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
     "rotate_company_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "update_company_api_key": Ask("key.update", A_RATE_LIMIT, before=a_key, target=KEY),
     "revoke_company_api_key": Ask("key.revoke", before=a_key, target=KEY),
     "create_api_key": Ask("key.create", {"name": f"Key {CANARY}", "scopes": ["admin"]}, target=KEY),
     "rotate_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "update_api_key": Ask("key.update", A_RATE_LIMIT, before=a_key, target=KEY),
     "revoke_api_key": Ask("key.revoke", before=a_key, target=KEY),
 }
 """A valid request for everything that is not read. An operation that is missing here fails: add what it leaves."""
@@ -435,13 +468,16 @@ LOOKS = {
     "get_session": Ask(),
     "get_customer": Ask(),
     "list_customers": Ask(query={"q": CANARY}),
+    "list_duplicate_customers": Ask(),
     "list_consent_changes": Ask(),
     "list_customer_events": Ask(),
     "export_customer": Ask("customer.export", of_customer=True),
+    "preview_customer_merge": Ask(before=a_duplicate_to_look_at),
     "get_journey": Ask(),
     "list_transitions": Ask(),
     "get_scores": Ask(),
     "get_score_history": Ask(),
+    "get_prediction": Ask(),
     "get_explanation": Ask(),
     "get_portal_timeline": Ask(),
     "list_imports": Ask(),
@@ -481,6 +517,8 @@ LOOKS = {
     "get_conversion_rates": Ask(),
     "get_risk_distribution": Ask(),
     "list_churn_predictions": Ask(),
+    "get_churn_model": Ask(),
+    "get_calibration": Ask(),
     "get_cohorts": Ask(),
     "get_automation": Ask(),
     "list_stage_customers": Ask(query={"stage": "prospect"}),
@@ -496,6 +534,7 @@ LOOKS = {
     "list_jobs": Ask(),
     "list_people": Ask(),
     "get_bulk_actions": Ask(before=a_bulk_action),
+    "get_bulk_moves": Ask(before=a_bulk_move),
     "get_today": Ask(),
     "get_campaign_summary": Ask(),
     "get_job": Ask(before=a_job),
@@ -864,6 +903,18 @@ async def a_bulk_action_requested(scene):
     return done
 
 
+async def a_bulk_move_requested(scene):
+    key = (await a_bulk_key(scene))["headers"]
+    done = await _done_before(scene, "request_bulk_moves", headers=key)
+    jobs = (await scene.get("/admin/jobs?kind=bulk_moves")).json()["items"]
+    await scene.ended(jobs[0]["id"])
+    return done
+
+
+async def another_bulk_move_requested(scene):
+    return {**await a_bulk_move_requested(scene), "body": {"to_stage": "lead", "filter": {}}}
+
+
 async def another_bulk_action_requested(scene):
     return {**await a_bulk_action_requested(scene), "body": {"type": "email", "filter": {}}}
 
@@ -900,6 +951,11 @@ CHANGES_NOTHING = {
     "a task completed": ("update_task", {"before": a_task_worked_off}),
     "a campaign that was ended": ("cancel_campaign", {"before": a_campaign_ended}),
     "a bulk action that was requested": ("request_bulk_actions", {"before": a_bulk_action_requested}),
+    "a bulk move that was requested": ("request_bulk_moves", {"before": a_bulk_move_requested}),
+    "a dry run of a bulk move": (
+        "request_bulk_moves",
+        {"body": {"to_stage": "vip", "filter": {}, "dry_run": True}},
+    ),
     "a dry run of a bulk action": (
         "request_bulk_actions",
         {"body": {"type": "call", "filter": {}, "dry_run": True}},
@@ -1034,8 +1090,10 @@ FAILURES = [
     ("request_action", 404, UNKNOWN),
     ("request_action", 422, NOT_A_BODY),
     ("request_action", 422, {"before": another_action_asked_for}),
-    ("request_bulk_actions", 409, {"before": another_bulk_action_requested}),
+    ("request_bulk_actions", 422, {"before": another_bulk_action_requested}),
     ("request_bulk_actions", 422, NOT_A_BODY),
+    ("request_bulk_moves", 422, {"before": another_bulk_move_requested}),
+    ("request_bulk_moves", 422, NOT_A_BODY),
     ("retry_action", 404, NO_ACTION),
     ("retry_action", 409, {"before": an_action}),
     ("replace_stage_actions", 404, NO_STAGE),
@@ -1080,6 +1138,11 @@ FAILURES = [
     ("update_company", 412, {"headers": {"If-Match": '"another"'}}),
     ("update_company", 422, NOT_A_BODY),
     ("anonymize_customer", 404, UNKNOWN),
+    ("merge_customers", 404, UNKNOWN),
+    ("merge_customers", 409, {"body": {"merge": CUSTOMER}}),
+    ("merge_customers", 412, STALE),
+    ("merge_customers", 422, NOT_A_BODY),
+    ("merge_customers", 428, {"headers": {"If-Match": None}}),
     ("update_journey", 404, UNKNOWN),
     ("update_journey", 412, STALE),
     ("update_journey", 422, NOT_A_BODY),
@@ -1124,10 +1187,12 @@ FAILURES = [
     ("create_company_api_key", 422, {"body": {"name": CANARY}}),
     ("rotate_company_api_key", 404, NO_KEY),
     ("rotate_company_api_key", 409, {"before": a_key_with_a_successor}),
+    ("update_company_api_key", 404, NO_KEY),
     ("revoke_company_api_key", 404, NO_KEY),
     ("create_api_key", 422, {"body": {"name": CANARY, "role": "operator"}}),
     ("rotate_api_key", 404, NO_KEY),
     ("rotate_api_key", 409, {"before": a_key_with_a_successor}),
+    ("update_api_key", 404, NO_KEY),
     ("revoke_api_key", 404, NO_KEY),
 ]
 """Requests that fail: by operation, the status they are answered with, and what is wrong."""

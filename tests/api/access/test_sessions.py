@@ -179,7 +179,9 @@ async def test_a_key_opens_a_session_that_may_what_the_key_may(client, salon):
 async def test_a_session_describes_its_company_and_its_own_end(client, token, salon):
     values = (await client.get(SESSION, headers=with_cookie(token))).json()
 
-    assert values["assignee"] == values["name"]
+    people = (await client.get(f"{API}/people", headers=with_cookie(token))).json()
+    assert values["assignee"] == people["me"]
+    assert values["name"] == f"key:{people['me']}"
     assert values["company"] == {
         "id": salon.id,
         "name": "A test",
@@ -1270,7 +1272,7 @@ async def test_an_unreachable_provider_is_reported_as_such(base, provider):
         assert page(await app_state.client.get("/sign-in/oidc"), 503)
         answer = await app_state.client.get(f"{API}/customers", headers=bearer(provider.token()))
         problem(answer, 503, "unavailable")
-        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["retry-after"] in {"1", "2", "3"}
 
 
 # ---- tokens of the provider's, without a session

@@ -29,6 +29,7 @@ ACTION = {
     *(
         "id",
         "customer_id",
+        "customer_ref",
         "customer_name",
         "channel",
         "name",
@@ -90,7 +91,7 @@ async def live(http, database, create_test_company):
 async def busy(http, shop, database, database_owner):
     """Actions of every kind and state for several customers, and outbound events for two endpoints."""
     for number in range(2):
-        body = {"url": f"https://localhost/{number}", "events": ["stage.changed", "task.created"]}
+        body = {"url": f"https://hooks.example/{number}", "events": ["stage.changed", "task.created"]}
         assert (
             await http.post(f"{API}/webhook-endpoints", headers=shop.headers, json=body)
         ).status_code == 201
@@ -137,9 +138,11 @@ async def test_an_action_has_every_field(http, shop):
     assert sorted((action["name"], action["channel"], action["template"]) for action in found) == [
         ("create_feedback_request", "email", "feedback_request"),
         ("send_onboarding_sequence", "email", "onboarding"),
+        ("send_onboarding_sequence", "email", "onboarding_day_10"),
+        ("send_onboarding_sequence", "email", "onboarding_day_3"),
         ("update_crm_status", "crm", None),
     ]
-    [payload] = [action for action in found if action["name"] == "send_onboarding_sequence"]
+    [payload] = [action for action in found if action["template"] == "onboarding"]
     assert (payload["stage"], payload["transition_seq"], payload["step"], payload["customer_id"]) == (
         "customer",
         2,

@@ -93,8 +93,8 @@ async def test_a_repeated_request_returns_the_job_of_the_first_one(http, shop):
     again = await post(http, shop, body)
 
     assert (again.status_code, again.json()["job"]) == (200, job)
-    problem(await post(http, shop, {**body, "title": "Call him"}), 409, "bulk-request-conflict")
-    problem(await post(http, shop, {**body, "customer_ids": [1, 2]}), 409, "bulk-request-conflict")
+    problem(await post(http, shop, {**body, "title": "Call him"}), 422, "idempotency-key-reused")
+    problem(await post(http, shop, {**body, "customer_ids": [1, 2]}), 422, "idempotency-key-reused")
     assert len((await fetch(http, shop, "/actions", customer_id=1))["items"]) == 1
 
 
@@ -138,10 +138,12 @@ async def test_an_invalid_request_is_refused(http, shop, database_owner, body, p
     assert await database_owner.rows(shop.id) == before
 
 
-async def test_a_request_without_a_key_is_refused(http, shop):
+async def test_requests_without_a_key_are_jobs_of_their_own(http, shop):
     body = {"type": "call", "customer_ids": [1]}
 
-    problem(await post(http, shop, body, key=None), 422, "invalid-input", "header/Idempotency-Key")
+    first, second = [(await post(http, shop, body, key=None)).json() for _ in range(2)]
+
+    assert first["job"]["id"] != second["job"]["id"]
     problem(await post(http, shop, body, key="a b"), 422, "invalid-input", "header/Idempotency-Key")
 
 

@@ -21,6 +21,7 @@ CAMPAIGN = {
     *(
         "id",
         "customer_id",
+        "customer_ref",
         "customer_name",
         "type",
         "status",
@@ -88,6 +89,7 @@ async def test_a_campaign_has_the_state_of_each_step(http, shop, campaign):
     assert payload == {
         "id": campaign,
         "customer_id": 1,
+        "customer_ref": None,
         "customer_name": "Ada Keller",
         "type": "at_risk",
         "status": "running",

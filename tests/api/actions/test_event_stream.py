@@ -11,10 +11,9 @@ import pytest
 
 from api.calls import API, NOON, advance, fetch, move, problem, request_action, save_customer
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
-from journey_service.api.actions import event_stream as routes
 from journey_service.api.actions.stream_messages import STREAM_MESSAGES
 from journey_service.api.actions.webhook_messages import MESSAGES
-from journey_service.api.shutdown import call_on_shutdown
+from journey_service.api.server.shutdown import call_on_shutdown
 from journey_service.domain.events.values import parse_instant
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.event_stream import PAGE_SIZE, EventStream
@@ -102,7 +101,7 @@ async def busy(http, shop, database):
 
 async def disable_endpoint(http, tenant, database):
     """Adds an endpoint and reports that the service has disabled it."""
-    body = {"url": "https://localhost/", "events": ["stage.changed"]}
+    body = {"url": "https://hooks.example/", "events": ["stage.changed"]}
     id_ = (await http.post(f"{API}/webhook-endpoints", headers=tenant.headers, json=body)).json()["id"]
 
     async def unit(uow):
@@ -272,8 +271,14 @@ async def test_jobs_and_disabled_endpoints_are_shown_to_readers_who_may_read_the
     key = {"Idempotency-Key": "k-1"}
     body = {"type": "call", "customer_ids": [1]}
     bulk = await http.post(f"{API}/actions/bulk", headers={**shop.headers, **key}, json=body)
+    body = {"to_stage": "vip", "customer_ids": [1]}
+    moves = await http.post(f"{API}/transitions/bulk", headers={**shop.headers, **key}, json=body)
     rescore = await http.post(f"{API}/admin/rescore", headers=shop.headers)
-    jobs = {bulk.json()["job"]["id"]: "bulk_actions", rescore.json()["job_id"]: "rescore"}
+    jobs = {
+        bulk.json()["job"]["id"]: "bulk_actions",
+        moves.json()["job"]["id"]: "bulk_moves",
+        rescore.json()["job_id"]: "rescore",
+    }
     async with asyncio.timeout(LONG):
         for job_id in jobs:
             while (await fetch(http, shop, f"/admin/jobs/{job_id}"))["status"] != "done":
@@ -294,8 +299,9 @@ async def test_jobs_and_disabled_endpoints_are_shown_to_readers_who_may_read_the
     ended = {message["data"]["job_id"]: message["data"] for _, _, message in seen["admin"]}
     assert {job_id: data["kind"] for job_id, data in ended.items()} == jobs
     assert {data["status"] for data in ended.values()} == {"done"}
-    assert {message["data"]["kind"] for _, _, message in seen["actions:read"]} == {"bulk_actions"}
-    assert seen["customers:read"] == []
+    kinds = {who: {message["data"]["kind"] for _, _, message in events} for who, events in seen.items()}
+    assert kinds["actions:read"] == {"bulk_actions", "bulk_moves"}
+    assert kinds["customers:read"] == {"bulk_moves"}
 
 
 async def test_types_of_the_stream_are_sent_only_on_request_and_to_no_endpoint(http, busy):
@@ -303,7 +309,7 @@ async def test_types_of_the_stream_are_sent_only_on_request_and_to_no_endpoint(h
     assert not set(reader.types) & set(STREAM_MESSAGES)
 
     for type_ in STREAM_MESSAGES:
-        body = {"url": "https://localhost/", "events": [type_]}
+        body = {"url": "https://hooks.example/", "events": [type_]}
         answer = await http.post(f"{API}/webhook-endpoints", headers=busy.headers, json=body)
         problem(answer, 422, "invalid-input", "/events/0")
 
@@ -369,12 +375,12 @@ async def test_events_of_another_company_are_not_sent(http, busy, create_test_co
 
 async def test_a_stream_of_another_company_would_be_noticed(http, busy, create_test_company, monkeypatch):
     neighbour = await create_test_company(test_clock=parse_instant(NOON, ""))
-    events = routes._events
+    follow = EventStream.follow
 
-    def astray(stream, _company_id, _after, event_filter):
-        return events(stream, busy.id, 0, event_filter)
+    def astray(stream, _company_id, _after):
+        return follow(stream, busy.id, 0)
 
-    monkeypatch.setattr(routes, "_events", astray)
+    monkeypatch.setattr(EventStream, "follow", astray)
 
     assert (await read_stream(http, neighbour, last_event_id=0)).events != []
     print("guard removed: detected")
@@ -489,6 +495,29 @@ async def test_a_connected_client_gets_events_as_they_happen_without_a_worker(
             assert await read_next(pieces, reader)
 
     assert [one["data"]["customer_id"] for _, _, one in reader.events] == [1, 2]
+
+
+async def test_a_client_of_a_customer_who_is_merged_gets_the_survivor_s_events_from_then_on(
+    http, api, shop, stream_seconds
+):
+    stream_seconds(LONG)
+    for customer in (1, 2, 3):
+        await save_customer(http, shop, customer)
+    reader = Reader()
+    async with connect(api, shop, last_event_id=0, customer_id=2) as (pieces, _, _):
+        assert await read_next(pieces, reader)
+        answer = await http.post(
+            f"{API}/customers/1/merge", headers={**shop.headers, "If-Match": '"1"'}, json={"merge": 2}
+        )
+        assert answer.status_code == 200, answer.text
+        for customer in (3, 1):
+            await move(http, shop, "vip", customer)
+        while not reader.events or reader.events[-1][2]["data"]["to_stage"] != "vip":
+            assert await read_next(pieces, reader)
+
+    moves = [(one["data"]["customer_id"], one["data"]["to_stage"]) for _, _, one in reader.events]
+    # What happened to the survivor before the merge was not the customer's at that time.
+    assert moves == [(2, "prospect"), (2, "merged"), (1, "vip")]
 
 
 async def test_several_clients_get_the_same_events_and_none_of_other_companies(

@@ -4,8 +4,9 @@ import pytest
 
 from api.calls import API, NOON, audit_entries, fetch, key_of, move, problem, save_customer
 from journey_service.domain.actions.parsing import actions_to_json
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, with_repeat
 from journey_service.domain.events.values import parse_instant
+from journey_service.domain.stages.stage_map import StageKind
 
 CALL = {"name": "call_back", "steps": [{"channel": "call", "title": "How was it?", "due_days": 0}]}
 ACTIONS = [
@@ -64,6 +65,7 @@ WARNINGS = {
         "vip": {"email": "no mail server is configured"},
         "at_risk": {
             "email": "no mail server is configured",
+            "notice": "no mail server is configured",
             "offer": "no enabled webhook endpoint receives action.special_offer",
             "sms": "no enabled webhook endpoint receives action.sms",
         },
@@ -75,7 +77,7 @@ async def test_channels_without_a_receiver_are_warnings_in_actions_previews_heal
     http, shop, database
 ):
     assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"]
-    body = {"url": "https://localhost/", "events": ["action.crm_update"]}
+    body = {"url": "https://hooks.example/", "events": ["action.crm_update"]}
     made = (await http.post(f"{API}/webhook-endpoints", headers=shop.headers, json=body)).json()
     assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"][1:]
     disabled = {"is_enabled": False}
@@ -83,8 +85,8 @@ async def test_channels_without_a_receiver_are_warnings_in_actions_previews_heal
     assert (await get(http, shop, "customer"))[0]["warnings"] == WARNINGS["customer"]
 
     checks = {check["name"]: check for check in (await fetch(http, shop, "/admin/health"))["checks"]}
-    assert (checks["channels"]["status"], checks["channels"]["value"]) == ("warning", 4)
-    for name in ("email", "crm", "sms", "offer"):
+    assert (checks["channels"]["status"], checks["channels"]["value"]) == ("warning", 5)
+    for name in ("email", "notice", "crm", "sms", "offer"):
         assert name in checks["channels"]["message"]
     for key in ("lead", "customer", "vip", "at_risk"):
         await put(http, shop, [], key)
@@ -98,7 +100,11 @@ async def test_a_stage_has_the_default_actions_at_first(http, shop, key):
 
     assert payload == {
         "stage": key,
-        "actions": actions_to_json(DEFAULT_ACTIONS.get(key, ())),
+        "actions": actions_to_json(
+            with_repeat(
+                DEFAULT_ACTIONS.get(key, ()), StageKind.RISK if key == "at_risk" else StageKind.PROGRESS
+            )
+        ),
         "is_default": True,
         "warnings": WARNINGS.get(key, []),
     }
@@ -131,6 +137,7 @@ async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, d
     assert (payload["stage"], payload["is_default"]) == ("vip", False)
     assert [action["name"] for action in payload["actions"]] == ["call_back", "win_back", "assign"]
     assert [action["campaign"] for action in payload["actions"]] == [False, True, False]
+    assert [action["repeat"] for action in payload["actions"]] == ["once", "once", "once"]
     assert payload["actions"][1]["steps"][2] == {
         "channel": "offer",
         "delay_days": 4,

@@ -24,7 +24,18 @@ from journey_service.services.actions.delivery.publisher import publish
 from server_versions import each_has_its_sql, newest_only
 
 TASK = {
-    *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),
+    *(
+        "id",
+        "customer_id",
+        "customer_ref",
+        "customer_name",
+        "channel",
+        "name",
+        "title",
+        "stage",
+        "assignee",
+        "note",
+    ),
     *("due_at", "status", "reason", "outcome", "closed_by", "closed_at", "action_id", "campaign_id"),
     *("created_at", "version"),
 }
@@ -204,6 +215,7 @@ async def test_a_task_has_every_field(http, shop):
         "id": requested["task_id"],
         "action_id": requested["id"],
         "customer_id": 2,
+        "customer_ref": None,
         "customer_name": "Ada Keller",
         "channel": "call",
         "name": "personal_call",

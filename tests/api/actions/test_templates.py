@@ -116,7 +116,7 @@ async def test_built_in_templates_are_returned_unrendered(http, shop):
     assert [(one["key"], one["language"]) for one in payload] == [
         (template.key, template.language) for templates in BUILT_IN.values() for template in templates
     ]
-    assert {one["channel"] for one in payload} == {"email", "sms", "offer"}
+    assert {one["channel"] for one in payload} == {"email", "sms", "offer", "notice"}
     assert all(one.keys() == {"key", "channel", "language", "subject", "text", "html"} for one in payload)
     assert await list_all(http, shop) == [], "they do not belong to the company"
     for number, one in enumerate(payload):

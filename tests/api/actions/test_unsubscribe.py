@@ -172,6 +172,9 @@ async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_ori
 # ---- forged links
 
 
+ARABIC = {ord("0") + digit: 0x660 + digit for digit in range(10)}
+
+
 @pytest.fixture
 async def forged_links(create_test_company, http, shop, sign):
     """Forged links, each made from valid ones."""
@@ -192,7 +195,7 @@ async def forged_links(create_test_company, http, shop, sign):
         "of a company that is not there": f"{10**17}.{relationship}.{channel}.{signature}",
         "unsigned": f"{company}.{relationship}.{channel}.",
         "nonsense": "nonsense",
-        "in other digits": own.replace("1", "\u0661"),
+        "in other digits": f"{company.translate(ARABIC)}.{relationship.translate(ARABIC)}.{channel}.{signature}",
         "NUL": "%00",
     }
 

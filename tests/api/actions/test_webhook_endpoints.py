@@ -369,8 +369,12 @@ async def test_a_failed_test_is_reported_and_disables_nothing(trusting_http, sho
     assert (await list_all(trusting_http, shop))[0]["is_enabled"] is True
 
 
-async def test_a_name_that_resolves_to_a_private_address_is_not_called(http, shop):
-    made = (await add(http, shop, url="https://localhost/hooks")).json()
+async def test_a_name_that_comes_to_resolve_to_a_private_address_is_not_called(http, shop, api, monkeypatch):
+    async def resolve(host, port):
+        return ["127.0.0.1"]
+
+    made = (await add(http, shop, url="https://hooks.example/hooks")).json()
+    monkeypatch.setattr(api.state.app_state.outgoing_for_webhooks, "_resolve", resolve)
 
     payload = (await dry_run(http, shop, made["id"])).json()
 

@@ -237,7 +237,7 @@ async def test_a_new_key_opens_what_its_scopes_name(http, operator, salon):
     body = answer.json()
     assert body.keys() == {
         *("id", "name", "role", "scopes", "created_at", "expires_at", "revoked_at"),
-        *("last_used_at", "rotated_from", "secret"),
+        *("last_used_at", "rotated_from", "rate_limit", "secret"),
     }
     assert (body["name"], body["scopes"]) == ("booking", ["events:write"])
     assert body["expires_at"] is body["revoked_at"] is None

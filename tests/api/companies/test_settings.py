@@ -9,13 +9,8 @@ import pytest
 from api.calls import API, JSON, event, fetch, ingest, journey, problem
 from api.published import published
 from journey_service.api.companies.schemas.settings import ScoringSettings, Settings
-from journey_service.domain.companies.policy import (
-    DEFAULT_POLICY,
-    CompanyPolicy,
-    ScoringPolicy,
-    parse_policy,
-    policy_to_json,
-)
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, ScoringPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES

@@ -183,12 +183,12 @@ async def test_the_list_of_customers_is_a_table_without_formulas(http, company):
 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     header, line = answer.text.splitlines()
-    assert header.startswith('"customer_id","name","email"')
+    assert header.startswith('"customer_id","customer_ref","name","email"')
     assert header.endswith('"currency"')
-    assert line.startswith('4,"\'=HYPERLINK(1)"')
+    assert line.startswith('4,,"\'=HYPERLINK(1)"')
     assert answer.headers["x-next-cursor"]
     rest = await http.get(f"{API}/customers.csv?q=hopper", headers=company.headers)
-    assert [each.split(",")[1] for each in rest.text.splitlines()[1:]] == ['"Grace Hopper"']
+    assert [each.split(",")[2] for each in rest.text.splitlines()[1:]] == ['"Grace Hopper"']
 
 
 async def test_half_a_filter_by_consent_is_refused(http, company):

@@ -29,8 +29,8 @@ async def test_a_new_customer_has_a_journey(http, salon):
     assert answer.headers["etag"] == '"1"'
     payload = answer.json()
     assert payload.keys() == {
-        *("customer_id", "name", "first_name", "email", "phone", "language", "consents"),
-        *("created_at", "updated_at", "journey", "warnings"),
+        *("customer_id", "customer_ref", "name", "first_name", "email", "phone", "language", "attributes"),
+        *("consents", "created_at", "updated_at", "journey", "warnings", "churn_probability"),
     }
     assert {name: payload[name] for name in ADA} == ADA
     assert payload["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
@@ -49,6 +49,7 @@ async def test_a_stored_profile_is_returned_unchanged(http, salon):
     got = answer.json()
     assert got.pop("reach") == {"call": "ok", "email": "ok", "sms": "ok", "offer": "ok"}
     assert (got.pop("open_task"), got.pop("running_campaign")) == (None, None)
+    assert got.pop("prediction")["churn_probability"] is None
     assert without_updated_at(got.pop("journey")) == without_updated_at(payload.pop("journey"))
     assert payload.pop("warnings") == []
     assert got == payload
@@ -199,13 +200,13 @@ async def found(http, tenant, **params):
 
 
 async def test_the_list_returns_each_customer_like_the_single_request(http, company):
-    """A single request also says how to reach the customer, and what is open."""
+    """A single request also says how to reach the customer, what is open, and what is predicted."""
     [page] = await every_page(http, company.headers, "/customers")
 
     assert [one["customer_id"] for one in page] == ALL_CUSTOMERS
     for one in page:
         single = await fetch(http, company, f"/customers/{one['customer_id']}")
-        assert single.keys() - one.keys() == {"reach", "open_task", "running_campaign"}
+        assert single.keys() - one.keys() == {"reach", "open_task", "running_campaign", "prediction"}
         assert one == {name: single[name] for name in one}
 
 
@@ -294,6 +295,7 @@ KEYS = {
     "risk_score": lambda one: one["journey"]["risk_score"],
     "engagement_score": lambda one: one["journey"]["engagement_score"],
     "lifetime_value": lambda one: one["journey"]["lifetime_value"],
+    "expected_loss": lambda one: (one["churn_probability"] or 0) * one["journey"]["lifetime_value"],
     "last_appointment_at": lambda one: one["journey"]["last_appointment_at"] or "",
     "stage_entered_at": lambda one: one["journey"]["stage_entered_at"],
 }

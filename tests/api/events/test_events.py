@@ -314,7 +314,7 @@ async def test_an_event_whose_commit_fails_is_not_answered_as_applied(
     refused = await post(http, salon, event("e-1"))
 
     problem(refused, 503, "unavailable")
-    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["retry-after"] in {"1", "2", "3"}
     assert await database_owner.rows(salon.id) == before
     await commits_fail()
     assert (await ingest(http, salon, "e-1"))["status"] == "applied"

@@ -3,7 +3,10 @@
 import csv
 import io
 
-from api.calls import API, fetch, problem
+import pytest
+
+from api.calls import API, fetch, problem, save_customer
+from journey_service.api.customers.schemas import customer_lines
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 GERMAN = (
@@ -99,7 +102,10 @@ async def test_lines_with_errors_are_returned_with_their_reasons(http, salon):
         ["3", "02/03/2026", "appointment_completed", "1", "a", "b", "c"],
     ]
     assert lines[0][0].startswith("line 3: Wert must be a number") or "line 3: amount must" in lines[0][0]
-    assert lines[1][0] == "line 5: customer_id must be a whole number from 0 to 4503599627370495"
+    assert (
+        lines[1][0]
+        == "line 5: customer_id must be a whole number from 0 to 4503599627370495; use customer_ref for other ids"
+    )
     problem(
         await http.get(f"{API}/imports/{done['id'] + 10**9}/errors.csv", headers=salon.headers),
         404,
@@ -146,3 +152,24 @@ async def test_a_damaged_spreadsheet_is_an_error_of_the_file(http, salon):
         "is not a spreadsheet that can be read"
         in problem(answer, 422, "invalid-input", "")["detail"] + answer.text
     )
+
+
+@pytest.mark.parametrize("columns", [100, 2])
+async def test_an_import_reads_the_table_of_customers_that_the_service_writes(
+    http, salon, create_test_company, monkeypatch, columns
+):
+    monkeypatch.setattr(customer_lines, "MAX_ATTRIBUTE_COLUMNS", columns)
+    attributes = {"plan": "=gold", "visits": 12, "rate": 0.000001, "sum": 1200.5, "is_member": True}
+    attributes |= {"renewed_on": "2026-01-31", "sign": "\uff1d1", "quoted": "'s"}
+    await save_customer(
+        http, salon, name="-Ada", phone="+49 30 1234567", attributes=attributes, consents={"email": "granted"}
+    )
+    table = await http.get(f"{API}/customers.csv", headers=salon.headers)
+    assert all(f"\"'{each}" in table.text for each in ("-Ada", "+49")), table.text
+    other = await create_test_company()
+    done = await finished(http, other, await send(http, other, table.content, kind="customers"))
+    assert (done["applied"], done["failed"]) == (1, 0), done
+    names = ("name", "email", "phone", "language", "attributes")
+    ours, theirs = [await fetch(http, each, "/customers/1") for each in (salon, other)]
+    assert {name: theirs[name] for name in names} == {name: ours[name] for name in names}
+    assert theirs["consents"]["email"]["status"] == "granted"

@@ -9,7 +9,17 @@ DAYS_91 = "2026-05-31T11:00:00Z"
 """The time from which an appointment on March 1 at eleven is more than ninety days ago."""
 DAYS_181 = "2026-08-29T11:00:00Z"
 EXPLANATION = {
-    *("as_of", "customer_id", "current_stage", "stage_name", "since", "days_in_stage", "why", "pin"),
+    *(
+        "as_of",
+        "customer_id",
+        "customer_ref",
+        "current_stage",
+        "stage_name",
+        "since",
+        "days_in_stage",
+        "why",
+        "pin",
+    ),
     *("risk_pause", "due_move", "upcoming", "searched_until", "paths"),
 }
 WHY = {"sentence", "trigger_type", "trigger_event", "map_version", "transition", "details"}

@@ -43,7 +43,7 @@ async def neglect(http, tenant, database):
     """Leaves work undone and lets it fail: in every part of the backlog that a company has."""
     await save_customer(http, tenant, 1)
     await request_action(http, tenant, "call")
-    body = {"url": "https://localhost/", "events": ["stage.changed"]}
+    body = {"url": "https://hooks.example/", "events": ["stage.changed"]}
     id_ = (await http.post(f"{API}/webhook-endpoints", headers=tenant.headers, json=body)).json()["id"]
 
     async def unit(uow):

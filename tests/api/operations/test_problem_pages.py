@@ -6,8 +6,8 @@ import pytest
 
 from api.calls import JSON, problem
 from api.published import published
+from journey_service.api.operations.problem_kinds import all_kinds
 from journey_service.api.operations.problem_pages import GUIDES
-from journey_service.api.problems import all_kinds
 
 PUBLISHED_TYPES = {
     schema["properties"]["type"]["const"].removeprefix("/problems/")

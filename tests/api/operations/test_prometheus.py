@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.calls import fetch, ingest
 from journey_service.api.middleware.telemetry import Telemetry
+from journey_service.api.operations import prometheus
 from journey_service.domain.events.values import parse_instant
 from journey_service.logs import DuplicateErrorFilter, JsonFormatter, bound_to
 from journey_service.main import create_app
@@ -147,6 +148,35 @@ async def test_where_a_token_is_set_nothing_else_is_let_in(guarded, values):
 
 async def test_in_production_metrics_require_a_token(settings):
     assert (await _asked(settings, environment="production")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("::ffff:127.0.0.1", {}, 200),
+        ("192.0.2.7", {}, 401),
+        ("2001:db8::7", {}, 401),
+        ("testclient", {}, 401),
+        ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 401),
+        ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 401),
+    ],
+)
+async def test_in_development_metrics_without_a_token_are_for_this_machine_only(
+    api, address, headers, status
+):
+    transport = httpx.ASGITransport(app=api, client=(address, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+        assert (await client.get("/metrics", headers=headers)).status_code == status
+
+
+async def test_a_check_that_takes_every_client_for_a_local_one_is_detected(api, monkeypatch):
+    monkeypatch.setattr(prometheus, "_is_local", lambda _: True)
+    transport = httpx.ASGITransport(app=api, client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+        assert (await client.get("/metrics")).status_code == 200
+    print("guard removed: detected")
 
 
 async def test_an_unreachable_database_is_exported_and_the_rest_is_answered(settings):

@@ -282,6 +282,8 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
         "next_booking_at": None,
         "lifetime_value": 49.9,
         "predicted_churn_date": None,
+        "churn_probability": None,
+        "expected_loss": None,
         "retention_actions": [
             {"type": "special_offer", "priority": "medium", "description": "Send a special return offer"},
             {

@@ -347,7 +347,13 @@ async def test_a_preview_counts_moves_and_moves_no_customer(http, regular):
             "to_stage": "vip",
             "customers": 1,
             "samples": [
-                {"customer_id": 1, "customer_name": None, "trigger_event": "lifetime_value", "moves": 1}
+                {
+                    "customer_id": 1,
+                    "customer_ref": None,
+                    "customer_name": None,
+                    "trigger_event": "lifetime_value",
+                    "moves": 1,
+                }
             ],
         }
     ]

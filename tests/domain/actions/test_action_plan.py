@@ -13,15 +13,13 @@ from journey_service.domain.actions.action import (
     EndReason,
     ManualActionRequest,
     OutboundEventType,
-)
-from journey_service.domain.actions.action_plan import (
-    ActionPlan,
-    DueDecision,
     manual_action,
-    running_campaigns,
 )
+from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.contact_policy import Reachability, quiet_until
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
+from journey_service.domain.actions.planning.campaigns import running_campaigns
+from journey_service.domain.actions.planning.state import DueDecision
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
@@ -30,7 +28,7 @@ from journey_service.domain.actions.stage_actions import (
     StageAction,
 )
 from journey_service.domain.actions.timing import due, triggers_actions
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -132,7 +130,9 @@ def tasks(action_plan):
             "customer",
             [
                 ("send_onboarding_sequence", "email", 0),
-                ("create_feedback_request", "email", 0),
+                ("send_onboarding_sequence", "email", 3),
+                ("send_onboarding_sequence", "email", 10),
+                ("create_feedback_request", "email", 1),
                 ("update_crm_status", "crm", 0),
             ],
         ),
@@ -600,7 +600,9 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
 def test_a_message_needs_an_address(channel, needs):
     for has_email in (True, False):
         for has_phone in (True, False):
-            action_plan, action = plan_with_one(channel, reachability=Reachability({}, has_email, has_phone))
+            action_plan, action = plan_with_one(
+                channel, reachability=Reachability({}, has_email, has_phone), address_wait_hours=0
+            )
             is_lost = (needs == "email" and not has_email) or (needs == "phone" and not has_phone)
             assert action_plan.decide_due(action, T0) is (DueDecision.DROPPED if is_lost else DueDecision.GO)
             assert action.reason is (EndReason.NO_ADDRESS if is_lost else None)
@@ -863,7 +865,7 @@ CANCELLATIONS = [
 def test_the_first_reason_is_recorded_without_deferring_or_counting(first, is_retried):
     late = utc("2026-05-01T12:00")
     stage_actions = stage_with(templated(Channel.EMAIL, 1), is_campaign=True)
-    action_plan = enter(new_plan(stage_actions, frequency_cap=1), "x", late - DAY)
+    action_plan = enter(new_plan(stage_actions, frequency_cap=1, address_wait_hours=0), "x", late - DAY)
     [action] = action_plan.planned
     if is_retried:
         assert action_plan.decide_due(action, late) is DueDecision.GO
@@ -917,7 +919,7 @@ def test_an_action_can_be_cancelled_with_a_reason_from_outside():
         (templated(Channel.EMAIL, 2), REACHABLE, {}, None),
         (templated(Channel.EMAIL, 2), REACHABLE, {"frequency_cap": 1}, "capped"),
         (templated(Channel.SMS, 2), with_consents(sms="withdrawn"), {}, "no_consent"),
-        (templated(Channel.SMS, 2), Reachability({}, True, False), {}, "no_address"),
+        (templated(Channel.SMS, 2), Reachability({}, True, False), {"address_wait_hours": 0}, "no_address"),
         (ActionStep(Channel.TASK, 2, title="Look"), REACHABLE, {}, None),
         (ActionStep(Channel.CRM, 2), REACHABLE, {}, None),
     ],
@@ -1156,7 +1158,6 @@ def test_an_inclusive_run_carries_out_what_is_due_at_its_end():
 def test_only_actions_that_need_a_sender_are_returned():
     action_plan = enter(new_plan(), "customer")
     assert sent_messages(action_plan.run_due(T0, is_inclusive=True)) == [
-        ("email", T0),
         ("email", T0),
         ("crm", T0),
     ]

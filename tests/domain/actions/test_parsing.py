@@ -12,7 +12,14 @@ from journey_service.domain.actions.parsing import (
     step_from_json,
     step_to_json,
 )
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, ActionStep, Channel, StageAction
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    ActionStep,
+    Channel,
+    DelayFrom,
+    Repeat,
+    StageAction,
+)
 from journey_service.domain.errors import InvalidInputError
 from profiles import examples
 
@@ -31,7 +38,7 @@ DAYS = "must be a whole number from 0 to 365"
 HOURS = "must be a whole number from 0 to 23"
 VALID = "must be a whole number from 1 to 365"
 NO_ASSIGNEE = "must contain at least one assignee"
-CHANNELS = "email, sms, call, offer, crm, task, assignment"
+CHANNELS = "email, sms, call, offer, crm, task, assignment, notice"
 
 EMAIL = {"channel": "email", "template": "welcome"}
 SMS = {"channel": "sms", "template": "hello"}
@@ -486,7 +493,7 @@ def test_any_input_is_parsed_or_rejected_with_positions(raw):
 @st.composite
 def valid_steps(draw):
     channel = draw(st.sampled_from([channel for channel in Channel if channel is not Channel.WEBHOOK]))
-    is_templated = channel in (Channel.EMAIL, Channel.SMS, Channel.OFFER)
+    is_templated = channel in (Channel.EMAIL, Channel.SMS, Channel.OFFER, Channel.NOTICE)
     is_human_task = channel in (Channel.CALL, Channel.TASK)
     people = st.lists(texts, min_size=channel is Channel.ASSIGNMENT, max_size=3).map(tuple)
     offer = draw(
@@ -503,6 +510,7 @@ def valid_steps(draw):
         offer=tuple((name, offer[name]) for name in ("title", "code", "valid_days") if name in offer)
         if channel is Channel.OFFER
         else (),
+        delay_from=draw(st.sampled_from(DelayFrom)),
     )
 
 
@@ -513,6 +521,7 @@ valid_actions = st.builds(
         lambda drawn: tuple(sorted(drawn, key=lambda step: (step.day, step.hours)))
     ),
     is_campaign=st.booleans(),
+    repeat=st.sampled_from([None, *Repeat]),
 )
 
 
@@ -534,6 +543,36 @@ def test_a_second_campaign_is_rejected():
         parse_actions([act(name="first", campaign=True), act(name="second", campaign=True)])
 
     assert [error.pointer for error in raised.value.errors] == ["/actions/1/campaign"]
+
+
+REVIEW = {"channel": "task", "every_days": 90}
+
+
+@pytest.mark.parametrize(
+    ("action", "pointer"),
+    [
+        ({"steps": [REVIEW]}, None),
+        ({"steps": [REVIEW], "repeat": "every"}, None),
+        ({"steps": [REVIEW], "repeat": "once"}, "/repeat"),
+        ({"steps": [REVIEW], "campaign": True}, "/campaign"),
+        ({"steps": [REVIEW, CRM]}, "/steps"),
+        ({"steps": [{**REVIEW, "every_days": 0}]}, "/steps/0/every_days"),
+        ({"steps": [{**REVIEW, "every_days": 366}]}, "/steps/0/every_days"),
+        ({"steps": [{**REVIEW, "delay_from": "departure"}]}, "/steps/0/delay_from"),
+        ({"steps": [CRM], "repeat": "twice"}, "/repeat"),
+        ({"steps": [CRM], "repeat": None}, None),
+    ],
+)
+def test_repetition_and_recurrence_are_checked(action, pointer):
+    if pointer is None:
+        [parsed] = parse_actions([act(**action)])
+        assert parse_actions(actions_to_json([parsed])) == (parsed,)
+        assert step_from_json(step_to_json(parsed.steps[0])) == parsed.steps[0]
+        return
+    with pytest.raises(InvalidInputError) as raised:
+        parse_actions([act(**action)])
+
+    assert [error.pointer for error in raised.value.errors] == [f"/actions/0{pointer}"]
 
 
 @pytest.mark.parametrize("title", [" ", "a\u2028b", "a\u0085b"])

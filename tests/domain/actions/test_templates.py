@@ -69,9 +69,9 @@ def test_a_text_message_needs_neither_subject_nor_html(nothing):
         ({"language": "english"}, "/language", INVALID_LANGUAGE),
         ({"language": "pt_br"}, "/language", INVALID_LANGUAGE),
         ({"language": ["en"]}, "/language", INVALID_LANGUAGE),
-        ({"channel": "call"}, "/channel", "must be one of email, sms, offer"),
-        ({"channel": None}, "/channel", "must be one of email, sms, offer"),
-        ({"channel": {"a": []}}, "/channel", "must be one of email, sms, offer"),
+        ({"channel": "call"}, "/channel", "must be one of email, sms, offer, notice"),
+        ({"channel": None}, "/channel", "must be one of email, sms, offer, notice"),
+        ({"channel": {"a": []}}, "/channel", "must be one of email, sms, offer, notice"),
         ({"text": None}, "/text", "is required"),
         ({"text": ""}, "/text", "must be a text of 1 to 20000 characters"),
         ({"text": "a" * 20_001}, "/text", "must be a text of 1 to 20000 characters"),
@@ -97,8 +97,8 @@ def test_an_invalid_email_is_rejected_with_the_position_of_the_error(change, poi
     ("change", "pointer", "message"),
     [
         ({"text": "a" * 1_001}, "/text", "must be a text of 1 to 1000 characters"),
-        ({"subject": "Hello"}, "/subject", "is allowed for emails only"),
-        ({"html": "<p>Hello</p>"}, "/html", "is allowed for emails only"),
+        ({"subject": "Hello"}, "/subject", "is allowed for emails and notices only"),
+        ({"html": "<p>Hello</p>"}, "/html", "is allowed for emails and notices only"),
     ],
 )
 def test_an_invalid_text_message_is_rejected_with_the_position_of_the_error(change, pointer, message):
@@ -158,8 +158,9 @@ def test_of_two_templates_in_one_language_the_first_is_selected():
 
 def test_every_default_message_has_a_built_in_template():
     assert list(BUILT_IN) == [
-        *("welcome", "onboarding", "feedback_request", "vip_benefits", "retention_email", "personal_email"),
-        *("retention_sms", "retention_offer", "personal_offer"),
+        *("welcome", "onboarding", "onboarding_day_3", "onboarding_day_10", "feedback_request"),
+        *("vip_benefits", "retention_email", "personal_email"),
+        *("at_risk_notice", "retention_sms", "retention_offer", "personal_offer"),
     ]
 
 

@@ -20,7 +20,7 @@ from journey_service.domain.analytics.date_ranges import (
 from journey_service.domain.analytics.flows import StageFlow, acyclic_flows
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 
 TODAY = date(2026, 3, 31)
 DAY = timedelta(days=1)

@@ -8,10 +8,10 @@ import iso4217
 import pytest
 
 from journey_service.domain.companies.currencies import EUR, currency_error, get_currency
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES, default_stages
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 
 CODES = sorted(currency.code for currency in iso4217.Currency)
 

@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 
 from domain.generators import policies
-from journey_service.domain.companies.policy import (
-    DEFAULT_POLICY,
-    CompanyPolicy,
-    ScoringPolicy,
-    parse_policy,
-    policy_to_json,
-)
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, ScoringPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 
 DAYS = "must be a whole number of days from 1 to 3650"
@@ -72,6 +67,7 @@ def test_defaults_are_those_of_the_guide():
         "quiet_until": "08:00",
         "max_hold_hours": 24,
         "campaign_pause_days": 30,
+        "address_wait_hours": 24,
         "language": "en",
         "keep_event_details_days": 730,
         "keep_import_errors_days": 90,
@@ -79,7 +75,9 @@ def test_defaults_are_those_of_the_guide():
         "messages_paused": False,
         "open_booking_pauses_risk": True,
         "open_booking_max_days": 90,
+        "usual_gap_days": 45,
         "reply_to": None,
+        "account_manager_email": None,
         "keep_outbound_events_days": 30,
         "keep_audit_days": 1095,
     }
@@ -114,6 +112,8 @@ def test_given_settings_are_read_exactly():
         ("consent", None, "must be one of opt_out, opt_in"),
         ("max_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
         ("max_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
+        ("address_wait_hours", -1, "must be a whole number of hours from 0 to 72"),
+        ("address_wait_hours", 73, "must be a whole number of hours from 0 to 72"),
         ("campaign_pause_days", -1, "must be a whole number of days from 0 to 3650"),
         ("campaign_pause_days", 3651, "must be a whole number of days from 0 to 3650"),
         ("campaign_pause_days", False, "must be a whole number of days from 0 to 3650"),

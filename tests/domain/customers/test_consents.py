@@ -9,6 +9,7 @@ from journey_service.domain.customers.consents import (
     ConsentRequest,
     decide_consents,
     is_same_mailbox,
+    stricter_consents,
     with_changes,
     withdraw_by_link,
 )
@@ -91,3 +92,25 @@ def test_a_repeated_request_changes_nothing():
 )
 def test_mailboxes_are_compared_without_case_and_outer_blanks(first, second, is_same):
     assert is_same_mailbox(first, second) is is_same
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "expected"),
+    [
+        ({}, {}, None),
+        ({}, GRANTED, None),
+        (GRANTED, GRANTED, None),
+        (GRANTED, {}, {"status": "unknown", "at": "2026-03-01T12:00:00Z", "source": "merge"}),
+        ({}, BY_STAFF, BY_STAFF["email"]),
+        (GRANTED, BY_STAFF, BY_STAFF["email"]),
+        (BY_STAFF, BY_PERSON, BY_PERSON["email"]),
+        (BY_PERSON, BY_STAFF, None),
+        (BY_STAFF, {"email": {**BY_STAFF["email"], "at": "2026-02-28T12:00:00Z"}}, None),
+        (BY_PERSON, {"email": {**BY_PERSON["email"], "at": "2026-02-28T12:00:00Z"}}, "later"),
+    ],
+)
+def test_a_merge_takes_over_the_stricter_consent_with_its_origin(own, other, expected):
+    merged = with_changes(own, stricter_consents(own, other, NOW))
+    if expected == "later":
+        expected = other["email"]
+    assert merged.get("email") == (own.get("email") if expected is None else expected)

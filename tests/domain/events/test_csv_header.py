@@ -58,5 +58,5 @@ def test_a_missing_column_is_reported_with_the_column_that_it_may_be():
     with pytest.raises(InvalidInputError) as caught:
         read_header("Kundennummer;occurred_at;type", 1, delimiter=None)
     assert [error.message for error in caught.value.errors] == [
-        "lacks the column 'customer_id'; is it 'Kundennummer'? Then name its field"
+        "lacks the column 'customer_id' (or 'customer_ref'); is it 'Kundennummer'? Then name its field"
     ]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT, HOUR, INSTANT, T0, after, appointments, dated, day, path
 from domain.generators import Company, default_forms, spans, stage_forms
-from journey_service.domain.companies.policy import DEFAULT_POLICY, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.counting import EventCount
 from journey_service.domain.events.event import Event

@@ -30,17 +30,16 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS
 from journey_service.domain.journeys.engine import ArbitrationStep, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
-from journey_service.domain.journeys.journey import Journey, check_pin_until, event_cause, move_request
+from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
 from journey_service.domain.journeys.relationship import (
-    ConditionReason,
     Relationship,
     Rulebook,
-    RuleReason,
-    StageReason,
     SuppressedMove,
     TransitionCause,
     TriggerType,
 )
+from journey_service.domain.journeys.transitions.causes import event_cause
+from journey_service.domain.stages.reasons import ConditionReason, RuleReason, StageReason
 
 KEYS = ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned")
 PAYMENTS = {"revenue_source": "payments"}
@@ -969,14 +968,37 @@ def test_a_pin_must_end_in_the_future(until, is_accepted):
     assert [error.pointer for error in refused.value.errors] == ["/pin_until"]
 
 
+@pytest.mark.parametrize(
+    ("from_stage", "to_stage", "runs"),
+    [
+        ("prospect", "lead", True),
+        ("lead", "vip", True),
+        ("vip", "regular", False),
+        ("regular", "at_risk", True),
+        ("at_risk", "churned", True),
+        ("churned", "at_risk", False),
+        ("at_risk", "customer", False),
+        ("churned", "vip", False),
+    ],
+)
+def test_a_manual_move_up_runs_actions_unless_the_request_decides(from_stage, to_stage, runs):
+    for requested, expected in ((None, runs), (True, True), (False, False)):
+        journey = after(*appointments(0))
+        if journey.relationship.current_stage != from_stage:
+            move(journey, from_stage, day(1))
+        move(journey, to_stage, day(2), runs_actions=requested)
+        assert last(journey).is_silent is not expected
+        assert move_request(last(journey))["run_actions"] is requested
+
+
 def test_the_request_of_a_move_is_stored_to_detect_a_different_request():
     journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), notes="a", performed_by=12, pin_until=day(9))
-    request = {"to_stage": "lead", "notes": "a", "performed_by": 12, "runs_actions": True}
+    request = {"to_stage": "lead", "notes": "a", "performed_by": 12, "run_actions": None}
     assert move_request(last(journey)) == {**request, "pin_until": "2026-01-10T12:00:00Z"}
     move(journey, "prospect", day(4))
     assert journey.relationship.pin_until == day(34)
-    nothing = {"notes": None, "performed_by": None, "pin_until": None, "runs_actions": True}
+    nothing = {"notes": None, "performed_by": None, "pin_until": None, "run_actions": None}
     assert move_request(last(journey)) == {"to_stage": "prospect", **nothing}
 
 

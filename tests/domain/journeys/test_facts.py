@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0, day, event, payments
-from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import (

@@ -31,7 +31,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, TriggerType
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 
 FUTURE, SILENT, WITH_ACTIONS = (
     Activation.FUTURE_ONLY,

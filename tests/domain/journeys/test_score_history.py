@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.records import EnteredStage

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, day, event, payments
 from domain.generators import policies
-from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts, days_since
 from journey_service.domain.journeys.scoring import (
     engagement,

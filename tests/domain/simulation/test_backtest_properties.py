@@ -350,7 +350,10 @@ def test_percentiles_and_mean_are_accurate_to_half_a_bucket_and_half_a_tenth(lap
 
 
 def assert_detected() -> None:
-    search = settings(max_examples=2_000, database=None, print_blob=False, phases=[Phase.generate])
+    # The same examples on every run.
+    search = settings(
+        max_examples=2_000, database=None, derandomize=True, print_blob=False, phases=[Phase.generate]
+    )
     with pytest.raises(AssertionError):
         search(given(cases(default_forms()))(assert_like_brute_force))()
 

@@ -7,7 +7,8 @@ import pytest
 
 from domain.builders import DEFAULT, any_of, company, defaults_with, path, rule, stage
 from domain.guide_literal import STAGES, ArmlessJourney, LiteralJourney
-from journey_service.domain.companies.policy import DEFAULT_POLICY, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.events.event import EARLIEST, LATEST
 from journey_service.domain.journeys.engine import Decision
 from journey_service.domain.journeys.journey import Journey
@@ -257,6 +258,21 @@ def test_retention_days_replace_the_days_of_the_mildest_risk_stage(days, errors)
         stage("lost", 11, rule(DAYS, days=">60"), kind="risk"),
     )
     assert [finding.code for finding in lint(rulebook).errors] == errors
+
+
+@pytest.mark.parametrize(
+    ("trigger", "conditions"),
+    [
+        ("days_since_last_appointment", {"days": "<5"}),
+        ("rhythm_ratio", {"ratio": "<0.5"}),
+        ("churn_probability", {"probability": "<0.5"}),
+    ],
+)
+def test_a_risk_stage_reached_only_by_an_appointment_that_is_reported_late_is_reachable(trigger, conditions):
+    away = stage("away", 10, rule("days_in_stage", days="<1"), kind="risk")
+    fresh = stage("fresh", 11, rule(trigger, **conditions), kind="risk")
+    report = lint(company(stage("prospect", 1), away, fresh))
+    assert {"away", "fresh"} <= report.examples.keys()
 
 
 def test_the_start_stage_is_never_unreachable():

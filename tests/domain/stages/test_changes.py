@@ -7,7 +7,7 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.changes import FieldChange, archive, build_draft, diff, edit_stage
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
-from journey_service.domain.stages.stage_map import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
 
 APPOINTMENT = rule("appointment_completed")
 INACTIVE = rule("days_since_last_appointment", days=">90")

@@ -34,7 +34,7 @@ COMPARE = {
 KNOWN_TRIGGERS = (
     "call_received, appointment_requested, appointment_completed, appointment_missed, appointment_cancelled, "
     "payment_received, ticket_opened, appointment_count, lifetime_value, days_since_last_appointment, "
-    "risk_score, engagement_score, missed_rate, days_in_stage"
+    "rhythm_ratio, churn_probability, risk_score, engagement_score, missed_rate, days_in_stage"
 )
 
 

@@ -10,13 +10,8 @@ from domain.builders import DEFAULT_MAP, any_of, defaults_with, rule, stage
 from domain.generators import stage_forms
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import (
-    StageKind,
-    StageMap,
-    inactivity_days,
-    parse_stage_map,
-    stage_map_to_json,
-)
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import StageKind, StageMap, inactivity_days
 
 INACTIVE_90 = rule("days_since_last_appointment", days=">90")
 INACTIVE_180 = rule("days_since_last_appointment", days=">180")

@@ -2,20 +2,23 @@
 
 # ruff: noqa: RUF001  # letters of several alphabets
 
+import json
+import operator
 import random
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import asyncpg
 import pytest
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.customers.attributes import AttributeFilter, parse_attribute_filter
 from journey_service.domain.customers.records import SORTS, CustomerFilter
 from journey_service.domain.row_counts import MAX_COUNTED, RowCount
-from journey_service.repositories.customers import customer_list, reading, search
-from journey_service.repositories.customers.customer_list import CustomerList
+from journey_service.repositories.customers.lists import attributes, customer_list, reading, search
+from journey_service.repositories.customers.lists.customer_list import CustomerList
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from server_versions import each_has_its_sql
@@ -148,12 +151,15 @@ async def test_every_letter_with_an_accent_is_folded_to_its_base_letter(owner):
 
 async def test_the_database_generates_and_clears_the_search_text(owner):
     row = await owner.fetchrow(
-        "SELECT search_text(-4711, 'Jürgen Müller', 'J.Mueller@mail.example', '030 12-34', '49301234') AS all,"
-        " search_text(12, NULL, NULL, NULL, NULL) AS none"
+        "SELECT search_text(-4711, 'K-07/1', 'Jürgen Müller', 'J.Mueller@mail.example', '030 12-34', '49301234')"
+        " AS all,"
+        " search_text(12, NULL, NULL, NULL, NULL, NULL) AS none,"
+        " search_text(12, '00-7.1', NULL, NULL, NULL, NULL) AS digits"
     )
 
-    assert row["all"] == " 4711 jurgen muller juergen mueller j mueller mail example 0301234 49301234"
+    assert row["all"] == " 4711 k 07 1 jurgen muller juergen mueller j mueller mail example 0301234 49301234"
     assert row["none"] == " 12"
+    assert row["digits"] == " 12 00 7 1 0071"
 
 
 # ---- filters, orders and pages
@@ -168,6 +174,9 @@ def _people(seed: int) -> list[dict[str, object]]:
             "email": chance.choice((None, f"{number}@mail.example")),
             "phone": chance.choice((None, "+49 30 123", f"0049/{number}")),
             "consents": chance.choice((None, "granted", "withdrawn")),
+            "attributes": chance.choice(
+                ({}, {"plan": "gold"}, {"plan": "gold", "visits": 12.5}, {"visits": 3, "since": "2026-01-31"})
+            ),
             "current_stage": chance.choice(STAGES),
             "stage_entered_at": NOW - timedelta(days=chance.randrange(5)),
             "lifetime_value": Decimal(chance.choice((0, 0, -5, 12.5, 12.34, 1000))).quantize(Decimal("0.01")),
@@ -177,6 +186,7 @@ def _people(seed: int) -> list[dict[str, object]]:
             ),
             "risk_score": Decimal(chance.choice((0, 0, 30, 70, 100))) / 100,
             "engagement_score": Decimal(chance.choice((0, 50, 100))) / 100,
+            "churn_probability": chance.choice((None, Decimal(0), Decimal("0.3333"), Decimal(1))),
             "owner": chance.choice((None, "ben", "cem")),
             "pin_until": chance.choice((None, None, NOW + timedelta(days=1))),
         }
@@ -186,17 +196,22 @@ def _people(seed: int) -> list[dict[str, object]]:
 
 async def _insert(connection, company_id: int, people) -> None:
     await connection.executemany(
-        "INSERT INTO customers (company_id, customer_id, name, email, phone, consents) VALUES ($1, $2, $3, $4, $5,"
+        "INSERT INTO customers (company_id, customer_id, name, email, phone, attributes, consents)"
+        " VALUES ($1, $2, $3, $4, $5, $7::jsonb,"
         " CASE WHEN $6::text IS NULL THEN '{}' ELSE jsonb_build_object('email', jsonb_build_object('status', $6::text,"
         " 'at', '2026-01-01T00:00:00Z', 'source', 'x')) END)",
         [
-            (company_id, *(one[name] for name in ("customer_id", "name", "email", "phone", "consents")))
+            (
+                company_id,
+                *(one[name] for name in ("customer_id", "name", "email", "phone", "consents")),
+                json.dumps(one["attributes"]),
+            )
             for one in people
         ],
     )
     names = [
         *("customer_id", "current_stage", "stage_entered_at", "lifetime_value", "total_appointments"),
-        *("last_appointment_at", "risk_score", "engagement_score", "owner", "pin_until"),
+        *("last_appointment_at", "risk_score", "engagement_score", "churn_probability", "owner", "pin_until"),
     ]
     values = ", ".join(f"${number}" for number in range(2, len(names) + 2))
     await connection.executemany(
@@ -269,8 +284,21 @@ def _passes(one, filter_: CustomerFilter) -> bool:
         and (filter_.owner is None or one["owner"] == filter_.owner)
         and (filter_.is_pinned is None or (one["pin_until"] is not None) == filter_.is_pinned)
         and (filter_.consent is None or filter_.consent == ("email", status))
+        and all(_has(one["attributes"], each) for each in filter_.attributes)
         and (not filter_.q or _matches(one, filter_.q))
     )
+
+
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def _has(attributes, filter_: AttributeFilter) -> bool:
+    value = attributes.get(filter_.name)
+    if filter_.operator == ":":
+        return str(value) in filter_.value
+    if isinstance(filter_.value, Decimal):
+        return isinstance(value, int | float) and COMPARISONS[filter_.operator](value, filter_.value)
+    return isinstance(value, str) and COMPARISONS[filter_.operator](value, filter_.value.isoformat())
 
 
 def _key(one, sort: str) -> tuple[object, int]:
@@ -279,6 +307,10 @@ def _key(one, sort: str) -> tuple[object, int]:
         return _fold(one["name"] or "", {}), one["customer_id"]
     if name == "last_appointment_at":
         return one[name] or datetime.min.replace(tzinfo=UTC), one["customer_id"]
+    if name == "expected_loss":
+        # In thousandths: PostgreSQL rounds halves away from zero, as Python does not.
+        loss = (one["churn_probability"] or 0) * max(one["lifetime_value"], Decimal(0)) * 1000
+        return Decimal(loss).to_integral_value(ROUND_HALF_UP), one["customer_id"]
     return one[name], one["customer_id"]
 
 
@@ -318,19 +350,27 @@ def _some_filter(chance: random.Random) -> dict[str, object]:
         "is_pinned": chance.choice((True, False)),
         "consent": ("email", chance.choice(("granted", "withdrawn", "unknown"))),
         "q": chance.choice(QUERIES),
+        "attributes": [
+            parse_attribute_filter(text, "")
+            for text in chance.sample(
+                ("plan:gold", "visits>=3", "visits<12.5", "visits:3", "since<=2026-01-31"),
+                chance.choice((1, 2)),
+            )
+        ],
     }
     names = chance.sample(sorted(options), chance.choice((0, 1, 1, 2, 3)))
     return {name: options[name] for name in names}
 
 
-CUSTOMERS = "journey_service.repositories.customers"
+LISTS = "journey_service.repositories.customers.lists"
 # How many customers are few: none, some or all of the company's. Each leads to another way to read the same list.
 LIMITS = {
-    f"{CUSTOMERS}.ordered_lists.MAX_NARROW": (0, 30, 10_000),
-    f"{CUSTOMERS}.search.MAX_FOUND": (0, 30, 10_000),
-    f"{CUSTOMERS}.reading.MAX_COMPARED": (1, 30, 10_000),
-    f"{CUSTOMERS}.reading.MAX_COMPARED_ALONE": (1, 30, 10_000),
-    f"{CUSTOMERS}.reading.COMPARED_PER_ROW": (0, 1, 40),
+    f"{LISTS}.ordered_lists.MAX_NARROW": (0, 30, 10_000),
+    f"{LISTS}.attributes.MAX_ATTRIBUTED": (0, 30, 10_000),
+    f"{LISTS}.search.MAX_FOUND": (0, 30, 10_000),
+    f"{LISTS}.reading.MAX_COMPARED": (1, 30, 10_000),
+    f"{LISTS}.reading.MAX_COMPARED_ALONE": (1, 30, 10_000),
+    f"{LISTS}.reading.COMPARED_PER_ROW": (0, 1, 40),
 }
 
 
@@ -407,6 +447,7 @@ INDEXES = {
     "name": "ix_customers_by_name",
     "risk_score": "idx_stage_risk",
     "engagement_score": "ix_stage_engagement",
+    "expected_loss": "ix_stage_expected_loss",
     "lifetime_value": "ix_stage_lifetime_value",
     "last_appointment_at": "ix_stage_last_appointment",
     "stage_entered_at": "idx_stage",
@@ -421,21 +462,24 @@ async def large(copied):
     await create_company(database, NewCompany("A test", "UTC", "EUR", id=1), author=Actor("tests"))
     connection = await asyncpg.connect(url)
     await connection.execute(
-        "INSERT INTO customers (company_id, customer_id, name, email)"
-        " SELECT 1, n, md5(n::text), n || '@mail.example' FROM generate_series(1, $1::int) n",
+        "INSERT INTO customers (company_id, customer_id, name, email, attributes)"
+        " SELECT 1, n, md5(n::text), n || '@mail.example', jsonb_build_object('visits', n,"
+        " 'plan', CASE WHEN n % 600 = 0 THEN 'gold' ELSE 'silver' END,"
+        " 'since', CASE WHEN n % 600 = 0 THEN '2026-01-31' ELSE '2025-01-31' END) FROM generate_series(1, $1::int) n",
         LARGE,
     )
     await connection.execute(
         "INSERT INTO customer_relationships (company_id, customer_id, version, current_stage, stage_entered_at,"
-        " lifetime_value, last_appointment_at, risk_score, engagement_score)"
+        " lifetime_value, last_appointment_at, risk_score, churn_probability, engagement_score)"
         " SELECT 1, n, 1, ($3::text[])[1 + n * 4 / ($1 + 1)],"
         " $2::timestamptz - n * interval '1 minute', n, $2::timestamptz - n * interval '1 hour', (n % 100) / 100.0,"
-        " (n % 90) / 100.0 FROM generate_series(1, $1::int) n",
+        " (n % 70) / 100.0, (n % 90) / 100.0 FROM generate_series(1, $1::int) n",
         LARGE,
         NOW,
         STAGES,
     )
     await connection.execute("VACUUM ANALYZE customers")
+    await connection.execute("VACUUM ANALYZE customer_attributes")
     await connection.execute("VACUUM ANALYZE customer_relationships")
     yield database, connection
     await connection.close()
@@ -443,18 +487,22 @@ async def large(copied):
 
 
 class _Explained:
-    """A connection that also explains the statement of the list."""
+    """A connection that also explains the statement of the list, or another one by a part of it."""
 
-    def __init__(self, connection) -> None:
+    def __init__(self, connection, part: str = "ORDER BY") -> None:
         self._connection = connection
+        self._part = part
         self.plan = ""
 
     async def execute(self, statement, values=None):
-        if "ORDER BY" in str(statement):
+        if self._part in str(statement):
             explain = customer_list.text(f"EXPLAIN {statement}")
             rows = await self._connection.execute(explain, values)
             self.plan = "\n".join(row[0] for row in rows)
         return await self._connection.execute(statement, values)
+
+    async def scalar(self, statement, values=None):
+        return (await self.execute(statement, values)).scalar()
 
     def __getattr__(self, name):
         return getattr(self._connection, name)
@@ -508,6 +556,34 @@ async def test_the_customers_of_stages_are_read_in_order_by_an_index(large, name
 
     assert plan.count(f"using {INDEXES[name]} ") == len(stages), plan
     assert _sorted(plan) == [], plan
+
+
+ATTRIBUTE_INDEXES = {
+    "plan:gold": "ix_attribute_texts",
+    "visits>5990": "ix_attribute_numbers",
+    "since>=2026-01-31": "ix_attribute_dates",
+}
+
+
+@each_has_its_sql
+@pytest.mark.parametrize(("condition", "index"), ATTRIBUTE_INDEXES.items())
+async def test_customers_with_an_attribute_are_found_by_an_index(large, condition, index):
+    filter_ = parse_attribute_filter(condition, "")
+
+    async def unit(uow):
+        connection = _Explained(uow._connection, "array_agg(customer_id)")
+        found = await attributes.find_attributed(connection, {"company_id": 1}, [filter_])
+        return connection.plan, found
+
+    plan, found = await large[0].run(1, unit)
+
+    assert f"using {index} " in plan, plan
+    [conditions] = re.findall(r"Index Cond: (.*)", plan)
+    assert conditions.count(" AND ") == 2, plan  # the company, the name, and the value
+    assert len(found) == 10
+    page = await _plan_of(large[0], attributes=[filter_], sort="-risk_score")
+    assert "Seq Scan" not in page, page
+    assert await _listed(large[0], 1, attributes=[filter_]) == found
 
 
 async def test_a_search_reads_its_index(large):

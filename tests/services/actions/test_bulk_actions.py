@@ -11,14 +11,14 @@ import pytest
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.bulk import BulkFate
-from journey_service.domain.actions.errors import BulkRequestConflictError
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.analytics.records import RiskFilter
-from journey_service.domain.errors import InvalidInputError, RetriesExhaustedError
+from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInputError, RetriesExhaustedError
 from journey_service.domain.events.event import Event
 from journey_service.services.actions import bulk_actions
 from journey_service.services.actions.bulk_actions import BulkRequest, count_fates, request_bulk
 from journey_service.services.actions.manual_actions import request_action
+from journey_service.services.customers import bulk_targets
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
@@ -276,7 +276,7 @@ async def test_an_unknown_customer_and_too_many_matches_are_refused(
         company_id,
         "UPDATE customer_relationships SET risk_score = 0.9 WHERE company_id = :company RETURNING id",
     )
-    monkeypatch.setattr(bulk_actions, "MAX_MATCHING_CUSTOMERS", 2)
+    monkeypatch.setattr(bulk_targets, "MAX_MATCHING_CUSTOMERS", 2)
     with pytest.raises(InvalidInputError, match="/filter: must match at most 2 customers"):
         await start(database, company_id, BulkRequest(OFFER, filter_=RiskFilter()))
     assert await rows(database, company_id, "SELECT id FROM jobs WHERE company_id = :company") == []
@@ -300,7 +300,7 @@ async def test_a_repeated_request_has_one_job_and_another_request_is_refused(dat
         BulkRequest(REQUESTS["email"], [1, 2]),
         BulkRequest(OFFER, filter_=RiskFilter()),
     ):
-        with pytest.raises(BulkRequestConflictError):
+        with pytest.raises(IdempotencyKeyReusedError):
             await start(database, company_id, other)
     assert await start(database, company_id, request, key="another") != jobs[0].id
     entries = await rows(

@@ -38,7 +38,14 @@ T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LAPSED = T0 + 91 * DAY
 NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
-WELCOME = ["Good to have you with us", "How was your visit?"]
+WELCOME = ["Good to have you with us"]
+"""Subjects of the emails of the first day of a customer, and those of the ten days after it."""
+FIRST_DAYS = [
+    *WELCOME,
+    "How to get the most out of your next visit",
+    "How was your visit?",
+    "Is there anything we can do for you?",
+]
 MISSED = "We haven't seen you in a while"
 CAMPAIGN = "create_retention_campaign"
 
@@ -91,7 +98,7 @@ async def test_a_customer_who_returns_on_day_five_gets_an_email_and_an_sms_but_n
 ):
     salon = await open_salon()
     await create_lapsed_customer(salon)
-    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])
+    assert salon.mail_server.subjects == sorted([*FIRST_DAYS, MISSED])
     assert salon.receiver.of_type("action.sms") == []
     assert sorted(await tasks_of(salon)) == [
         ("notify_account_manager", "open", None),
@@ -105,7 +112,8 @@ async def test_a_customer_who_returns_on_day_five_gets_an_email_and_an_sms_but_n
     await salon.deliver()
     await salon.advance(LAPSED + 60 * DAY)
 
-    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED, *WELCOME])
+    # A return runs no actions of the stage.
+    assert salon.mail_server.subjects == sorted([*FIRST_DAYS, MISSED])
     [sms] = salon.receiver.of_type("action.sms")
     assert (sms.data["customer_id"], sms.data["phone"], sms.data["step"]) == (1, "+49 170 1", 1)
     assert sms.data["text"].startswith("Hello Ada, we haven't seen you in a while.")
@@ -461,24 +469,24 @@ def at_once(_, end):
     return [end]
 
 
-def by_days(start, end):
-    """Advances day by day, at an odd time of day."""
+def in_short_steps(start, end):
+    """Advances by sixty hours again and again, at changing times of day."""
     stop = start.replace(hour=22, minute=40)
     while stop < end:
         if stop > start:
             yield stop
-        stop += DAY
+        stop += timedelta(hours=60)
     yield end
 
 
 @newest_only
-async def test_advancing_half_a_year_at_once_gives_the_same_results_as_day_by_day(open_salon):
+async def test_advancing_half_a_year_at_once_gives_the_same_results_as_in_short_steps(open_salon):
     policy = {"frequency_cap": 2, "quiet_from": "20:00", "campaign_pause_days": 200}
     whole, daily = [
         await open_salon(deliver=False, timezone="Europe/Berlin", policy=policy) for _ in range(2)
     ]
     await simulate(whole, at_once, days=200)
-    await simulate(daily, by_days, days=200)
+    await simulate(daily, in_short_steps, days=200)
 
     at_once_results = await results(whole)
     print({name: len(found) for name, found in at_once_results.items()})
@@ -489,11 +497,11 @@ async def test_advancing_half_a_year_at_once_gives_the_same_results_as_day_by_da
 
 
 @newest_only
-async def test_advancing_half_a_year_at_once_delivers_the_same_as_day_by_day(open_salon):
+async def test_advancing_half_a_year_at_once_delivers_the_same_as_in_short_steps(open_salon):
     whole, daily = [
         await open_salon(timezone="America/New_York", policy={"frequency_cap": 2}) for _ in range(2)
     ]
-    for salon, steps in ((whole, at_once), (daily, by_days)):
+    for salon, steps in ((whole, at_once), (daily, in_short_steps)):
         await salon.register()
         await simulate(salon, steps, customers=6, seed=3)
         await salon.deliver()
@@ -597,11 +605,10 @@ async def test_an_email_due_at_ten_in_the_evening_is_sent_at_eight(open_salon):
     assert salon.mail_server.emails == []
     await salon.advance(morning)
     assert salon.mail_server.subjects == WELCOME
-    mails = "channel = 'email'"
-    assert (
-        await salon.log("planned_at", "due_at", "reserved_at", where=mails)
-        == [(evening, morning, morning)] * 2
-    )
+    mails = "channel = 'email' AND state = 'done'"
+    assert await salon.log("planned_at", "due_at", "reserved_at", where=mails) == [
+        (evening, morning, morning)
+    ]
 
 
 async def test_the_frequency_cap_counts_planned_and_manual_actions_per_channel(open_salon):
@@ -628,7 +635,10 @@ async def test_the_frequency_cap_counts_planned_and_manual_actions_per_channel(o
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
     assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
-    assert salon.mail_server.subjects == sorted([*WELCOME, "A personal message from A test"])
+    # The second email of the first days was sent before the manual ones, and the third one was capped.
+    assert salon.mail_server.subjects == sorted(
+        [*WELCOME, "How was your visit?", "A personal message from A test"]
+    )
     assert "Come and see us" in body_of(salon.mail_server.emails[-1])
     assert [message.data["offer"] for message in salon.receiver.of_type("action.special_offer")] == [
         {"title": "Tea"}
@@ -668,7 +678,7 @@ async def test_emails_use_the_customers_language_and_the_companys_templates(open
     for customer, language in enumerate(("en", "fr", "fr-ca", "de", None, "ja"), start=1):
         await salon.put_customer(customer, language=language)
         await salon.complete_appointment(T0, customer)
-    await salon.deliver()
+    await salon.advance(T0 + DAY)
 
     sent = {(mail["To"], mail["Subject"]) for mail in salon.mail_server.emails}
     feedback = {"en": "How was your visit?", "de": "Wie war Ihr Besuch bei uns?"}
@@ -725,12 +735,14 @@ async def test_all_twelve_actions_of_the_guide_run_on_their_channels(open_salon)
     await salon.advance(T0 + (20 + 91 + 15) * DAY)
 
     channels = {}
-    for name, channel, state in await salon.log("name", "channel", "state"):
+    for name, channel, state, reason in await salon.log("name", "channel", "state", "reason"):
+        if (name, reason) == ("create_quarterly_review", "left_stage"):
+            continue  # the next review, of a customer who lapsed
         assert state == "done", name
         channels.setdefault(name, set()).add(channel)
     assert {name: " ".join(sorted(found)) for name, found in channels.items()} == ACTION_CHANNELS
     assert salon.mail_server.subjects == sorted(
-        ["Thank you for getting in touch with A test", *WELCOME, "Thank you for your loyalty", MISSED]
+        ["Thank you for getting in touch with A test", *FIRST_DAYS, "Thank you for your loyalty", MISSED]
     )
     assert [message.type for message in salon.receiver.received] == [
         *("action.crm_update", "action.sms", "action.special_offer")
@@ -741,7 +753,10 @@ async def test_all_twelve_actions_of_the_guide_run_on_their_channels(open_salon)
         CAMPAIGN,
         *(name for name, channel in ACTION_CHANNELS.items() if channel in ("task", "call")),
     )
-    assert sorted(await tasks_of(salon)) == sorted((name, "open", None) for name in task_names)
+    review = ("create_quarterly_review", "closed", "left_stage")
+    assert sorted(await tasks_of(salon)) == sorted(
+        [*((name, "open", None) for name in task_names if name != review[0]), review, review]
+    )
     [(owner,)] = await rows(
         salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
     )
@@ -785,11 +800,11 @@ async def test_a_campaign_runs_in_real_time(open_salon):
     await salon.put_customer()
     await salon.complete_appointment(await now_of(salon) - 90 * DAY)
     await salon.deliver()
-    assert salon.mail_server.subjects == WELCOME
+    assert salon.mail_server.subjects == sorted([*WELCOME, "How was your visit?"])
     await shift_into_the_past(salon, 1)
     assert (await sweep_batch(salon.database, salon.id)).moved == 1
     await salon.deliver()
-    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])
+    assert salon.mail_server.subjects == sorted([*WELCOME, "How was your visit?", MISSED])
     assert [message.type for message in salon.receiver.received] == ["action.crm_update"]
     assert len(await tasks_of(salon, "open")) == 2
     assert await campaign_log(salon) == [
@@ -805,7 +820,8 @@ async def test_a_campaign_runs_in_real_time(open_salon):
     await shift_into_the_past(salon, 30)
     await salon.deliver()
 
-    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])  # the frequency cap is three per week
+    # A return runs no actions of the stage.
+    assert salon.mail_server.subjects == sorted([*WELCOME, "How was your visit?", MISSED])
     assert await campaign_log(salon) == [
         *((0, "done", None), (1, "done", None)),
         *((2, "cancelled", "left_stage"), (3, "cancelled", "left_stage")),

@@ -257,7 +257,7 @@ async def _slow_and_fast(salon):
     assert await claim_all(salon, "fast") == [id_]
 
     renewed = await salon.database.run(salon.id, lambda uow: uow.outbox.renew([id_], "slow", 60.0))
-    assert renewed == set()
+    assert renewed == {}
     assert await finish(salon, "slow", id_) == []
     assert await finish(salon, "slow", id_, state="dead") == []
     await salon.database.run(salon.id, lambda uow: uow.outbox.release([id_], "slow"))

@@ -288,6 +288,8 @@ async def check_risk_lists(database, company_id, oracle):
         keys = {
             "risk_score": [known[one].risk for one in found],
             "lifetime_value": [known[one].lifetime_value for one in found],
+            # No model is fitted, so nobody has a prediction; these customers are in the order of their ids.
+            "expected_loss": [0 if one.expected_loss is None else one.expected_loss for one in at_risk],
             "days_inactive": [one.days_inactive if one.days_inactive is not None else -1 for one in at_risk],
         }[sort.removeprefix("-")]
         assert keys == sorted(keys, reverse=sort.startswith("-"))
@@ -531,11 +533,10 @@ def without_one(oracle: MetricsOracle, chance: random.Random) -> MetricsOracle:
 
 def two_days_later(oracle: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """Shifts one customer's moves by two days."""
-    late = chance.choice(oracle.moves).customer
+    before = oracle.now - 3 * DAY
+    late = chance.choice(sorted({move.customer for move in oracle.moves if move.at < before}))
     moves = [
-        replace(move, at=move.at + 2 * DAY)
-        if move.customer == late and move.at < oracle.now - 3 * DAY
-        else move
+        replace(move, at=move.at + 2 * DAY) if move.customer == late and move.at < before else move
         for move in oracle.moves
     ]
     return replace(oracle, moves=moves)

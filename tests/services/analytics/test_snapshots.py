@@ -11,9 +11,10 @@ import pytest
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.analytics.snapshots import Interval
-from journey_service.domain.companies.policy import parse_policy, policy_to_json
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
+from journey_service.repositories.database_probe import DatabaseProbe
 from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuild, get_metrics
 from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
 from journey_service.services.events.imports.imports import run_import, stage_import
@@ -264,14 +265,19 @@ async def test_days_that_have_not_ended_are_not_rebuild(database, create_test_co
 
 
 async def test_discontinuous_snapshots_are_logged_and_fail_the_health_check(
-    database, create_test_company, caplog
+    servers, database, create_test_company, caplog
 ):
     tenant = await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
 
     async def metrics_status() -> HealthStatus:
-        return next(check.status for check in (await examine(database)).checks if check.name == "metrics")
+        probe = DatabaseProbe(servers.database_url, deadline_seconds=60)
+        try:
+            checks = (await examine(database, probe)).checks
+        finally:
+            await probe.close()
+        return next(check.status for check in checks if check.name == "metrics")
 
     assert await metrics_status() is HealthStatus.OK
     await rows(

@@ -3,6 +3,7 @@
 import pytest
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.customers.attributes import AttributeChanges
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import list_consents, put_customer
@@ -112,3 +113,42 @@ async def test_objects_of_customers_are_read_line_by_line(database, tenant, impo
     text = '{"customer_id": 7, "name": "Ann", "consents": {"sms": "granted"}}\n{"customer_id": 8, "nickname": "x"}\n'
     done, errors = await import_customers(text)
     assert (done.applied, done.failed_lines, errors) == (1, 1, [(2, "")])
+
+
+async def test_columns_of_attributes_merge_into_those_of_the_customer(database, tenant, import_customers):
+    full = {f"a{number}": number for number in range(49)}
+    await put_customer(
+        database,
+        tenant.id,
+        1,
+        {},
+        consents={},
+        attributes=AttributeChanges({"plan": "gold", "old": 1}),
+        by=BY,
+    )
+    await put_customer(database, tenant.id, 2, {}, consents={}, attributes=AttributeChanges(full), by=BY)
+    text = (
+        "customer_id;name;attributes.plan;Attributes.Last Visit;attributes.rate;attributes.2nd\n"
+        "1;;silver;31.01.2026;12,5;x\n"
+        "2;Bob;silver;2026-01-31;;\n"
+        "3;;0049;;-1;\n"
+        "3;;;2026-02-30;;\n"
+        "1;;silver;;12,5;\n"
+    )
+
+    done, errors = await import_customers(text)
+
+    assert (done.applied, done.duplicates, done.failed_lines) == (3, 1, 1)
+    assert list(done.ignored_columns) == ["attributes.2nd"]
+    assert errors == [(3, "/attributes"), (5, "/attributes.last_visit")]
+    found = await rows(
+        database,
+        tenant.id,
+        "SELECT name, attributes FROM customers WHERE company_id = :company ORDER BY customer_id",
+    )
+    assert [tuple(row) for row in found] == [
+        (None, {"plan": "silver", "old": 1, "last_visit": "2026-01-31", "rate": 12.5}),
+        ("Bob", full),
+        (None, {"plan": "0049", "rate": -1}),
+    ]
+    assert await find_violations(database, tenant.id) == []

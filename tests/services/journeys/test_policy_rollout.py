@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from domain.generators import apply_operation, companies, operations
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
@@ -25,7 +26,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft, edit_stage
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
+from journey_service.repositories.journeys.relationship_rows import COLUMNS, to_stored_relationship
 from journey_service.services.companies import settings
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.companies.settings import PolicyUpdate, change_policy
@@ -112,8 +113,8 @@ class OracleOperations(dict):
         return {customer: _state_of(_literal(steps, until), until) for customer, steps in self.items()}
 
 
-def _literal(steps, until, company=None) -> literal._Customer:
-    customer = literal._Customer(company or literal.JourneyOracle(), steps[0].now)
+def _literal(steps, until, company=None) -> literal.LiteralCustomer:
+    customer = literal.LiteralCustomer(company or literal.JourneyOracle(), steps[0].now)
     for number, operation in enumerate(steps):
         now = operation[0] if isinstance(operation, tuple) else operation.now
         if number:
@@ -127,7 +128,7 @@ def _literal(steps, until, company=None) -> literal._Customer:
     return customer
 
 
-def _state_of(customer: literal._Customer, until: datetime):
+def _state_of(customer: literal.LiteralCustomer, until: datetime):
     facts = customer.facts
     moves = [
         (t.seq, t.from_stage, t.to_stage, t.at, t.trigger_type, t.trigger_event) for t in customer.transitions

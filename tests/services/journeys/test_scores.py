@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.relationship import Relationship
-from journey_service.repositories.journeys.relationships import RelationshipUpdate
+from journey_service.repositories.journeys.relationship_rows import RelationshipUpdate
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -98,14 +98,20 @@ def _facts(chance: random.Random, policy) -> Facts:
 
 
 async def _write(uow: UnitOfWork, facts: list[Facts], scored_at: datetime) -> None:
-    ids = await uow.relationships.reserve_ids(len(facts))
-    await uow.customers.insert_missing(list(range(len(facts))))
+    ids = await uow.customers.open(range(len(facts)))
     await uow.relationships.save(
         [
             RelationshipUpdate(
-                id_, Relationship(number, "prospect", NOW, 1, each), 0, 50, 0, scored_at, scored_at, scored_at
+                ids[number],
+                Relationship(number, "prospect", NOW, 1, each),
+                0,
+                50,
+                0,
+                scored_at,
+                scored_at,
+                scored_at,
             )
-            for number, (id_, each) in enumerate(zip(ids, facts, strict=True))
+            for number, each in enumerate(facts)
         ]
     )
 
@@ -121,7 +127,7 @@ async def test_the_database_computes_the_scores_of_the_domain(database, create_t
         await _write(uow, facts, NOW - MICROSECOND)
         page = await uow.scores.compare_page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
         written = await uow.scores.update(page.changed, as_of=NOW, policy=policy)
-        relationships, _ = await uow.relationships.lock(range(CUSTOMERS))
+        relationships = (await uow.relationships.lock(range(CUSTOMERS))).by_customer
         again = await uow.scores.compare_page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
         return page, written, relationships, again
 

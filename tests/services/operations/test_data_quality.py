@@ -136,7 +136,7 @@ async def test_without_issues_every_kind_is_reported_with_zero(busy, database):
     found = await inspect(database, busy.id)
     assert [issue.name for issue in found] == list(ISSUE_KINDS)
     without = [issue.name for issue in found if issue.repair is None]
-    assert without == ["broken_chains", "shared_bookings", "foreign_retractions"]
+    assert without == [*("broken_chains", "shared_bookings", "foreign_retractions", "suspected_duplicates")]
     assert not any(issue.description.endswith(".") for issue in found)
     job = await repaired(database, busy.id)
     assert (job.status, sum(job.counts.values())) == ("done", 0)

@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.operations.records import JobFilter
-from journey_service.repositories.database import UnexpectedDatabaseError
+from journey_service.repositories.database_errors import UnexpectedDatabaseError
 from journey_service.repositories.operations import jobs as job_rows
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
-from journey_service.services.jobs import JobPage, JobRun, get_job, list_jobs, run_job
+from journey_service.services.jobs import JobRun, PageResult, get_job, list_jobs, run_job
 from journey_service.services.journeys import sweep
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore
@@ -84,10 +84,10 @@ def counting(word: str, pages: int = 3):
     """Returns a job handler that writes its word once per page."""
 
     async def kind(run: JobRun) -> None:
-        async def page(uow) -> JobPage:
+        async def page(uow) -> PageResult:
             at = run.cursor.get("at", 0)
             await note(uow, f"{word}{at} ")
-            return JobPage({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
+            return PageResult({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
 
         while run.cursor.get("at", 0) < pages:
             await run.page(page)
@@ -144,13 +144,13 @@ async def _overtaken(database, company_id: int) -> bool:
     is_suspended, may_resume = asyncio.Event(), asyncio.Event()
 
     async def slow(run: JobRun) -> None:
-        async def page(uow) -> JobPage:
+        async def page(uow) -> PageResult:
             at = run.cursor.get("at", 0)
             if at == 1:
                 is_suspended.set()
                 await may_resume.wait()
             await note(uow, f"slow{at} ")
-            return JobPage({"at": at + 1}, {"words": 1}, done=1, total=3)
+            return PageResult({"at": at + 1}, {"words": 1}, done=1, total=3)
 
         while run.cursor.get("at", 0) < 3:
             await run.page(page)
@@ -241,7 +241,7 @@ async def _check_resumable(database, company_id: int) -> None:
             await run_job(database, company_id, job_id, {"counting": stopped}, lease_seconds=600)
         job = await get_job(database, company_id, job_id)
         assert (job.status, job.done, job.error) == ("queued", 2, None)
-        due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
+        due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100_000))
         assert (company_id, job_id) in due
         assert await run_job(database, company_id, job_id, {"counting": counting("b")})
         assert (await get_job(database, company_id, job_id)).counts == {"words": 3}
@@ -463,13 +463,13 @@ async def test_many_queued_jobs_of_one_company_do_not_hide_those_of_others(datab
     many = [await queue_rescore(database, greedy.id, actor=Actor("tests")) for _ in range(150)]
     one = await queue_rescore(database, modest.id, actor=Actor("tests"))
 
-    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
+    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100_000))
 
     assert (modest.id, one) in due
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[0]]
     for company_id, job_id in ((greedy.id, many[0]), (modest.id, one)):
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
-    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
+    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100_000))
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[1]]
     for job_id in many[1:]:
         assert await run_job(database, greedy.id, job_id, JOB_HANDLERS)
@@ -482,7 +482,7 @@ async def test_the_error_of_a_job_contains_no_sql(database, create_test_company)
     async def refused(run: JobRun) -> None:
         async def unit(uow):
             await uow.scores.compare_page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
-            return JobPage({})
+            return PageResult({})
 
         await run.page(unit)
 

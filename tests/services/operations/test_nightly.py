@@ -84,7 +84,7 @@ async def wrong_scores(database, company_id: int, as_of: datetime) -> list[int]:
 
     async def unit(uow) -> list[int]:
         customers = await uow.relationships.page_customer_ids(0, limit=5_000)
-        relationships, _ = await uow.relationships.lock(customers)
+        relationships = (await uow.relationships.lock(customers)).by_customer
         policy = (await uow.companies.get_context()).rulebook.policy
         return [
             customer
@@ -325,9 +325,8 @@ async def changed_scores(database, company_id: int, touched: set[int]) -> list[i
     """Returns the customers whose scores differ between the nightly run and the company's current time."""
 
     async def unit(uow) -> list[int]:
-        relationships, _ = await uow.relationships.lock(
-            await uow.relationships.page_customer_ids(0, limit=5_000)
-        )
+        locked = await uow.relationships.lock(await uow.relationships.page_customer_ids(0, limit=5_000))
+        relationships = locked.by_customer
         context = await uow.companies.get_context()
         policy = context.rulebook.policy
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyNotFoundError
-from journey_service.domain.companies.policy import parse_policy, policy_to_json
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
@@ -31,7 +31,7 @@ from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations.reconciliation import (
     MAX_DIFFERENCES,
-    Reconciliation,
+    ReconciliationReport,
     ReconciliationStatus,
     reconcile,
 )
@@ -182,7 +182,7 @@ class RandomCompany:
         await sweep_batch(self.database, self.company_id)
 
 
-def describe(found: Reconciliation) -> str:
+def describe(found: ReconciliationReport) -> str:
     return "\n".join(f"{one.check}: {one.subject} {one.details}" for one in found.differences[:9])
 
 
@@ -211,7 +211,7 @@ async def test_metrics_agree_during_concurrent_writes(database, create_test_comp
         await random_company.ingest_late_events()
     await random_company.advance()
 
-    async def reconcile_repeatedly() -> list[Reconciliation]:
+    async def reconcile_repeatedly() -> list[ReconciliationReport]:
         return [await reconcile(database, tenant.id) for _ in range(12)]
 
     async def write_concurrently() -> None:

@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.stage_actions import ActionStep, Channel, StageAction
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions.delivery.publisher import publish
+from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.imports.imports import (
@@ -174,7 +176,7 @@ async def test_lines_of_interrupted_uploads_are_deleted_after_a_day(database, se
 
     async def begin(uow, *, is_dry_run):
         import_id = await uow.imports.insert(ImportOptions(), actor="tests", is_dry_run=is_dry_run)
-        await uow.imports.insert_lines(import_id, [line])
+        await uow.import_lines.insert(import_id, [line])
 
     for is_dry_run in (True, False):
         await database.run(tenant.id, partial(begin, is_dry_run=is_dry_run))
@@ -239,6 +241,8 @@ async def test_outbound_events_are_cleared_after_their_period_unless_they_can_be
     database, servers, create_test_company
 ):
     tenant = await create_test_company(test_clock=T0, policy=POLICY)
+    crm = [StageAction(f"update_{number}", (ActionStep(Channel.CRM),)) for number in range(3)]
+    await set_actions(database, tenant.id, "customer", crm, seen=None, by=BY)
     await add_endpoint(
         database,
         tenant.id,

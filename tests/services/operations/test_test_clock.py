@@ -131,6 +131,8 @@ async def test_advancing_processes_everything_due_on_the_way(database, create_te
     company = done.company
     assert company.scored_at == datetime(2026, 7, 20, 0, tzinfo=UTC)
     assert company.next_nightly_run_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
+    [fit] = await list_jobs(database, tenant.id, JobFilter(10, kinds=("fit_churn_model",)))
+    assert (fit.status, fit.actor) == ("queued", "schedule")
 
 
 async def test_a_released_company_runs_in_real_time_and_is_caught_up(database, create_test_company):
@@ -334,7 +336,7 @@ async def test_a_thousand_customers_advance_two_years_in_one_call(database, crea
     assert entered[0][0] == 0
 
     async def scores(uow) -> list[int]:
-        relationships, _ = await uow.relationships.lock(range(1, 1_001))
+        relationships = (await uow.relationships.lock(range(1, 1_001))).by_customer
         context = await uow.companies.get_context()
         policy, as_of = context.rulebook.policy, context.company.scored_at
         return [

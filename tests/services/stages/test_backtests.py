@@ -25,7 +25,7 @@ from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.services.events.imports.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
@@ -38,6 +38,7 @@ from journey_service.services.stages.backtests import (
     run_backtest,
 )
 from ledger import rows
+from real_files import sampled
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOW = datetime(2027, 6, 1, tzinfo=UTC)
@@ -619,9 +620,9 @@ def _metrics_of(result: dict, name: str) -> dict:
 @pytest.mark.big
 @pytest.mark.parametrize("name", list(ENDS))
 async def test_the_metrics_of_real_data_equal_those_computed_from_the_file(
-    name, data, database, create_test_company
+    name, data, database, create_test_company, tmp_path
 ):
-    file = data / f"{name}.csv.gz"
+    file = sampled(data / f"{name}.csv.gz", tmp_path)
     with gzip.open(file, "rt") as stream:
         company_id = await import_events(
             database, create_test_company, stream.read().partition("\n")[2], now=ENDS[name]

@@ -11,7 +11,9 @@ from journey_service.api.access.schemas.api_keys import (
     ApiKeyCreate,
     ApiKeyCreated,
     ApiKeyPage,
+    ApiKeyRateLimit,
     ApiKeyRotation,
+    ApiKeyUpdate,
 )
 from journey_service.api.authentication import Admin, AdminReader, Caller, CompanyId, Operator
 from journey_service.api.dependencies import (
@@ -23,12 +25,14 @@ from journey_service.api.dependencies import (
     is_text,
     next_cursor,
 )
-from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import KEY_ID_PATTERN
 from journey_service.domain.access.errors import KeyNotFoundError, RotationInProgressError
-from journey_service.domain.access.records import StoredKey
+from journey_service.domain.access.records import DEFAULT_RATE_LIMIT, StoredKey
 from journey_service.domain.companies.errors import CompanyNotFoundError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.services.access import audit, credentials
 
 router = APIRouter(prefix="/admin", route_class=StrictRoute)
@@ -54,7 +58,8 @@ _API_KEYS: list[str | Enum] = ["API keys"]
     summary="Create an API key for a company",
     tags=_OPERATORS,
     status_code=201,
-    responses=problems(CompanyNotFoundError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, CompanyNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_company_api_key(
@@ -82,7 +87,10 @@ async def list_company_api_keys(
     summary="Rotate a company's API key",
     tags=_OPERATORS,
     status_code=201,
-    responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationInProgressError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(
+        *KEY_ERRORS, CompanyNotFoundError, KeyNotFoundError, RotationInProgressError, *JSON_BODY
+    ),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rotate_company_api_key(
@@ -94,6 +102,20 @@ async def rotate_company_api_key(
 ) -> ApiKeyCreated:
     """Creates a key with the same name, role and scopes. The previous key expires after the overlap."""
     return await _rotate(app_state, company_id, key_id, body, caller)
+
+
+@router.patch(
+    f"{_KEYS}/{{key_id}}",
+    summary="Change a company's API key",
+    tags=_OPERATORS,
+    responses=problems(KeyNotFoundError, *JSON_BODY, of_company=False),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def update_company_api_key(
+    company_id: CompanyId, key_id: KeyId, body: ApiKeyUpdate, caller: Operator, app_state: AppStateDep
+) -> ApiKey:
+    """Sets the rate limits of a key. Within two seconds, every process applies them."""
+    return await _update(app_state, company_id, key_id, body, caller)
 
 
 @router.delete(
@@ -115,7 +137,8 @@ async def revoke_company_api_key(
     summary="Create an API key",
     tags=_API_KEYS,
     status_code=201,
-    responses=problems(*JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_api_key(body: ApiKeyCreate, caller: Admin, app_state: AppStateDep) -> ApiKeyCreated:
@@ -139,7 +162,8 @@ async def list_api_keys(
     summary="Rotate an API key",
     tags=_API_KEYS,
     status_code=201,
-    responses=problems(KeyNotFoundError, RotationInProgressError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, KeyNotFoundError, RotationInProgressError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rotate_api_key(
@@ -147,6 +171,18 @@ async def rotate_api_key(
 ) -> ApiKeyCreated:
     """Creates a key with the same name, role and scopes. The previous key expires after the overlap."""
     return await _rotate(app_state, caller.company_id, key_id, body, caller)
+
+
+@router.patch(
+    "/keys/{key_id}",
+    summary="Change an API key",
+    tags=_API_KEYS,
+    responses=problems(KeyNotFoundError, *JSON_BODY),
+    max_body_size=MAX_BODY_BYTES,
+)
+async def update_api_key(key_id: KeyId, body: ApiKeyUpdate, caller: Admin, app_state: AppStateDep) -> ApiKey:
+    """Sets the rate limits of a key of the caller's company. Within two seconds, every process applies them."""
+    return await _update(app_state, caller.company_id, key_id, body, caller)
 
 
 @router.delete(
@@ -162,6 +198,7 @@ async def revoke_api_key(key_id: KeyId, caller: Admin, app_state: AppStateDep) -
 
 
 async def _create(app_state: AppState, company_id: int, body: ApiKeyCreate, caller: Caller) -> ApiKeyCreated:
+    _check_rate_limit(app_state, body.rate_limit, caller)
     new = await credentials.create_key(
         app_state.database,
         company_id,
@@ -187,6 +224,31 @@ async def _rotate(
     )
     app_state.credential_cache.clear()  # without an overlap the old key is invalid already
     return ApiKeyCreated.of_new(new)
+
+
+async def _update(
+    app_state: AppState, company_id: int, key_id: str, body: ApiKeyUpdate, caller: Caller
+) -> ApiKey:
+    _check_rate_limit(app_state, body.rate_limit, caller)
+    limit = DEFAULT_RATE_LIMIT if body.rate_limit is None else body.rate_limit.to_limit()
+    stored = await credentials.limit_key(app_state.database, company_id, key_id, limit, by=caller.actor)
+    app_state.credential_cache.clear()
+    return ApiKey.of(stored)
+
+
+def _check_rate_limit(app_state: AppState, limit: ApiKeyRateLimit | None, caller: Caller) -> None:
+    """Checks that a company's own administrator does not raise its limits. Raises InvalidInputError."""
+    if limit is None or caller.principal.is_operator:
+        return
+    policy = app_state.limit_policy
+    defaults = {"requests_per_second": policy.requests, "events_per_second": policy.events}
+    errors = [
+        FieldError(f"/rate_limit/{name}", f"must be at most {most}; operators may set more")
+        for name, most in defaults.items()
+        if (getattr(limit, name) or 0) > most
+    ]
+    if errors:
+        raise InvalidInputError(errors)
 
 
 async def _list(app_state: AppState, company_id: int, limit: int, cursor: str | None) -> ApiKeyPage:

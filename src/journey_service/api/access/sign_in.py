@@ -16,10 +16,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from journey_service.api.access.own_paths import HOME, own_path
 from journey_service.api.access.sessions import set_session_cookie
-from journey_service.api.authentication import actor_of, check_own_origin
+from journey_service.api.authentication import actor_of, check_own_origin, sign_in_attempt
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import error_paragraph, page
+from journey_service.api.problems import RATE_LIMITED_COUNT
 from journey_service.api.request_bodies import MAX_BODY_BYTES
+from journey_service.domain.access.rate_limits import RateLimitedError
 from journey_service.domain.errors import (
     ForbiddenError,
     JourneyServiceError,
@@ -42,7 +44,12 @@ _NEXT_FIELD: Final = """<input type="hidden" name="next" value="{}">"""
 _CONFIRM_FORM: Final = (
     """<form method="post" action="{}"><button autofocus>Sign in with this link</button></form>"""
 )
-_STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
+_STATUS: Final = {
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    RateLimitedError: 429,
+    UnavailableError: 503,
+}
 _UNREADABLE: Final = 422
 _LOGGER: Final = logging.getLogger(__name__)
 NextPath = Annotated[str, Query(alias="next")]
@@ -65,7 +72,8 @@ async def post_sign_in(request: Request, app_state: AppStateDep) -> Response:
         following = form.get("next", [HOME])[0]
         pepper = app_state.settings.key_pepper.get_secret_value()
         token = form.get("key", [""])[0].strip()
-        principal = await credentials.authenticate(app_state.database, token, pepper=pepper)
+        attempt = credentials.authenticate(app_state.database, token, pepper=pepper)
+        principal = await sign_in_attempt(request, app_state, attempt)
         return await _open_session(request, app_state, principal, following)
     except (JourneyServiceError, ValueError) as error:
         return _refuse(app_state, "an API key", error, following)
@@ -95,7 +103,8 @@ async def post_link(
 
 async def _use_link(request: Request, app_state: AppState, token: str, following: str) -> Response:
     try:
-        opened = await sessions.open_by_link(app_state.database, token, by=partial(actor_of, request))
+        attempt = sessions.open_by_link(app_state.database, token, by=partial(actor_of, request))
+        opened = await sign_in_attempt(request, app_state, attempt)
     except JourneyServiceError as error:
         return _refuse(app_state, "a link", error, following)
     return _redirect(app_state, opened.token, following)
@@ -213,7 +222,11 @@ def _with_next(address: str, following: str) -> str:
 def _refuse(app_state: AppState, means: str, error: Exception, following: str) -> Response:
     """Shows the sign-in page with an error, and logs the failure without the credential."""
     _LOGGER.warning("Sign-in with %s failed: %s", means, type(error).__name__)
-    return _page(app_state, error, following=following)
+    response = _page(app_state, error, following=following)
+    if isinstance(error, RateLimitedError):
+        response.headers["Retry-After"] = str(error.retry_after)
+        RATE_LIMITED_COUNT.labels(error.limit).inc()
+    return response
 
 
 def _page(

@@ -28,8 +28,9 @@ from journey_service.api.dependencies import (
     next_cursor,
     repeatable,
 )
-from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.domain.actions.action import ActionState
 from journey_service.domain.actions.errors import (
     ActionNotDeadError,
@@ -42,44 +43,51 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import delivery_log, manual_actions
+from journey_service.services.customers.references import find_filtered
 
 router = APIRouter(tags=["actions"], route_class=StrictRoute)
 
 ActionIdPath = Annotated[UUID, Path(description="UUID of the action", examples=[ACTION_ID])]
 
 
+StateParam = Annotated[
+    list[ActionState] | None,
+    repeatable(
+        "Only actions in this state; actions that are `dead` can be retried manually", examples=[["dead"]]
+    ),
+]
+ChannelParam = Annotated[
+    list[Channel] | None,
+    repeatable(
+        "Only actions on this channel; default: all channels except `webhook`. Actions on `webhook` are included by"
+        " default if `state` is `dead` or `endpoint_id` is given",
+        examples=[["email"]],
+    ),
+]
+CampaignIdParam = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_ID, description="Only actions of the campaign with this id", examples=[12]),
+]
+EndpointIdParam = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MAX_ID,
+        description="Only outbound events for the webhook endpoint with this id",
+        examples=[12],
+    ),
+]
+
+
 @router.get("/actions", summary="List actions", responses=problems())
 async def list_actions(
     caller: ActionReader,
     app_state: AppStateDep,
-    state: Annotated[
-        list[ActionState] | None,
-        repeatable(
-            "Only actions in this state; actions that are `dead` can be retried manually", examples=[["dead"]]
-        ),
-    ] = None,
-    channel: Annotated[
-        list[Channel] | None,
-        repeatable(
-            "Only actions on this channel; default: all channels except `webhook`. Actions on `webhook` are included by"
-            " default if `state` is `dead` or `endpoint_id` is given",
-            examples=[["email"]],
-        ),
-    ] = None,
+    state: StateParam = None,
+    channel: ChannelParam = None,
     customer_id: AnyCustomer = None,
-    campaign_id: Annotated[
-        int | None,
-        Query(ge=1, le=MAX_ID, description="Only actions of the campaign with this id", examples=[12]),
-    ] = None,
-    endpoint_id: Annotated[
-        int | None,
-        Query(
-            ge=1,
-            le=MAX_ID,
-            description="Only outbound events for the webhook endpoint with this id",
-            examples=[12],
-        ),
-    ] = None,
+    campaign_id: CampaignIdParam = None,
+    endpoint_id: EndpointIdParam = None,
     count: WithCount = False,  # noqa: FBT002  # a query parameter
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -90,7 +98,7 @@ async def list_actions(
         limit=limit + 1,
         states=state or (),
         channels=channel or (),
-        customer_id=customer_id,
+        customer_id=await find_filtered(app_state.database, caller.company_id, customer_id),
         campaign_id=campaign_id,
         endpoint_id=endpoint_id,
         is_counted=count,
@@ -105,7 +113,11 @@ async def list_actions(
     )
 
 
-@router.get("/actions/{action_id}", summary="Get an action", responses=problems(ActionNotFoundError))
+@router.get(
+    "/actions/{action_id}",
+    summary="Get an action",
+    responses={**NOT_MODIFIED, **problems(ActionNotFoundError)},
+)
 async def get_action(action_id: ActionIdPath, caller: ActionReader, app_state: AppStateDep) -> ActionDetail:
     """Returns an action with every delivery attempt and the responses to them."""
     view = await delivery_log.get_action(app_state.database, caller.company_id, str(action_id))
@@ -115,7 +127,8 @@ async def get_action(action_id: ActionIdPath, caller: ActionReader, app_state: A
 @router.post(
     "/actions/{action_id}/retry",
     summary="Retry a dead action",
-    responses=problems(ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
 )
 async def retry_action(action_id: ActionIdPath, caller: ActionWriter, app_state: AppStateDep) -> Action:
     """Delivers a dead action again, with the full number of attempts. Earlier attempts stay in its log."""

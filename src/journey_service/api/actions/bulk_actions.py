@@ -2,34 +2,22 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from journey_service.api.actions.schemas.bulk_actions import BulkActionRequest, BulkActions
 from journey_service.api.authentication import ActionReader, ActionWriter
-from journey_service.api.dependencies import AppStateDep
+from journey_service.api.customer_names import named_customers
+from journey_service.api.dependencies import AppStateDep, BulkKey
 from journey_service.api.operations.schemas.jobs import Job
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.domain.actions.errors import BulkRequestConflictError
-from journey_service.domain.errors import JobNotFoundError
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
+from journey_service.domain.errors import IdempotencyKeyReusedError, JobNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services import jobs
 from journey_service.services.actions import bulk_actions
 
 router = APIRouter(prefix="/actions/bulk", tags=["actions"], route_class=StrictRoute)
 
-BulkKey = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Key that the caller chooses, at most 255 printable ASCII characters. A repeated request with the"
-        " same content returns the job of the first one; other content is refused with 409. A dry run ignores the key",
-        examples=["spring-offer-1"],
-    ),
-]
 JobId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job of a bulk action", examples=[12])]
 
 
@@ -38,7 +26,7 @@ JobId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job of a bul
     summary="Request an action for many customers",
     responses={
         202: {"model": BulkActions, "description": "A worker requests the actions"},
-        **problems(BulkRequestConflictError, *JSON_BODY),
+        **problems(IdempotencyKeyReusedError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
@@ -47,7 +35,7 @@ async def request_bulk_actions(
     response: Response,
     caller: ActionWriter,
     app_state: AppStateDep,
-    idempotency_key: BulkKey,
+    idempotency_key: BulkKey = None,
 ) -> BulkActions:
     """Requests a call, an email or an offer for each customer, with the checks of a single request.
 
@@ -56,7 +44,7 @@ async def request_bulk_actions(
     with the numbers of customers by what would happen now; 200 is also the response to a repeated request whose job has
     ended.
     """
-    request = body.to_bulk()
+    request = body.to_bulk(await named_customers(app_state, caller, body.customer_ids))
     if body.dry_run:
         return BulkActions.of_dry_run(
             await bulk_actions.count_fates(app_state.database, caller.company_id, request, by=caller.actor)
@@ -68,7 +56,9 @@ async def request_bulk_actions(
     return BulkActions.of_job(job)
 
 
-@router.get("/{job_id}", summary="Get a bulk action", responses=problems(JobNotFoundError))
+@router.get(
+    "/{job_id}", summary="Get a bulk action", responses={**NOT_MODIFIED, **problems(JobNotFoundError)}
+)
 async def get_bulk_actions(job_id: JobId, caller: ActionReader, app_state: AppStateDep) -> Job:
     """Returns the job of a bulk action: its progress, and in `counts` the numbers of customers by what was done.
 

@@ -16,40 +16,47 @@ from journey_service.api.dependencies import (
     next_cursor,
     repeatable,
 )
-from journey_service.api.problems import problems
-from journey_service.api.request_bodies import StrictRoute
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import KEY_ERRORS, problems
+from journey_service.api.request_bodies import NOT_MODIFIED, StrictRoute
 from journey_service.api.schema_fields import StageKey
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
 from journey_service.domain.actions.records import CampaignFilter
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import campaigns
+from journey_service.services.customers.references import find_filtered
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=StrictRoute)
 
 CampaignIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the campaign", examples=[12])]
 
 
+StatusParam = Annotated[
+    list[Literal["running", "ended", "any"]] | None,
+    repeatable("Only campaigns with this status; `any`: all; default: `any`", examples=[["running"]]),
+]
+TypeParam = Annotated[
+    list[StageKey] | None,
+    repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
+]
+ReturnedParam = Annotated[
+    bool | None,
+    Query(
+        description="`true`: only campaigns that ended because the customer returned to a progress stage; `false`:"
+        " only other campaigns, including running ones; default: all",
+        examples=[True],
+    ),
+]
+
+
 @router.get("", summary="List campaigns", responses=problems())
 async def list_campaigns(
     caller: ActionReader,
     app_state: AppStateDep,
-    status: Annotated[
-        list[Literal["running", "ended", "any"]] | None,
-        repeatable("Only campaigns with this status; `any`: all; default: `any`", examples=[["running"]]),
-    ] = None,
-    type: Annotated[  # noqa: A002  # the name of the field
-        list[StageKey] | None,
-        repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
-    ] = None,
+    status: StatusParam = None,
+    type: TypeParam = None,  # noqa: A002  # the name of the field
     customer_id: AnyCustomer = None,
-    returned: Annotated[
-        bool | None,
-        Query(
-            description="`true`: only campaigns that ended because the customer returned to a progress stage; `false`:"
-            " only other campaigns, including running ones; default: all",
-            examples=[True],
-        ),
-    ] = None,
+    returned: ReturnedParam = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CampaignPage:
@@ -61,7 +68,7 @@ async def list_campaigns(
         is_running=None if "any" in statuses or len(statuses) > 1 else "running" in statuses,
         is_ended_by_return=returned,
         types=type or (),
-        customer_id=customer_id,
+        customer_id=await find_filtered(app_state.database, caller.company_id, customer_id),
         before=before[0] if before else None,
     )
     views = await campaigns.list_campaigns(app_state.database, caller.company_id, filter_)
@@ -89,7 +96,9 @@ async def get_campaign_summary(
     )
 
 
-@router.get("/{campaign_id}", summary="Get a campaign", responses=problems(CampaignNotFoundError))
+@router.get(
+    "/{campaign_id}", summary="Get a campaign", responses={**NOT_MODIFIED, **problems(CampaignNotFoundError)}
+)
 async def get_campaign(campaign_id: CampaignIdPath, caller: ActionReader, app_state: AppStateDep) -> Campaign:
     """Returns a campaign and the state of each of its steps."""
     return Campaign.of(await campaigns.get_campaign(app_state.database, caller.company_id, campaign_id))
@@ -98,7 +107,8 @@ async def get_campaign(campaign_id: CampaignIdPath, caller: ActionReader, app_st
 @router.post(
     "/{campaign_id}/cancel",
     summary="Cancel a campaign",
-    responses=problems(CampaignNotFoundError, CampaignEndedError),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, CampaignNotFoundError, CampaignEndedError),
 )
 async def cancel_campaign(
     campaign_id: CampaignIdPath, caller: ActionWriter, app_state: AppStateDep

@@ -8,7 +8,7 @@ from journey_service.api.actions.schemas.stage_actions import StageActions, Stag
 from journey_service.api.authentication import Caller, StageReader, StageWriter
 from journey_service.api.dependencies import AppState, AppStateDep, IfMatchETags
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.api.stages.stage_maps import StageKeyPath
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import parse_actions
@@ -22,7 +22,7 @@ router = APIRouter(tags=["stages"], route_class=StrictRoute)
 @router.get(
     "/stages/{key}/actions",
     summary="Get the actions of a stage",
-    responses=problems(StageNotFoundError),
+    responses={**NOT_MODIFIED, **problems(StageNotFoundError)},
     response_model_exclude_unset=True,
 )
 async def get_stage_actions(
@@ -78,7 +78,7 @@ async def _set_actions(
     key: str,
     actions: Sequence[StageAction] | None,
     seen: frozenset[str] | None,
-) -> stage_actions.StageActions:
+) -> stage_actions.StoredStageActions:
     return await stage_actions.set_actions(
         app_state.database,
         caller.company_id,
@@ -90,6 +90,6 @@ async def _set_actions(
     )
 
 
-def _to_response(view: stage_actions.StageActions, response: Response) -> StageActions:
+def _to_response(view: stage_actions.StoredStageActions, response: Response) -> StageActions:
     response.headers["ETag"] = f'"{stage_actions.tag_of(view)}"'
     return StageActions.of(view)

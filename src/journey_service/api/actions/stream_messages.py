@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.actions.schemas.tasks import TaskStatus
-from journey_service.api.actions.webhook_messages import MESSAGES, Message, MessageData, TaskData
+from journey_service.api.actions.schemas.webhook_payloads import MessageData, TaskData
+from journey_service.api.actions.webhook_messages import MESSAGES, Message
 from journey_service.api.operations.schemas.jobs import JobKind, JobStatus
 from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
 from journey_service.domain.actions.action import ActionState, EndReason, OutboundEventType

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from journey_service.api.actions.schemas.tasks import Task, TaskChannel, TaskCreate, TaskPage, TaskUpdate
 from journey_service.api.authentication import ActionReader, ActionWriter
+from journey_service.api.customer_names import named_customer
 from journey_service.api.dependencies import (
     AnyCustomer,
     AppStateDep,
@@ -34,6 +35,7 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import tasks
+from journey_service.services.customers.references import find_filtered
 from journey_service.services.operations.schedule import OUTBOUND_EVENTS
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)
@@ -63,46 +65,54 @@ TaskSort = Annotated[
 ]
 
 
+StatusParam = Annotated[
+    list[Literal["open", "done", "dismissed", "closed", "any"]] | None,
+    repeatable(
+        "Only tasks with this status. `open`: still to be done; `done`, `dismissed`: ended by a person; `closed`:"
+        " ended by the service; `any`: all. Default: `open`",
+        examples=[["open"]],
+    ),
+]
+AssigneeParam = Annotated[
+    Text | None,
+    Query(
+        max_length=255,
+        description="Only tasks of this assignee. `me`: the caller, under the name of `me` in `GET /people`",
+        examples=["ada"],
+    ),
+]
+DueAfterParam = Annotated[
+    Instant | None,
+    Query(description="Only tasks due at this time or later", examples=["2026-03-03T00:00:00Z"]),
+]
+DueBeforeParam = Annotated[
+    Instant | None,
+    Query(description="Only tasks due before this time", examples=["2026-03-04T00:00:00Z"]),
+]
+StageParam = Annotated[
+    list[StageKey] | None,
+    repeatable("Only tasks that were created in the stage with this key", examples=[["at_risk"]]),
+]
+ChannelParam = Annotated[
+    list[TaskChannel] | None,
+    repeatable(
+        "Only tasks of this kind. `call`: call the customer; `task`: anything else", examples=[["call"]]
+    ),
+]
+
+
 @router.get("", summary="List tasks", responses=problems())
 async def list_tasks(
     caller: ActionReader,
     app_state: AppStateDep,
-    status: Annotated[
-        list[Literal["open", "done", "dismissed", "closed", "any"]] | None,
-        repeatable(
-            "Only tasks with this status. `open`: still to be done; `done`, `dismissed`: ended by a person; `closed`:"
-            " ended by the service; `any`: all. Default: `open`",
-            examples=[["open"]],
-        ),
-    ] = None,
-    assignee: Annotated[
-        Text | None,
-        Query(
-            max_length=255,
-            description="Only tasks of this assignee. `me`: the caller, under the name of `me` in `GET /people`",
-            examples=["ada"],
-        ),
-    ] = None,
+    status: StatusParam = None,
+    assignee: AssigneeParam = None,
     unassigned: Annotated[bool, Query(description="Whether to list only tasks without an assignee")] = False,  # noqa: FBT002  # a query parameter
-    due_after: Annotated[
-        Instant | None,
-        Query(description="Only tasks due at this time or later", examples=["2026-03-03T00:00:00Z"]),
-    ] = None,
-    due_before: Annotated[
-        Instant | None,
-        Query(description="Only tasks due before this time", examples=["2026-03-04T00:00:00Z"]),
-    ] = None,
-    stage: Annotated[
-        list[StageKey] | None,
-        repeatable("Only tasks that were created in the stage with this key", examples=[["at_risk"]]),
-    ] = None,
+    due_after: DueAfterParam = None,
+    due_before: DueBeforeParam = None,
+    stage: StageParam = None,
     customer_id: AnyCustomer = None,
-    channel: Annotated[
-        list[TaskChannel] | None,
-        repeatable(
-            "Only tasks of this kind. `call`: call the customer; `task`: anything else", examples=[["call"]]
-        ),
-    ] = None,
+    channel: ChannelParam = None,
     sort: TaskSort = "due_at",
     count: WithCount = False,  # noqa: FBT002  # a query parameter
     limit: Limit = 50,
@@ -123,7 +133,7 @@ async def list_tasks(
         due_after=due_after,
         due_before=due_before,
         stages=stage or (),
-        customer_id=customer_id,
+        customer_id=await find_filtered(app_state.database, caller.company_id, customer_id),
         channels=channel or (),
         is_counted=count,
         after=None if after is None else (datetime.fromisoformat(after[1]), after[2]),
@@ -154,8 +164,10 @@ async def create_task(
     idempotency_key: TaskKey = None,
 ) -> Task:
     """Creates a task for the company's staff, about a customer or about none. The ETag is the version."""
+    about = body.customer_id
+    customer_id = None if about is None else await named_customer(app_state, caller, about)
     created = await tasks.create_task(
-        app_state.database, caller.company_id, body.to_domain(idempotency_key), by=caller.actor
+        app_state.database, caller.company_id, body.to_domain(customer_id, idempotency_key), by=caller.actor
     )
     app_state.wake(OUTBOUND_EVENTS)
     return _to_response(created, response)

@@ -14,8 +14,9 @@ from journey_service.api.actions.schemas.templates import (
 )
 from journey_service.api.authentication import StageDrafter, StageReader, StageWriter
 from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
-from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.domain.actions.errors import (
     TemplateExistsError,
     TemplateInUseError,
@@ -57,7 +58,8 @@ async def list_built_in_templates(
     "",
     summary="Create a template",
     status_code=201,
-    responses=problems(TemplateExistsError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, TemplateExistsError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_template(body: TemplateInput, caller: StageWriter, app_state: AppStateDep) -> Template:
@@ -68,7 +70,9 @@ async def create_template(body: TemplateInput, caller: StageWriter, app_state: A
     return Template.of(stored)
 
 
-@router.get("/{template_id}", summary="Get a template", responses=problems(TemplateNotFoundError))
+@router.get(
+    "/{template_id}", summary="Get a template", responses={**NOT_MODIFIED, **problems(TemplateNotFoundError)}
+)
 async def get_template(template_id: TemplateIdPath, caller: StageReader, app_state: AppStateDep) -> Template:
     """Returns a template of the company."""
     return Template.of(await templates.get_template(app_state.database, caller.company_id, template_id))

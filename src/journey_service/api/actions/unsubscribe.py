@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
-from journey_service.api.authentication import actor_of
+from journey_service.api.authentication import actor_of, sign_in_attempt
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import error_paragraph, page
 from journey_service.api.problems import problems
@@ -75,9 +75,10 @@ async def _respond(request: Request, app_state: AppState, token: str) -> Respons
     try:
         if request.method == "POST":
             by = actor_of(request, BY_LINK)
-            unsubscription = await unsubscribing.withdraw(app_state.database, token, address=by.address)
+            attempt = unsubscribing.withdraw(app_state.database, token, address=by.address)
         else:
-            unsubscription = await unsubscribing.look_at(app_state.database, token)
+            attempt = unsubscribing.look_at(app_state.database, token)
+        unsubscription = await sign_in_attempt(request, app_state, attempt, "unsubscribe")
     except InvalidLinkError as error:
         if "text/html" not in request.headers.get("accept", ""):
             raise

@@ -26,8 +26,9 @@ from journey_service.api.dependencies import (
     is_id,
     next_cursor,
 )
-from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.domain.actions.errors import (
     EndpointDisabledError,
     EndpointInUseError,
@@ -76,14 +77,15 @@ async def list_webhook_endpoints(
     "",
     summary="Create a webhook endpoint",
     status_code=201,
-    responses=problems(EventTypeConflictError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, EventTypeConflictError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_webhook_endpoint(
     body: WebhookEndpointCreate, caller: Admin, app_state: AppStateDep
 ) -> WebhookEndpointCreated:
     """Creates an endpoint that receives messages of the given types. Its `secret` is shown only once."""
-    _check_url(app_state, body.url)
+    await _check_url(app_state, body.url)
     new = await endpoints.add_endpoint(
         app_state.database,
         caller.company_id,
@@ -95,7 +97,11 @@ async def create_webhook_endpoint(
     return WebhookEndpointCreated.of_new(new)
 
 
-@router.get("/{endpoint_id}", summary="Get a webhook endpoint", responses=problems(EndpointNotFoundError))
+@router.get(
+    "/{endpoint_id}",
+    summary="Get a webhook endpoint",
+    responses={**NOT_MODIFIED, **problems(EndpointNotFoundError)},
+)
 async def get_webhook_endpoint(
     endpoint_id: EndpointIdPath, caller: AdminReader, app_state: AppStateDep
 ) -> WebhookEndpoint:
@@ -120,7 +126,7 @@ async def update_webhook_endpoint(
     """
     values = body.model_dump(exclude_unset=True)
     if "url" in values:
-        _check_url(app_state, values["url"])
+        await _check_url(app_state, values["url"])
     updated = await endpoints.change_endpoint(
         app_state.database, caller.company_id, endpoint_id, values, by=caller.actor
     )
@@ -141,7 +147,8 @@ async def delete_webhook_endpoint(endpoint_id: EndpointIdPath, caller: Admin, ap
 @router.post(
     "/{endpoint_id}/rotate",
     summary="Rotate the secret of a webhook endpoint",
-    responses=problems(EndpointNotFoundError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, EndpointNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rotate_webhook_secret(
@@ -156,7 +163,10 @@ async def rotate_webhook_secret(
 
 
 @router.post(
-    "/{endpoint_id}/test", summary="Test a webhook endpoint", responses=problems(EndpointNotFoundError)
+    "/{endpoint_id}/test",
+    summary="Test a webhook endpoint",
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, EndpointNotFoundError),
 )
 async def test_webhook_endpoint(
     endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep
@@ -201,9 +211,9 @@ async def replay_webhook_events(
     return WebhookReplay.of(replay)
 
 
-def _check_url(app_state: AppState, url: str) -> None:
+async def _check_url(app_state: AppState, url: str) -> None:
     """Checks that the service may call a URL. Raises InvalidInputError."""
     try:
-        app_state.outgoing_for_webhooks.check(url)
+        await app_state.outgoing_for_webhooks.check_addresses(url)
     except OutgoingRefusedError as error:
         raise InvalidInputError.at("/url", str(error)) from error

@@ -64,6 +64,17 @@ async def list_stage_customers(
     return _page("stage_customers", found, limit, caller)
 
 
+OutcomeParam = Annotated[
+    CohortOutcome | None,
+    Query(
+        description="Only with `mode=cohort`. `converted`: customers who reached a later stage; `pending`: who"
+        " have not, and whose window has not ended; `dropped`: who did not before their window ended. Default:"
+        " all",
+        examples=["converted"],
+    ),
+]
+
+
 @get_with_csv(
     router,
     "/funnel/customers",
@@ -78,15 +89,7 @@ async def list_funnel_customers(
     stage: OfStage,
     mode: Mode = "reached",
     window_days: WindowDays = 90,
-    outcome: Annotated[
-        CohortOutcome | None,
-        Query(
-            description="Only with `mode=cohort`. `converted`: customers who reached a later stage; `pending`: who"
-            " have not, and whose window has not ended; `dropped`: who did not before their window ended. Default:"
-            " all",
-            examples=["converted"],
-        ),
-    ] = None,
+    outcome: OutcomeParam = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
@@ -131,6 +134,21 @@ async def list_flow_customers(
     return _page("flow_customers", found, limit, caller)
 
 
+MotionParam = Annotated[
+    list[Motion] | None,
+    repeatable(
+        "Only transitions of this kind. `opening`: the first of a journey; `entry`: to a higher progress stage;"
+        " `down`: to a lower progress stage, by a manual move; `lapse`: into a risk stage; `return`: from a risk"
+        " stage to a progress stage; `remap`: out of an archived stage. Default: all but `opening`",
+        examples=[["lapse"]],
+    ),
+]
+ToStageParam = Annotated[
+    list[StageKey] | None,
+    repeatable("Only transitions to the stage with this key", examples=[["at_risk"]]),
+]
+
+
 @get_with_csv(
     router,
     "/overview/customers",
@@ -142,19 +160,8 @@ async def list_moved_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     days: RangeDep,
-    motion: Annotated[
-        list[Motion] | None,
-        repeatable(
-            "Only transitions of this kind. `opening`: the first of a journey; `entry`: to a higher progress stage;"
-            " `down`: to a lower progress stage, by a manual move; `lapse`: into a risk stage; `return`: from a risk"
-            " stage to a progress stage; `remap`: out of an archived stage. Default: all but `opening`",
-            examples=[["lapse"]],
-        ),
-    ] = None,
-    to_stage: Annotated[
-        list[StageKey] | None,
-        repeatable("Only transitions to the stage with this key", examples=[["at_risk"]]),
-    ] = None,
+    motion: MotionParam = None,
+    to_stage: ToStageParam = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
@@ -164,6 +171,26 @@ async def list_moved_customers(
         app_state.database, caller.company_id, days, motion or (), to_stage or (), page
     )
     return _page("moved_customers", found, limit, caller)
+
+
+NameParam = Annotated[
+    str,
+    Query(
+        max_length=64,
+        pattern="^[a-z][a-z0-9_]*$",
+        description="Name of the action",
+        examples=["send_welcome_email"],
+    ),
+]
+StateParam = Annotated[
+    ActionOutcome,
+    Query(
+        description="Outcome of the action. `done`: carried out; `dead`: delivery failed permanently; `cancelled`:"
+        " cancelled; `skipped`: cancelled, because its channel has no receiver; `pending`: planned or being"
+        " delivered",
+        examples=["done"],
+    ),
+]
 
 
 @get_with_csv(
@@ -177,24 +204,8 @@ async def list_action_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     days: RangeDep,
-    name: Annotated[
-        str,
-        Query(
-            max_length=64,
-            pattern="^[a-z][a-z0-9_]*$",
-            description="Name of the action",
-            examples=["send_welcome_email"],
-        ),
-    ],
-    state: Annotated[
-        ActionOutcome,
-        Query(
-            description="Outcome of the action. `done`: carried out; `dead`: delivery failed permanently; `cancelled`:"
-            " cancelled; `skipped`: cancelled, because its channel has no receiver; `pending`: planned or being"
-            " delivered",
-            examples=["done"],
-        ),
-    ],
+    name: NameParam,
+    state: StateParam,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DrilldownCustomerPage:
@@ -202,6 +213,25 @@ async def list_action_customers(
     page = page_request("action_customers", limit, cursor)
     found = await drilldown.list_with_action(app_state.database, caller.company_id, days, name, state, page)
     return _page("action_customers", found, limit, caller)
+
+
+IsOpenParam = Annotated[
+    bool,
+    Query(
+        alias="open",
+        description="Whether to list the visits that are open now, regardless of the range",
+        examples=[True],
+    ),
+]
+ConvertedParam = Annotated[
+    bool | None,
+    Query(
+        description="Only visits that ended with a conversion (true) or without one (false); default: both. A"
+        " conversion is a move to a progress stage with a higher `order`; for a risk stage, a move to any"
+        " progress stage",
+        examples=[True],
+    ),
+]
 
 
 @get_with_csv(
@@ -216,23 +246,8 @@ async def list_stage_visits(
     app_state: AppStateDep,
     days: RangeDep,
     stage: OfStage,
-    is_open: Annotated[  # noqa: FBT002  # a query parameter
-        bool,
-        Query(
-            alias="open",
-            description="Whether to list the visits that are open now, regardless of the range",
-            examples=[True],
-        ),
-    ] = False,
-    converted: Annotated[
-        bool | None,
-        Query(
-            description="Only visits that ended with a conversion (true) or without one (false); default: both. A"
-            " conversion is a move to a progress stage with a higher `order`; for a risk stage, a move to any"
-            " progress stage",
-            examples=[True],
-        ),
-    ] = None,
+    is_open: IsOpenParam = False,  # noqa: FBT002  # a query parameter
+    converted: ConvertedParam = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> StageVisitPage:

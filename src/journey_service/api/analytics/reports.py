@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from journey_service.api.analytics.date_ranges import RangeDep
-from journey_service.api.analytics.risk_filters import RiskFilterDep
+from journey_service.api.analytics.risk_filters import RiskFilterDep, RiskSort, risk_page
 from journey_service.api.analytics.schemas.churn_predictions import ChurnPrediction, ChurnPredictionPage
 from journey_service.api.analytics.schemas.distribution import (
     Distribution,
@@ -33,14 +33,10 @@ from journey_service.api.dependencies import (
     AsOf,
     Cursor,
     Limit,
-    from_cursor,
-    is_decimal,
-    is_id,
     next_cursor,
 )
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.domain.analytics.records import RiskPageRequest
 from journey_service.services.analytics import (
     automation,
     cohorts,
@@ -164,16 +160,18 @@ async def list_churn_predictions(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     filter_: RiskFilterDep,
+    sort: RiskSort = "-risk_score",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ChurnPredictionPage:
-    """Lists customers with a stored risk score above 0.7 who are not in the last risk stage, highest risk first."""
-    after = from_cursor("churn_predictions", cursor, is_decimal, is_id)
-    page = RiskPageRequest(
-        after=None if after is None else (after[0], after[1]), limit=limit + 1, filter_=filter_
-    )
+    """Lists customers with a stored risk score above 0.7 who are not in the last risk stage.
+
+    Chances and dates are computed now. The order by `expected_loss` is that of the stored chances, which events and the
+    nightly run update. `GET /customers` in the order `-expected_loss` lists all customers, before their risk is high.
+    """
+    page = risk_page("churn_predictions", sort, limit, cursor, filter_)
     found = await risk_list.list_churning(app_state.database, caller.company_id, page)
-    following = next_cursor("churn_predictions", found.customers, limit, lambda row: row.found.key)
+    following = next_cursor("churn_predictions", found.customers, limit, lambda row: [sort, *row.found.key])
     return ChurnPredictionPage.of(found, limit, following, is_named=caller.sees_names)
 
 

@@ -8,9 +8,10 @@ from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.companies.schemas.settings import Settings, SettingsChange, SettingsInput
 from journey_service.api.dependencies import AppStateDep, IfMatchETags
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.domain.companies.errors import StaleSettingsError
-from journey_service.domain.companies.policy import CompanyPolicy, parse_policy
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.services.companies import settings
 from journey_service.services.companies.settings import PolicyUpdate
 
@@ -24,7 +25,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/settings", summary="Get the settings", responses=problems())
+@router.get("/settings", summary="Get the settings", responses={**NOT_MODIFIED, **problems()})
 async def get_settings(response: Response, caller: AdminReader, app_state: AppStateDep) -> Settings:
     """Returns all settings of the company, defaults included: scoring, revenue source, consent, quiet hours, retention.
 

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
 from journey_service.api.authentication import CustomerReader, CustomerWriter
-from journey_service.api.csv_responses import get_with_csv
+from journey_service.api.csv_responses import FurtherColumns, get_with_csv
+from journey_service.api.customer_paths import PathRef
 from journey_service.api.customers.customer_filters import CustomerFilterDep
+from journey_service.api.customers.schemas.consents import ConsentChange, ConsentChangeList, ConsentUpdate
+from journey_service.api.customers.schemas.customer_lines import (
+    MAX_ATTRIBUTE_COLUMNS,
+    CustomerLine,
+    attribute_columns,
+)
 from journey_service.api.customers.schemas.customers import (
-    ConsentChange,
-    ConsentChangeList,
-    ConsentChannel,
-    ConsentUpdate,
     Customer,
     CustomerDetail,
-    CustomerLine,
     CustomerPage,
     CustomerProfile,
     CustomerUpdate,
@@ -35,12 +37,15 @@ from journey_service.api.dependencies import (
     is_text,
     next_cursor,
 )
+from journey_service.api.journeys.schemas.contact import ConsentChannel
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.domain.customers.attributes import AttributeChanges
 from journey_service.domain.customers.consents import ConsentRequest
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS
 from journey_service.domain.errors import InvalidInputError
+from journey_service.services.customers.names import list_attribute_names
 from journey_service.services.customers.profiles import WrittenCustomer, patch_customer
 from journey_service.services.customers.profiles import get_customer as read_customer
 from journey_service.services.customers.profiles import list_consents as read_consents
@@ -66,17 +71,21 @@ async def upsert_customer(
     response: Response,
     caller: CustomerWriter,
     app_state: AppStateDep,
+    ref: PathRef,
 ) -> CustomerWritten:
     """Creates a customer, who enters the first stage, or replaces the profile. Repeating a request changes nothing.
 
-    The customer takes over a withdrawal of consent to emails from other customers with the same email address.
+    A new customer with `ref:` in the path gets a number of the service as `customer_id`. The customer
+    takes over a withdrawal of consent to emails from other customers with the same email address.
     """
     written = await write_customer(
         app_state.database,
         caller.company_id,
         customer_id,
-        {name: getattr(body, name) for name in _PROFILE_FIELDS},
+        {name: getattr(body, name) for name in _PROFILE_FIELDS}
+        | ({} if ref is None else {"customer_ref": ref}),
         consents=_to_requests(body.consents),
+        attributes=AttributeChanges(body.attributes, replaces_all=True),
         by=caller.actor,
     )
     response.status_code = 201 if written.is_new else 200
@@ -98,13 +107,14 @@ async def update_customer(
     caller: CustomerWriter,
     app_state: AppStateDep,
 ) -> CustomerWritten:
-    """Changes the fields of the profile that the body contains, and the consents of the channels that it names."""
+    """Changes the fields of the profile that the body contains, and the attributes and consents that it names."""
     written = await patch_customer(
         app_state.database,
         caller.company_id,
         customer_id,
         {name: getattr(body, name) for name in _PROFILE_FIELDS if name in body.model_fields_set},
         consents=_to_requests(body.consents),
+        attributes=AttributeChanges(body.attributes) if body.attributes else None,
         by=caller.actor,
     )
     return _written(written, response)
@@ -136,6 +146,25 @@ async def list_consent_changes(
     return ConsentChangeList(items=[ConsentChange.of(change) for change in changes])
 
 
+SortParam = Annotated[
+    str,
+    Query(
+        description="Field by which the list is sorted, ascending; with a leading `-`, descending. Customers with"
+        " equal values are sorted by id; those without a name or an appointment count as the smallest",
+        examples=["-risk_score"],
+        json_schema_extra={"enum": list(SORTS)},
+    ),
+]
+
+
+async def _list_attribute_columns(
+    caller: CustomerReader, app_state: AppStateDep, **_: object
+) -> FurtherColumns:
+    """Returns the columns of the attributes that customers of the company have, whether or not those of a page do."""
+    names = await list_attribute_names(app_state.database, caller.company_id, limit=MAX_ATTRIBUTE_COLUMNS + 1)
+    return attribute_columns(names)
+
+
 @get_with_csv(
     router,
     "/customers",
@@ -143,21 +172,18 @@ async def list_consent_changes(
     summary="List customers",
     responses=problems(),
     rows=lambda page: [CustomerLine.of(customer) for customer in page.items],
+    without=("attributes",),
+    further=_list_attribute_columns,
+    note="Attributes follow in columns such as `attributes.plan`, one for each name that any customer of the company"
+    f" has; beyond {MAX_ATTRIBUTE_COLUMNS} names, the others are in a last column `attributes` as a JSON object. An"
+    " import of customers reads these columns.",
 )
 async def list_customers(
     caller: CustomerReader,
     app_state: AppStateDep,
     filter_: CustomerFilterDep,
     *,
-    sort: Annotated[
-        str,
-        Query(
-            description="Field by which the list is sorted, ascending; with a leading `-`, descending. Customers with"
-            " equal values are sorted by id; those without a name or an appointment count as the smallest",
-            examples=["-risk_score"],
-            json_schema_extra={"enum": list(SORTS)},
-        ),
-    ] = "customer_id",
+    sort: SortParam = "customer_id",
     count: WithCount = False,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -199,7 +225,7 @@ def _written(written: WrittenCustomer, response: Response) -> CustomerWritten:
     return CustomerWritten.of_change(written)
 
 
-def _fits(sort: str, key: Any) -> bool:  # noqa: ANN401  # a part of a cursor
+def _fits(sort: str, key: object) -> bool:
     """Whether a key of a cursor has the type of the sort column."""
     column = sort.removeprefix("-")
     if column == "name":

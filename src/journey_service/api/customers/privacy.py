@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import Privacy
+from journey_service.api.customer_paths import PathRef
 from journey_service.api.customers.schemas.privacy import CustomerErasure, CustomerExport
 from journey_service.api.dependencies import AppStateDep, CustomerId
 from journey_service.api.problems import problems
@@ -28,7 +29,7 @@ async def export_customer(
     export = await privacy.export_customer(
         app_state.database, caller.company_id, customer_id, by=caller.actor
     )
-    response.headers["Content-Disposition"] = f'attachment; filename="customer-{customer_id}.json"'
+    response.headers["Content-Disposition"] = f'attachment; filename="customer-{export.customer_id}.json"'
     return CustomerExport.of(export)
 
 
@@ -38,14 +39,14 @@ async def export_customer(
     responses=problems(CustomerNotFoundError),
 )
 async def anonymize_customer(
-    customer_id: CustomerId, caller: Privacy, app_state: AppStateDep
+    customer_id: CustomerId, caller: Privacy, app_state: AppStateDep, ref: PathRef
 ) -> CustomerErasure:
     """Erases all personal data of a customer permanently. Metrics do not change.
 
     The journey is kept under a random negative id. Later events for the erased id are answered with `ignored_erased`.
-    Repeating the request changes nothing.
+    Customers who were merged into this one are erased with it. Repeating the request changes nothing.
     """
     erasure = await privacy.anonymize_customer(
-        app_state.database, caller.company_id, customer_id, by=caller.actor
+        app_state.database, caller.company_id, customer_id, by=caller.actor, customer_ref=ref
     )
     return CustomerErasure.of(erasure)

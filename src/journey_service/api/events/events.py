@@ -1,6 +1,7 @@
 """Routes of events: one, or a batch."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
@@ -8,27 +9,34 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from journey_service.api.authentication import EventWriter
+from journey_service.api.authentication import EventWriter, charge_events
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.events.schemas.events import (
-    BatchItemResult,
     BatchResult,
     CloudEvent,
     Event,
     EventResult,
+    result_values,
 )
+from journey_service.api.middleware.request_slots import hold_slot
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.request_bodies import (
+    JSON,
     MAX_BATCH_BODY_BYTES,
     MAX_BATCH_EVENTS,
+    MAX_BATCH_JSON_VALUES,
     MAX_BODY_BYTES,
+    MAX_JSON_VALUES,
     NDJSON,
     StrictRoute,
     UnsupportedMediaTypeError,
+    check_json_size,
+    check_number_of_values,
     media_type,
     parse_json,
     read_body,
     read_json,
+    split_lines,
     to_utf8,
 )
 from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError, MalformedError
@@ -36,6 +44,7 @@ from journey_service.domain.events import event as domain
 from journey_service.domain.events.cloud_events import HEADER_PREFIX, message_of_headers, parse_message
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.parsing import parse_event
+from journey_service.domain.operations.work import WorkKind
 from journey_service.services.events.ingest import IngestOutcome, IngestResult, IngestStatus, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
@@ -43,6 +52,15 @@ router = APIRouter(tags=["events"], route_class=StrictRoute)
 _CLOUD_EVENT: Final = "application/cloudevents+json"
 _CLOUD_EVENT_BATCH: Final = "application/cloudevents-batch+json"
 _CLOUD_EVENTS: Final = (_CLOUD_EVENT, _CLOUD_EVENT_BATCH)
+
+_JSON_LINE: Final = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+_ITEMS_AT_ONCE: Final = 50
+"""Items of a batch between which other requests are served."""
+
+MAX_ITEM_ERRORS: Final = 10
+"""Errors of one event of a batch that the response reports; the first ones."""
+_INGESTED_AT_ONCE: Final = 500
+"""Events of a batch in one transaction."""
 
 EVENT_SCHEMAS: Final = (Event, CloudEvent)
 """Schemas of bodies that the routes parse themselves."""
@@ -119,7 +137,7 @@ async def ingest_event(request: Request, caller: EventWriter, app_state: AppStat
     if isinstance(result, JourneyServiceError):
         raise result
     _wake_workers(app_state, [result])
-    return _json(EventResult.of(result))
+    return _json(result)
 
 
 @router.post(
@@ -133,24 +151,40 @@ async def ingest_event(request: Request, caller: EventWriter, app_state: AppStat
 async def ingest_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Ingests up to 5,000 events in order, with one result for each. A refused event does not affect the others.
 
+    Events are stored in transactions of 500. If one fails, the batch is answered with 503 although earlier events are
+    stored: send the batch again, and those are answered as `duplicate`. A refused event has at most ten errors.
+
     A single CloudEvents message, in structured or binary mode, is a batch of one event.
     """
-    items = _items(request, await read_body(request), media_type(request))
-    if len(items) > MAX_BATCH_EVENTS:
-        raise InvalidInputError.at("", f"must have at most {MAX_BATCH_EVENTS} items, not {len(items)}")
-    parsed = [_attempt(parse) for parse in items]
+    body = await read_body(request)
+    # After the body has arrived: a slow sender occupies no slot.
+    await hold_slot(request.scope, app_state.database.admit(caller.company_id, WorkKind.BATCH))
+    items = _items(request, body, media_type(request))
+    charge_events(request, app_state, len(items))
+    parsed: list[domain.Event | JourneyServiceError] = []
+    for start in range(0, len(items), _ITEMS_AT_ONCE):
+        parsed += [_attempt(parse) for parse in items[start : start + _ITEMS_AT_ONCE]]
+        await asyncio.sleep(0)
     events = [event for event in parsed if isinstance(event, domain.Event)]
-    results = await ingest(app_state.database, caller.company_id, events) if events else []
+    outcomes: list[IngestResult] = []
+    for start in range(0, len(events), _INGESTED_AT_ONCE):
+        chunk = events[start : start + _INGESTED_AT_ONCE]
+        outcomes += await ingest(app_state.database, caller.company_id, chunk)
+    ingested = iter(outcomes)
+    results = [next(ingested) if isinstance(event, domain.Event) else event for event in parsed]
     _wake_workers(app_state, results)
-    remaining = iter(results)
-    return _json(
-        BatchResult.model_construct(
-            results=[
-                _item_result(index, next(remaining) if isinstance(event, domain.Event) else event)
-                for index, event in enumerate(parsed)
-            ]
-        )
-    )
+    return Response(await _batch_text(results), media_type=JSON)
+
+
+async def _batch_text(results: Sequence[IngestResult]) -> bytes:
+    """Returns a BatchResult as JSON, written in pieces between which other requests are served."""
+    pieces: list[bytes] = []
+    for start in range(0, len(results), _ITEMS_AT_ONCE):
+        chunk = enumerate(results[start : start + _ITEMS_AT_ONCE], start)
+        values = [_item_values(index, result) for index, result in chunk]
+        pieces.append(orjson.dumps(values, option=orjson.OPT_UTC_Z)[1:-1])
+        await asyncio.sleep(0)
+    return b'{"results":[%b]}\n' % b",".join(pieces)
 
 
 def _parse(raw: Any, media: str) -> domain.Event:  # noqa: ANN401  # any JSON value
@@ -170,6 +204,11 @@ def _read_one(request: Request, body: bytes, media: str) -> domain.Event:
     return parse_message(message_of_headers(request.headers.items(), data))
 
 
+def _parse_item(item: Any, media: str) -> domain.Event:  # noqa: ANN401  # any JSON value
+    check_number_of_values(item, MAX_JSON_VALUES)
+    return _parse(item, media)
+
+
 def _parse_line(line: bytes, media: str) -> domain.Event:
     return _parse(parse_json(line), media)
 
@@ -179,14 +218,17 @@ def _items(request: Request, body: bytes, media: str) -> list[Callable[[], domai
     if media == _CLOUD_EVENT or _is_binary(request, media):
         return [partial(_read_one, request, body, media)]
     if media in NDJSON:
-        lines = [line for line in to_utf8(body).split(b"\n") if line.strip()]
-        return [partial(_parse_line, line, media) for line in lines]
-    raw = read_json(body, media)
+        text = to_utf8(body)
+        check_json_size(text, MAX_BATCH_JSON_VALUES)
+        return [partial(_parse_line, line, media) for line in split_lines(text, MAX_BATCH_EVENTS)]
+    raw = read_json(body, media, max_values=MAX_BATCH_JSON_VALUES)
     if not isinstance(raw, list):
         raise InvalidInputError(
             [FieldError("", "must be a list of events, or NDJSON as application/x-ndjson")]
         )
-    return [partial(_parse, item, media) for item in raw]
+    if len(raw) > MAX_BATCH_EVENTS:
+        raise InvalidInputError.at("", f"must have at most {MAX_BATCH_EVENTS} items")
+    return [partial(_parse_item, item, media) for item in raw]
 
 
 def _attempt(parse: Callable[[], domain.Event]) -> domain.Event | JourneyServiceError:
@@ -196,13 +238,14 @@ def _attempt(parse: Callable[[], domain.Event]) -> domain.Event | JourneyService
         return error
 
 
-def _item_result(index: int, result: IngestResult) -> BatchItemResult:
-    if isinstance(result, JourneyServiceError):
-        return BatchItemResult(index=index, status="refused", problem=problem_of(result))
-    single = EventResult.of(result)
-    return BatchItemResult.model_construct(
-        index=index, status=single.status, journey=single.journey, transition=single.transition, problem=None
-    )
+def _item_values(index: int, result: IngestResult) -> dict[str, Any]:
+    """Returns the fields of a BatchItemResult."""
+    if isinstance(result, IngestOutcome):
+        return {"index": index, **result_values(result), "problem": None}
+    problem = problem_of(result)
+    if "errors" in problem:
+        problem["errors"] = problem["errors"][:MAX_ITEM_ERRORS]
+    return {"index": index, "status": "refused", "journey": None, "transition": None, "problem": problem}
 
 
 def _wake_workers(app_state: AppState, results: Iterable[IngestResult]) -> None:
@@ -212,5 +255,5 @@ def _wake_workers(app_state: AppState, results: Iterable[IngestResult]) -> None:
         app_state.wake_for_transitions()
 
 
-def _json(result: EventResult | BatchResult) -> Response:
-    return Response(result.model_dump_json(), media_type="application/json")
+def _json(result: IngestOutcome) -> Response:
+    return Response(orjson.dumps(result_values(result), option=_JSON_LINE), media_type=JSON)

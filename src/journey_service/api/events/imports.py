@@ -16,8 +16,8 @@ from journey_service.api.dependencies import (
     is_id,
     is_text,
     next_cursor,
-    repeatable,
 )
+from journey_service.api.events.import_parameters import ImportParameters
 from journey_service.api.events.schemas.imports import (
     Import,
     ImportCheck,
@@ -27,16 +27,22 @@ from journey_service.api.events.schemas.imports import (
     ImportProposal,
 )
 from journey_service.api.problems import problems
-from journey_service.api.request_bodies import JSON, MAX_IMPORT_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import Instant, ResponseModel, SingleLineText
+from journey_service.api.request_bodies import (
+    JSON,
+    MAX_IMPORT_BODY_BYTES,
+    NDJSON,
+    NOT_MODIFIED,
+    StrictRoute,
+    UnsupportedMediaTypeError,
+    media_type,
+)
+from journey_service.api.schema_fields import ResponseModel, SingleLineText
 from journey_service.domain.errors import ForbiddenError, MalformedError
-from journey_service.domain.events.cell_formats import DateFormat, DecimalName, to_separator
-from journey_service.domain.events.errors import ImportNotFoundError
+from journey_service.domain.events.errors import ImportNotFoundError, TooManyImportsError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.domain.events.files.csv_header import parse_columns, propose_columns
-from journey_service.domain.events.files.import_file import Encoding, FileFormat
+from journey_service.domain.events.files.csv_header import propose_columns
 from journey_service.domain.events.files.import_table import ImportKind, table_kind
-from journey_service.domain.events.records import ErrorLine, ImportOptions, ImportRecord, OnChanged
+from journey_service.domain.events.records import ErrorLine, ImportRecord
 from journey_service.domain.events.records import ImportCheck as ImportCheckRecord
 from journey_service.services.events.imports import imports
 
@@ -44,6 +50,16 @@ router = APIRouter(tags=["imports"], route_class=StrictRoute)
 
 ImportId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the import", examples=[12])]
 
+_MEDIA_TYPES: Final = frozenset(
+    (
+        *NDJSON,
+        *("text/csv", "text/plain", "text/tab-separated-values", "application/csv", JSON),
+        *("application/gzip", "application/x-gzip", "application/octet-stream"),
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.ms-excel",  # what browsers call CSV files on some systems
+    )
+)
+"""Media types of files; which form a file has is read from its first bytes."""
 _ERROR_LINES_BATCH_SIZE: Final = 500
 
 _CSV_EXAMPLE: Final = (
@@ -101,7 +117,7 @@ _FILE: Final = {
     response_model=Import,
     responses={
         200: {"model": ImportCheck, "description": "With `dry_run`: what the import would do"},
-        **problems(MalformedError),
+        **problems(TooManyImportsError, MalformedError, UnsupportedMediaTypeError),
     },
     openapi_extra=_FILE,
     max_body_size=MAX_IMPORT_BODY_BYTES,
@@ -110,80 +126,7 @@ async def create_import(
     request: Request,
     caller: ImportWriter,
     app_state: AppStateDep,
-    *,
-    kind: Annotated[
-        ImportKind,
-        Query(
-            description="What the lines are: `events`, or `customers` with the columns `customer_id`, `name`, `email`,"
-            " `phone`, `language`, `consents` and `consent_<channel>`, which needs the scope `customers:write`",
-            examples=["customers"],
-        ),
-    ] = "events",
-    dry_run: Annotated[
-        bool, Query(description="Whether to return what the import would do, without changing anything")
-    ] = False,
-    source: Annotated[
-        SingleLineText | None,
-        Query(
-            description="System that the file comes from. Columns and formats that are named are remembered for it,"
-            " and used when the next import from it names none. Lines with an id that name no source of their own"
-            " have this one",
-            examples=["salon-desk"],
-        ),
-    ] = None,
-    sheet: Annotated[
-        SingleLineText | None,
-        Query(description="Sheet of a spreadsheet. Default: the first one", examples=["Termine 2026"]),
-    ] = None,
-    until: Annotated[
-        Instant | None,
-        Query(
-            description="Time up to which events are replayed; later lines are skipped. Default: the current time",
-            examples=["2026-03-01T00:00:00Z"],
-        ),
-    ] = None,
-    actions: Annotated[
-        bool, Query(description="Whether to run the actions of stages entered within the last 24 hours")
-    ] = False,
-    on_changed: Annotated[
-        OnChanged,
-        Query(
-            description="What happens to lines without an id that differ from a known one in the amount alone: `hold`"
-            " reports them and changes nothing, `add` adds them as further events, `replace` retracts the known"
-            " events and adds them",
-            examples=["add"],
-        ),
-    ] = "hold",
-    column: Annotated[
-        list[str] | None,
-        repeatable(
-            "Field of a column of a CSV file that has another name, as `<column>:<field>`. Column names are compared"
-            " without case",
-            examples=[["Kundennummer:customer_id"]],
-        ),
-    ] = None,
-    decimal_separator: Annotated[
-        DecimalName | None,
-        Query(
-            description="Separator of decimals in a CSV file. Default: `comma` if the columns are separated by"
-            " semicolons, otherwise `point`; an amount that can then be read in two ways is an error",
-            examples=["comma"],
-        ),
-    ] = None,
-    date_format: Annotated[
-        DateFormat | None,
-        Query(
-            description="Format of dates with slashes in a CSV file, which are errors without it",
-            examples=["DD/MM/YYYY"],
-        ),
-    ] = None,
-    encoding: Annotated[
-        Encoding | None,
-        Query(
-            description="Character encoding. Default: UTF-8, or UTF-16 if the file begins with its byte order mark",
-            examples=["windows-1252"],
-        ),
-    ] = None,
+    parameters: ImportParameters,
 ) -> Response:
     """Imports a CSV, NDJSON or .xlsx file. Responds once all lines are stored; a worker then replays them.
 
@@ -191,37 +134,39 @@ async def create_import(
     errors of the import; the others are applied. The separator of a CSV file follows from its header. Unknown columns
     are ignored and named in the response. Times without an offset are those of the company's time zone.
 
+    Lines of events may contain the profile of the customer, as `customer` or in columns such as `customer_email`. It is
+    applied with the event and as of its time: fields that were changed later stay as they are.
+
     Lines of customers change the fields that they name, and nothing else; a consent that was withdrawn stays.
     """
-    if kind == "customers" and not caller.principal.may("customers:write"):
+    media = media_type(request)
+    if media not in _MEDIA_TYPES:
+        raise UnsupportedMediaTypeError(
+            media, accepted="text/csv, application/x-ndjson, .xlsx or application/gzip"
+        )
+    if parameters.kind == "customers" and not caller.principal.may("customers:write"):
         raise ForbiddenError("The credential lacks the scope 'customers:write'.")
-    file_format = FileFormat(
-        parse_columns(column or (), "query/column", table_kind(kind)),
-        to_separator(decimal_separator),
-        date_format,
-        encoding,
-        sheet,
-    )
-
-    async def chunks() -> AsyncIterator[bytes]:
-        async for chunk in request.stream():
-            yield chunk
-
+    options = parameters.to_options()
     declared = (request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
     is_gzip = True if any("gzip" in header for header in declared) else None
-    read = imports.check_import if dry_run else imports.stage_import
+    read = imports.check_import if parameters.dry_run else imports.stage_import
     found = await read(
         app_state.database,
         caller.company_id,
-        chunks(),
+        _chunks(request),
         actor=caller.actor,
         is_gzip=is_gzip,
-        options=ImportOptions(until, actions, file_format, on_changed, kind, source),
+        options=options,
     )
     if isinstance(found, ImportCheckRecord):
         return _json(ImportCheck.of(found), 200)
     app_state.wake("imports")
     return _json(Import.of(found), 202)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        yield chunk
 
 
 def _json(body: ResponseModel, status: int) -> Response:
@@ -282,7 +227,11 @@ async def list_imports(
     )
 
 
-@router.get("/imports/{import_id}", summary="Get an import", responses=problems(ImportNotFoundError))
+@router.get(
+    "/imports/{import_id}",
+    summary="Get an import",
+    responses={**NOT_MODIFIED, **problems(ImportNotFoundError)},
+)
 async def get_import(import_id: ImportId, caller: EventWriter, app_state: AppStateDep) -> Import:
     """Returns an import with its progress and results."""
     return Import.of(await imports.get_import(app_state.database, caller.company_id, import_id))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request
 
-from journey_service.api.authentication import Admin, AdminReader
+from journey_service.api.authentication import Admin, AdminReader, charge_company
 from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
@@ -26,9 +26,11 @@ from journey_service.api.events.schemas.sources import (
     SourceUpdate,
     WebhookResult,
 )
-from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
 from journey_service.api.request_bodies import (
     MAX_BODY_BYTES,
+    NOT_MODIFIED,
     StrictRoute,
     media_type,
     read_body,
@@ -103,7 +105,8 @@ async def list_source_templates(caller: AdminReader) -> SourceTemplateList:  # n
     "",
     summary="Create a source",
     status_code=201,
-    responses=problems(*JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def create_source(body: SourceCreate, caller: Admin, app_state: AppStateDep) -> Source:
@@ -114,7 +117,9 @@ async def create_source(body: SourceCreate, caller: Admin, app_state: AppStateDe
     return Source.of(stored)
 
 
-@router.get("/{source_id}", summary="Get a source", responses=problems(SourceNotFoundError))
+@router.get(
+    "/{source_id}", summary="Get a source", responses={**NOT_MODIFIED, **problems(SourceNotFoundError)}
+)
 async def get_source(source_id: SourceId, caller: AdminReader, app_state: AppStateDep) -> Source:
     """Returns a source without its secret."""
     return Source.of(await sources.get_source(app_state.database, caller.company_id, source_id))
@@ -191,6 +196,7 @@ async def ingest_source_event(source_id: SourceId, request: Request, app_state: 
     source = await sources.authenticate_webhook(
         app_state.database, source_id, headers=request.headers, body=await request.body()
     )
+    await charge_company(request, app_state, source.company_id)
     raw = read_json(await read_body(request), media_type(request))
     event = await sources.read_webhook(app_state.database, source, raw)
     if event is None:

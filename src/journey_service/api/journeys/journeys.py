@@ -24,12 +24,11 @@ from journey_service.api.journeys.schemas.journeys import (
     Journey,
     JourneyUpdate,
     PinUpdate,
-    Transition,
-    TransitionCreate,
     TransitionCreated,
-    TransitionPage,
 )
-from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.journeys.schemas.transitions import Transition, TransitionCreate, TransitionPage
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import (
@@ -170,7 +169,7 @@ async def move_customer(
         performed_by=body.performed_by,
         notes=body.notes,
         pin_until=body.pin_until,
-        runs_actions=body.run_actions is not False,
+        runs_actions=body.run_actions,
     )
     moved = await manual_changes.move(app_state.database, caller.company_id, customer_id, request)
     response.headers["ETag"] = f'"{moved.view.stored.relationship.version}"'
@@ -234,7 +233,8 @@ async def unpin_customer(
 @router.post(
     "/customers/{customer_id}/evaluate",
     summary="Evaluate a customer now",
-    responses=problems(CustomerNotFoundError),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, CustomerNotFoundError),
 )
 async def evaluate_customer(
     request: Request,

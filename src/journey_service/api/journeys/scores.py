@@ -35,6 +35,31 @@ async def get_scores(
     )
 
 
+FirstParam = Annotated[
+    Day | None,
+    Query(
+        alias="from",
+        description="First local day, included; default: 89 days before `to`, or 364 days if `step` is `week`",
+        examples=["2026-01-01"],
+    ),
+]
+LastParam = Annotated[
+    Day | None,
+    Query(
+        alias="to",
+        description="Last local day, included, not after today; default: today",
+        examples=["2026-03-01"],
+    ),
+]
+StepParam = Annotated[
+    HistoryStep,
+    Query(
+        description="Distance of the points. `day`: the end of each local day; `week`: the end of each Sunday, and"
+        " of the last day"
+    ),
+]
+
+
 @router.get(
     "/customers/{customer_id}/scores/history",
     summary="Get the history of a customer's scores",
@@ -44,29 +69,9 @@ async def get_score_history(
     customer_id: AnyCustomerId,
     caller: CustomerReader,
     app_state: AppStateDep,
-    first: Annotated[
-        Day | None,
-        Query(
-            alias="from",
-            description="First local day, included; default: 89 days before `to`, or 364 days if `step` is `week`",
-            examples=["2026-01-01"],
-        ),
-    ] = None,
-    last: Annotated[
-        Day | None,
-        Query(
-            alias="to",
-            description="Last local day, included, not after today; default: today",
-            examples=["2026-03-01"],
-        ),
-    ] = None,
-    step: Annotated[
-        HistoryStep,
-        Query(
-            description="Distance of the points. `day`: the end of each local day; `week`: the end of each Sunday, and"
-            " of the last day"
-        ),
-    ] = HistoryStep.DAY,
+    first: FirstParam = None,
+    last: LastParam = None,
+    step: StepParam = HistoryStep.DAY,
 ) -> ScoreHistory:
     """Returns the stage and both scores at the end of each local day or week, oldest first; today as of now.
 

@@ -1,5 +1,6 @@
 """Compression of JSON and CSV responses."""
 
+import asyncio
 import gzip
 from typing import Final
 
@@ -9,6 +10,8 @@ _TYPES: Final = (b"application/json", b"application/problem+json", b"text/csv")
 MIN_BYTES: Final = 1_000
 """Smaller bodies are sent as they are."""
 _LEVEL: Final = 5
+_LARGE_BYTES: Final = 64 * 1024
+"""Bodies of more bytes are compressed in a thread."""
 
 
 class Compression:
@@ -32,7 +35,7 @@ class Compression:
             if start is not None:
                 body, headers = message.get("body", b""), _with_vary(start["headers"])
                 if is_accepted and len(body) >= MIN_BYTES and not message.get("more_body", False):
-                    body = gzip.compress(body, _LEVEL, mtime=0)
+                    body = await _compress(body)
                     headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
                     headers += [(b"content-encoding", b"gzip"), (b"content-length", str(len(body)).encode())]
                 await send({**start, "headers": headers})
@@ -44,10 +47,18 @@ class Compression:
         await self._app(scope, receive, send_compressed if is_http else send)
 
 
+async def _compress(body: bytes) -> bytes:
+    if len(body) < _LARGE_BYTES:
+        return gzip.compress(body, _LEVEL, mtime=0)
+    return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+
+
 def accepted_encodings(scope: Scope) -> frozenset[str]:
     """Returns the content encodings that the client of a request accepts by name."""
     given = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
-    accepted = set()
+    accepted: set[str] = set()
+    if not given:
+        return frozenset()
     for part in given.decode("latin-1").lower().split(","):
         name, _, quality = part.replace(" ", "").partition(";q=")
         if quality.strip("0.") or not quality:
@@ -63,5 +74,9 @@ def _with_vary(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 def _is_compressible(message: Message) -> bool:
-    headers = {name.lower(): value for name, value in message["headers"]}
-    return b"content-encoding" not in headers and headers.get(b"content-type", b"").startswith(_TYPES)
+    has_type = False
+    for name, value in message["headers"]:
+        if name == b"content-encoding":
+            return False
+        has_type = has_type or (name == b"content-type" and value.startswith(_TYPES))
+    return has_type

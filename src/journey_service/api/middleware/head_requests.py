@@ -25,6 +25,8 @@ class HeadRequests:
         async def send_without_body(message: Message) -> None:
             nonlocal is_sent
             if message["type"] == "http.response.start":
+                # Headers that were added while the request was handled are those of the response.
+                scope.update({**inner, "method": "HEAD"})
                 await send(message)
             elif not is_sent:
                 is_sent = True

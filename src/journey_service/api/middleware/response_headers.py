@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import secrets
+from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +29,7 @@ _OVER_TLS: Final = ((b"strict-transport-security", b"max-age=63072000; includeSu
 class ResponseHeaders:
     """Middleware that adds headers which the route has not set, and gives every request an id.
 
-    A valid `X-Request-Id` of the request is kept.
+    A valid `X-Request-Id` of the request is kept. A 204, which has no body, loses the type of a body.
     """
 
     def __init__(self, app: ASGIApp, *, is_over_tls: bool) -> None:
@@ -48,6 +49,8 @@ class ResponseHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = [(name.lower(), value) for name, value in message.get("headers", ())]
+                if message["status"] == HTTPStatus.NO_CONTENT:
+                    own = [pair for pair in own if pair[0] != b"content-type"]
                 names = {name for name, _ in own}
                 added = [pair for pair in scope["added_headers"] if pair[0] not in names]
                 message = {**message, "headers": [*own, *added]}

@@ -10,20 +10,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from journey_service.api.actions.stream_messages import STREAM_MESSAGES
-from journey_service.api.actions.webhook_messages import MESSAGES, WebhookMessage
+from journey_service.api.actions.webhook_messages import MESSAGES, MessageKind
 from journey_service.api.dependencies import REQUIRED
 from journey_service.api.events.events import EVENT_SCHEMAS
 from journey_service.api.openapi.enum_values import describe_enums
 from journey_service.api.openapi.example_overrides import REQUESTS, RESPONSES, merge
 from journey_service.api.openapi.examples import ExampleComposer
-from journey_service.api.problems import (
-    CONTENT_TYPE,
-    FieldError,
-    Problem,
-    all_kinds,
-    problem_schema,
-    schema_name,
-)
+from journey_service.api.openapi.limit_headers import HEADERS, add_limit_headers
+from journey_service.api.operations.problem_kinds import all_kinds, problem_schema
+from journey_service.api.problems import CONTENT_TYPE, FieldError, Problem, schema_name
 
 DESCRIPTION: Final = """
 Other services report what happens to a customer. This service keeps each customer in the right stage, moves
@@ -115,8 +110,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     _use_whole_limits(document)
     composer = ExampleComposer(schemas)
     for operation in _operations(document):
+        _describe_tags(operation)
         _complete_parameters(operation)
         _add_examples(operation, composer)
+    components["headers"] = dict(HEADERS)
+    for operation in _operations(document):
+        add_limit_headers(operation)
     return document
 
 
@@ -147,7 +146,7 @@ def _add_problems(components: dict[str, Any]) -> None:
         examples[schema_name(code)] = {"summary": example["title"], "value": example}
 
 
-def _webhook(message: WebhookMessage) -> dict[str, Any]:
+def _webhook(message: MessageKind) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{message.payload.__name__}"}
     return {
         "tags": ["webhooks"],
@@ -195,7 +194,7 @@ def _simplify_fields(schema: dict[str, Any]) -> None:
             _simplify_fields(variant)
 
 
-def _use_whole_limits(part: Any) -> None:  # noqa: ANN401  # any part of the document
+def _use_whole_limits(part: object) -> None:
     """Writes whole limits without a fraction: FastAPI turns 1 into 1.0."""
     if isinstance(part, dict):
         for name in ("minimum", "maximum"):
@@ -204,6 +203,31 @@ def _use_whole_limits(part: Any) -> None:  # noqa: ANN401  # any part of the doc
                 part[name] = int(limit)
     for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
         _use_whole_limits(inner)
+
+
+def _describe_tags(operation: dict[str, Any]) -> None:
+    """Adds If-None-Match and ETag to an operation that answers 304."""
+    responses = operation["responses"]
+    if "304" not in responses:
+        return
+    tag = {
+        "description": "Identifies what the response contains",
+        "schema": {"type": "string"},
+        "example": 'W/"9f86d081884c7d65"',
+    }
+    for status in ("200", "304"):
+        responses[status]["headers"] = {**responses[status].get("headers", {}), "ETag": tag}
+    operation.setdefault("parameters", []).append(
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": "`ETag` of an earlier response: if the resource is still the same, the response is 304"
+            " without a body",
+            "schema": {"type": "string"},
+            "examples": {"etag": {"summary": "An ETag", "value": 'W/"9f86d081884c7d65"'}},
+        }
+    )
 
 
 def _complete_parameters(operation: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "crm": "a message to the company's CRM",
             "task": "a task that contacts no customer",
             "assignment": "sets the owner of the customer",
+            "notice": "an email to the employee who is responsible for the customer",
             "webhook": "an outbound event for a webhook endpoint",
         },
     ),
@@ -92,8 +93,15 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "unknown": "the setting `consent` of the company decides",
         },
     ),
+    "DuplicateReason": EnumText(
+        "What customers share who may be the same person.",
+        {
+            "email": "the email address, without case and outer blanks",
+            "phone": "the digits of the phone number, in international form if the country is known",
+        },
+    ),
     "EndReason": EnumText(
-        "Why an action was cancelled, or a campaign or task ended.",
+        "Why an action was cancelled or waits, or a campaign or task ended.",
         {
             "completed": "all steps of the campaign are done",
             "left_stage": "the customer left the stage",
@@ -108,6 +116,8 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "campaign_ended": "its campaign ended",
             "manual": "a person cancelled it",
             "no_channel": "the channel has no receiver: no enabled webhook endpoint for this type, or no mail server",
+            "awaiting_address": "the action is pending until the customer has an address, at most `address_wait_hours`",
+            "already_done": "the step runs once for a customer, and an earlier entry into the stage has run it",
             "endpoint_disabled": "its webhook endpoint was disabled",
         },
     ),
@@ -154,7 +164,7 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "down": "to a progress stage with a lower `order`, by a manual move",
             "lapse": "from a progress stage or another risk stage into a risk stage",
             "return": "from a risk stage to a progress stage",
-            "remap": "out of an archived or unknown stage",
+            "remap": "out of an archived or unknown stage, or out of the map by a merge",
         },
     ),
     "OutboundEventType": EnumText(
@@ -210,6 +220,16 @@ ENUMS: Final[Mapping[str, EnumText]] = {
             "done": "a person completed it",
             "dismissed": "a person ended it without doing it",
             "closed": "the service ended it, for the reason in `reason`",
+        },
+    ),
+    "DatabaseCondition": EnumText(
+        "What the database can do at present.",
+        {
+            "ok": "it reads and writes",
+            "unreachable": "there is no connection, or no response in time",
+            "no_connections": "the server has no free connection",
+            "read_only": "it reads and refuses writes",
+            "disk_full": "its disk is full: it reads and refuses writes",
         },
     ),
     "TriggerType": EnumText(

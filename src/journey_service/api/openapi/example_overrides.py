@@ -9,16 +9,18 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from journey_service.domain.actions.parsing import actions_to_json
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, with_repeat
 from journey_service.domain.actions.templates import BUILT_IN
-from journey_service.domain.companies.policy import parse_policy, policy_to_json
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
+from journey_service.domain.json_values import UncheckedJson
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import StageKind
 
 _KEY: Final = "key:console"
 _AT: Final = "2026-03-01T12:00:00Z"
 
 
-def merge(value: Any, override: Any) -> Any:  # noqa: ANN401  # any JSON value
+def merge(value: UncheckedJson, override: UncheckedJson) -> UncheckedJson:
     """Returns a value with an override: objects are merged by field, all other values and `counts` are replaced."""
     if not isinstance(value, dict) or not isinstance(override, Mapping):
         return override
@@ -79,6 +81,13 @@ _BULK_JOB: Final = {
         "already_open": 5,
         "erased": 0,
     },
+}
+_MOVES_JOB: Final = {
+    **_ENDED_JOB,
+    "kind": "bulk_moves",
+    "done": 73,
+    "total": 73,
+    "counts": {"moved": 61, "with_actions": 58, "in_stage": 12, "erased": 0},
 }
 _RUNNING_BULK_JOB: Final = {
     **_BULK_JOB,
@@ -324,13 +333,25 @@ _MANY: Final[Mapping[str, Mapping[int, Mapping[str, Any]]]] = {
     },
     "replace_stage_map": _map_changes({}),
     "get_bulk_actions": {200: _BULK_JOB},
+    "get_bulk_moves": {200: _MOVES_JOB},
     "request_action": {201: _REQUESTED_OFFER},
     "request_bulk_actions": {
         200: {"dry_run": True, "job": None},
         202: {"dry_run": False, "counts": None, "job": _RUNNING_BULK_JOB},
     },
+    "request_bulk_moves": {
+        200: {"dry_run": True, "job": None},
+        202: {
+            "dry_run": False,
+            "counts": None,
+            "job": {**_RUNNING_BULK_JOB, "kind": "bulk_moves", "total": 73},
+        },
+    },
     "reset_stage_actions": {
-        200: {"actions": actions_to_json(DEFAULT_ACTIONS["vip"]), "is_default": True},
+        200: {
+            "actions": actions_to_json(with_repeat(DEFAULT_ACTIONS["vip"], StageKind.PROGRESS)),
+            "is_default": True,
+        },
     },
     "retry_action": {200: _RETRIED},
     "rotate_api_key": {201: _ROTATED_KEY},

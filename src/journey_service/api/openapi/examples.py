@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from journey_service.api.csv_responses import csv_of
 from journey_service.api.openapi.samples import SAMPLES
+from journey_service.domain.json_values import UncheckedJson
 
 Schema = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ class ExampleComposer:
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self._schemas = schemas
 
-    def compose(self, schema: Schema, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401  # any JSON value
+    def compose(self, schema: Schema, name: str = "", depth: int = 0) -> UncheckedJson:
         """Returns an example of a schema. `name` is the field that holds the value."""
         given = _given(schema)
         if given is not _MISSING:
@@ -40,7 +41,7 @@ class ExampleComposer:
             return sample if sample in schema["enum"] else schema["enum"][0]
         return self._composed(schema, name, depth)
 
-    def _composed(self, schema: Schema, name: str, depth: int) -> Any:  # noqa: ANN401  # any JSON value
+    def _composed(self, schema: Schema, name: str, depth: int) -> UncheckedJson:
         variants = schema.get("anyOf", schema.get("oneOf"))
         if variants is not None:
             return self._of_variants(variants, name, depth)
@@ -53,13 +54,13 @@ class ExampleComposer:
             return [self.compose(schema.get("items", {}), name, depth + 1)] * length
         return _scalar(schema, name)
 
-    def _of_variants(self, variants: Sequence[Schema], name: str, depth: int) -> Any:  # noqa: ANN401  # likewise
+    def _of_variants(self, variants: Sequence[Schema], name: str, depth: int) -> UncheckedJson:
         is_nullable = any(variant.get("type") == "null" for variant in variants)
         if is_nullable and (depth > _MAX_DEPTH or SAMPLES.get(name, "") is None):
             return None
         return self.compose(next(each for each in variants if each.get("type") != "null"), name, depth)
 
-    def _object(self, schema: Schema, name: str, depth: int) -> Any:  # noqa: ANN401  # likewise
+    def _object(self, schema: Schema, name: str, depth: int) -> UncheckedJson:
         properties = schema.get("properties")
         if properties is None:
             sample = SAMPLES.get(name)
@@ -74,7 +75,7 @@ class ExampleComposer:
             if field in required or depth < _MAX_DEPTH
         }
 
-    def _with_nulls(self, value: Any, schema: Schema) -> Any:  # noqa: ANN401  # any JSON value
+    def _with_nulls(self, value: UncheckedJson, schema: Schema) -> UncheckedJson:
         """Restores required fields that are null: FastAPI removes null from the examples of schemas."""
         if "$ref" in schema:
             return self._with_nulls(value, self._schemas[schema["$ref"].removeprefix(_REFERENCE)])
@@ -97,14 +98,14 @@ class ExampleComposer:
         return csv_of(columns, [[values.get(column, SAMPLES.get(column)) for column in columns]])
 
 
-def _given(schema: Schema) -> Any:  # noqa: ANN401  # any JSON value
+def _given(schema: Schema) -> UncheckedJson:
     """Returns the value that the schema itself names, or _MISSING."""
     if schema.get("examples"):
         return schema["examples"][0]
     return schema.get("const", _MISSING)
 
 
-def _scalar(schema: Schema, name: str) -> Any:  # noqa: ANN401  # any JSON value
+def _scalar(schema: Schema, name: str) -> UncheckedJson:
     sample, kind = SAMPLES.get(name, _MISSING), schema.get("type")
     if sample is not _MISSING and _fits(sample, schema):
         return sample
@@ -120,7 +121,7 @@ def _scalar(schema: Schema, name: str) -> Any:  # noqa: ANN401  # any JSON value
     return None
 
 
-def _fits(sample: Any, schema: Schema) -> bool:  # noqa: ANN401  # any JSON value
+def _fits(sample: UncheckedJson, schema: Schema) -> bool:
     """Whether a sample has the type of a scalar schema and lies within its range."""
     kind = schema.get("type")
     if kind == "string":

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.dependencies import AppStateDep
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
 from journey_service.api.operations.schemas.data_quality import (
     DataQualityIssue,
     DataQualityReport,
@@ -13,7 +14,7 @@ from journey_service.api.operations.schemas.data_quality import (
     DataRepairRequest,
 )
 from journey_service.api.operations.schemas.jobs import JobAccepted
-from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.services.operations import checks, data_quality
 
@@ -34,7 +35,13 @@ async def get_data_quality(caller: AdminReader, app_state: AppStateDep) -> DataQ
     return DataQualityReport.of(await checks.get_data_quality(app_state.database, caller.company_id))
 
 
-@router.post("", summary="Inspect the data", status_code=202, responses=problems())
+@router.post(
+    "",
+    summary="Inspect the data",
+    status_code=202,
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS),
+)
 async def start_data_inspection(caller: Admin, app_state: AppStateDep) -> JobAccepted:
     """Queues a job that looks for inconsistencies in the company's data and stores the result for `GET`.
 
@@ -50,9 +57,10 @@ async def start_data_inspection(caller: Admin, app_state: AppStateDep) -> JobAcc
     "/repairs",
     summary="Repair the data",
     status_code=202,
+    dependencies=[ONCE_PER_KEY],
     responses={
         200: {"model": DataRepair, "description": "Dry run: nothing was changed"},
-        **problems(*JSON_BODY),
+        **problems(*KEY_ERRORS, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )

@@ -1,9 +1,11 @@
 """Routes of liveness, readiness, health, and the schedule."""
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import AdminReader
-from journey_service.api.dependencies import AppStateDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.operations.schemas.health import Health, Liveness, Readiness, Schedule
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
@@ -22,21 +24,31 @@ async def get_liveness() -> Liveness:
 @probes.get(
     "/readyz",
     summary="Get readiness",
-    responses={503: {"model": Readiness, "description": "The database is unreachable or not migrated"}},
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "The database is unreachable, full, read-only or not migrated",
+        }
+    },
 )
 async def get_readiness(response: Response, app_state: AppStateDep) -> Readiness:
-    """Checks the database, its schema, and Redis. Without Redis the service is ready; background work starts later."""
-    found = await health.check(app_state.database)
-    has_redis = app_state.worker_wakeup is not None and await app_state.worker_wakeup.responds()
-    is_ready = found.database and found.schema
-    if not is_ready:
+    """Checks the database, its schema, and Redis. Without Redis the service is ready; background work starts later.
+
+    A database that does not answer within half a second counts as unreachable.
+    """
+    found, has_redis = await asyncio.gather(health.check(app_state.database_probe), _has_redis(app_state))
+    if not found.is_ready:
         response.status_code = 503
     return Readiness(
-        status="unavailable" if not is_ready else "ok" if has_redis else "degraded",
-        database="ok" if found.database else "unreachable",
+        status="unavailable" if not found.is_ready else "ok" if has_redis else "degraded",
+        database=found.database,
         schema="ok" if found.schema else "mismatch",
         redis="ok" if has_redis else "unreachable",
     )
+
+
+async def _has_redis(app_state: AppState) -> bool:
+    return app_state.worker_wakeup is not None and await app_state.worker_wakeup.responds()
 
 
 @router.get("/schedule", summary="Get the schedule", responses=problems())
@@ -57,6 +69,10 @@ async def get_health(caller: AdminReader, app_state: AppStateDep) -> Health:
     company_id = None if caller.principal.is_operator else caller.company_id
     has_mailer = app_state.settings.has_mailer
     found = await health.examine(
-        app_state.database, company_id=company_id, has_mailer=has_mailer, redis=redis
+        app_state.database,
+        app_state.database_probe,
+        company_id=company_id,
+        has_mailer=has_mailer,
+        redis=redis,
     )
     return Health.of(found)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from journey_service.api.authentication import Admin, AdminReader
+from journey_service.api.customer_names import named_customers
 from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
@@ -14,6 +15,7 @@ from journey_service.api.dependencies import (
     next_cursor,
     repeatable,
 )
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
 from journey_service.api.operations.schemas.jobs import (
     EvaluationRequest,
     Job,
@@ -23,8 +25,8 @@ from journey_service.api.operations.schemas.jobs import (
     JobStatus,
     RescoreRequest,
 )
-from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.events.errors import ImportNotFoundError
@@ -45,7 +47,8 @@ _JOBS = "jobs"
     "/rescore",
     summary="Rescore customers",
     status_code=202,
-    responses=problems(CustomerNotFoundError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, CustomerNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def rescore_customers(
@@ -60,7 +63,7 @@ async def rescore_customers(
         app_state.database,
         caller.company_id,
         actor=caller.actor,
-        customer_ids=request.customer_ids,
+        customer_ids=await named_customers(app_state, caller, request.customer_ids),
         batch_size=request.batch_size,
     )
     app_state.wake(_JOBS)
@@ -71,7 +74,8 @@ async def rescore_customers(
     "/evaluate-transitions",
     summary="Evaluate customers",
     status_code=202,
-    responses=problems(CustomerNotFoundError, *JSON_BODY),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS, CustomerNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def evaluate_customers(
@@ -82,32 +86,36 @@ async def evaluate_customers(
         app_state.database,
         caller.company_id,
         actor=caller.actor,
-        customer_ids=None if body is None else body.customer_ids,
+        customer_ids=await named_customers(app_state, caller, None if body is None else body.customer_ids),
     )
     app_state.wake(_JOBS)
     return JobAccepted(job_id=job_id)
+
+
+StatusParam = Annotated[
+    list[JobStatus] | None,
+    repeatable(
+        "Only jobs with this status. `queued`: no worker has started the job; `running`: a worker runs it; `done`:"
+        " it has succeeded; `failed`: it has failed",
+        examples=[["failed"]],
+    ),
+]
+KindParam = Annotated[
+    list[JobKind] | None,
+    repeatable(
+        "Only jobs of this kind, as in `kind` of a job; `import` matches none, because imports have a list of their"
+        " own",
+        examples=[["rescore"]],
+    ),
+]
 
 
 @router.get("/jobs", summary="List jobs", responses=problems())
 async def list_jobs(
     caller: AdminReader,
     app_state: AppStateDep,
-    status: Annotated[
-        list[JobStatus] | None,
-        repeatable(
-            "Only jobs with this status. `queued`: no worker has started the job; `running`: a worker runs it; `done`:"
-            " it has succeeded; `failed`: it has failed",
-            examples=[["failed"]],
-        ),
-    ] = None,
-    kind: Annotated[
-        list[JobKind] | None,
-        repeatable(
-            "Only jobs of this kind, as in `kind` of a job; `import` matches none, because imports have a list of their"
-            " own",
-            examples=[["rescore"]],
-        ),
-    ] = None,
+    status: StatusParam = None,
+    kind: KindParam = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JobPage:
@@ -119,7 +127,7 @@ async def list_jobs(
     return JobPage(items=items, next_cursor=next_cursor(_JOBS, found, limit, lambda row: [row.id]))
 
 
-@router.get("/jobs/{job_id}", summary="Get a job", responses=problems(JobNotFoundError))
+@router.get("/jobs/{job_id}", summary="Get a job", responses={**NOT_MODIFIED, **problems(JobNotFoundError)})
 async def get_job(job_id: JobId, caller: AdminReader, app_state: AppStateDep) -> Job:
     """Returns a job or an import with its progress."""
     try:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from journey_service.api.html_pages import page
-from journey_service.api.problems import all_kinds
+from journey_service.api.operations.problem_kinds import all_kinds
 
 router = APIRouter(prefix="/problems", include_in_schema=False)
 
@@ -44,12 +44,8 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Nothing to do. Read the journey to see the current stage.",
         ),
         "bad-request": ProblemGuide(
-            "The request is not valid HTTP, or its body is incomplete.",
+            "The request is not valid HTTP, its body is incomplete, or it has several Authorization headers.",
             "Correct the request and send it again.",
-        ),
-        "bulk-request-conflict": ProblemGuide(
-            "A bulk action with this Idempotency-Key exists, and its request was different.",
-            "Choose a new key for a new bulk action. To read the existing one, use the id of its job.",
         ),
         "campaign-ended": ProblemGuide(
             "The campaign has already ended for another reason, so it cannot be cancelled.",
@@ -71,6 +67,10 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "customer-erased": ProblemGuide(
             "The personal data of this customer was erased permanently; the id accepts no more changes.",
             "Use a new id if the person becomes a customer again.",
+        ),
+        "customer-merged": ProblemGuide(
+            "The customer to be merged was merged into another one before; `merged_into` is the survivor.",
+            "Nothing is left to do, or merge the survivor.",
         ),
         "customer-not-found": ProblemGuide(
             "The company has no customer with this id.",
@@ -99,8 +99,17 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             " or the request of a browser comes from another origin.",
             "Use a credential with the scope that the operation requires. Operators set X-Company-Id.",
         ),
+        "idempotency-key-in-use": ProblemGuide(
+            "An earlier request with this Idempotency-Key has not ended, or its response is not stored.",
+            "Repeat the request shortly. If the problem stays, the earlier request was carried out: read what it has"
+            " changed.",
+        ),
         "idempotency-key-reused": ProblemGuide(
             "The Idempotency-Key was used for a different request.", "Use a new key for each new request."
+        ),
+        "too-many-imports": ProblemGuide(
+            "The company has as many unfinished imports as it may have.",
+            "Wait until an import has ended: GET /imports lists them.",
         ),
         "import-not-found": ProblemGuide("The company has no import with this id.", _CHECK_ID),
         "internal-error": ProblemGuide(
@@ -128,6 +137,10 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "map-version-not-found": ProblemGuide(
             "The stage map has no version with this number.", "List the versions of the stage map."
         ),
+        "merge-with-itself": ProblemGuide(
+            "Both ids of the merge lead to the same customer.",
+            "Name two different customers.",
+        ),
         "method-not-allowed": ProblemGuide(
             "The path exists but does not support this method.", "Use a method from the Allow header."
         ),
@@ -152,6 +165,11 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
         "precondition-required": ProblemGuide(
             "The request does not state the version that the change is based on.",
             "Read the resource and send its version as If-Match. A draft of the stage map may state it as `version`.",
+        ),
+        "rate-limited": ProblemGuide(
+            "The credential, its company or the client's address has used up a rate limit; `RateLimit-Policy` lists the"
+            " limits.",
+            "Wait for the seconds in Retry-After, then send the request again. Nothing was changed.",
         ),
         "rotation-in-progress": ProblemGuide(
             "The API key is being replaced: two keys are valid already.",
@@ -198,6 +216,17 @@ GUIDES: Final[Mapping[str, ProblemGuide]] = MappingProxyType(
             "Send a valid API key or access token as `Authorization: Bearer`, or sign in again.",
         ),
         "source-not-found": ProblemGuide("The company has no source with this id.", _CHECK_ID),
+        "database-full": ProblemGuide(
+            "The disk of the database is full. Reading works; nothing was changed.",
+            "Repeat the request, with the same Idempotency-Key or event id, after the seconds in Retry-After."
+            " Operators: free space on the disk of PostgreSQL. The service recovers without a restart.",
+        ),
+        "database-read-only": ProblemGuide(
+            "The database accepts no writes: it is a standby, or an operator has made it read-only. Reading works;"
+            " nothing was changed.",
+            "Repeat the request, with the same Idempotency-Key or event id, after the seconds in Retry-After."
+            " Operators: check that DATABASE_URL names the primary, and `default_transaction_read_only`.",
+        ),
         "unavailable": ProblemGuide(
             "The service is temporarily unavailable, for example because the database is unreachable or busy.",
             "Wait for the number of seconds in the Retry-After header, then repeat the request. Events, and requests"

@@ -3,9 +3,10 @@
 import hmac
 import os
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,11 +17,14 @@ from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.domain.errors import UnauthenticatedError
 from journey_service.domain.operations.records import WorkerBacklog
 from journey_service.services.operations import health
+from journey_service.services.operations.health import DatabaseState
 from journey_service.services.operations.monitoring import CompanyMetrics
 
 router = APIRouter(tags=["health"])
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="metrics", description="JOURNEY_METRICS_TOKEN")
+_FORWARDING: Final = frozenset(("forwarded", "x-forwarded-for", "x-real-ip"))
+"""Headers of requests that a proxy passes on."""
 _LAGS: Final = {
     "due_customers": (
         "due_customers_age",
@@ -28,6 +32,10 @@ _LAGS: Final = {
     ),
     "nightly_runs": ("nightly_runs_age", "Age in seconds of the oldest due nightly run; 0 if none is due"),
     "jobs": ("job_age", "Age in seconds of the oldest queued job; 0 if none is queued"),
+    "abandoned_jobs": (
+        "expired_leases_age",
+        "Seconds since the oldest expired lease of a running job expired; 0 if none has expired",
+    ),
     "imports": ("import_age", "Age in seconds of the oldest queued import; 0 if none is queued"),
     "actions": (
         "action_age",
@@ -44,6 +52,10 @@ _COUNTS: Final = {
         "Number of actions that failed permanently within the last 24 hours",
     ),
     "actions": ("actions", "Number of actions that are ready to be sent"),
+    "companies_with_gaps": (
+        "companies_with_gaps",
+        "Number of companies whose daily snapshots do not reconcile with the ledgers",
+    ),
     "webhook_endpoints_disabled": (
         "disabled_endpoints",
         "Number of webhook endpoints that the service has disabled because they accepted no messages",
@@ -65,9 +77,14 @@ class _StateCollector(Collector):
     """Gauges that are computed at each scrape."""
 
     def __init__(
-        self, app_state: AppState, backlog: WorkerBacklog | None, companies: Sequence[CompanyMetrics]
+        self,
+        app_state: AppState,
+        state: DatabaseState | None,
+        backlog: WorkerBacklog | None,
+        companies: Sequence[CompanyMetrics],
     ) -> None:
         self._app_state = app_state
+        self._state = state
         self._backlog = backlog
         self._companies = companies
 
@@ -78,6 +95,17 @@ class _StateCollector(Collector):
             "1 if the database responds, else 0",
             value=float(self._backlog is not None),
         )
+        yield GaugeMetricFamily(
+            "journey_schema_current",
+            "1 if the database has the schema of this version, else 0",
+            value=float(self._state is not None and self._state.is_schema_current),
+        )
+        if self._state is not None:
+            yield GaugeMetricFamily(
+                "journey_database_oldest_transaction_seconds",
+                "Age in seconds of the oldest open transaction; 0 if none is open",
+                value=self._state.oldest_transaction_age,
+            )
         pool = GaugeMetricFamily(
             "journey_database_pool_connections",
             "Number of database connections of the pool by state: in_use or idle",
@@ -87,6 +115,11 @@ class _StateCollector(Collector):
         pool.add_metric(["in_use"], in_use)
         pool.add_metric(["idle"], size - in_use)
         yield pool
+        yield GaugeMetricFamily(
+            "journey_rate_limits_shared",
+            "1 if the rate limits of all processes are counted together, 0 if this process counts alone",
+            value=float(not self._app_state.rate_limiter.is_local),
+        )
         if self._backlog is None:
             return
         for name, (field, text) in _LAGS.items():
@@ -127,30 +160,49 @@ class _StateCollector(Collector):
 @router.get("/metrics", include_in_schema=False)
 async def get_prometheus(
     app_state: AppStateDep,
+    request: Request,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Response:
     """Returns the metrics of this process, the backlog of the workers, and metrics of companies.
 
-    Requires JOURNEY_METRICS_TOKEN as the bearer token. Without the setting, it works in development only.
+    Requires JOURNEY_METRICS_TOKEN as the bearer token. Without the setting, it works in development only, for clients
+    on this machine.
     """
-    _authorize(app_state, credential)
+    _authorize(app_state, request, credential)
+    database_state = await health.get_database_state(app_state.database)
     backlog = await health.get_backlog(app_state.database)
     companies = () if backlog is None else await app_state.company_metrics.get_metrics()
     state = CollectorRegistry()
-    state.register(_StateCollector(app_state, backlog, companies))
+    state.register(_StateCollector(app_state, database_state, backlog, companies))
     content = generate_latest(_process_registry()) + generate_latest(state)
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
-def _authorize(app_state: AppState, credential: HTTPAuthorizationCredentials | None) -> None:
+def _authorize(
+    app_state: AppState, request: Request, credential: HTTPAuthorizationCredentials | None
+) -> None:
     token = app_state.settings.metrics_token
     if token is None:
-        if app_state.settings.is_production:
+        if app_state.settings.is_production or not _is_local(request):
             raise UnauthenticatedError("Metrics are disabled: set JOURNEY_METRICS_TOKEN to enable them.")
         return
     presented = "" if credential is None else credential.credentials
     if not hmac.compare_digest(presented.encode(), token.get_secret_value().encode()):
         raise UnauthenticatedError("The credential is not valid.")
+
+
+def _is_local(request: Request) -> bool:
+    """Whether the client is on this machine.
+
+    A request that a proxy passes on is not from this machine, whatever address it has.
+    """
+    if request.client is None or not _FORWARDING.isdisjoint(request.headers.keys()):
+        return False
+    try:
+        address = ip_address(request.client.host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _process_registry() -> CollectorRegistry:

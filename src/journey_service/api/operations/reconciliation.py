@@ -4,9 +4,10 @@ from fastapi import APIRouter
 
 from journey_service.api.authentication import Admin, AnalyticsReader
 from journey_service.api.dependencies import AppStateDep
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
 from journey_service.api.operations.schemas.jobs import JobAccepted
 from journey_service.api.operations.schemas.reconciliation import Reconciliation
-from journey_service.api.problems import problems
+from journey_service.api.problems import KEY_ERRORS, problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.services.operations import checks
 
@@ -30,7 +31,8 @@ async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) ->
     "/analytics/reconciliation",
     summary="Reconcile the metrics",
     status_code=202,
-    responses=problems(),
+    dependencies=[ONCE_PER_KEY],
+    responses=problems(*KEY_ERRORS),
 )
 async def start_reconciliation(caller: Admin, app_state: AppStateDep) -> JobAccepted:
     """Queues a job that computes every metric in two ways and stores the result for `GET`.

@@ -4,8 +4,9 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import CompanyId, TestClockAdmin
 from journey_service.api.dependencies import AppStateDep
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
 from journey_service.api.operations.schemas.test_clock import TestClock, TestClockUpdate
-from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.services.operations import test_clock
@@ -16,12 +17,13 @@ router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute
 @router.post(
     "/companies/{company_id}/clock",
     summary="Advance a test clock",
+    dependencies=[ONCE_PER_KEY],
     responses={
         202: {
             "model": TestClock,
             "description": "The clock is advanced; a job continues to process what became due",
         },
-        **problems(NoTestClockError, *JSON_BODY),
+        **problems(*KEY_ERRORS, NoTestClockError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )

@@ -4,25 +4,21 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
-from journey_service.api.analytics.risk_filters import RiskFilterDep
+from journey_service.api.analytics.risk_filters import RiskFilterDep, RiskSort, risk_page
 from journey_service.api.authentication import AnalyticsReader, CustomerReader
 from journey_service.api.dependencies import (
     AnyCustomerId,
     AppStateDep,
     Cursor,
     Limit,
-    from_cursor,
-    is_decimal,
-    is_id,
     next_cursor,
 )
 from journey_service.api.portal.schemas import PortalAnalytics, PortalRiskPage, PortalTimeline
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.analytics.date_ranges import Period
-from journey_service.domain.analytics.records import RISK_SORTS, RiskPageRequest
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.errors import ForbiddenError, InvalidInputError
+from journey_service.domain.errors import ForbiddenError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.analytics import overview as metrics
 from journey_service.services.analytics import risk_list
@@ -45,13 +41,6 @@ PortalPeriod = Annotated[
     Query(
         description="Range of local days that ends today, for the funnel, the flows and the times. `week`: 7 days;"
         " `month`: 30; `quarter`: 90; `year`: 365; `all`: all days"
-    ),
-]
-RiskSort = Annotated[
-    str,
-    Query(
-        description="Field by which the list is sorted, ascending; with a leading `-`, descending",
-        json_schema_extra={"enum": list(RISK_SORTS)},
     ),
 ]
 
@@ -77,10 +66,7 @@ async def list_portal_risk_customers(
 ) -> PortalRiskPage:
     """Lists customers in the first risk stage, and those with a risk score above 0.7 outside the last risk stage."""
     _check_own(company_id, caller.company_id)
-    if sort not in RISK_SORTS:
-        raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
-    after = from_cursor("at_risk", cursor, lambda part: part == sort, is_decimal, is_id)
-    page = RiskPageRequest(sort, None if after is None else (after[1], after[2]), limit + 1, filter_)
+    page = risk_page("at_risk", sort, limit, cursor, filter_)
     found = await risk_list.list_at_risk(app_state.database, caller.company_id, page)
     cursor = next_cursor("at_risk", found.customers, limit, lambda row: [sort, *row.found.key])
     return PortalRiskPage.of(found, limit, cursor)

@@ -5,7 +5,12 @@ from datetime import date
 
 from pydantic import ConfigDict, Field
 
-from journey_service.api.analytics.schemas.churn_predictions import RETENTION_EXAMPLE, RetentionAction
+from journey_service.api.analytics.schemas.churn_predictions import (
+    CHURN_PROBABILITY,
+    EXPECTED_LOSS,
+    RETENTION_EXAMPLE,
+    RetentionAction,
+)
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.contact import (
     CustomerCampaign,
@@ -15,6 +20,7 @@ from journey_service.api.journeys.schemas.contact import (
     contact_fields,
 )
 from journey_service.api.journeys.schemas.journeys import Journey
+from journey_service.api.journeys.schemas.predictions import outlook_fields
 from journey_service.api.schema_fields import (
     AnyCustomerId,
     Currency,
@@ -92,6 +98,21 @@ class PortalTransition(ResponseModel):
     )
 
 
+def _transition(entry: TransitionRecord, to_stage_name: str) -> PortalTransition:
+    transition = entry.transition
+    return PortalTransition(
+        id=entry.id,
+        from_stage=transition.from_stage,
+        to_stage=transition.to_stage,
+        to_stage_name=to_stage_name,
+        transitioned_at=transition.transitioned_at,
+        trigger_type=transition.trigger_type,
+        trigger_event=transition.trigger_event,
+        performed_by=transition.performed_by,
+        notes=transition.notes,
+    )
+
+
 class PortalTimeline(ResponseModel):
     """The data of the guide's `CustomerJourneyTimeline`."""
 
@@ -114,17 +135,7 @@ class PortalTimeline(ResponseModel):
                 icon=None if stage is None else stage.icon,
             ),
             transitions=[
-                PortalTransition(
-                    id=entry.id,
-                    from_stage=entry.transition.from_stage,
-                    to_stage=entry.transition.to_stage,
-                    to_stage_name=_stage_name(stages, entry.transition.to_stage),
-                    transitioned_at=entry.transition.transitioned_at,
-                    trigger_type=entry.transition.trigger_type,
-                    trigger_event=entry.transition.trigger_event,
-                    performed_by=entry.transition.performed_by,
-                    notes=entry.transition.notes,
-                )
+                _transition(entry, _stage_name(stages, entry.transition.to_stage))
                 for entry in entries
                 if entry.transition.from_stage is not None
             ],
@@ -280,6 +291,8 @@ class PortalRiskCustomer(ResponseModel):
         description="Local day on which the customer is expected to enter the last risk stage; null if it is unknown",
         examples=["2026-04-12"],
     )
+    churn_probability: float | None = CHURN_PROBABILITY
+    expected_loss: float | None = EXPECTED_LOSS
     retention_actions: list[RetentionAction] = Field(
         description="Actions that the guide recommends, highest priority first", examples=[RETENTION_EXAMPLE]
     )
@@ -307,6 +320,8 @@ class PortalRiskCustomer(ResponseModel):
             next_booking_at=customer.next_booking_at,
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
+            churn_probability=outlook_fields(customer.outlook)["churn_probability"],
+            expected_loss=customer.expected_loss,
             retention_actions=[RetentionAction.of(action) for action in customer.recommended],
             recommended_actions=[action.short for action in customer.recommended],
             owner=found.owner,

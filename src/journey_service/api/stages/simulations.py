@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.authentication import StageDrafter, StageWriter
-from journey_service.api.customer_names import names_in
+from journey_service.api.customer_names import named_customers, names_in
 from journey_service.api.dependencies import AppStateDep, SeenDraftVersion
-from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.middleware.idempotent_requests import ONCE_PER_KEY
+from journey_service.api.problems import JSON_BODY, KEY_ERRORS, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.api.stages.schemas.backtests import Backtest, BacktestRequest
 from journey_service.api.stages.schemas.previews import StageMapPreview
 from journey_service.api.stages.schemas.stage_maps import StageMapDraft
@@ -30,13 +31,14 @@ JobIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job", ex
 @router.post(
     "/stages/preview",
     summary="Preview a draft of the stage map",
+    dependencies=[ONCE_PER_KEY],
     responses={
         202: {
             "model": StageMapPreview,
             "description": "The job continues: it takes longer than ten seconds, or there are more than 5,000"
             " customers",
         },
-        **problems(StaleMapError, StageInUseError, RolloutPendingError, *JSON_BODY),
+        **problems(*KEY_ERRORS, StaleMapError, StageInUseError, RolloutPendingError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
@@ -65,7 +67,11 @@ async def preview_stage_map(
     return StageMapPreview.of(job, await names_in(app_state, caller, job.result))
 
 
-@router.get("/stage-previews/{job_id}", summary="Get a preview", responses=problems(JobNotFoundError))
+@router.get(
+    "/stage-previews/{job_id}",
+    summary="Get a preview",
+    responses={**NOT_MODIFIED, **problems(JobNotFoundError)},
+)
 async def get_stage_map_preview(
     job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep
 ) -> StageMapPreview:
@@ -77,12 +83,13 @@ async def get_stage_map_preview(
 @router.post(
     "/stages/backtest",
     summary="Start a back-test of a draft of the stage map",
+    dependencies=[ONCE_PER_KEY],
     responses={
         202: {
             "model": Backtest,
             "description": "The job continues: it takes longer than ten seconds, or there are more than 500 customers",
         },
-        **problems(StaleMapError, *JSON_BODY),
+        **problems(*KEY_ERRORS, StaleMapError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
@@ -102,7 +109,7 @@ async def start_backtest(
         app_state.database,
         caller.company_id,
         to_map_edit(body),
-        body.parameters,
+        body.to_parameters(await named_customers(app_state, caller, body.customer_ids) or ()),
         based_on=to_base_version(body, seen),
         actor=caller.actor,
         lease_seconds=app_state.settings.lease_seconds,
@@ -111,7 +118,11 @@ async def start_backtest(
     return Backtest.of(job, await names_in(app_state, caller, job.result))
 
 
-@router.get("/stage-backtests/{job_id}", summary="Get a back-test", responses=problems(JobNotFoundError))
+@router.get(
+    "/stage-backtests/{job_id}",
+    summary="Get a back-test",
+    responses={**NOT_MODIFIED, **problems(JobNotFoundError)},
+)
 async def get_backtest(job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep) -> Backtest:
     """Returns the progress of a back-test and, if it is done, its result."""
     job = await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST_JOB)

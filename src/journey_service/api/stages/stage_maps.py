@@ -18,7 +18,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, NOT_MODIFIED, StrictRoute
 from journey_service.api.stages.schemas.stage_maps import (
     LintReport,
     StageMap,
@@ -78,7 +78,7 @@ def to_base_version(draft: StageMapDraft, seen: int | None) -> int | None:
     return draft.version if seen is None else seen
 
 
-@router.get("/stages", summary="Get the stage map", responses=problems())
+@router.get("/stages", summary="Get the stage map", responses={**NOT_MODIFIED, **problems()})
 async def get_stage_map(response: Response, caller: StageReader, app_state: AppStateDep) -> StageMap:
     """Returns the current version: its author, and all stages with their rules, including archived stages.
 
@@ -138,7 +138,9 @@ async def lint_stage_map(
     return LintReport.of(findings)
 
 
-@router.get("/stages/{key}", summary="Get a stage", responses=problems(StageNotFoundError))
+@router.get(
+    "/stages/{key}", summary="Get a stage", responses={**NOT_MODIFIED, **problems(StageNotFoundError)}
+)
 async def get_stage(
     key: StageKeyPath, response: Response, caller: StageReader, app_state: AppStateDep
 ) -> Stage:
@@ -185,6 +187,16 @@ async def update_stage(
     return _to_response(await _change_map(app_state, caller.company_id, edit, request), response, app_state)
 
 
+RemapToParam = Annotated[
+    str | None,
+    Query(
+        max_length=50,
+        description="Key of the active stage that the customers of the stage move to; required if it has customers",
+        examples=["customer"],
+    ),
+]
+
+
 @router.delete(
     "/stages/{key}",
     summary="Archive a stage",
@@ -201,14 +213,7 @@ async def archive_stage(
     caller: StageWriter,
     app_state: AppStateDep,
     seen: SeenVersion,
-    remap_to: Annotated[
-        str | None,
-        Query(
-            max_length=50,
-            description="Key of the active stage that the customers of the stage move to; required if it has customers",
-            examples=["customer"],
-        ),
-    ] = None,
+    remap_to: RemapToParam = None,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
 ) -> StageMapChange:
     """Archives a stage permanently: its key is never reused. Its customers move to `remap_to` at once.
@@ -245,7 +250,7 @@ async def list_stage_map_versions(
 @router.get(
     "/stage-versions/{version}",
     summary="Get a version of the stage map",
-    responses=problems(MapVersionNotFoundError),
+    responses={**NOT_MODIFIED, **problems(MapVersionNotFoundError)},
 )
 async def get_stage_map_version(
     version: MapVersionPath, caller: StageReader, app_state: AppStateDep

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from journey_service.domain.actions.stage_actions import (
+    ONBOARDING_SEQUENCE,
+    QUARTERLY_REVIEW,
     RETENTION_CAMPAIGN,
     ActionStep,
     Channel,
@@ -26,7 +28,7 @@ def stage_actions(staff: Sequence[str]) -> Mapping[str, Sequence[StageAction]]:
             ),
         ),
         "customer": (
-            StageAction("send_onboarding_sequence", (ActionStep(Channel.EMAIL, template="onboarding"),)),
+            StageAction("send_onboarding_sequence", ONBOARDING_SEQUENCE),
             StageAction(
                 "create_feedback_request", (ActionStep(Channel.EMAIL, day=2, template="feedback_request"),)
             ),
@@ -35,10 +37,7 @@ def stage_actions(staff: Sequence[str]) -> Mapping[str, Sequence[StageAction]]:
         "vip": (
             StageAction("assign_dedicated_manager", (ActionStep(Channel.ASSIGNMENT, assignees=tuple(last)),)),
             StageAction("send_vip_benefits_email", (ActionStep(Channel.EMAIL, template="vip_benefits"),)),
-            StageAction(
-                "create_quarterly_review",
-                (ActionStep(Channel.TASK, title="Quarterly review of a VIP", due_days=90),),
-            ),
+            StageAction("create_quarterly_review", (QUARTERLY_REVIEW,)),
         ),
         "at_risk": (
             StageAction(

@@ -16,7 +16,7 @@ SCOPES: Final[dict[str, str]] = {
     "customers:read": "read customers, their journeys and scores",
     "customers:write": "write profiles and consents of customers",
     "journeys:write": "move, pin, evaluate and annotate customers manually",
-    "privacy": "export and erase the personal data of customers",
+    "privacy": "export and erase the personal data of customers, merge customers",
     "stages:read": "read the stage map",
     "stages:write": "preview and change the stage map",
     "actions:read": "read tasks, campaigns and the delivery log",

@@ -6,8 +6,10 @@ from enum import StrEnum
 from typing import Final
 
 from journey_service.domain.actions.stage_actions import (
+    HUMAN_TASK_CHANNELS,
     ActionStep,
     Channel,
+    StepKey,
 )
 
 
@@ -40,6 +42,9 @@ class EndReason(StrEnum):
     CAMPAIGN_ENDED = "campaign_ended"
     MANUAL = "manual"
     NO_CHANNEL = "no_channel"
+    AWAITING_ADDRESS = "awaiting_address"
+    """Of a pending action: it waits until the customer has an address, at most `address_wait_hours`."""
+    ALREADY_DONE = "already_done"
     ENDPOINT_DISABLED = "endpoint_disabled"
 
 
@@ -129,12 +134,31 @@ class Action:
     request_key: str | None = None
     is_released_by_test_clock: bool = False
     """Whether a test clock has passed its due time: it counts as done and only its delivery is left."""
+    is_in_flight: bool = False
+    """Whether another transaction has decided to carry it out, and its outcome is not known yet."""
     is_changed: bool = False
 
     @property
     def is_live(self) -> bool:
         """Whether it is neither done, cancelled nor dead."""
         return self.state in (ActionState.PENDING, ActionState.LEASED)
+
+    @property
+    def is_awaiting_address(self) -> bool:
+        """Whether it waits for an address of the customer."""
+        return self.is_live and self.reason is EndReason.AWAITING_ADDRESS
+
+    @property
+    def step_key(self) -> StepKey:
+        """The step of a stage action that it carries out."""
+        return self.stage, self.name, self.number
+
+    def is_of_same_run(self, other: "Action") -> bool:
+        """Whether both are steps of one stage action that the same transition has started."""
+        return self.transition_seq is not None and (self.transition_seq, self.name) == (
+            other.transition_seq,
+            other.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +183,38 @@ class OutboundEvent:
     transition_seq: int | None = None
     task: Task | None = None
     campaign: Campaign | None = None
+
+
+def _manual_step(request: ManualActionRequest) -> ActionStep:
+    channel = request.channel
+    if channel in HUMAN_TASK_CHANNELS:
+        return ActionStep(
+            channel=channel,
+            title=request.title or ("Call this customer" if channel is Channel.CALL else None),
+            assignees=() if request.assignee is None else (request.assignee,),
+            due_days=request.due_days,
+        )
+    offer = request.offer if channel is Channel.OFFER else ()
+    return ActionStep(
+        channel=channel, template=request.template or _MANUAL_TEMPLATES.get(channel), offer=offer
+    )
+
+
+def manual_action(request: ManualActionRequest, at: datetime, *, stage: str, actor: str) -> Action:
+    """Builds a manual action that is due at once; fields that do not apply to its channel are ignored."""
+    return Action(
+        name=f"personal_{request.channel}",
+        number=0,
+        step=_manual_step(request),
+        stage=stage,
+        transition_seq=None,
+        is_stage_bound=False,
+        planned_at=at,
+        due_at=at,
+        note=request.note,
+        actor=actor,
+        request_key=request.request_key,
+    )
+
+
+_MANUAL_TEMPLATES: Final = {Channel.EMAIL: "personal_email", Channel.OFFER: "personal_offer"}

@@ -5,94 +5,77 @@ with a recorded reason.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from journey_service.domain.actions.action import (
     Action,
     ActionState,
     Campaign,
     EndReason,
-    ManualActionRequest,
     OutboundEvent,
     OutboundEventType,
-    Task,
 )
 from journey_service.domain.actions.contact_policy import (
-    UNREACHABLE,
-    ContactDecision,
-    Reachability,
+    PAUSED_RETRY_INTERVAL,
     deferred_until,
     is_capped,
 )
+from journey_service.domain.actions.planning.campaigns import running_campaigns
+from journey_service.domain.actions.planning.runs import (
+    RunStart,
+    build_next_occurrence,
+    build_resumed,
+    build_run,
+    build_task,
+    find_undecided,
+    later_steps,
+)
+from journey_service.domain.actions.planning.state import ActionPlanState, DueDecision
 from journey_service.domain.actions.stage_actions import (
     HUMAN_TASK_CHANNELS,
     MESSAGES,
     QUIET_HOURS_CHANNELS,
     ActionStep,
     Channel,
+    Repeat,
     StageAction,
-    StageActionMap,
+    kind_of,
+    repeat_of,
 )
-from journey_service.domain.actions.timing import due
-from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.booking_pause import pausing_booking
-from journey_service.domain.journeys.facts import Times
 from journey_service.domain.journeys.relationship import Transition
-from journey_service.domain.stages.stage_map import StageKind, StageMap
-
-_DEFAULT_TASK_DUE_DAYS: Final = 1
-
-
-class DueDecision(StrEnum):
-    """Decision on an action that has fallen due."""
-
-    GO = "go"
-    HELD = "held"
-    DROPPED = "dropped"
+from journey_service.domain.stages.stage_map import StageKind
 
 
 @dataclass(slots=True)
-class ActionPlan:
-    """Open actions, campaigns and tasks of one customer, and everything that decisions on them depend on.
-
-    `campaigns` are the running ones and the latest ended one of each type. `sent` are the times at which messages were
-    counted under the frequency cap, by channel, ascending. New rows are in `planned` and `outbound_events`; rows to be
-    updated have `is_changed` set.
-    """
-
-    policy: CompanyPolicy
-    zone: tzinfo
-    stage_map: StageMap
-    stage_actions: StageActionMap
-    assignee_seed: int = 0
-    """Number that is constant for the customer; it selects one of several assignees."""
-    version: int = 0
-    """Sequence number of the customer's last transition."""
-    is_erased: bool = False
-    open_bookings: Times = ()
-    reachability: Reachability = UNREACHABLE
-    owner: str | None = None
-    actions: list[Action] = field(default_factory=list)
-    campaigns: list[Campaign] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
-    sent: dict[Channel, list[datetime]] = field(default_factory=dict)
-    planned: list[Action] = field(default_factory=list)
-    outbound_events: list[OutboundEvent] = field(default_factory=list)
+class ActionPlan(ActionPlanState):
+    """Decisions on the open actions, campaigns and tasks of one customer."""
 
     # ---- transitions
 
-    def apply_transition(self, transition: Transition, *, runs_actions: bool) -> None:
-        """Cancels what is bound to the previous stage, and plans the actions of the stage entered."""
+    def apply_transition(
+        self, transition: Transition, *, runs_actions: bool, resumes_recurrence: bool = False
+    ) -> None:
+        """Cancels what is bound to the previous stage, and plans the actions of the stage entered.
+
+        With `resumes_recurrence` it plans only the next occurrence of those actions that recur and have run before.
+        """
         at, seq = transition.transitioned_at, transition.seq
         self.version = seq
         self.outbound_events.append(OutboundEvent(OutboundEventType.STAGE_CHANGED, transition_seq=seq))
         mildest = self.stage_map.mildest_risk
         if mildest is not None and transition.to_stage == mildest.key:
             self.outbound_events.append(OutboundEvent(OutboundEventType.CUSTOMER_AT_RISK, transition_seq=seq))
+        self._end_former_stage(at, seq)
+        start = RunStart(transition, self.zone, self.last_appointment_at)
+        for stage_action in self.stage_actions.get(transition.to_stage, ()):
+            if runs_actions:
+                self._plan_action(stage_action, start)
+            elif resumes_recurrence:
+                self._resume(stage_action, start)
+
+    def _end_former_stage(self, at: datetime, seq: int) -> None:
         for action in self._pending_actions():
             if action.is_stage_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, EndReason.LEFT_STAGE, at)
@@ -102,9 +85,6 @@ class ActionPlan:
             is_over = task.is_stage_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
                 task.ended_at, task.reason = at, EndReason.LEFT_STAGE
-        if runs_actions:
-            for stage_action in self.stage_actions.get(transition.to_stage, ()):
-                self._plan_action(stage_action, transition)
 
     def end_all(self, at: datetime, reason: EndReason) -> None:
         """Cancels every pending action, and ends all campaigns and tasks: the customer was erased."""
@@ -136,12 +116,29 @@ class ActionPlan:
     def decide_due(self, action: Action, now: datetime) -> DueDecision:
         """Decides whether a due action is sent (and counted under the frequency cap), deferred or cancelled.
 
-        A retried action is not counted again.
+        A retried action is not counted again. The next occurrence of an action that recurs is planned.
         """
+        decision = self._decide(action, now)
+        if decision is not DueDecision.HELD and not any(later_steps(action, self._all_actions())):
+            following = build_next_occurrence(action, self._configured(action), now, self.zone)
+            self.planned += [] if following is None else [following]
+        return decision
+
+    def _decide(self, action: Action, now: datetime) -> DueDecision:
         channel = action.step.channel
         obstacle = self._cancel_reason(action, now)
+        if obstacle is EndReason.NO_ADDRESS and self._can_wait_for_address(action):
+            wait = timedelta(hours=self.policy.address_wait_hours)
+            return self._hold(action, now + wait, EndReason.AWAITING_ADDRESS)
+        if obstacle is EndReason.NO_CONSENT:
+            self._end_sequence(action, now)
         if obstacle is not None:
             return self._cancel(action, obstacle, now)
+        if self._runs_once(action) and (other := find_undecided(action, self._all_actions())) is not None:
+            return self._hold(action, max(other.due_at, now + PAUSED_RETRY_INTERVAL))
+        if action.reason is EndReason.AWAITING_ADDRESS:
+            # The wait is over: it does not count as a delay by quiet hours.
+            action.planned_at, action.due_at, action.reason = now, now, None
         if channel in QUIET_HOURS_CHANNELS and (held := self._defer(action, now)) is not None:
             return held
         if channel in MESSAGES and action.reserved_at is None:
@@ -167,6 +164,8 @@ class ActionPlan:
     def complete(self, action: Action, at: datetime) -> None:
         """Marks an action as done; ends its campaign if it was the last step."""
         action.state, action.finished_at, action.is_changed = ActionState.DONE, at, True
+        if action.transition_seq is not None:
+            self.done_steps |= {action.step_key}
         self._complete_campaign(action, at)
 
     def complete_internally(self, action: Action, at: datetime) -> None:
@@ -176,22 +175,7 @@ class ActionPlan:
         if step.channel is Channel.ASSIGNMENT:
             self.owner = assignee
         elif step.channel in HUMAN_TASK_CHANNELS:
-            task = Task(
-                channel=step.channel,
-                name=action.name,
-                title=step.title or action.name.replace("_", " "),
-                stage=action.stage,
-                due_at=due(
-                    at, _DEFAULT_TASK_DUE_DAYS if step.due_days is None else step.due_days, 0, self.zone
-                ),
-                transition_seq=action.transition_seq,
-                is_stage_bound=action.is_stage_bound,
-                created_at=at,
-                assignee=assignee or self.owner,
-                note=action.note,
-                action=action,
-                campaign=action.campaign,
-            )
+            task = build_task(action, at, assignee or self.owner, self.zone)
             self.tasks.append(task)
             self.outbound_events.append(OutboundEvent(OutboundEventType.TASK_CREATED, task=task))
         self.complete(action, at)
@@ -214,49 +198,66 @@ class ActionPlan:
                     self.complete(action, at)
         return unsent
 
-    # ---- helpers
-
-    def _plan_action(self, stage_action: StageAction, transition: Transition) -> None:
-        at = transition.transitioned_at
-        campaign, refused = None, None
-        if stage_action.is_campaign:
-            refused = self._campaign_obstacle(transition.to_stage, at)
-            if refused is None:
-                campaign = Campaign(transition.to_stage, transition.seq, at, stage_action.steps)
-                self.campaigns.append(campaign)
-                self.outbound_events.append(
-                    OutboundEvent(OutboundEventType.CAMPAIGN_STARTED, campaign=campaign)
-                )
-        stage = self.stage_map.by_key.get(transition.to_stage)
-        is_risk = stage is not None and stage.kind is StageKind.RISK
-        for number, step in enumerate(stage_action.steps):
-            due_at = due(at, step.day, step.hours, self.zone)
-            action = Action(
-                name=stage_action.name,
-                number=number,
-                step=step,
-                stage=transition.to_stage,
-                transition_seq=transition.seq,
-                is_stage_bound=is_risk or step.is_delayed or campaign is not None,
-                planned_at=due_at,
-                due_at=due_at,
-                campaign=campaign,
-            )
-            self.planned.append(action)
-            if refused is not None:
+    def _plan_action(self, stage_action: StageAction, start: RunStart) -> None:
+        at, stage = start.transition.transitioned_at, start.transition.to_stage
+        kind = kind_of(self.stage_map, stage)
+        is_once = repeat_of(stage_action, kind) is Repeat.ONCE
+        done = self._done_numbers(stage, stage_action.name) if is_once else frozenset[int]()
+        campaign, refused = None, EndReason.ALREADY_DONE
+        if stage_action.is_campaign and len(done) < len(stage_action.steps):
+            obstacle = self._campaign_obstacle(stage, at)
+            if obstacle is None:
+                campaign = self._start_campaign(stage_action, start.transition)
+            else:
+                done, refused = frozenset(range(len(stage_action.steps))), obstacle
+        run = build_run(
+            start,
+            stage_action,
+            self._possible_steps(stage_action),
+            is_in_risk_stage=kind is StageKind.RISK,
+            campaign=campaign,
+        )
+        self.planned += run
+        # After all are planned: a campaign ends with its last step.
+        for action in run:
+            if action.number in done:
                 self._cancel(action, refused, at)
 
-    def _campaign_obstacle(self, campaign_type: str, at: datetime) -> EndReason | None:
-        """Returns why no campaign of a type may start now; None if one may."""
-        pause = timedelta(days=self.policy.campaign_pause_days)
-        for campaign in self.campaigns:
-            if campaign.type != campaign_type:
-                continue
-            if campaign.ended_at is None:
-                return EndReason.CAMPAIGN_RUNNING
-            if at < campaign.ended_at + pause:
-                return EndReason.CAMPAIGN_PAUSE
-        return None
+    def _possible_steps(self, stage_action: StageAction) -> list[tuple[int, ActionStep]]:
+        return [
+            (number, step)
+            for number, step in enumerate(stage_action.steps)
+            if step.channel is not Channel.NOTICE or self.account_manager is not None
+        ]
+
+    def _start_campaign(self, stage_action: StageAction, transition: Transition) -> Campaign:
+        campaign = Campaign(
+            transition.to_stage, transition.seq, transition.transitioned_at, stage_action.steps
+        )
+        self.campaigns.append(campaign)
+        self.outbound_events.append(OutboundEvent(OutboundEventType.CAMPAIGN_STARTED, campaign=campaign))
+        return campaign
+
+    def _resume(self, stage_action: StageAction, start: RunStart) -> None:
+        """Plans the next occurrence of an action that recurs and has run before."""
+        if self._done_numbers(start.transition.to_stage, stage_action.name):
+            action = build_resumed(start, stage_action)
+            self.planned += [] if action is None else [action]
+
+    def _can_wait_for_address(self, action: Action) -> bool:
+        return (
+            action.transition_seq is not None
+            and action.step.channel in MESSAGES
+            and not action.is_awaiting_address
+            and self.policy.address_wait_hours > 0
+        )
+
+    def _end_sequence(self, action: Action, at: datetime) -> None:
+        """Cancels the later steps of a sequence on a channel for which consent is missing."""
+        if action.campaign is None:
+            for other in later_steps(action, self._pending_actions()):
+                if other.step.channel is action.step.channel:
+                    self._cancel(other, EndReason.NO_CONSENT, at)
 
     def _cancel_reason(self, action: Action, now: datetime) -> EndReason | None:
         """Returns why an action must be cancelled, a retried one included; None if it need not."""
@@ -264,6 +265,8 @@ class ActionPlan:
             return EndReason.ERASED
         if action.is_stage_bound and (action.transition_seq or 0) < self.version:
             return EndReason.LEFT_STAGE
+        if self._runs_once(action) and action.number in self._done_numbers(action.stage, action.name):
+            return EndReason.ALREADY_DONE
         campaign = action.campaign
         # A dead step may have been the last of its campaign: it can still be retried manually.
         if (
@@ -276,16 +279,6 @@ class ActionPlan:
             return EndReason.HAS_BOOKING
         return self._contact_obstacle(action.step.channel)
 
-    def _contact_obstacle(self, channel: Channel) -> EndReason | None:
-        """Returns why the customer must not be contacted on a channel; None if contact is allowed."""
-        if channel not in MESSAGES:
-            return None
-        decision = self.reachability.contact_decision(channel, self.policy)
-        return {
-            ContactDecision.NO_CONSENT: EndReason.NO_CONSENT,
-            ContactDecision.NO_ADDRESS: EndReason.NO_ADDRESS,
-        }.get(decision)
-
     def _defer(self, action: Action, now: datetime) -> DueDecision | None:
         max_delay = timedelta(hours=self.policy.max_hold_hours)
         is_overdue = action.due_at != action.planned_at and now > action.planned_at + max_delay
@@ -294,107 +287,4 @@ class ActionPlan:
         end = deferred_until(now, self.policy, self.zone)
         if end is None:
             return None
-        action.due_at, action.is_changed = end, True
-        return DueDecision.HELD
-
-    def _cancel(self, action: Action, reason: EndReason, at: datetime) -> DueDecision:
-        # Nothing is sent, so the action no longer counts under the frequency cap.
-        reserved = self.sent.get(action.step.channel, [])
-        if action.reserved_at in reserved:
-            reserved.remove(action.reserved_at)
-        action.reserved_at = None
-        action.state, action.reason, action.finished_at = ActionState.CANCELLED, reason, at
-        action.is_changed = True
-        self._complete_campaign(action, at)
-        return DueDecision.DROPPED
-
-    def _end_campaign(self, campaign: Campaign, reason: EndReason, at: datetime) -> None:
-        campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True
-        self.outbound_events.append(OutboundEvent(OutboundEventType.CAMPAIGN_ENDED, campaign=campaign))
-
-    def _complete_campaign(self, action: Action, at: datetime) -> None:
-        """Ends a campaign as completed after its last step; a single cancelled step does not end it."""
-        campaign = action.campaign
-        if campaign is None or campaign.ended_at is not None or action.reason in _CAMPAIGN_END_REASONS:
-            return
-        if not any(
-            other.campaign is campaign and other.is_live and not other.is_released_by_test_clock
-            for other in self._all_actions()
-        ):
-            self._end_campaign(campaign, EndReason.COMPLETED, at)
-
-    def _next_due(self, until: datetime, *, is_inclusive: bool) -> Action | None:
-        waiting = [
-            action
-            for action in self._pending_actions()
-            if (action.due_at < until or (is_inclusive and action.due_at == until))
-            and not self._waits_for_earlier_step(action)
-        ]
-        return min(
-            waiting, key=lambda action: (action.due_at, action.planned_at, action.number), default=None
-        )
-
-    def _waits_for_earlier_step(self, action: Action) -> bool:
-        """Whether an earlier step of the same stage action is not over."""
-        return action.number > 0 and any(
-            (other.transition_seq, other.name) == (action.transition_seq, action.name)
-            and other.number < action.number
-            and other.is_live
-            and not other.is_released_by_test_clock
-            for other in self._all_actions()
-        )
-
-    def _assignee(self, step: ActionStep) -> str | None:
-        return step.assignees[self.assignee_seed % len(step.assignees)] if step.assignees else None
-
-    def _pending_actions(self) -> list[Action]:
-        """Actions that can still be decided on: neither leased, nor released by a test clock."""
-        return [
-            action
-            for action in self._all_actions()
-            if action.state is ActionState.PENDING and not action.is_released_by_test_clock
-        ]
-
-    def _all_actions(self) -> list[Action]:
-        return [*self.actions, *self.planned]
-
-
-_CAMPAIGN_END_REASONS: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)
-
-
-def running_campaigns(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
-    """Returns the campaigns that have not ended."""
-    return [campaign for campaign in campaigns if campaign.ended_at is None]
-
-
-def manual_action(request: ManualActionRequest, at: datetime, *, stage: str, actor: str) -> Action:
-    """Builds a manual action that is due at once; fields that do not apply to its channel are ignored."""
-    channel = request.channel
-    if channel in HUMAN_TASK_CHANNELS:
-        step = ActionStep(
-            channel=channel,
-            title=request.title or ("Call this customer" if channel is Channel.CALL else None),
-            assignees=() if request.assignee is None else (request.assignee,),
-            due_days=request.due_days,
-        )
-    else:
-        offer = request.offer if channel is Channel.OFFER else ()
-        step = ActionStep(
-            channel=channel, template=request.template or _MANUAL_TEMPLATES.get(channel), offer=offer
-        )
-    return Action(
-        name=f"personal_{channel}",
-        number=0,
-        step=step,
-        stage=stage,
-        transition_seq=None,
-        is_stage_bound=False,
-        planned_at=at,
-        due_at=at,
-        note=request.note,
-        actor=actor,
-        request_key=request.request_key,
-    )
-
-
-_MANUAL_TEMPLATES: Final = {Channel.EMAIL: "personal_email", Channel.OFFER: "personal_offer"}
+        return self._hold(action, end)

@@ -3,7 +3,7 @@
 `ActionPlan` applies these rules to due actions; the preview of a stage map applies them to planned messages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -14,9 +14,10 @@ from journey_service.domain.actions.stage_actions import (
     ActionStep,
     Channel,
     StageAction,
+    StepKey,
 )
 from journey_service.domain.calendar import instant_of
-from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.companies.policy import EMAIL_ADDRESS, CompanyPolicy
 from journey_service.domain.journeys.facts import Times
 
 PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
@@ -89,6 +90,16 @@ UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
 """Reachability of a customer without a profile."""
 
 
+def account_manager_email(owner: str | None, policy: CompanyPolicy) -> str | None:
+    """Returns where notices about a customer go: to the owner if that is an email address, else to the company's.
+
+    None if the owner is no email address and the company has set none.
+    """
+    if owner is not None and EMAIL_ADDRESS.fullmatch(owner.strip()):
+        return owner.strip()
+    return policy.account_manager_email
+
+
 def capped_since(now: datetime, policy: CompanyPolicy) -> datetime:
     """Returns the time after which messages count under the frequency cap at `now`."""
     return now - timedelta(days=policy.frequency_cap_days)
@@ -125,17 +136,19 @@ def planned_messages(
     reachability: Reachability,
     policy: CompanyPolicy,
     actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
+    without: Collection[StepKey] = (),
 ) -> Iterator[tuple[Channel, ContactDecision]]:
     """Yields the messages triggered by simultaneous entry into stages, by due time, with their decisions.
 
-    Assumes that the customer stays in the last stage, and has received no message before.
+    Steps in `without` are left out. Assumes that the customer stays in the last stage, and that earlier messages do not
+    count under the frequency cap.
     """
     steps = [
         step
         for key in entered
         for action in actions.get(key, ())
-        for step in action.steps
-        if step.channel in MESSAGES
+        for number, step in enumerate(action.steps)
+        if step.channel in MESSAGES and (key, action.name, number) not in without
     ]
     sent: dict[Channel, list[datetime]] = {}
     for step in sorted(steps, key=_due_at):

@@ -1,12 +1,12 @@
 """Delivery of emails and signed webhook messages: senders, failures, and the retry schedule."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from journey_service.domain.actions.records import StoredEndpoint
-from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.stage_actions import MAIL_CHANNELS, Channel
 from journey_service.domain.errors import JourneyServiceError
 
 RETRY_AFTER: Final = tuple(
@@ -43,6 +43,8 @@ class Email:
     unsubscribe_url: str | None = None
     sender_name: str | None = None
     reply_to: str | None = None
+    sent_at: datetime = field(kw_only=True)
+    """Time of the attempt, by the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class WebhookMessage:
     url: str
     body: bytes
     secrets: Sequence[bytes]
+    sent_at: datetime = field(kw_only=True)
+    """Time of the attempt, by the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,12 @@ def find_closed_channels(endpoints: Iterable[StoredEndpoint], *, has_mailer: boo
     """Returns the channels without a receiver: no enabled endpoint for their messages, no mail server."""
     received = {type_ for endpoint in endpoints if endpoint.is_enabled for type_ in endpoint.events}
     closed = {channel for channel, type_ in MESSAGE_TYPES.items() if type_ not in received}
-    return frozenset(closed if has_mailer else closed | {Channel.EMAIL})
+    return frozenset(closed if has_mailer else closed.union(MAIL_CHANNELS))
 
 
 def describe_closed_channel(channel: Channel) -> str:
     """Returns what is missing for a channel without a receiver."""
-    if channel is Channel.EMAIL:
+    if channel in MAIL_CHANNELS:
         return "no mail server is configured"
     return f"no enabled webhook endpoint receives {MESSAGE_TYPES[channel]}"
 

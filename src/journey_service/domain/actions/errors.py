@@ -108,13 +108,16 @@ class CampaignEndedError(ConflictError):
 
 
 class ActionNotDeadError(ConflictError):
-    """The action to be retried is not dead."""
+    """The action to be retried is neither dead nor cancelled for want of an address."""
 
     code = "action-not-dead"
     title = "The action is not dead"
 
     def __init__(self, action_id: str, state: str) -> None:
-        super().__init__(f"Action {action_id} is {state}; only a dead action can be retried.")
+        super().__init__(
+            f"Action {action_id} is {state}; only a dead action, or one of a stage that was cancelled because the"
+            " customer had no address, can be retried."
+        )
 
 
 class EventTypeConflictError(ConflictError):
@@ -172,18 +175,6 @@ class TemplateInUseError(ConflictError):
     def __init__(self, key: str, stages: Sequence[str]) -> None:
         super().__init__(
             f"Template {key!r} is used by the actions of {', '.join(stages)}. Change these actions first."
-        )
-
-
-class BulkRequestConflictError(ConflictError):
-    """The Idempotency-Key belongs to a bulk action with another request."""
-
-    code = "bulk-request-conflict"
-    title = "The Idempotency-Key belongs to another bulk action"
-
-    def __init__(self, job_id: int) -> None:
-        super().__init__(
-            f"The Idempotency-Key belongs to job {job_id}, whose request was different; nothing was changed."
         )
 
 

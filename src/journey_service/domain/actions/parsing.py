@@ -10,6 +10,8 @@ from journey_service.domain.actions.stage_actions import (
     TEMPLATED_CHANNELS,
     ActionStep,
     Channel,
+    DelayFrom,
+    Repeat,
     StageAction,
 )
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
@@ -34,6 +36,8 @@ _STEP_FIELDS: Final = (
     "assignees",
     "due_days",
     "offer",
+    "delay_from",
+    "every_days",
 )
 _OFFER_FIELDS: Final = ("title", "description", "code", "valid_days")
 
@@ -70,6 +74,7 @@ def actions_to_json(actions: Sequence[StageAction]) -> list[dict[str, object]]:
         {
             "name": action.name,
             "campaign": action.is_campaign,
+            **({} if action.repeat is None else {"repeat": action.repeat.value}),
             "steps": [step_to_json(step) for step in action.steps],
         }
         for action in actions
@@ -86,6 +91,8 @@ def step_to_json(step: ActionStep) -> dict[str, object]:
         "assignees": list(step.assignees),
         "due_days": step.due_days,
         "offer": dict(step.offer),
+        "delay_from": None if step.delay_from is DelayFrom.ENTRY else step.delay_from.value,
+        "every_days": step.every_days,
     }
     # A task that is due on the same day has `due_days` 0, which is not empty.
     return required | {
@@ -107,39 +114,57 @@ def _parse_action(raw: object, pointer: str, errors: list[FieldError]) -> StageA
         errors.append(FieldError(pointer, "must be an object"))
         return None
     before = len(errors)
-    _check_fields(raw, ("name", "campaign", "steps"), pointer, errors)
-    name = raw.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        errors.append(
-            FieldError(
-                f"{pointer}/name",
-                "must be 1 to 64 lowercase letters, digits and underscores, starting with a letter",
-            )
-        )
-    elif name.startswith("personal_"):
-        errors.append(
-            FieldError(
-                f"{pointer}/name", "must not start with 'personal_', which is reserved for manual actions"
-            )
-        )
+    _check_fields(raw, ("name", "campaign", "repeat", "steps"), pointer, errors)
+    name = _parse_action_name(raw.get("name"), f"{pointer}/name", errors)
     is_campaign = raw.get("campaign", False)
     if not isinstance(is_campaign, bool):
         errors.append(FieldError(f"{pointer}/campaign", "must be true or false"))
-    steps = raw.get("steps")
-    parsed: list[ActionStep | None] = []
-    if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
-        errors.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MAX_STEPS} steps"))
-    else:
-        parsed = [_parse_step(step, f"{pointer}/steps/{index}", errors) for index, step in enumerate(steps)]
+    repeat = _parse_choice(raw, "repeat", tuple(Repeat), pointer, errors)
+    steps = _parse_steps(raw.get("steps"), f"{pointer}/steps", errors)
     if len(errors) > before:
         return None
-    ordered = tuple(step for step in parsed if step is not None)
-    for index, (earlier, later) in enumerate(pairwise(ordered)):
-        if (later.day, later.hours) < (earlier.day, earlier.hours):
-            errors.append(
-                FieldError(f"{pointer}/steps/{index + 1}", "must not be due before the previous step")
-            )
-    return StageAction(str(name), ordered, is_campaign=bool(is_campaign))
+    if any(step.every_days is not None for step in steps):
+        errors += _recurrence_errors(pointer, steps, repeat, is_campaign=bool(is_campaign))
+    errors += [
+        FieldError(f"{pointer}/steps/{index + 1}", "must not be due before the previous step")
+        for index, (earlier, later) in enumerate(pairwise(steps))
+        if (later.day, later.hours) < (earlier.day, earlier.hours)
+    ]
+    repeats = None if repeat is None else Repeat(repeat)
+    return StageAction(name, steps, is_campaign=bool(is_campaign), repeat=repeats)
+
+
+def _parse_action_name(name: object, pointer: str, errors: list[FieldError]) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        message = "must be 1 to 64 lowercase letters, digits and underscores, starting with a letter"
+        errors.append(FieldError(pointer, message))
+        return ""
+    if name.startswith("personal_"):
+        message = "must not start with 'personal_', which is reserved for manual actions"
+        errors.append(FieldError(pointer, message))
+    return name
+
+
+def _parse_steps(raw: object, pointer: str, errors: list[FieldError]) -> tuple[ActionStep, ...]:
+    if not isinstance(raw, list) or not 1 <= len(raw) <= MAX_STEPS:
+        errors.append(FieldError(pointer, f"must be a list of 1 to {MAX_STEPS} steps"))
+        return ()
+    parsed = [_parse_step(step, f"{pointer}/{index}", errors) for index, step in enumerate(raw)]
+    return tuple(step for step in parsed if step is not None)
+
+
+def _recurrence_errors(
+    pointer: str, steps: Sequence[ActionStep], repeat: str | None, *, is_campaign: bool
+) -> list[FieldError]:
+    """Returns the errors of an action that recurs."""
+    errors = []
+    if len(steps) > 1:
+        errors.append(FieldError(f"{pointer}/steps", "must have one step only, because the action recurs"))
+    if is_campaign:
+        errors.append(FieldError(f"{pointer}/campaign", "must be false, because the action recurs"))
+    if repeat == Repeat.ONCE:
+        errors.append(FieldError(f"{pointer}/repeat", "must be 'every' or null, because the action recurs"))
+    return errors
 
 
 def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionStep | None:
@@ -150,13 +175,11 @@ def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionSt
     _check_fields(raw, _STEP_FIELDS, pointer, errors)
     name = raw.get("channel")
     if name not in _STAGE_CHANNELS:
-        errors.append(
-            FieldError(
-                f"{pointer}/channel", f"must be one of {', '.join(_STAGE_CHANNELS)}; got {quote_value(name)}"
-            )
-        )
+        message = f"must be one of {', '.join(_STAGE_CHANNELS)}; got {quote_value(name)}"
+        errors.append(FieldError(f"{pointer}/channel", message))
         return None
     channel = Channel(name)
+    delay_from = _parse_choice(raw, "delay_from", tuple(DelayFrom), pointer, errors)
     reader = _StepReader(raw, pointer, errors)
     step = ActionStep(
         channel=channel,
@@ -169,12 +192,37 @@ def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionSt
         ),
         due_days=reader.number("due_days", 0, MAX_DAYS, _channel_problem(channel, HUMAN_TASK_CHANNELS)),
         offer=reader.offer(_channel_problem(channel, (Channel.OFFER,))),
+        delay_from=DelayFrom.ENTRY if delay_from is None else DelayFrom(delay_from),
+        every_days=reader.number("every_days", 1, MAX_DAYS),
     )
-    if channel in TEMPLATED_CHANNELS and step.template is None:
-        errors.append(FieldError(f"{pointer}/template", f"is required on the channel {channel.value}"))
-    if channel is Channel.ASSIGNMENT and not step.assignees:
-        errors.append(FieldError(f"{pointer}/assignees", "must contain at least one assignee"))
+    _check_required(step, pointer, errors)
     return step if len(errors) == before else None
+
+
+def _check_required(step: ActionStep, pointer: str, errors: list[FieldError]) -> None:
+    """Adds errors for fields that the channel of a step requires."""
+    if step.channel in TEMPLATED_CHANNELS and step.template is None:
+        errors.append(FieldError(f"{pointer}/template", f"is required on the channel {step.channel.value}"))
+    if step.channel is Channel.ASSIGNMENT and not step.assignees:
+        errors.append(FieldError(f"{pointer}/assignees", "must contain at least one assignee"))
+
+
+def _parse_choice(
+    raw: Mapping[str, object],
+    name: str,
+    allowed: Sequence[str],
+    pointer: str,
+    errors: list[FieldError],
+) -> str | None:
+    value = raw.get(name)
+    if value is None or (isinstance(value, str) and value in allowed):
+        return value
+    errors.append(
+        FieldError(
+            f"{pointer}/{name}", f"must be one of {', '.join(allowed)}, or null; got {quote_value(value)}"
+        )
+    )
+    return None
 
 
 def _channel_problem(channel: Channel, channels: Sequence[Channel]) -> str | None:

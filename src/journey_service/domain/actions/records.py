@@ -16,6 +16,7 @@ class StoredCampaign:
 
     id: int
     customer_id: int
+    customer_ref: str | None
     customer_name: str | None
     relationship_id: int
     type: str
@@ -46,6 +47,7 @@ class DeliveryLogRow:
 
     id: str
     customer_id: int
+    customer_ref: str | None
     customer_name: str | None
     transition_seq: int | None
     stage: str
@@ -144,6 +146,7 @@ class StoredTask:
 
     id: int
     customer_id: int | None
+    customer_ref: str | None
     customer_name: str | None
     action_id: str | None
     campaign_id: int | None

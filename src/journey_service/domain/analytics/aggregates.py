@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.rounding import half_up
-from journey_service.domain.stages.stage_map import Stage, StageMap
+from journey_service.domain.stages.stage_map import MERGED_STAGE, Stage, StageMap
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -53,13 +53,13 @@ def in_days(micros: int, divisor: int = 1) -> Decimal:
 
 
 def customers_by_stage(moves: Iterable[MoveTotals]) -> dict[str, int]:
-    """Returns the customers in each stage: entries minus exits, without empty stages."""
+    """Returns the customers in each stage: entries minus exits, without empty stages and merged customers."""
     totals: dict[str, int] = {}
     for move in moves:
         totals[move.to_stage] = totals.get(move.to_stage, 0) + move.number
         if move.from_stage is not None:
             totals[move.from_stage] = totals.get(move.from_stage, 0) - move.number
-    return {stage: number for stage, number in totals.items() if number}
+    return {stage: number for stage, number in totals.items() if number and stage != MERGED_STAGE}
 
 
 def ages_by_stage(moves: Sequence[MoveTotals], now: datetime) -> dict[str, int]:

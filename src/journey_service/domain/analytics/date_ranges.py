@@ -64,6 +64,15 @@ def resolve_range(
         for name, value, other in (("from", first, "to"), ("to", last, "from"))
         if value is None
     ]
+    errors += _range_errors(requested, today)
+    if errors or first is None or last is None:
+        raise InvalidInputError(errors)
+    return DateRange(first, last)
+
+
+def _range_errors(requested: RequestedRange, today: date) -> list[FieldError]:
+    first, last = requested.first, requested.last
+    errors = []
     if requested.period is not None:
         errors.append(FieldError("query/period", "must not be combined with `from` and `to`"))
     if last is not None and last > today:
@@ -77,6 +86,4 @@ def resolve_range(
             errors.append(
                 FieldError("query/from", f"must be later: a range has at most {MAX_RANGE_DAYS:,} days")
             )
-    if errors or first is None or last is None:
-        raise InvalidInputError(errors)
-    return DateRange(first, last)
+    return errors

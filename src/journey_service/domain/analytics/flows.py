@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from journey_service.domain.analytics.aggregates import MoveTotals, stage_labels
-from journey_service.domain.stages.stage_map import StageMap
+from journey_service.domain.stages.stage_map import MERGED_STAGE, StageMap
 
 
 class StageFlow(NamedTuple):
@@ -43,7 +43,8 @@ def acyclic_flows(stage_map: StageMap, flows: Iterable[StageFlow]) -> list[tuple
     edges = []
     for flow in flows:
         source, target = names.get(flow.from_stage, flow.from_stage), names.get(flow.to_stage, flow.to_stage)
-        if positions.get(flow.to_stage, -1) <= positions.get(flow.from_stage, -1):
+        is_return = positions.get(flow.to_stage, -1) <= positions.get(flow.from_stage, -1)
+        if is_return and flow.to_stage != MERGED_STAGE:  # no customer leaves this stage
             target = f"{target} (return)"
             while target in taken:
                 target = f"{target} (return)"

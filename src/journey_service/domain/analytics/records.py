@@ -9,22 +9,27 @@ from typing import Final
 from journey_service.domain.customers.records import BEFORE_FIRST_ID
 from journey_service.domain.journeys.relationship import Motion
 
-_RISK_SORT_KEYS: Final = ("risk_score", "days_inactive", "lifetime_value")
+_RISK_SORT_KEYS: Final = ("risk_score", "days_inactive", "lifetime_value", "expected_loss")
 RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}", key))
 """Sort orders of the lists of customers at risk; a leading `-` sorts descending."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrilldownCustomer:
-    """Customer behind a metric, in their current state; `moves`: how often the metric counts them."""
+    """Customer behind a metric, in their current state; `moves`: how often the metric counts them.
+
+    `merged_into` is the survivor, if the customer was merged into another one since.
+    """
 
     customer_id: int
+    customer_ref: str | None
     name: str | None
     current_stage: str
     stage_entered_at: datetime
     risk: int
     lifetime_value: Decimal
     moves: int
+    merged_into: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,15 @@ class StageVisit:
     """Stage visit; `seq` is that of the transition that started it. An open visit has no `left_at`."""
 
     customer_id: int
+    customer_ref: str | None
     name: str | None
     seq: int
     entered_at: datetime
     left_at: datetime | None
     to_stage: str | None
     motion: Motion | None
+    merged_into: int | None = None
+    """The survivor, if the customer was merged into another one since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class AtRiskCustomer:
     """Customer in a list of customers at risk; `key` is the position for the next page."""
 
     customer_id: int
+    customer_ref: str | None
     name: str | None
     email: str | None
     current_stage: str

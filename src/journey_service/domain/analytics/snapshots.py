@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.journeys.relationship import Motion
+from journey_service.domain.stages.stage_map import MERGED_STAGE
 
 _MICROS_PER_DAY: Final = 86_400_000_000
 _CENTS: Final = Decimal("0.01")
@@ -78,7 +79,7 @@ def build_snapshots(
             if flow.from_stage is not None:
                 customers[flow.from_stage] -= flow.number
                 ended.setdefault(flow.from_stage, []).append(flow)
-        for stage in stages:
+        for stage in stages - {MERGED_STAGE}:
             position = day, stage
             metrics = SnapshotMetrics(
                 customers[stage], *_ended(ended.get(stage, ())), revenue.get(position, Decimal(0))

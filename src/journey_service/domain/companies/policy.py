@@ -1,26 +1,23 @@
-"""A company's policy: scoring, messaging and retention settings, their defaults and validation."""
+"""A company's policy: scoring, messaging and retention settings, and their defaults."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from journey_service.domain.companies.currencies import EUR, Currency
-from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.rounding import FULL, UNITS, half_up
 
 RevenueSource: TypeAlias = Literal["appointments", "payments"]
 ConsentModel: TypeAlias = Literal["opt_out", "opt_in"]
-_MAX_DECIMALS: Final = 4
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", re.ASCII)
 """A language: the primary tag of BCP 47 and optionally a region, in lower case."""
-_ADDRESS: Final = re.compile(
+EMAIL_ADDRESS: Final = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,8}", re.ASCII
 )
-_WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+"""An email address of the company or one of its employees."""
 
 
 class ScoringNumbers(NamedTuple):
@@ -127,14 +124,20 @@ class CompanyPolicy:
     """Whether sending messages is paused for all customers."""
     max_hold_hours: int = 24
     """Maximum delay of a message by quiet hours or a pause, in hours; a message that is older is not sent."""
+    address_wait_hours: int = 24
+    """Hours for which an action of a stage waits for a missing email address or phone number; 0: it does not."""
     campaign_pause_days: int = 30
     """Minimum number of days between two campaigns of the same type for a customer."""
     open_booking_pauses_risk: bool = True
     """Whether a customer with an open booking moves to no risk stage."""
     open_booking_max_days: int = 90
     """Days before an appointment from which its booking pauses risk."""
+    usual_gap_days: int = 45
+    """Usual number of days between two appointments of a customer: the geometric mean of all gaps."""
     reply_to: str | None = None
     """Reply-To address of the company's emails; None: replies go to the sender address of the service."""
+    account_manager_email: str | None = None
+    """Address of notices about customers whose owner is no email address; None: these notices are not sent."""
     language: str = "en"
     """Language of messages to customers whose language is unknown."""
     keep_event_details_days: int = 730
@@ -159,21 +162,6 @@ class CompanyPolicy:
 DEFAULT_POLICY: Final = CompanyPolicy()
 
 
-_NUMBERS: Final = (
-    ("manual_pin_days", " of days", 1, 3650),
-    ("frequency_cap", "", 1, 1000),
-    ("frequency_cap_days", " of days", 1, 365),
-    ("max_hold_hours", " of hours", 1, 168),
-    ("campaign_pause_days", " of days", 0, 3650),
-    ("open_booking_max_days", " of days", 1, 3650),
-    ("keep_event_details_days", " of days", 1, 36_500),
-    ("keep_import_errors_days", " of days", 1, 36_500),
-    ("keep_job_details_days", " of days", 1, 36_500),
-    ("keep_outbound_events_days", " of days", 1, 36_500),
-    ("keep_audit_days", " of days", 30, 36_500),
-)
-
-
 def _units(weight: Decimal) -> int:
     return int(weight * UNITS)
 
@@ -181,166 +169,3 @@ def _units(weight: Decimal) -> int:
 def default_monetary_target(currency: Currency) -> Decimal:
     """Returns the default monetary target in a currency."""
     return DEFAULT_POLICY.scoring.monetary_target * currency.factor
-
-
-def parse_policy(
-    raw: Mapping[str, object], pointer: str = "", *, currency: Currency = EUR, is_stored: bool = False
-) -> CompanyPolicy:
-    """Reads a policy from JSON; missing settings have their defaults, money the default in the currency.
-
-    `is_stored`: the decimals of money were checked before, in the currency that the company had then.
-
-    Raises InvalidInputError with every error.
-    """
-    errors: list[FieldError] = []
-    known = {f.name for f in fields(CompanyPolicy)} - {"currency"}
-    errors += [
-        FieldError(f"{pointer}/{pointer_token(name)}", "is not a known setting")
-        for name in raw
-        if name not in known
-    ]
-    revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
-    if revenue_source not in ("appointments", "payments"):
-        errors.append(FieldError(f"{pointer}/revenue_source", "must be one of appointments, payments"))
-    consent = raw.get("consent", DEFAULT_POLICY.consent)
-    if consent not in ("opt_out", "opt_in"):
-        errors.append(FieldError(f"{pointer}/consent", "must be one of opt_out, opt_in"))
-    numbers: dict[str, int] = {}
-    for name, unit, low, high in _NUMBERS:
-        number = raw.get(name, getattr(DEFAULT_POLICY, name))
-        if _is_int(number, low, high):
-            numbers[name] = int(str(number))
-        else:
-            errors.append(
-                FieldError(f"{pointer}/{name}", f"must be a whole number{unit} from {low} to {high}")
-            )
-    quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, errors)
-    switches = _parse_switches(raw, pointer, errors)
-    reply_to = raw.get("reply_to")
-    if reply_to is not None and not (isinstance(reply_to, str) and _ADDRESS.fullmatch(reply_to)):
-        errors.append(
-            FieldError(f"{pointer}/reply_to", "must be an email address such as hello@salon.example, or null")
-        )
-    language = raw.get("language", DEFAULT_POLICY.language)
-    if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
-        errors.append(FieldError(f"{pointer}/language", "must be a language tag such as 'en' or 'pt-br'"))
-    scoring = _parse_scoring(
-        raw.get("scoring", {}), f"{pointer}/scoring", errors, currency, is_stored=is_stored
-    )
-    if errors:
-        raise InvalidInputError(errors)
-    return CompanyPolicy(
-        scoring=scoring,
-        revenue_source="payments" if revenue_source == "payments" else "appointments",
-        consent="opt_in" if consent == "opt_in" else "opt_out",
-        quiet_from=quiet_from,
-        quiet_until=quiet_until,
-        reply_to=None if reply_to is None else str(reply_to),
-        language=str(language),
-        messages_paused=switches["messages_paused"],
-        open_booking_pauses_risk=switches["open_booking_pauses_risk"],
-        currency=currency,
-        **numbers,
-    )
-
-
-def amount_errors(scoring: ScoringPolicy, currency: Currency, pointer: str = "") -> list[FieldError]:
-    """Returns the errors of amounts with more decimals than the currency."""
-    if currency.fits(scoring.monetary_target):
-        return []
-    return [FieldError(f"{pointer}/monetary_target", currency.decimals_error)]
-
-
-def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
-    """Converts a policy to the JSON that `parse_policy` reads; decimals become numbers."""
-    scoring = {
-        f.name: (float(value) if isinstance(value := getattr(policy.scoring, f.name), Decimal) else value)
-        for f in fields(policy.scoring)
-    }
-    return {
-        "scoring": scoring,
-        **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name not in ("scoring", "currency")},
-    }
-
-
-def _parse_switches(raw: Mapping[str, object], pointer: str, errors: list[FieldError]) -> dict[str, bool]:
-    switches: dict[str, bool] = {}
-    for name in ("messages_paused", "open_booking_pauses_risk"):
-        value = raw.get(name, getattr(DEFAULT_POLICY, name))
-        if isinstance(value, bool):
-            switches[name] = value
-        else:
-            errors.append(FieldError(f"{pointer}/{name}", "must be true or false"))
-    return switches
-
-
-def _parse_quiet_hours(
-    raw: Mapping[str, object], pointer: str, errors: list[FieldError]
-) -> tuple[str | None, str | None]:
-    """Reads the begin and end of quiet hours; both are None without quiet hours."""
-    values: dict[str, str | None] = {}
-    for name in ("quiet_from", "quiet_until"):
-        value = raw.get(name, getattr(DEFAULT_POLICY, name))
-        if value is not None and not (isinstance(value, str) and _WALL_TIME.fullmatch(value)):
-            errors.append(FieldError(f"{pointer}/{name}", "must be a time such as '21:00', or null"))
-        values[name] = value if isinstance(value, str) else None
-    start, end = values["quiet_from"], values["quiet_until"]
-    if not errors and (start is None) != (end is None):
-        errors.append(FieldError(f"{pointer}/quiet_until", "must be null if and only if quiet_from is null"))
-    elif not errors and start is not None and start == end:
-        errors.append(FieldError(f"{pointer}/quiet_until", "must differ from quiet_from"))
-    return start, end
-
-
-def _parse_scoring(
-    raw: object, pointer: str, errors: list[FieldError], currency: Currency, *, is_stored: bool
-) -> ScoringPolicy:
-    if not isinstance(raw, Mapping):
-        errors.append(FieldError(pointer, "must be an object"))
-        raw = {}
-    values: dict[str, object] = {"monetary_target": default_monetary_target(currency)}
-    defaults = {f.name: f.default for f in fields(ScoringPolicy)}
-    for name, value in raw.items():
-        position = f"{pointer}/{pointer_token(name)}"
-        if name not in defaults:
-            errors.append(FieldError(position, "is not a known scoring setting"))
-        elif isinstance(defaults[name], int):
-            if _is_int(value, 1, 3650):
-                values[name] = value
-            else:
-                errors.append(FieldError(position, "must be a whole number from 1 to 3650"))
-        else:
-            number = _decimal(value)
-            low, high = _bounds(name)
-            if number is None or not low <= number <= high:
-                errors.append(
-                    FieldError(position, f"must be a number from {low} to {high} with at most 4 decimals")
-                )
-            else:
-                values[name] = number
-    scoring = ScoringPolicy(**values)  # type: ignore[arg-type]  # checked name by name above
-    if not is_stored:
-        errors += amount_errors(scoring, currency, pointer)
-    return scoring
-
-
-def _bounds(name: str) -> tuple[Decimal, Decimal]:
-    if name == "monetary_target":
-        return Decimal("0.01"), Decimal(1_000_000_000)
-    if name == "trend":
-        return Decimal(-1), Decimal(0)
-    return Decimal(0), Decimal(1)
-
-
-def _is_int(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    number = Decimal(str(value))
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -_MAX_DECIMALS:
-        return None
-    return number

@@ -16,6 +16,10 @@ StoredConsents: TypeAlias = Mapping[str, Mapping[str, str]]
 BY_LINK: Final = "unsubscribe link"
 """Source of a withdrawal that the person made with the link or the one click of an email."""
 
+BY_MERGE: Final = "merge"
+"""Source of a consent that is unknown since a customer was merged of whom nothing was known."""
+
+_STRICTNESS: Final = {"granted": 0, "unknown": 1, "withdrawn": 2}
 _PROOF: Final = ("method", "granted_at")
 """Fields of a stored consent that are kept when its status changes."""
 
@@ -90,6 +94,37 @@ def with_changes(stored: StoredConsents, changes: Iterable[ConsentChange]) -> di
             **proof,
         }
     return consents
+
+
+def stricter_consents(stored: StoredConsents, other: StoredConsents, at: datetime) -> list[ConsentChange]:
+    """Returns the changes by which a customer takes over the stricter consents of another one, merged as of `at`.
+
+    Withdrawn is stricter than unknown, and unknown than granted; a withdrawal by the person is stricter than another,
+    and a later one than an earlier one. A consent that is taken over keeps its time and source.
+    """
+    changes = []
+    for channel in sorted({*stored, *other}):
+        own, its = stored.get(channel, {}), other.get(channel, {})
+        if _strictness(its) > _strictness(own):
+            granted_at = its.get("granted_at")
+            changes.append(
+                ConsentChange(
+                    channel,
+                    own.get("status", "unknown"),
+                    its.get("status", "unknown"),
+                    datetime.fromisoformat(its["at"]) if its else at,
+                    its.get("source", BY_MERGE),
+                    its.get("method"),
+                    None if granted_at is None else datetime.fromisoformat(granted_at),
+                )
+            )
+    return changes
+
+
+def _strictness(consent: Mapping[str, str]) -> tuple[int, str]:
+    rank = _STRICTNESS[consent.get("status", "unknown")]
+    # Times in UTC are compared as text.
+    return (rank + 1, consent["at"]) if _is_withdrawn_by_person(consent) else (rank, "")
 
 
 def is_same_mailbox(email: str | None, other: str | None) -> bool:

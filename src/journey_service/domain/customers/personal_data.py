@@ -43,18 +43,27 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
     {
         "customers": _table(
             _FACT,
-            "language created_at updated_at anonymized_at",
+            "language field_times created_at updated_at anonymized_at",
             company_id=_NOT,
             customer_id=ColumnKind.ID,
+            customer_ref=ColumnKind.IDENTITY,
             name=ColumnKind.IDENTITY,
             first_name=ColumnKind.IDENTITY,
             email=ColumnKind.IDENTITY,
             phone=ColumnKind.IDENTITY,
             phone_digits=ColumnKind.IDENTITY,
+            attributes=ColumnKind.TEXT,
             consents=_FACT,
+            merged_into=_FACT,
             name_key=ColumnKind.DERIVED,
             search=ColumnKind.DERIVED,
             mailbox=ColumnKind.DERIVED,
+        ),
+        "customer_attributes": _table(
+            ColumnKind.DERIVED,
+            "attribute value_text value_number value_date",
+            company_id=_NOT,
+            customer_id=ColumnKind.ID,
         ),
         "mailbox_withdrawals": _table(_NOT, "company_id mailbox_hmac key_id withdrawn_at"),
         "consent_changes": _table(
@@ -71,7 +80,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             " refunds_value recent_completed recent_missed recent_long_calls recent_tickets open_bookings"
             " last_progress_stage"
             " stages_held pin_until pin_state risk_score engagement_score scored_at next_evaluation_at map_version"
-            " owner created_at updated_at",
+            " churn_probability churn_hazards owner created_at updated_at",
             company_id=_NOT,
             id=_NOT,
             customer_id=ColumnKind.ID,
@@ -81,6 +90,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             engagement_key=ColumnKind.DERIVED,
             lifetime_value_key=ColumnKind.DERIVED,
             last_appointment_key=ColumnKind.DERIVED,
+            expected_loss_key=ColumnKind.DERIVED,
         ),
         "journey_transitions": _table(
             _FACT,
@@ -99,6 +109,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             company_id=_NOT,
             relationship_id=_NOT,
             tie_break=_NOT,
+            merged_from=_NOT,
             source=ColumnKind.HANDLE,
             event_id=ColumnKind.HANDLE,
             booking_id=ColumnKind.HANDLE,
@@ -113,6 +124,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             company_id=_NOT,
             id=_NOT,
             relationship_id=_NOT,
+            merged_from=_NOT,
         ),
         "journey_actions": _table(
             _FACT,
@@ -195,8 +207,13 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             retracts_source=ColumnKind.HANDLE,
             retracts_id=ColumnKind.HANDLE,
             metadata=ColumnKind.TEXT,
+            customer_ref=ColumnKind.IDENTITY,
             profile=ColumnKind.TEXT,
             cells=ColumnKind.TEXT,
+        ),
+        # Responses are sealed, and an erasure deletes all of them.
+        "idempotency_keys": _table(
+            _NOT, "company_id key request_hash status content_type etag body created_at"
         ),
         # Error messages repeat no value of the line.
         "import_errors": _table(
@@ -243,12 +260,20 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             "company_id id stage_key metric_date customer_count ended_visits avg_time_in_stage conversion_rate revenue"
             " revision computed_at",
         ),
+        "churn_models": _table(
+            _NOT, "company_id id version fitted_on sampled_customers parameters quality is_shown fitted_at"
+        ),
+        "churn_samples": _table(
+            _FACT, "month predicted_at probability", company_id=_NOT, relationship_id=_NOT
+        ),
+        "churn_calibration": _table(_NOT, "company_id month bin customers predicted realised"),
         "stage_visit_durations": _table(_NOT, "company_id stage_key day duration_tenths cumulative_counts"),
         "nightly_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
             "id name timezone former_zones currency currency_units clock_at delivers_messages next_nightly_run_at"
-            " scored_at map_version migrated_version rollup_version policy stage_actions created_at updated_at",
+            " scored_at map_version migrated_version rollup_version churn_model_id policy stage_actions"
+            " created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"
@@ -260,7 +285,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "api_keys": _table(
             _NOT,
-            "company_id key_id name role secret_hash scopes created_at expires_at revoked_at last_used_at rotated_from",
+            "company_id key_id name role secret_hash scopes created_at expires_at revoked_at last_used_at rotated_from"
+            " requests_per_second events_per_second",
         ),
         "browser_sessions": _table(
             _NOT,

@@ -1,6 +1,7 @@
 """Profiles: the language tag of a customer, and the name in a greeting."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 MAX_LANGUAGE_LENGTH: Final = 35
@@ -28,3 +29,12 @@ def greeting_name(first_name: str | None, name: str | None) -> str | None:
         if value is not None and (trimmed := " ".join(value.split())):
             return trimmed
     return None
+
+
+def missing_fields(own: Mapping[str, str | None], other: Mapping[str, str | None]) -> dict[str, str]:
+    """Returns the fields of another profile that are empty in a profile, by name: what it takes over in a merge."""
+    return {
+        name: value
+        for name, value in other.items()
+        if value is not None and value.strip() and not (own.get(name) or "").strip()
+    }

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from journey_service.domain.customers.attributes import AttributeFilter
 
 SortKey: TypeAlias = "int | str"
 
@@ -17,6 +19,7 @@ _SORT_KEYS: Final = (
     "risk_score",
     "engagement_score",
     "lifetime_value",
+    "expected_loss",
     "last_appointment_at",
     "stage_entered_at",
     "name",
@@ -40,11 +43,26 @@ class ConsentChange:
     """When the person gave the consent."""
 
 
+DuplicateReason: TypeAlias = Literal["email", "phone"]
+"""What customers share: a mailbox, or the digits of a phone number."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Customers who share a value: the first ids, in order, and the number of all."""
+
+    reason: DuplicateReason
+    value: str
+    customer_ids: Sequence[int]
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerFilter:
     """Filter and order of the customer list; None or empty: any. Risks are in hundredths.
 
-    `consent` is a channel and the status of the consent on it. `is_counted`: count all customers that match.
+    `consent` is a channel and the status of the consent on it. All `attributes` must match. `is_counted`: count all
+    customers that match.
     """
 
     ids: Sequence[int] = ()
@@ -59,6 +77,7 @@ class CustomerFilter:
     owner: str | None = None
     is_pinned: bool | None = None
     consent: tuple[str, str] | None = None
+    attributes: Sequence[AttributeFilter] = ()
     q: str | None = None
     is_counted: bool = False
     sort: str = "customer_id"

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import instant_of
+from journey_service.domain.customers.attributes import AttributeValue, to_number
 
 DecimalSeparator = Literal[".", ","]
 DecimalName = Literal["comma", "point"]
@@ -124,28 +125,70 @@ def parse_amount(text: str, cells: CellFormat) -> Decimal | str:
     return -amount if is_negative and isinstance(amount, Decimal) else amount
 
 
+def parse_cell_value(text: str, cells: CellFormat) -> AttributeValue:
+    """Returns the value of a cell of any type: a boolean, a number, a day as ISO text, or the text itself.
+
+    Only plain digits with decimals are a number: `0049`, `1,240.50` and `12 EUR` stay text, as do times.
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    number = _plain_number(text, cells)
+    if number is not None:
+        return int(number) if number == number.to_integral_value() else float(number)
+    return _day_text(text, cells.date_format) or text
+
+
 def parse_local_time(text: str, zone: ZoneInfo, date_format: DateFormat | None = None) -> WrittenTime | str:
     """Returns a time, or an error message. Without an offset, the time is that of the zone.
 
     A date alone is 00:00. Of an ambiguous time (fold), the first instant; for a skipped time (gap), the first instant
     after the gap.
     """
-    match = _YEAR_FIRST.fullmatch(text) or _DAY_FIRST.fullmatch(text)
-    if match is not None:
-        year, month, day = int(match["year"]), int(match["month"]), int(match["day"])
-    else:
-        match = _SLASHED.fullmatch(text)
-        if match is None:
-            return TIME_ERROR
-        if date_format is None:
-            return "can be read in two ways: give the date format, DD/MM/YYYY or MM/DD/YYYY"
-        first, second = int(match["first"]), int(match["second_"])
-        day, month = (first, second) if date_format == "DD/MM/YYYY" else (second, first)
-        year = int(match["year"])
+    found = _find_day(text, date_format)
+    if isinstance(found, str):
+        return found
+    match, *day = found
     try:
-        return _to_written_time(date(year, month, day), match, zone)
+        return _to_written_time(date(*day), match, zone)
     except (ValueError, OverflowError):
         return INVALID_TIME
+
+
+def _find_day(text: str, date_format: DateFormat | None) -> tuple[re.Match[str], int, int, int] | str:
+    """Returns the match of a time with its year, month and day, or an error message."""
+    match = _YEAR_FIRST.fullmatch(text) or _DAY_FIRST.fullmatch(text)
+    if match is not None:
+        return match, int(match["year"]), int(match["month"]), int(match["day"])
+    match = _SLASHED.fullmatch(text)
+    if match is None:
+        return TIME_ERROR
+    if date_format is None:
+        return "can be read in two ways: give the date format, DD/MM/YYYY or MM/DD/YYYY"
+    first, second = int(match["first"]), int(match["second_"])
+    day, month = (first, second) if date_format == "DD/MM/YYYY" else (second, first)
+    return match, int(match["year"]), month, day
+
+
+def _day_text(text: str, date_format: DateFormat | None) -> str | None:
+    """Returns a day, also one at 00:00, as ISO text; None for other texts."""
+    found = _find_day(text, date_format)
+    if isinstance(found, str):
+        return None
+    match, *day = found
+    try:
+        is_day = match["hour"] is None or (match["offset"] is None and _time_of_day(match) == time())
+        return date(*day).isoformat() if is_day else None
+    except ValueError:
+        return None
+
+
+def _plain_number(text: str, cells: CellFormat) -> Decimal | None:
+    if cells.decimal_separator == ".":
+        return to_number(text)
+    if "." not in text:
+        return to_number(text.replace(",", "."))
+    is_ambiguous = cells.has_declared_decimals or _COMMA.fullmatch(text.removeprefix("-")) is not None
+    return None if is_ambiguous else to_number(text)
 
 
 def _parse_decimal(number: str, cells: CellFormat) -> Decimal | str:

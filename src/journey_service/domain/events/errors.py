@@ -13,6 +13,16 @@ class ImportNotFoundError(NotFoundError):
         super().__init__(f"There is no import {import_id}.")
 
 
+class TooManyImportsError(ConflictError):
+    """The company has as many unfinished imports as it may have."""
+
+    code = "too-many-imports"
+    title = "Too many unfinished imports"
+
+    def __init__(self, limit: int = 10) -> None:
+        super().__init__(f"The company has {limit} unfinished imports. Wait until one of them ends.")
+
+
 class EventConflictError(ConflictError):
     """The event id was used before for an event with different content."""
 

@@ -4,11 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from journey_service.domain.companies.currencies import Currency
-
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+from journey_service.domain.customers.references import CustomerName
+from journey_service.domain.customers.updates import ProfileUpdate
+from journey_service.domain.json_values import JsonValue
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=5)
 """How far `occurred_at` may be ahead of the service's clock; a later event is refused."""
@@ -19,7 +20,9 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_ID: Final = 2**53 - 1
 """Largest id, which every JSON parser reads exactly. Erased customers have ids from -MAX_ID to -1."""
 MAX_CUSTOMER_ID: Final = 2**52 - 1
-"""Largest customer id that a caller may choose; larger ids are reserved for the service."""
+"""Largest customer id that a caller may choose; larger ids are numbers that the service gives to refs."""
+NO_CUSTOMER_ID: Final = -MAX_ID - 1
+"""Stands for the id of a customer whom an event names by a ref alone, until the ref is resolved."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
 """Largest amount of an event, in smallest units of the currency; a larger one is refused."""
 MAX_SUM_CENTS: Final = 99_999_999_999_999
@@ -28,6 +31,7 @@ _MAX_SUM: Final = 10**12
 """Sums of whole units must be below: the columns have twelve digits before the point."""
 MAX_CALL_SECONDS: Final = 2**31 - 1
 """Longest call, in seconds; a longer one is refused."""
+_HALF: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -72,8 +76,19 @@ class Event(NamedTuple):
     reported_at: datetime | None = None
     retracts: tuple[str, str] | None = None
     tie_break: int = 0
+    customer_ref: str | None = None
+    """Id of the customer as text, if the input has one; `customer_id` is its number once it is resolved."""
+    profile: ProfileUpdate | None = None
+    """What the event says of the customer."""
     is_in_thousandths: bool = False
     """Whether `amount_cents` is in thousandths, as received: `in_currency` of `parsing` converts it."""
+
+    @property
+    def customer(self) -> CustomerName:
+        """How the input names the customer."""
+        return CustomerName(
+            None if self.customer_id == NO_CUSTOMER_ID else self.customer_id, self.customer_ref
+        )
 
     @property
     def key(self) -> tuple[str, str]:
@@ -90,8 +105,19 @@ def content_hash(event: Event) -> bytes:
     """Returns a digest of 16 bytes that is equal for events with equal content.
 
     The JSON notation has no influence. Source and id are not part of it: they are the key under which contents are
-    compared.
+    compared. The first half does not depend on the profile.
     """
+    digest = _digest(event._replace(profile=None))
+    return digest if event.profile is None else digest[:_HALF] + _digest(event)[:_HALF]
+
+
+def has_same_content(event: Event, digest: bytes, *, ignores_profile: bool = False) -> bool:
+    """Returns whether an event has a content hash; `ignores_profile` compares without the profiles."""
+    own = content_hash(event)
+    return own[:_HALF] == digest[:_HALF] if ignores_profile else own == digest
+
+
+def _digest(event: Event) -> bytes:
     content = (
         event.type,
         event.customer_id,
@@ -103,9 +129,10 @@ def content_hash(event: Event) -> bytes:
         None if not event.metadata else _canonical(event.metadata),
         None if event.reported_at is None else _microseconds(event.reported_at),
         event.retracts,
+        event.profile,
     )
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return blake2b(text.encode(), digest_size=16).digest()
+    return blake2b(text.encode(), digest_size=2 * _HALF).digest()
 
 
 def _microseconds(instant: datetime) -> int:

@@ -4,17 +4,23 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from math import isnan
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.companies.currencies import MAX_DECIMALS
+from journey_service.domain.customers.references import find_ref_error
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.events.cell_formats import CellFormat, parse_amount, parse_whole_number
-from journey_service.domain.events.values import find_text_error, parse_time
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID
+from journey_service.domain.events.values import parse_time
+from journey_service.domain.texts import find_text_error
 
 MAX_TEXT_LENGTH: Final = 255
 """Maximum number of characters of ids and sources; a longer text is an error."""
+MAX_UNKNOWN_FIELDS: Final = 100
+"""Maximum number of unknown fields of an object that are reported."""
 
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
@@ -82,6 +88,29 @@ class ObjectReader:
             return None
         return value
 
+    def customer_id(self, name: str, *, required: bool) -> int | None:
+        """Returns a customer's number, None if it is missing or invalid; other texts are refs, as the error says."""
+        count = len(self.errors)
+        found = self.integer(name, MAX_ID, required=required)
+        if len(self.errors) > count and self.get(name) is not None:
+            self.errors.pop()
+            self.add_error(
+                name, f"must be a whole number from 0 to {MAX_CUSTOMER_ID}; use customer_ref for other ids"
+            )
+        return found
+
+    def ref(self, name: str) -> str | None:
+        """Returns an id that is text, None if it is missing or invalid; a number is taken as its digits."""
+        value = self.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if value is None:
+            return None
+        if (problem := find_ref_error(value)) is not None:
+            self.add_error(name, problem)
+            return None
+        return str(value)
+
     def _whole_number(self, text: str) -> int | None:
         """Returns the number that text stands for; leading zeros could be those of another id."""
         if len(text) > 1 and text.startswith("0") and text.isdigit():
@@ -134,10 +163,9 @@ class ObjectReader:
         return found.instant
 
     def reject_unknown(self, known: tuple[str, ...]) -> None:
-        """Adds an error for each field that is not known."""
-        for name in self.raw:
-            if name not in known:
-                self.add_error(name, "is not a known field")
+        """Adds an error for each field that is not known, at most MAX_UNKNOWN_FIELDS of them."""
+        for name in islice((name for name in self.raw if name not in known), MAX_UNKNOWN_FIELDS):
+            self.add_error(name, "is not a known field")
 
 
 def raise_errors(*readers: ObjectReader) -> None:

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.companies.currencies import MAX_DECIMALS, Currency
+from journey_service.domain.customers.references import CustomerName, parse_written_ref
+from journey_service.domain.customers.updates import PROFILE_LENGTHS, ProfileUpdate
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.events.cell_formats import CellFormat
 from journey_service.domain.events.content_keys import content_key
@@ -18,19 +20,22 @@ from journey_service.domain.events.event import (
     FUTURE_TOLERANCE,
     MAX_AMOUNT_CENTS,
     MAX_CALL_SECONDS,
-    MAX_CUSTOMER_ID,
+    NO_CUSTOMER_ID,
     Event,
     EventType,
-    JsonValue,
 )
 from journey_service.domain.events.object_reader import ObjectReader, raise_errors
+from journey_service.domain.events.profile_fields import parse_profile, parse_profile_fields
 from journey_service.domain.events.values import find_json_error
+from journey_service.domain.json_values import JsonValue
 
 IMPORT_SOURCE: Final = "import"
 """Source of imported events that have none."""
 
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
-_EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "occurred_at")
+SUBJECT_ERROR: Final = "must be the customer's id as a string of digits, or ref: and the customer_ref"
+"""Error of a CloudEvents subject that names no customer."""
+_EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "customer_ref", "occurred_at")
 _DATA_FIELDS: Final = (
     *("call_duration", "total_amount", "reported_at", "booking_id", "scheduled_for", "retracts", "metadata"),
 )
@@ -38,7 +43,12 @@ FIELD_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_i
 """Alternative names of fields in import files."""
 
 
-KNOWN_COLUMNS: Final = frozenset((*_EVENT_FIELDS, *_DATA_FIELDS, *FIELD_ALIASES))
+_PROFILE_PREFIX: Final = "customer_"
+PROFILE_COLUMNS: Final = tuple(f"{_PROFILE_PREFIX}{name}" for name in (*PROFILE_LENGTHS, "language"))
+"""Names of columns of the customer's profile in import files of events."""
+KNOWN_COLUMNS: Final = frozenset(
+    (*_EVENT_FIELDS, *_DATA_FIELDS, *FIELD_ALIASES, *PROFILE_COLUMNS, "customer")
+)
 """Names of fields in import files."""
 
 
@@ -63,11 +73,12 @@ def parse_event(raw: object, pointer: str = "") -> Event:
     if not isinstance(raw, Mapping):
         raise InvalidInputError.at(pointer, "must be an object")
     reader = ObjectReader(raw, pointer)
-    reader.reject_unknown((*_EVENT_FIELDS, "data"))
+    reader.reject_unknown((*_EVENT_FIELDS, "customer", "data"))
     data = _data_reader(raw.get("data"), f"{pointer}/data", reader.errors)
     event = _event(reader, data)
+    profile = parse_profile(raw.get("customer"), f"{pointer}/customer", reader.errors)
     raise_errors(reader, data)
-    return event
+    return event._replace(profile=profile)
 
 
 def parse_cloud_event(raw: object, pointer: str = "") -> Event:
@@ -81,10 +92,7 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     errors: list[FieldError] = []
     if raw.get("specversion") != "1.0":
         errors.append(FieldError(f"{pointer}/specversion", "must be '1.0'"))
-    subject = raw.get("subject")
-    if not isinstance(subject, str) or not _DIGITS.fullmatch(subject):
-        errors.append(FieldError(f"{pointer}/subject", "must be the customer's id as a string of digits"))
-        subject = "0"
+    customer_id, ref = _subject(raw.get("subject"), f"{pointer}/subject", errors)
     content_type = raw.get("datacontenttype", "application/json")
     if not isinstance(content_type, str) or "json" not in content_type:
         errors.append(FieldError(f"{pointer}/datacontenttype", "must be application/json"))
@@ -92,12 +100,20 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
         "id": raw.get("id"),
         "source": raw.get("source"),
         "type": raw.get("type"),
-        "customer_id": int(subject),
+        "customer_id": customer_id,
+        "customer_ref": ref,
         "occurred_at": raw.get("time"),
     }
     reader = ObjectReader({name: value for name, value in values.items() if value is not None}, pointer)
-    data = _data_reader(raw.get("data"), f"{pointer}/data", reader.errors)
-    event = _event(reader, data)
+    details = raw.get("data")
+    customer = None
+    if isinstance(details, Mapping):
+        customer = details.get("customer")
+        details = {name: value for name, value in details.items() if name != "customer"}
+    data = _data_reader(details, f"{pointer}/data", reader.errors)
+    event = _event(reader, data)._replace(
+        profile=parse_profile(customer, f"{pointer}/data/customer", reader.errors)
+    )
     names = {f"{pointer}/customer_id": f"{pointer}/subject", f"{pointer}/occurred_at": f"{pointer}/time"}
     errors += [
         FieldError(names.get(error.pointer, error.pointer), error.message)
@@ -106,6 +122,44 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     if errors:
         raise InvalidInputError(errors)
     return event
+
+
+def _subject(subject: object, pointer: str, errors: list[FieldError]) -> tuple[str | None, str | None]:
+    """Returns the digits of a customer's id, or a ref; one of them is None."""
+    try:
+        ref = parse_written_ref(subject, pointer) if isinstance(subject, str) else None
+        if ref is not None:
+            return None, ref
+        if not isinstance(subject, str) or not _DIGITS.fullmatch(subject):
+            raise InvalidInputError.at(pointer, SUBJECT_ERROR)
+    except InvalidInputError as error:
+        errors += error.errors
+        return "0", None
+    return subject, None
+
+
+def _flatten(
+    raw: Mapping[str, object], errors: list[FieldError], *, is_text: bool
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Returns the fields of a line, those in `data` included, and the pointer of each."""
+    inner = raw.get("data", {})
+    if not is_text and not isinstance(inner, Mapping):
+        errors.append(FieldError("/data", "must be an object"))
+    if is_text or not isinstance(inner, Mapping):
+        inner = {}
+    entries = [
+        (name, value, f"/{pointer_token(name)}") for name, value in raw.items() if name != "data" or is_text
+    ]
+    entries += [(str(name), value, f"/data/{pointer_token(name)}") for name, value in inner.items()]
+    flat: dict[str, object] = {}
+    pointers: dict[str, str] = {}
+    for alias, value, pointer in entries:
+        name = FIELD_ALIASES.get(alias, alias)
+        if name in flat:
+            errors.append(FieldError(pointer, f"is a duplicate of {pointers[name]}"))
+            continue
+        flat[name], pointers[name] = value, pointer
+    return flat, pointers
 
 
 def parse_line(
@@ -123,29 +177,13 @@ def parse_line(
     Raises InvalidInputError with every error.
     """
     is_text = cells is not None
-    inner = raw.get("data", {})
-    if is_text or not isinstance(inner, Mapping):
-        inner = {}
-    entries = [
-        (name, value, f"/{pointer_token(name)}") for name, value in raw.items() if name != "data" or is_text
-    ]
-    entries += [(str(name), value, f"/data/{pointer_token(name)}") for name, value in inner.items()]
-    flat: dict[str, object] = {}
-    pointers: dict[str, str] = {}
-    errors = []
-    if not is_text and not isinstance(raw.get("data", {}), Mapping):
-        errors.append(FieldError("/data", "must be an object"))
-    for alias, value, pointer in entries:
-        name = FIELD_ALIASES.get(alias, alias)
-        if name in flat:
-            errors.append(FieldError(pointer, f"is a duplicate of {pointers[name]}"))
-            continue
-        flat[name], pointers[name] = value, pointer
+    errors: list[FieldError] = []
+    flat, pointers = _flatten(raw, errors, is_text=is_text)
     reader = ObjectReader(flat, "", cells=cells, pointers=pointers)
     reader.errors += errors
-    reader.reject_unknown((*_EVENT_FIELDS, *_DATA_FIELDS))
+    reader.reject_unknown((*_EVENT_FIELDS, *_DATA_FIELDS, *PROFILE_COLUMNS, "customer"))
     has_id = reader.get("id") is not None
-    event = _event(reader, reader, zone=zone, is_line=True)
+    event = _event(reader, reader, zone=zone, is_line=True)._replace(profile=_line_profile(reader))
     converted = in_currency(event, currency)
     if isinstance(converted, InvalidInputError):
         reader.add_error("total_amount", converted.errors[0].message)
@@ -157,12 +195,12 @@ def parse_line(
     return ImportLine(number, event, has_id)
 
 
-def parse_customer_id(raw: Mapping[str, object], cells: CellFormat | None) -> int:
-    """Parses the field `customer_id` of a line. Raises InvalidInputError."""
+def parse_customer(raw: Mapping[str, object], cells: CellFormat | None) -> CustomerName:
+    """Parses the fields `customer_id` and `customer_ref` of a line. Raises InvalidInputError."""
     reader = ObjectReader(raw, "", cells=cells)
-    customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
+    customer = _customer(reader)
     raise_errors(reader)
-    return customer_id or 0
+    return customer
 
 
 def in_currency(event: Event, currency: Currency) -> Event | InvalidInputError:
@@ -203,22 +241,14 @@ def _event(
 ) -> Event:
     event_id = reader.text("id", required=not is_line)
     source = reader.text("source", required=not is_line)
-    type_ = reader.get("type")
-    if type_ not in EVENT_TYPES:
-        reader.add_error(
-            "type",
-            "is required"
-            if type_ is None
-            # Errors of import lines are stored: they must not repeat a value, which may be personal data.
-            else f"must be one of {', '.join(EVENT_TYPES)}{'' if is_line else f'; got {quote_value(type_)}'}",
-        )
-    customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
+    type_ = _event_type(reader, is_line=is_line)
+    customer = _customer(reader)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)
     return Event(
         source=source or IMPORT_SOURCE,
         event_id=event_id or "",
-        customer_id=customer_id or 0,
-        type=type_ if isinstance(type_, str) else "",
+        customer_id=NO_CUSTOMER_ID if customer.customer_id is None else customer.customer_id,
+        type=type_,
         occurred_at=occurred_at or EARLIEST,
         amount_cents=data.thousandths("total_amount"),
         call_duration=data.integer("call_duration", MAX_CALL_SECONDS, required=False),
@@ -227,8 +257,28 @@ def _event(
         metadata=_metadata(data),
         reported_at=data.instant("reported_at", required=False, zone=zone),
         retracts=_retracts(data, is_required=type_ == EventType.EVENT_RETRACTED),
+        customer_ref=customer.customer_ref,
         is_in_thousandths=True,
     )
+
+
+def _event_type(reader: ObjectReader, *, is_line: bool) -> str:
+    """Returns the type of an event; adds an error unless it is a known one."""
+    type_ = reader.get("type")
+    if type_ not in EVENT_TYPES:
+        # Errors of import lines are stored: they must not repeat a value, which may be personal data.
+        got = "" if is_line else f"; got {quote_value(type_)}"
+        reader.add_error(
+            "type", "is required" if type_ is None else f"must be one of {', '.join(EVENT_TYPES)}{got}"
+        )
+    return type_ if isinstance(type_, str) else ""
+
+
+def _customer(reader: ObjectReader) -> CustomerName:
+    """Returns how the customer is named: by an id, by a ref, or by both."""
+    ref = reader.ref("customer_ref")
+    customer_id = reader.customer_id("customer_id", required=reader.get("customer_ref") is None)
+    return CustomerName(customer_id, ref)
 
 
 def _data_reader(raw: object, pointer: str, errors: list[FieldError]) -> ObjectReader:
@@ -258,6 +308,25 @@ def _retracts(reader: ObjectReader, *, is_required: bool) -> tuple[str, str] | N
     source, event_id = inner.text("source", required=True), inner.text("id", required=True)
     reader.errors += inner.errors
     return None if source is None or event_id is None else (source, event_id)
+
+
+def _line_profile(reader: ObjectReader) -> ProfileUpdate | None:
+    """Returns the profile of a line: the object `customer`, and the fields of the profile that are columns."""
+    profile = None
+    if reader.get("customer") is not None:
+        value = _object(reader, "customer")
+        profile = parse_profile(value, reader.pointers.get("customer") or "/customer", reader.errors)
+    errors: list[FieldError] = []
+    named = {name.removeprefix(_PROFILE_PREFIX): reader.get(name) for name in PROFILE_COLUMNS}
+    fields = parse_profile_fields(named, "", errors)
+    if profile is not None:
+        errors += [FieldError(f"/{name}", "is in customer too") for name in fields if name in profile.fields]
+    for error in errors:
+        reader.add_error(f"{_PROFILE_PREFIX}{error.pointer[1:]}", error.message)
+    if not fields:
+        return profile
+    profile = profile or ProfileUpdate({}, {}, {})
+    return profile._replace(fields={**profile.fields, **fields})
 
 
 def _object(reader: ObjectReader, name: str) -> dict[str, JsonValue] | None:

@@ -1,6 +1,6 @@
 """Events, imports and their line errors as they are stored, and the options of an import."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -105,7 +105,8 @@ class CheckedError(NamedTuple):
 class ImportCheck:
     """What an import would do: the lines by outcome, and the customers that are new and known.
 
-    `columns` are the names of the columns with their fields, None for an ignored one. The first errors are listed.
+    `columns` are the names of the columns with their fields, None for an ignored one. `profile_fields` are the numbers
+    of lines that would be applied by the fields of the profile that they name. The first errors are listed.
     """
 
     kind: ImportKind
@@ -119,6 +120,7 @@ class ImportCheck:
     failed: int
     customers_new: int
     customers_known: int
+    profile_fields: Mapping[str, int]
     errors: Sequence[CheckedError]
 
 

@@ -15,7 +15,9 @@ from journey_service.domain.events.cell_formats import (
     WrittenTime,
     parse_local_time,
 )
-from journey_service.domain.events.event import EARLIEST, LATEST, JsonValue
+from journey_service.domain.events.event import EARLIEST, LATEST
+from journey_service.domain.json_values import JsonValue
+from journey_service.domain.texts import find_text_error
 
 MAX_METADATA_BYTES: Final = 8 * 1024
 """Maximum size of an event's metadata as UTF-8 JSON; a larger object is an error."""
@@ -26,7 +28,6 @@ _RFC3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|z|[+-]\d{2}:\d{2})?", re.ASCII
 )
 _OFFSET_MINUTES: Final = slice(-2, None)
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def parse_instant(value: object, pointer: str) -> datetime:
@@ -72,9 +73,16 @@ def find_json_error(value: JsonValue, *, depth: int = MAX_METADATA_DEPTH) -> str
     integers beyond 64 bits.
     """
     level: list[JsonValue] = [value]
+    too_long = f"must not be longer than {MAX_METADATA_BYTES} bytes"
+    count = 0
     for _ in range(depth + 1):
+        count += len(level)
+        if count > MAX_METADATA_BYTES:  # a value has at least one byte
+            return too_long
         below: list[JsonValue] = []
         for each in level:
+            if isinstance(each, str) and len(each) > MAX_METADATA_BYTES:
+                return too_long
             if (problem := _value_error(each)) is not None:
                 return problem
             if isinstance(each, dict):
@@ -86,7 +94,7 @@ def find_json_error(value: JsonValue, *, depth: int = MAX_METADATA_DEPTH) -> str
     if level:
         return f"must not be nested deeper than {depth} levels"
     is_long = len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES
-    return f"must not be longer than {MAX_METADATA_BYTES} bytes" if is_long else None
+    return too_long if is_long else None
 
 
 def _value_error(value: JsonValue) -> str | None:
@@ -97,10 +105,3 @@ def _value_error(value: JsonValue) -> str | None:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return "must not contain integers beyond 64 bits"
     return None
-
-
-def find_text_error(text: str) -> str | None:
-    """Returns why a text cannot be stored, or None."""
-    if "\x00" in text:
-        return "must not contain NUL"
-    return "must be valid Unicode text" if _SURROGATE.search(text) else None

@@ -11,14 +11,10 @@ from typing import Final
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.booking_pause import next_pause_change, pausing_booking
+from journey_service.domain.journeys.churn_hazards import churn_hundredths, churn_reached_at
 from journey_service.domain.journeys.facts import DAY, days_since
-from journey_service.domain.journeys.relationship import (
-    ConditionReason,
-    Relationship,
-    Rulebook,
-    RuleReason,
-    StageReason,
-)
+from journey_service.domain.journeys.relationship import Relationship, Rulebook
+from journey_service.domain.journeys.rhythm import ratio_hundredths, ratio_reached_at, usual_gap_seconds
 from journey_service.domain.stages.compiled_rules import (
     ArbitrationStep,
     CompiledCondition,
@@ -28,12 +24,16 @@ from journey_service.domain.stages.compiled_rules import (
     StageMove,
     compile_stage,
 )
+from journey_service.domain.stages.reasons import RuleReason, StageReason
+from journey_service.domain.stages.rules import CHURN, RHYTHM
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 _MAX_SCORE_STEPS: Final = 64
 """Maximum number of score changes to examine; at the limit, the evaluation is scheduled early."""
 
 _SCORES: Final = frozenset(("risk_score", "engagement_score", "missed_rate"))
+_GROWING_RATIOS: Final = frozenset((RHYTHM, CHURN))
+"""Triggers whose values grow from day to day until the next appointment."""
 _NOTHING_HELD: Final[frozenset[tuple[str, str]]] = frozenset()
 
 
@@ -45,6 +45,7 @@ class Decision:
 
     __slots__ = (
         "_compiled_stage",
+        "_days_inactive",
         "_engagement",
         "_facts",
         "_held",
@@ -53,6 +54,7 @@ class Decision:
         "_relationship",
         "_risk",
         "_stage_map",
+        "_usual_gap",
         "event",
         "is_suppressed",
         "move",
@@ -64,12 +66,14 @@ class Decision:
     ) -> None:
         self._relationship = relationship
         self._facts = relationship.facts
-        self._stage_map, self._policy = rulebook
+        self._stage_map, self._policy, _ = rulebook
         self._compiled_stage = compile_stage(
             self._stage_map, relationship.current_stage, relationship.last_progress
         )
+        self._days_inactive: int | None = None
         self._risk: int | None = None
         self._engagement: int | None = None
+        self._usual_gap: int | None = None
         self._held = _NOTHING_HELD
         self._is_completed = event is not None and event.type == EventType.APPOINTMENT_COMPLETED
         self.now = now
@@ -117,7 +121,7 @@ class Decision:
             return None
         event = self.event
         for rule in sequence.for_event(event):
-            for _, read, low, high, inside, _ in rule.conditions:
+            for read, low, high, inside in rule.comparisons:
                 value = read(self)
                 if value is None or (low <= value <= high) is not inside:
                     break
@@ -148,8 +152,30 @@ class Decision:
     @property
     def days_inactive(self) -> int | None:
         """Whole days since the last completed appointment; None without one."""
-        last = self._facts.last_appointment_at
-        return None if last is None else days_since(last, self.now)
+        days = self._days_inactive
+        if days is None:
+            last = self._facts.last_appointment_at
+            if last is None:
+                return None
+            self._days_inactive = days = days_since(last, self.now)
+        return days
+
+    @property
+    def rhythm_ratio(self) -> int | None:
+        """Days since the last completed appointment over the usual gap, in hundredths; None without one."""
+        days = self.days_inactive
+        return None if days is None else ratio_hundredths(days, self._usual_gap_seconds())
+
+    @property
+    def churn_probability(self) -> int | None:
+        """Churn probability in hundredths; None without a prediction."""
+        hazards, last = self._relationship.churn_hazards, self._facts.last_appointment_at
+        return churn_hundredths(hazards, last, self._stage_map.churn_days, self.now)
+
+    def _usual_gap_seconds(self) -> int:
+        if self._usual_gap is None:
+            self._usual_gap = usual_gap_seconds(self._facts.completed, self._policy.usual_gap_days)
+        return self._usual_gap
 
     @property
     def days_in_stage(self) -> int:
@@ -201,6 +227,8 @@ class Decision:
                 soonest = self._next_day_change(rule, soonest)
             elif rule.trigger in _SCORES:
                 scores.append(rule)
+            elif rule.trigger in _GROWING_RATIOS:
+                soonest = self._next_ratio_change(rule, soonest)
         for rule in scores:
             change = self._score_change(rule, soonest)
             if change is not None:
@@ -216,6 +244,21 @@ class Decision:
                 at = anchor + offset
                 if at > self.now and (soonest is None or at < soonest):
                     soonest = at
+        return soonest
+
+    def _next_ratio_change(self, rule: CompiledRule, soonest: datetime | None) -> datetime | None:
+        """Returns when a growing ratio next changes the rule's result, or `soonest` if that is earlier."""
+        last = self._facts.last_appointment_at
+        if last is None:
+            return soonest
+        hazards, churn_days = self._relationship.churn_hazards, self._stage_map.churn_days
+        for hundredths in rule.conditions[0].condition.change_points:
+            if rule.trigger == RHYTHM:
+                at = ratio_reached_at(last, hundredths, self._usual_gap_seconds())
+            else:
+                at = churn_reached_at(hazards, last, churn_days, hundredths, self.now)
+            if at is not None and at > self.now:
+                soonest = _sooner(soonest, at)
         return soonest
 
     def _score_change(self, rule: CompiledRule, before: datetime | None) -> datetime | None:
@@ -287,7 +330,7 @@ class Decision:
         is_return = self.move is not None and self.move.step is ArbitrationStep.RETURN
         paused_by = None if is_return else self.paused_by
         for stage, rules in self._compiled_stage.evaluated_stages(self.move):
-            results = tuple([self._reason(rule) for rule in rules])
+            results = tuple([self._explain(rule) for rule in rules])
             held = any(result.held for result in results)
             is_paused = held and stage.kind is StageKind.RISK
             reasons.append(
@@ -306,19 +349,10 @@ class Decision:
             if rule.event is not None and rule.holds(self)
         )
 
-    def _reason(self, rule: CompiledRule) -> RuleReason:
-        event = self.event
-        held = is_applicable = rule.event is None or (event is not None and event.type == rule.event)
-        conditions = []
-        for condition in rule.conditions:
-            passes = is_applicable and condition.passes(self)
-            held = held and passes
-            value = condition.display_value(self) if is_applicable else None
-            conditions.append(
-                ConditionReason(condition.condition.field.label, condition.condition.text, value, passes)
-            )
-        was_held = (rule.stage.key, rule.trigger) in self._held
-        return RuleReason(rule.trigger, held or was_held, tuple(conditions))
+    def _explain(self, rule: CompiledRule) -> RuleReason:
+        reason = rule.explain(self)
+        was_held = bool(self._held) and (rule.stage.key, rule.trigger) in self._held
+        return reason._replace(held=True) if was_held else reason
 
 
 class DecisionWithoutReasons(Decision):

@@ -1,53 +1,45 @@
 """A customer's journey in memory: applies events, the passing of time, manual moves and pins."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from journey_service.domain.calendar import utc_text
+from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.errors import InvalidInputError, quote_value
-from journey_service.domain.events.event import LATEST, Event, EventType, max_sum
-from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
+from journey_service.domain.events.event import LATEST, Event, max_sum
+from journey_service.domain.journeys.engine import DecisionWithoutReasons
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
-from journey_service.domain.journeys.facts import Facts, apply_event_to_facts
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, apply_event_to_facts
+from journey_service.domain.journeys.prediction.outlook import predict_hazards
+from journey_service.domain.journeys.prediction.visit_state import has_same_visits
 from journey_service.domain.journeys.relationship import (
     NO_PIN_STATE,
     Activation,
-    Motion,
-    PinState,
+    ChurnHazards,
     Relationship,
     Rulebook,
-    SuppressedMove,
     Transition,
     TransitionCause,
     TriggerType,
 )
-from journey_service.domain.stages.compiled_rules import StageMove
-from journey_service.domain.stages.stage_map import StageKind
+from journey_service.domain.journeys.transitions.causes import (
+    ARCHIVED_EVENT,
+    MERGED_EVENT,
+    OPENING_EVENT,
+    REPAIRED_EVENT,
+    event_cause,
+    timestamp_id,
+)
+from journey_service.domain.journeys.transitions.steps import JourneySteps
+from journey_service.domain.stages.stage_map import MERGED_STAGE
 
-OPENING_EVENT = "journey_started"
-"""`trigger_event` of the first transition."""
-ARCHIVED_EVENT = "stage_archived"
-"""`trigger_event` of a move out of an archived stage."""
-REPAIRED_EVENT = "stage_repaired"
-"""`trigger_event` of a move out of an unknown stage."""
 
-
-class Journey:
+class Journey(JourneySteps):
     """A relationship and its new transitions since it was loaded.
 
     The current time is always a parameter. Time is monotonic: a step at an instant before the last transition is
     taken at the instant of that transition.
     """
-
-    decide = staticmethod(decide)
-    """The decision function; subclasses replace it to simulate other rules."""
-
-    def __init__(self, relationship: Relationship, rulebook: Rulebook) -> None:
-        self.relationship = relationship
-        self.rulebook = rulebook
-        self.new_transitions: list[Transition] = []
-        self.decided_at: datetime | None = None
-        """The instant of the last decision."""
 
     @classmethod
     def open(
@@ -104,7 +96,7 @@ class Journey:
             return None  # no change is due while the customer is pinned
         decision = self.decide(self.relationship, self.rulebook, at)
         self._end_pin(at)
-        return self._apply_decision(decision, at, TransitionCause("time", _timestamp(at)))
+        return self._apply_decision(decision, at, TransitionCause("time", timestamp_id(at)))
 
     def apply_event(
         self, event: Event, now: datetime, *, facts: Facts | None = None, is_counted: bool = True
@@ -120,18 +112,21 @@ class Journey:
         policy = self.rulebook.policy
         if facts is None:
             facts = apply_event_to_facts(self.relationship.facts, event, policy)
-        if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > max_sum(
-            policy.currency
-        ):
-            raise InvalidInputError.at(
-                "/data/total_amount", "would exceed the largest possible total of the customer"
-            )
+        _check_sums(facts, policy.currency, "/data/total_amount")
         self.advance_to(now)
-        self.relationship.facts = facts
+        self.set_facts(facts, now)
         decision = self.decide(self.relationship, self.rulebook, now, event if is_counted else None)
         if is_counted and self.relationship.is_pinned(now):
             self._record_pinned_event(event, decision)
         return self._apply_decision(decision, now, event_cause(event))
+
+    def apply_churn_hazards(self, hazards: ChurnHazards | None, now: datetime) -> Transition | None:
+        """Replaces the predicted hazards and evaluates the customer as of `now`, after the evaluations due before."""
+        now = max(now, self.relationship.stage_entered_at)
+        self.advance_to(now)
+        self.relationship.churn_hazards = hazards
+        decision = self.decide(self.relationship, self.rulebook, now)
+        return self._apply_decision(decision, now, TransitionCause("time", timestamp_id(now)))
 
     def move(  # noqa: PLR0913  # the parts of a request
         self,
@@ -143,28 +138,25 @@ class Journey:
         performed_by: int | None = None,
         notes: str | None = None,
         pin_until: datetime | None = None,
-        is_silent: bool = False,
+        runs_actions: bool | None = None,
     ) -> bool:
         """Moves the customer manually; returns whether a pin was set because the rules would move them back.
 
-        The actions of the stage are skipped if `is_silent`.
+        `runs_actions`: whether the actions of the stage run; None if they run on a move up only.
 
         Raises InvalidInputError for an unknown stage, InactiveStageError, StageConflictError.
         """
-        stage = self.rulebook.stage_map.by_key.get(to_stage)
-        if stage is None:
-            raise InvalidInputError.at("/to_stage", f"{quote_value(to_stage)} is not a stage of the company")
-        if not stage.is_active:
-            raise InactiveStageError(to_stage)
+        self._check_target(to_stage)
         before = self.relationship
-        if before.current_stage == to_stage:
-            raise StageConflictError(to_stage)
         now = max(now, before.stage_entered_at)
         before.pin_until, before.pin_state = None, NO_PIN_STATE
-        reasons = self.decide(before, self.rulebook, now).reasons
-        request: dict[str, str | None] = {"pin_until": None if pin_until is None else utc_text(pin_until)}
+        request: dict[str, str | bool | None] = {
+            "pin_until": None if pin_until is None else utc_text(pin_until),
+            "run_actions": runs_actions,
+        }
+        if runs_actions is None:
+            runs_actions = self.rulebook.stage_map.is_up(before.current_stage, to_stage)
         self._enter(
-            to_stage,
             Transition(
                 seq=before.version + 1,
                 from_stage=before.current_stage,
@@ -174,14 +166,31 @@ class Journey:
                 trigger_event=None,
                 cause=TransitionCause("manual", key),
                 map_version=self.rulebook.stage_map.version,
-                reasons=reasons,
+                reasons=self.decide(before, self.rulebook, now).reasons,
                 actor=actor,
                 performed_by=performed_by,
                 notes=notes,
                 request=request,
-                is_silent=is_silent,
-            ),
+                is_silent=not runs_actions,
+                motion=self._motion_to(to_stage),
+                since=before.stage_entered_at,
+            )
         )
+        return self._decide_after_move(now, pin_until, request)
+
+    def _check_target(self, to_stage: str) -> None:
+        stage = self.rulebook.stage_map.by_key.get(to_stage)
+        if stage is None:
+            raise InvalidInputError.at("/to_stage", f"{quote_value(to_stage)} is not a stage of the company")
+        if not stage.is_active:
+            raise InactiveStageError(to_stage)
+        if self.relationship.current_stage == to_stage:
+            raise StageConflictError(to_stage)
+
+    def _decide_after_move(
+        self, now: datetime, pin_until: datetime | None, request: dict[str, str | bool | None]
+    ) -> bool:
+        """Pins the customer if the rules would undo the manual move; returns whether they would."""
         decision = self.decide(self.relationship, self.rulebook, now)
         must_pin = pin_until is None and decision.move is not None
         if must_pin:
@@ -222,12 +231,12 @@ class Journey:
         self.advance_to(at)
         self.rulebook = rulebook
         self.relationship.map_version = rulebook.stage_map.version
+        cause = TransitionCause("map", str(rulebook.stage_map.version))
         successor = rulebook.stage_map.successor(self.relationship.current_stage)
         if successor is not None:
-            self._leave_archived(successor.key, at)
+            self._enter_by_system(successor.key, at, ARCHIVED_EVENT, cause)
             self._schedule(self.decide(self.relationship, rulebook, at))
         if activation is not Activation.FUTURE_ONLY:
-            cause = TransitionCause("map", str(rulebook.stage_map.version))
             self._evaluate_repeatedly(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
 
     def apply_policy(
@@ -244,7 +253,15 @@ class Journey:
             self.relationship.facts = facts
         self.advance_to(at)
         at = max(at, self.relationship.stage_entered_at)
-        self._evaluate_repeatedly(at, TransitionCause("policy", _timestamp(since)), is_silent=True)
+        self._evaluate_repeatedly(at, TransitionCause("policy", timestamp_id(since)), is_silent=True)
+
+    def set_facts(self, facts: Facts, at: datetime) -> None:
+        """Replaces the facts, and predicts returns anew as of `at` if they depend on what has changed."""
+        relationship, model = self.relationship, self.rulebook.churn_model
+        if not has_same_visits(facts, relationship.facts):
+            values = None if model is None else predict_hazards(model, facts, at)
+            relationship.churn_hazards = None if values is None else ChurnHazards(at, values)
+        relationship.facts = facts
 
     def move_out_of_unknown_stage(self, at: datetime) -> None:
         """Moves a customer out of an unknown or archived stage, to its successor or the start stage.
@@ -255,137 +272,39 @@ class Journey:
         stage_map = self.rulebook.stage_map
         stage = stage_map.by_key.get(self.relationship.current_stage)
         if stage is None or not stage.is_active:
-            seq = self.relationship.version + 1
             target = stage_map.successor(self.relationship.current_stage) or stage_map.start
-            self._enter(
-                target.key,
-                Transition(
-                    seq=seq,
-                    from_stage=self.relationship.current_stage,
-                    to_stage=target.key,
-                    transitioned_at=at,
-                    trigger_type=TriggerType.SYSTEM,
-                    trigger_event=REPAIRED_EVENT,
-                    cause=TransitionCause("repair", f"{_timestamp(at)}/{seq}"),
-                    map_version=stage_map.version,
-                    is_silent=True,
-                ),
-            )
+            cause = TransitionCause("repair", f"{timestamp_id(at)}/{self.relationship.version + 1}")
+            self._enter_by_system(target.key, at, REPAIRED_EVENT, cause)
         self.relationship.map_version = stage_map.version
         self._schedule(self.decide(self.relationship, self.rulebook, at))
 
-    # ---- steps
+    def absorb(self, facts: Facts, newest: Event | None, at: datetime, *, key: str) -> None:
+        """Decides the customer silently as of `at`, after another customer was merged into this one.
 
-    def _leave_archived(self, successor: str, at: datetime) -> None:
-        version = self.rulebook.stage_map.version
-        self._enter(
-            successor,
-            Transition(
-                seq=self.relationship.version + 1,
-                from_stage=self.relationship.current_stage,
-                to_stage=successor,
-                transitioned_at=at,
-                trigger_type=TriggerType.SYSTEM,
-                trigger_event=ARCHIVED_EVENT,
-                cause=TransitionCause("map", str(version)),
-                map_version=version,
-                is_silent=True,
-            ),
-        )
+        `facts` are those of the events of both. The decision is made as if `newest`, the newest completed appointment
+        among them, were being applied, and then repeated until no rule decides another move. `key` names the merge.
 
-    def _evaluate_repeatedly(self, at: datetime, cause: TransitionCause, *, is_silent: bool) -> None:
-        wants_more = True
-        while wants_more:
-            decision = self.decide(self.relationship, self.rulebook, at)
-            self._end_pin(at)
-            wants_more = self._apply_decision(decision, at, cause, is_silent=is_silent) is not None
+        Raises InvalidInputError if a sum would exceed the largest possible one.
+        """
+        _check_sums(facts, self.rulebook.policy.currency, "/merge")
+        at = max(at, self.relationship.stage_entered_at)
+        self.set_facts(facts, at)
+        cause = TransitionCause("merge", key)
+        decision = self.decide(self.relationship, self.rulebook, at, newest)
+        if newest is not None and self.relationship.is_pinned(at):
+            self._record_pinned_event(newest, decision)
+        if self._apply_decision(decision, at, cause, is_silent=True) is not None:
+            self._evaluate_repeatedly(at, cause, is_silent=True)
 
-    def _apply_decision(
-        self, decision: Decision, at: datetime, cause: TransitionCause, *, is_silent: bool = False
-    ) -> Transition | None:
-        if decision.is_suppressed:
-            self._record_suppressed_move(decision, at)
-            self._schedule(decision)
-            return None
-        if decision.move is None:
-            self._schedule(decision)
-            return None
-        transition = self._make_move(decision, decision.move, at, cause, is_silent=is_silent)
-        self._schedule(self.decide(self.relationship, self.rulebook, at))
-        return transition
-
-    def _make_move(
-        self, decision: Decision, move: StageMove, at: datetime, cause: TransitionCause, *, is_silent: bool
-    ) -> Transition:
-        if cause.kind in ("time", "map", "policy"):
-            # Several moves may have the same instant: back from churned and then at risk, or any number of moves while
-            # a test clock stands still.
-            cause = TransitionCause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")
-        transition = Transition(
-            seq=self.relationship.version + 1,
-            from_stage=self.relationship.current_stage,
-            to_stage=move.to_stage,
-            transitioned_at=at,
-            trigger_type=TriggerType.AUTOMATIC,
-            trigger_event=move.trigger_event,
-            cause=cause,
-            map_version=self.rulebook.stage_map.version,
-            reasons=decision.reasons,
-            is_silent=is_silent,
-        )
-        return self._enter(move.to_stage, transition)
-
-    def _enter(self, key: str, transition: Transition) -> Transition:
+    def close_as_merged(self, at: datetime, *, actor: str, key: str) -> None:
+        """Ends the journey of a customer who is merged into another one, as of `at`: no facts, no evaluation."""
         relationship = self.relationship
-        is_progress = self.rulebook.stage_map.by_key[key].kind is StageKind.PROGRESS
-        transition = transition._replace(motion=self._motion(transition), since=relationship.stage_entered_at)
-        relationship.previous_stage = relationship.current_stage
-        relationship.current_stage = key
-        relationship.stage_entered_at = transition.transitioned_at
-        relationship.version = transition.seq
-        if is_progress:
-            relationship.last_progress = key
-            relationship.stages_held |= {key}
-        self.new_transitions.append(transition)
-        return transition
-
-    def _motion(self, transition: Transition) -> Motion:
-        if transition.trigger_type is TriggerType.SYSTEM:
-            return Motion.REMAP
-        stages = self.rulebook.stage_map.by_key
-        to_stage, from_stage = stages[transition.to_stage], stages.get(transition.from_stage or "")
-        if to_stage.kind is StageKind.RISK:
-            return Motion.LAPSE
-        if from_stage is None or from_stage.kind is StageKind.RISK:
-            return Motion.RETURN
-        return Motion.ENTRY if to_stage.order > from_stage.order else Motion.DOWN
-
-    def _schedule(self, decision: Decision) -> None:
-        """Schedules the next evaluation: now if the rules decide another move, else at the next change."""
-        self.decided_at = decision.now
-        wants_more = decision.move is not None and not decision.is_suppressed
-        at = self.relationship.stage_entered_at if wants_more else decision.next_at
-        self.relationship.next_evaluation_at = at
-
-    def _end_pin(self, at: datetime) -> None:
-        relationship = self.relationship
-        if relationship.pin_until is not None and relationship.pin_until <= at:
-            relationship.pin_until = None
-            relationship.pin_state = PinState(suppressed=relationship.pin_state.suppressed)
-
-    def _record_pinned_event(self, event: Event, decision: Decision) -> None:
-        state = self.relationship.pin_state
-        self.relationship.pin_state = state._replace(
-            held=state.held | decision.held_event_rules(),
-            completed=state.completed or event.type == EventType.APPOINTMENT_COMPLETED,
-        )
-
-    def _record_suppressed_move(self, decision: Decision, at: datetime) -> None:
-        move, state = decision.move, self.relationship.pin_state
-        if move is None or any(earlier.to_stage == move.to_stage for earlier in state.suppressed):
-            return
-        suppressed = SuppressedMove(move.to_stage, at, move.trigger_event)
-        self.relationship.pin_state = state._replace(suppressed=(*state.suppressed, suppressed))
+        at = max(at, relationship.stage_entered_at)
+        self._enter_by_system(MERGED_STAGE, at, MERGED_EVENT, TransitionCause("merge", key), actor=actor)
+        relationship.facts, relationship.churn_hazards = NO_FACTS, None
+        relationship.pin_until, relationship.pin_state = None, NO_PIN_STATE
+        relationship.next_evaluation_at = None
+        self.decided_at = at
 
 
 class JourneyWithoutReasons(Journey):
@@ -394,20 +313,9 @@ class JourneyWithoutReasons(Journey):
     decide = staticmethod(DecisionWithoutReasons)
 
 
-def event_cause(event: Event) -> TransitionCause:
-    """Returns the cause of transitions by an event: `source:id`, unambiguous for any source."""
-    return TransitionCause("event", event_cause_id(event.source, event.event_id))
-
-
-def event_cause_id(source: str, event_id: str) -> str:
-    """Returns the id of an event's cause."""
-    return f"{source.replace('%', '%25').replace(':', '%3A')}:{event_id}"
-
-
-def split_event_cause(cause_id: str) -> tuple[str, str]:
-    """Returns the source and the id of the event of a cause."""
-    source, _, event_id = cause_id.partition(":")
-    return source.replace("%3A", ":").replace("%25", "%"), event_id
+def _check_sums(facts: Facts, currency: Currency, pointer: str) -> None:
+    if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > max_sum(currency):
+        raise InvalidInputError.at(pointer, "would exceed the largest possible total of the customer")
 
 
 def check_pin_until(pin_until: datetime, now: datetime, pointer: str) -> None:
@@ -416,16 +324,13 @@ def check_pin_until(pin_until: datetime, now: datetime, pointer: str) -> None:
         raise InvalidInputError.at(pointer, "must be in the future")
 
 
-def move_request(transition: Transition) -> Mapping[str, str | int | None]:
+def move_request(transition: Transition) -> Mapping[str, str | int | bool | None]:
     """Returns the request of a manual move, to detect a different request with the same key."""
+    request = transition.request or {}
     return {
         "to_stage": transition.to_stage,
         "notes": transition.notes,
         "performed_by": transition.performed_by,
-        "pin_until": (transition.request or {}).get("pin_until"),
-        "runs_actions": not transition.is_silent,
+        "pin_until": request.get("pin_until"),
+        "run_actions": request.get("run_actions"),
     }
-
-
-def _timestamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -8,14 +8,20 @@ from typing import NamedTuple
 
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.facts import NO_FACTS, Facts
+from journey_service.domain.journeys.prediction.parameters import ChurnModel
+from journey_service.domain.stages.reasons import StageReason
 from journey_service.domain.stages.stage_map import StageMap
 
 
 class Rulebook(NamedTuple):
-    """The stage map and the policy that decisions of a company are based on."""
+    """The stage map and the policy that decisions of a company are based on.
+
+    `churn_model` predicts returns of its customers; None if there is none, or if it is not shown.
+    """
 
     stage_map: StageMap
     policy: CompanyPolicy
+    churn_model: ChurnModel | None = None
 
 
 class TriggerType(StrEnum):
@@ -39,7 +45,7 @@ class Motion(StrEnum):
     RETURN = "return"
     """From a risk stage to a progress stage."""
     REMAP = "remap"
-    """Out of an archived or unknown stage."""
+    """Out of an archived or unknown stage, or out of the map by a merge."""
 
 
 class Activation(StrEnum):
@@ -59,36 +65,6 @@ class TransitionCause(NamedTuple):
 
     kind: str
     id: str
-
-
-class ConditionReason(NamedTuple):
-    """A condition with the value that it compared (None: unknown) and its result."""
-
-    field: str
-    condition: str
-    value: float | int | None
-    held: bool
-
-
-class RuleReason(NamedTuple):
-    """A rule with its result."""
-
-    trigger: str
-    held: bool
-    conditions: tuple[ConditionReason, ...]
-
-
-class StageReason(NamedTuple):
-    """An evaluated stage with the results of its rules.
-
-    `paused_by` is the time of the appointment whose booking keeps the customer out of a risk stage that holds.
-    """
-
-    stage: str
-    kind: str
-    held: bool
-    rules: tuple[RuleReason, ...]
-    paused_by: datetime | None = None
 
 
 class SuppressedMove(NamedTuple):
@@ -129,7 +105,7 @@ class Transition(NamedTuple):
     actor: str | None = None
     performed_by: int | None = None
     notes: str | None = None
-    request: "Mapping[str, str | None] | None" = None
+    request: "Mapping[str, str | bool | None] | None" = None
     is_silent: bool = False
     """Whether the move runs no actions of the stage entered."""
     motion: Motion = Motion.OPENING
@@ -137,12 +113,24 @@ class Transition(NamedTuple):
     """When the stage that is left was entered; None for the first transition."""
 
 
+class ChurnHazards(NamedTuple):
+    """The predicted cumulative hazards of a customer's next visit, as of an instant.
+
+    `values` are those on the days `churn_hazards.HAZARD_DAYS` after `as_of`: exp(-value) is the chance of no visit
+    until then. They are linear in between.
+    """
+
+    as_of: datetime
+    values: tuple[float, ...]
+
+
 @dataclass(slots=True)
 class Relationship:
     """The present state of one customer. `version` is the `seq` of the last transition.
 
     `stages_held` are the progress stages ever entered, `last_progress` is the latest of them. `map_version` is the
-    version of the stage map that applies to the customer. Mutable: only the owning Journey changes it.
+    version of the stage map that applies to the customer. `churn_hazards` are those predicted last, None if unknown.
+    Mutable: only the owning Journey changes it.
     """
 
     customer_id: int
@@ -157,6 +145,7 @@ class Relationship:
     pin_state: PinState = NO_PIN_STATE
     next_evaluation_at: datetime | None = None
     map_version: int = 1
+    churn_hazards: ChurnHazards | None = None
 
     def is_pinned(self, now: datetime) -> bool:
         """Returns whether the customer is pinned at `now`."""

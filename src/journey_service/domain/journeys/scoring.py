@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from journey_service.domain.companies.policy import CompanyPolicy, ScoringNumbers
 from journey_service.domain.journeys.facts import Facts, Times, count_before, count_since, days_since
@@ -110,66 +111,67 @@ def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> Sc
         ScoreFactor(name, _ratio(part, whole), threshold, weight, share)
         for (name, threshold, weight), (_, part, whole), share in zip(weights, parts, shares, strict=True)
     ]
-    if facts.is_new:
-        factors.append(ScoreFactor("new_relationship", scoring.initial_engagement, None, Decimal(1), score))
-    return ScoreExplanation(score, tuple(factors))
+    return _explanation(score, factors, initial=scoring.initial_engagement if facts.is_new else None)
 
 
 def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExplanation:
     """Returns the risk score at `now` with its factors; values are compared with their thresholds."""
     score = risk(facts, policy, now)
+    signs = _risk_signs(facts, policy, now)
+    shares = (
+        [0] * len(signs)
+        if facts.is_new
+        else _apportion([(int(sign.weight * UNITS) * sign.holds, UNITS // FULL) for sign in signs], score)
+    )
+    factors = [
+        ScoreFactor(sign.name, sign.value, sign.threshold, sign.weight, share)
+        for sign, share in zip(signs, shares, strict=True)
+    ]
+    return _explanation(score, factors, initial=policy.scoring.initial_risk if facts.is_new else None)
+
+
+class _RiskSign(NamedTuple):
+    """A sign of risk: its value, and whether it holds against its threshold."""
+
+    name: str
+    value: Decimal | int | None
+    threshold: Decimal | int
+    weight: Decimal
+    holds: bool
+
+
+def _risk_signs(facts: Facts, policy: CompanyPolicy, now: datetime) -> Sequence[_RiskSign]:
     scoring = policy.scoring
     numbers = scoring.numbers
     last = facts.last_appointment_at
     days = None if last is None else days_since(last, now)
     missed, total = missed_ratio(facts, policy, now)
     recent, before = _recent_and_before(facts.completed, numbers, now)
+    missed_rate = _ratio(missed, total) if total else Decimal(0)
+    trend = _ratio(recent - before, before) if before else Decimal(0)
     tickets = count_since(facts.tickets, numbers.tickets_window, now)
-    evaluated: Sequence[tuple[str, Decimal | int | None, Decimal | int, Decimal, bool]] = (
-        (
-            "days_inactive",
-            days,
-            scoring.inactive_days,
-            scoring.inactive_weight,
-            days is not None and days > scoring.inactive_days,
+    limit, upper_limit = scoring.inactive_days, scoring.very_inactive_days
+    is_inactive, is_very_inactive = (days is not None and days > each for each in (limit, upper_limit))
+    is_missing = _is_missing(facts, numbers, now)
+    is_declining = _is_declining(facts.completed, numbers, now)
+    return (
+        _RiskSign("days_inactive", days, limit, scoring.inactive_weight, is_inactive),
+        _RiskSign("days_very_inactive", days, upper_limit, scoring.very_inactive_weight, is_very_inactive),
+        _RiskSign(
+            "missed_appointments", missed_rate, scoring.missed_rate, scoring.missed_rate_weight, is_missing
         ),
-        (
-            "days_very_inactive",
-            days,
-            scoring.very_inactive_days,
-            scoring.very_inactive_weight,
-            days is not None and days > scoring.very_inactive_days,
-        ),
-        (
-            "missed_appointments",
-            _ratio(missed, total) if total else Decimal(0),
-            scoring.missed_rate,
-            scoring.missed_rate_weight,
-            _is_missing(facts, numbers, now),
-        ),
-        (
-            "declining_frequency",
-            _ratio(recent - before, before) if before else Decimal(0),
-            scoring.trend,
-            scoring.trend_weight,
-            _is_declining(facts.completed, numbers, now),
-        ),
-        ("support_tickets", tickets, 0, scoring.tickets_weight, tickets > 0),
+        _RiskSign("declining_frequency", trend, scoring.trend, scoring.trend_weight, is_declining),
+        _RiskSign("support_tickets", tickets, 0, scoring.tickets_weight, tickets > 0),
     )
-    shares = (
-        [0] * len(evaluated)
-        if facts.is_new
-        else _apportion(
-            [(int(weight * UNITS) * held, UNITS // FULL) for *_, weight, held in evaluated], score
-        )
+
+
+def _explanation(score: int, factors: Sequence[ScoreFactor], *, initial: Decimal | None) -> ScoreExplanation:
+    """Returns an explanation; of a new relationship, the `initial` score is a factor of its own."""
+    if initial is None:
+        return ScoreExplanation(score, tuple(factors))
+    return ScoreExplanation(
+        score, (*factors, ScoreFactor("new_relationship", initial, None, Decimal(1), score))
     )
-    factors = [
-        ScoreFactor(name, value, threshold, weight, share)
-        for (name, value, threshold, weight, _), share in zip(evaluated, shares, strict=True)
-    ]
-    if facts.is_new:
-        factors.append(ScoreFactor("new_relationship", scoring.initial_risk, None, Decimal(1), score))
-    return ScoreExplanation(score, tuple(factors))
 
 
 def _engagement_parts(facts: Facts, policy: CompanyPolicy, now: datetime) -> list[tuple[int, int, int]]:

@@ -3,7 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
+
+
+class DatabaseCondition(StrEnum):
+    """What the database can do at present."""
+
+    OK = "ok"
+    UNREACHABLE = "unreachable"
+    NO_CONNECTIONS = "no_connections"
+    READ_ONLY = "read_only"
+    DISK_FULL = "disk_full"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Totals of a back-test in bounded memory: counts, and histograms of durations."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -95,6 +95,18 @@ class BacktestTotals:
         self._stages[self._indexes[result.stage]] += 1
         moves = [move for move in result.moves if self._settings.covers(move.at)]
         self._counts["moved"] += bool(moves)
+        self._add_moves(result.customer_id, moves)
+        for alarm in result.alarms:
+            self._counts[alarm.outcome.value] += 1
+            if alarm.returned_after is not None:
+                self._returns.add(alarm.returned_after)
+        for lapse in result.lapses:
+            self._counts["lapses"] += 1
+            self._counts["lapses_at_risk"] += lapse.alarmed_at is None and lapse.was_at_risk
+            if lapse.alarmed_at is not None:
+                self._lead.add(lapse.at - lapse.alarmed_at)
+
+    def _add_moves(self, customer_id: int, moves: Sequence[ReplayedMove]) -> None:
         counted = set()
         for move in moves:
             cell = f"{self._indexes[move.from_stage]}>{self._indexes[move.to_stage]}"
@@ -106,16 +118,7 @@ class BacktestTotals:
             index = str(self._indexes[move.to_stage])
             month[index] = month.get(index, 0) + 1
             if self._has_samples:
-                self._sample(cell, result.customer_id, move)
-        for alarm in result.alarms:
-            self._counts[alarm.outcome.value] += 1
-            if alarm.returned_after is not None:
-                self._returns.add(alarm.returned_after)
-        for lapse in result.lapses:
-            self._counts["lapses"] += 1
-            self._counts["lapses_at_risk"] += lapse.alarmed_at is None and lapse.was_at_risk
-            if lapse.alarmed_at is not None:
-                self._lead.add(lapse.at - lapse.alarmed_at)
+                self._sample(cell, customer_id, move)
 
     def _sample(self, cell: str, customer_id: int, move: ReplayedMove) -> None:
         samples = self._samples.setdefault(cell, [])
@@ -152,54 +155,25 @@ class BacktestTotals:
 
     def metrics(self) -> dict[str, Any]:
         """Returns the metrics as JSON: days rounded to a tenth, rates to four decimals, None without data."""
-        counts = self._counts
-        confirmed = counts[AlarmOutcome.CONFIRMED] + counts[AlarmOutcome.LATE]
-        returned, open_ = counts[AlarmOutcome.RETURNED], counts[AlarmOutcome.OPEN]
-        alarmed = self._lead.counts.total()
-        pairs = [
-            (cell, *(self._keys[int(index)] for index in cell.split(">"))) for cell in self._sorted_cells()
-        ]
+        alarms, lapses, lead = self._alarms(), self._lapses(), self._lead
         metrics: dict[str, Any] = {
-            "customers_moved": counts["moved"],
+            "customers_moved": self._counts["moved"],
             "moves": sum(moves for moves, _ in self._cells.values()),
             "matrix": [
-                {
-                    "from_stage": from_stage,
-                    "to_stage": to_stage,
-                    "moves": self._cells[cell][0],
-                    "customers": self._cells[cell][1],
-                }
-                for cell, from_stage, to_stage in pairs
+                {**pair, "moves": self._cells[cell][0], "customers": self._cells[cell][1]}
+                for cell, pair in self._pairs()
             ],
             "months": {month: self._entered(month) for month in self._settings.months},
             "stages": dict(zip(self._keys, self._stages, strict=True)),
-            "alarms": {
-                "raised": confirmed + returned + open_,
-                "confirmed": confirmed,
-                "late": counts[AlarmOutcome.LATE],
-                "returned": returned,
-                "open": open_,
-            },
-            "lapses": {
-                "total": counts["lapses"],
-                "alarmed": alarmed,
-                "already_at_risk": counts["lapses_at_risk"],
-            },
-            "precision": _rate(confirmed, confirmed + returned),
-            "recall": _rate(alarmed, counts["lapses"]),
-            "lead_time_days": {
-                "median": self._lead.percentile(50),
-                "p90": self._lead.percentile(90),
-                "mean": self._lead.mean,
-            },
+            "alarms": alarms,
+            "lapses": lapses,
+            "precision": _rate(alarms["confirmed"], alarms["confirmed"] + alarms["returned"]),
+            "recall": _rate(lapses["alarmed"], lapses["total"]),
+            "lead_time_days": {"median": lead.percentile(50), "p90": lead.percentile(90), "mean": lead.mean},
             "return_days": {"median": self._returns.percentile(50)},
         }
         if self._has_samples:
-            metrics["samples"] = [
-                {"from_stage": from_stage, "to_stage": to_stage, **self._sample_to_json(*sample)}
-                for cell, from_stage, to_stage in pairs
-                for sample in self._samples[cell]
-            ]
+            metrics["samples"] = self._samples_to_json()
         return metrics
 
     @property
@@ -207,8 +181,39 @@ class BacktestTotals:
         """Number of customers added."""
         return self._counts["customers"]
 
-    def _sorted_cells(self) -> list[str]:
-        return sorted(self._cells, key=lambda cell: [int(index) for index in cell.split(">")])
+    def _samples_to_json(self) -> list[dict[str, Any]]:
+        return [
+            {**pair, **self._sample_to_json(*sample)}
+            for cell, pair in self._pairs()
+            for sample in self._samples[cell]
+        ]
+
+    def _alarms(self) -> dict[str, int]:
+        counts = self._counts
+        confirmed = counts[AlarmOutcome.CONFIRMED] + counts[AlarmOutcome.LATE]
+        returned, open_ = counts[AlarmOutcome.RETURNED], counts[AlarmOutcome.OPEN]
+        return {
+            "raised": confirmed + returned + open_,
+            "confirmed": confirmed,
+            "late": counts[AlarmOutcome.LATE],
+            "returned": returned,
+            "open": open_,
+        }
+
+    def _lapses(self) -> dict[str, int]:
+        return {
+            "total": self._counts["lapses"],
+            "alarmed": self._lead.counts.total(),
+            "already_at_risk": self._counts["lapses_at_risk"],
+        }
+
+    def _pairs(self) -> list[tuple[str, dict[str, str]]]:
+        """Returns the cells with moves and the stages of each, in the order of the stages."""
+        indexes = {cell: tuple(map(int, cell.split(">"))) for cell in self._cells}
+        return [
+            (cell, {"from_stage": self._keys[before], "to_stage": self._keys[after]})
+            for cell, (before, after) in sorted(indexes.items(), key=lambda each: each[1])
+        ]
 
     def _entered(self, month: str) -> dict[str, int]:
         entered = self._months.get(month, {})

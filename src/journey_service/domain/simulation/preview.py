@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from journey_service.domain.actions.action import EndReason
 from journey_service.domain.actions.contact_policy import ContactDecision, Reachability, planned_messages
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, MESSAGES, Channel, StageActionMap
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    MESSAGES,
+    Channel,
+    StageActionMap,
+    StepKey,
+    used_up_steps,
+)
+from journey_service.domain.actions.timing import triggers_actions
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
 
@@ -58,9 +66,16 @@ class PreviewTotals:
     )
 
     def preview_customer(
-        self, journey: Journey, draft: PreviewDraft, reachability: Reachability
+        self,
+        journey: Journey,
+        draft: PreviewDraft,
+        reachability: Reachability,
+        done_steps: Collection[StepKey] = (),
     ) -> list[Transition]:
-        """Migrates a copy of a customer's journey to the draft, adds the outcome, and returns its moves."""
+        """Migrates a copy of a customer's journey to the draft, adds the outcome, and returns its moves.
+
+        `done_steps` are the steps of stage actions that the customer has had: those that run once are not counted.
+        """
         relationship = journey.relationship
         transitions_before = len(journey.new_transitions)
         journey.advance_to(draft.as_of)
@@ -76,9 +91,15 @@ class PreviewTotals:
             and relationship.is_pinned(draft.as_of)
         ):
             self.suppressed += journey.decide(relationship, draft.rulebook, draft.as_of).is_suppressed
-        with_actions = [move.to_stage for move in moves if not move.is_silent]
+        with_actions = [
+            move.to_stage for move in moves if triggers_actions(move, draft.as_of, has_test_clock=False)
+        ]
         for channel, decision in planned_messages(
-            with_actions, reachability, draft.rulebook.policy, draft.stage_actions
+            with_actions,
+            reachability,
+            draft.rulebook.policy,
+            draft.stage_actions,
+            without=used_up_steps(done_steps, draft.stage_actions, draft.rulebook.stage_map),
         ):
             is_lost = decision is ContactDecision.SENT and channel in draft.closed_channels
             self.messages[channel.value][NO_CHANNEL if is_lost else decision.value] += 1

@@ -10,13 +10,8 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
-from journey_service.domain.stages.stage_map import (
-    Stage,
-    StageKind,
-    StageMap,
-    parse_stage_map,
-    stage_map_to_json,
-)
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 
 class MapDraft(NamedTuple):
@@ -91,6 +86,13 @@ def build_draft(
             [_with_remap_pointer(each, left_out_pointers) for each in error.errors]
         ) from None
     pointers |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in left_out}
+    return _checked_draft(current, stage_map, pointers, remap)
+
+
+def _checked_draft(
+    current: StageMap, stage_map: StageMap, pointers: Mapping[str, str], remap: Mapping[str, str]
+) -> MapDraft:
+    """Returns the draft with the stages that it archives. Raises InvalidInputError."""
     archived = {
         stage.key: _successor_pointer(stage, pointers, remap)
         for stage in stage_map.stages
@@ -183,7 +185,7 @@ def _relative(own: str, pointer: str) -> str:
     return pointer.removeprefix(own) if pointer == own or pointer.startswith(f"{own}/") else pointer
 
 
-def _complete(item: object, current: StageMap, remap: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
+def _complete(item: object, current: StageMap, remap: Mapping[str, str]) -> object:
     """Completes a stage with fields that the input may omit: the kind, and the successor from `remap`."""
     if not _has_key(item):
         return item

@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from journey_service.domain.events.event import Event
-from journey_service.domain.stages.rules import Condition, ConditionField, Rule
+from journey_service.domain.stages.reasons import ConditionReason, RuleReason
+from journey_service.domain.stages.rules import CHURN, RHYTHM, Condition, ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind, StageMap
 
 
@@ -50,6 +51,14 @@ class DecisionInputs(Protocol):
         """Whole days since the last completed appointment; None without one."""
 
     @property
+    def rhythm_ratio(self) -> int | None:
+        """Days since the last completed appointment over the usual gap, in hundredths; None without one."""
+
+    @property
+    def churn_probability(self) -> int | None:
+        """Churn probability in hundredths; None without a prediction."""
+
+    @property
     def days_in_stage(self) -> int:
         """Whole days since the stage was entered."""
 
@@ -81,6 +90,8 @@ _FACT_READERS: Final[dict[str, FactReader]] = {
     "appointment_count": lambda inputs: inputs.appointments,
     "lifetime_value": lambda inputs: inputs.lifetime_cents,
     INACTIVITY: lambda inputs: inputs.days_inactive,
+    RHYTHM: lambda inputs: inputs.rhythm_ratio,
+    CHURN: lambda inputs: inputs.churn_probability,
     "days_in_stage": lambda inputs: inputs.days_in_stage,
     "risk_score": lambda inputs: inputs.risk,
     "engagement_score": lambda inputs: inputs.engagement,
@@ -97,11 +108,17 @@ class CompiledCondition(NamedTuple):
     inside: bool
     display_value: "Callable[[DecisionInputs], float | int | None]"
     """Reads the value in display units: money, score or rate instead of smallest units, hundredths or a difference."""
+    label: str
+    text: str
 
     def passes(self, inputs: DecisionInputs) -> bool:
         """Returns whether the condition holds; it does not hold for an unknown value."""
         value = self.read(inputs)
         return value is not None and (self.low <= value <= self.high) is self.inside
+
+    def explain(self, inputs: DecisionInputs) -> ConditionReason:
+        """Returns the condition with its value and its result."""
+        return ConditionReason(self.label, self.text, self.display_value(inputs), self.passes(inputs))
 
 
 class CompiledRule(NamedTuple):
@@ -111,15 +128,27 @@ class CompiledRule(NamedTuple):
     trigger: str
     event: str | None
     conditions: tuple[CompiledCondition, ...]
+    comparisons: tuple[tuple[FactReader, float, float, bool], ...]
+    """What decides: of each condition its `read`, `low`, `high` and `inside`."""
     move: StageMove
     change_offsets: tuple[timedelta, ...]
     """For a number of days: the times after the start of counting at which the result changes."""
+    without_event: RuleReason
+    """The result of an event rule while no such event is applied: nothing is read then."""
 
     def holds(self, inputs: DecisionInputs) -> bool:
         """Returns whether the rule holds."""
         if self.event is not None and (inputs.event is None or inputs.event.type != self.event):
             return False
         return all(condition.passes(inputs) for condition in self.conditions)
+
+    def explain(self, inputs: DecisionInputs) -> RuleReason:
+        """Returns the rule with its result and those of its conditions."""
+        event = inputs.event
+        if self.event is not None and (event is None or event.type != self.event):
+            return self.without_event
+        conditions = tuple([condition.explain(inputs) for condition in self.conditions])
+        return RuleReason(self.trigger, all(condition.held for condition in conditions), conditions)
 
 
 CompiledRules: TypeAlias = tuple[CompiledRule, ...]
@@ -229,7 +258,14 @@ def _compile_rule(
     if retention_days is not None and trigger.name == INACTIVITY:
         conditions = tuple(condition.with_number(retention_days) for condition in conditions)
     compiled = tuple(
-        CompiledCondition(c, _fact_reader(c, trigger.name), *c.interval, _display_reader(c, trigger.name))
+        CompiledCondition(
+            c,
+            _fact_reader(c, trigger.name),
+            *c.interval,
+            _display_reader(c, trigger.name),
+            c.field.label,
+            c.text,
+        )
         for c in conditions
     )
     name = _NAMED.get((stage.key, trigger.name), trigger.name)
@@ -239,8 +275,14 @@ def _compile_rule(
         trigger=trigger.name,
         event=None if trigger.event is None else trigger.event.value,
         conditions=compiled,
+        comparisons=tuple((c.read, c.low, c.high, c.inside) for c in compiled),
         move=StageMove(stage.key, name, step),
         change_offsets=tuple(timedelta(days=day) for day in days),
+        without_event=RuleReason(
+            trigger.name,
+            held=False,
+            conditions=tuple(ConditionReason(c.label, c.text, None, held=False) for c in compiled),
+        ),
     )
 
 

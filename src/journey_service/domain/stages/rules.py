@@ -24,6 +24,12 @@ _MAX_RULES: Final = 20
 """Maximum number of rules of a stage; more are an error."""
 _MAX_DAYS: Final = 36_500
 """Largest number of days in a condition; a larger one is an error."""
+_MAX_RATIO: Final = 1_000
+"""Largest ratio in a condition; a larger one is an error."""
+CHURN: Final = "churn_probability"
+"""Trigger on the probability of no visit until the customer counts as churned."""
+RHYTHM: Final = "rhythm_ratio"
+"""Trigger on the days since the last appointment over the customer's usual gap."""
 _INFINITY: Final = float("inf")
 
 
@@ -37,7 +43,9 @@ class ConditionField(Enum):
     VALUE = ("value", None)
     DAYS = ("days", 1)
     SCORE = ("score", 100)
+    PROBABILITY = ("probability", 100)
     RATE = ("rate", 0)  # a ratio of two counts, compared by cross-multiplication
+    RATIO = ("ratio", 100)
     CALL_DURATION = ("call_duration", 1)
     TOTAL_AMOUNT = ("total_amount", None)
 
@@ -90,6 +98,8 @@ TRIGGERS: Final[Mapping[str, Trigger]] = {
         Trigger("appointment_count", (ConditionField.COUNT,)),
         Trigger("lifetime_value", (ConditionField.VALUE,)),
         Trigger("days_since_last_appointment", (ConditionField.DAYS,), indicates_risk=True),
+        Trigger(RHYTHM, (ConditionField.RATIO,), indicates_risk=True),
+        Trigger(CHURN, (ConditionField.PROBABILITY,), indicates_risk=True),
         Trigger("risk_score", (ConditionField.SCORE,), indicates_risk=True),
         Trigger("engagement_score", (ConditionField.SCORE,)),
         Trigger("missed_rate", (ConditionField.RATE,)),
@@ -188,6 +198,9 @@ def parse_condition(
     operator, number = match.groups()
     if field is ConditionField.DAYS and abs(Decimal(number)) > _MAX_DAYS:
         errors.append(FieldError(pointer, f"must be at most {_MAX_DAYS} days"))
+        return None
+    if field is ConditionField.RATIO and abs(Decimal(number)) > _MAX_RATIO:
+        errors.append(FieldError(pointer, f"must be at most {_MAX_RATIO}"))
         return None
     return Condition(field, operator, Decimal(number))  # type: ignore[arg-type]  # the pattern admits no other
 

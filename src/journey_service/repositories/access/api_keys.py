@@ -9,13 +9,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Role
-from journey_service.domain.access.records import StoredKey
+from journey_service.domain.access.records import KeyRateLimit, StoredKey
 from journey_service.repositories.tables import Row, api_keys
 
 _NAMES: Final = (
     *("company_id", "key_id", "name", "role", "secret_hash", "scopes", "created_at", "expires_at"),
-    *("revoked_at", "last_used_at", "rotated_from"),
+    *("revoked_at", "last_used_at", "rotated_from", "requests_per_second", "events_per_second"),
 )
+_LIMITS: Final = frozenset(("requests_per_second", "events_per_second"))
 _COLUMNS: Final = tuple(api_keys.c[name] for name in _NAMES)
 _FIND_LIVE: Final = text(
     f"SELECT {', '.join(_NAMES)}, coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)"
@@ -102,6 +103,17 @@ class ApiKeys:
         )
         return revoked.rowcount == 1
 
+    async def set_rate_limit(self, key_id: str, rate_limit: KeyRateLimit) -> None:
+        """Sets the rate limits of a key."""
+        await self._connection.execute(
+            update(api_keys)
+            .where(api_keys.c.company_id == self._company_id, api_keys.c.key_id == key_id)
+            .values(
+                requests_per_second=rate_limit.requests_per_second,
+                events_per_second=rate_limit.events_per_second,
+            )
+        )
+
     async def find_successor(self, key_id: str) -> StoredKey | None:
         """Finds the active key that was created to replace another."""
         row = (
@@ -159,4 +171,6 @@ class KeyLookup:
 
 def _to_key(row: Row) -> StoredKey:
     values = row._mapping
-    return StoredKey(**{name: values[name] for name in _NAMES} | {"scopes": tuple(row.scopes)})
+    stored = {name: values[name] for name in _NAMES if name not in _LIMITS}
+    rate_limit = KeyRateLimit(row.requests_per_second, row.events_per_second)
+    return StoredKey(**stored | {"scopes": tuple(row.scopes), "rate_limit": rate_limit})

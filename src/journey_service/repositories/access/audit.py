@@ -1,6 +1,6 @@
 """The audit log of one company. Entries are inserted and read, never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -54,13 +54,20 @@ class AuditLog:
         if by.is_operator:
             await self.record(by, AuditEntry("operator.access", customer_id, detail={"operation": operation}))
 
-    async def page(self, filter_: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
-        """Returns the entries that match, newest first, with ids below `before`."""
+    async def page(
+        self, filter_: AuditFilter, customer_ids: Collection[int], *, before: int | None, limit: int
+    ) -> Sequence[AuditRecord]:
+        """Returns the entries that match, newest first, with ids below `before`.
+
+        `customer_ids` are all ids of the filter's customer; they are not read without one.
+        """
         statement = select(audit_log).where(audit_log.c.company_id == self._company_id)
-        for column in ("actor", "action", "customer_id"):
+        for column in ("actor", "action"):
             value = getattr(filter_, column)
             if value is not None:
                 statement = statement.where(audit_log.c[column] == value)
+        if filter_.customer_id is not None:
+            statement = statement.where(audit_log.c.customer_id.in_(customer_ids))
         if filter_.since is not None:
             statement = statement.where(audit_log.c.at >= filter_.since)
         if filter_.until is not None:

@@ -23,7 +23,7 @@ _SIGNED_IN: Final = text(
 )
 
 
-class People:
+class KnownPeople:
     """The employees of one company, as far as they are named."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

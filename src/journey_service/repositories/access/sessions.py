@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.repositories.tables import browser_sessions, sign_in_links
+from journey_service.repositories.tables import Row, browser_sessions, sign_in_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +115,7 @@ class BrowserSessions:
             return None
         if row.is_use_due:
             await self._connection.execute(_RECORD_USE, values)
-        return BrowserSession(
-            row.actor,
-            row.role,
-            tuple(row.scopes),
-            row.key_id,
-            row.expires_at,
-            row.idle_until,
-            row.chosen_company_id,
-            row.reason,
-        )
+        return _to_session(row)
 
     async def choose_company(
         self, token_hash: bytes, new_token_hash: bytes, company_id: int | None, reason: str | None
@@ -172,3 +163,16 @@ class BrowserSessions:
             await self._connection.execute(_USE, {"company_id": self._company_id, "token_hash": token_hash})
         ).one_or_none()
         return None if row is None else (row.actor, row.role)
+
+
+def _to_session(row: Row) -> BrowserSession:
+    return BrowserSession(
+        row.actor,
+        row.role,
+        tuple(row.scopes),
+        row.key_id,
+        row.expires_at,
+        row.idle_until,
+        row.chosen_company_id,
+        row.reason,
+    )

@@ -1,10 +1,8 @@
 """Action plans of locked customers: loaded for the domain to decide, then saved."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import orjson
@@ -13,19 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.action import (
     Action,
-    ActionState,
     Campaign,
     EndReason,
     OutboundEventType,
     Task,
 )
 from journey_service.domain.actions.action_plan import ActionPlan
-from journey_service.domain.actions.contact_policy import Reachability
-from journey_service.domain.actions.parsing import step_from_json, step_to_json
-from journey_service.domain.actions.stage_actions import ActionStep, Channel
-from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.journeys.facts import Times
-from journey_service.repositories.tables import Row
+from journey_service.domain.actions.parsing import step_to_json
+from journey_service.repositories.actions.action_plan_rows import StoredActionPlan, to_stored_plan
 
 _ACTION: Final = (
     *("id", "transition_seq", "stage", "name", "number", "channel", "step", "is_stage_bound", "campaign_id"),
@@ -47,23 +40,33 @@ def _object(alias: str, columns: Sequence[str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
-# One round trip: the transaction of every move waits for it.
+# One round trip: the transaction of every move waits for it. The ranges and their order make the planner read the rows
+# of one customer by an index, even if it plans while the tables are empty and keeps the plan.
+_OF_CUSTOMER: Final = (
+    "company_id = r.company_id AND relationship_id >= r.id AND relationship_id <= r.id"
+    " ORDER BY relationship_id OFFSET 0"
+)
 _LOAD: Final = text(
     "SELECT r.id, r.owner, r.open_bookings, c.consents,"
     " c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"
-    f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
-    "   a.channel <> 'assignment', a.number, a.name) FROM journey_actions a"
-    "   WHERE a.company_id = r.company_id AND a.relationship_id = r.id AND a.state IN ('pending', 'leased')"
-    "   AND a.channel <> 'webhook') AS text) AS actions,"
-    f" CAST((SELECT jsonb_agg({_object('k', _CAMPAIGN)}) FROM (SELECT DISTINCT ON (type) * FROM retention_campaigns"
-    "   WHERE company_id = r.company_id AND relationship_id = r.id ORDER BY type, id DESC) k) AS text) AS campaigns,"
-    f" CAST((SELECT jsonb_agg({_object('t', _TASK)} ORDER BY t.id) FROM journey_tasks t"
-    "   WHERE t.company_id = r.company_id AND t.relationship_id = r.id AND t.status = 'open') AS text) AS tasks,"
-    " CAST((SELECT jsonb_agg(jsonb_build_array(s.channel, s.reserved_at) ORDER BY s.reserved_at) FROM journey_actions s"
-    "   WHERE s.company_id = r.company_id AND s.relationship_id = r.id"
-    "   AND s.reserved_at > CAST(:since AS timestamptz)) AS text) AS sent"
-    " FROM customer_relationships r JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
-    " WHERE r.company_id = :company_id AND r.id = ANY(CAST(:ids AS bigint[]))"
+    " CAST(a.actions AS text) AS actions, CAST(a.sent AS text) AS sent, CAST(a.done AS text) AS done,"
+    f" CAST((SELECT jsonb_agg({_object('k', _CAMPAIGN)}) FROM (SELECT DISTINCT ON (type) * FROM"
+    f"   (SELECT * FROM retention_campaigns WHERE {_OF_CUSTOMER}) own ORDER BY type, id DESC) k) AS text)"
+    " AS campaigns,"
+    f" CAST((SELECT jsonb_agg({_object('t', _TASK)} ORDER BY t.id) FROM"
+    f"   (SELECT * FROM journey_tasks WHERE {_OF_CUSTOMER}) t WHERE t.status = 'open') AS text) AS tasks"
+    " FROM unnest(CAST(:ids AS bigint[])) AS k(id) CROSS JOIN LATERAL (SELECT * FROM customer_relationships"
+    "   WHERE company_id = :company_id AND id >= k.id AND id <= k.id ORDER BY id LIMIT 1) r"
+    " CROSS JOIN LATERAL (SELECT * FROM customers WHERE company_id = :company_id"
+    "   AND customer_id >= r.customer_id AND customer_id <= r.customer_id ORDER BY customer_id LIMIT 1) c"
+    " CROSS JOIN LATERAL (SELECT"
+    f"   jsonb_agg({_object('o', _ACTION)} ORDER BY o.planned_at, o.channel <> 'assignment', o.number, o.name)"
+    "   FILTER (WHERE o.state IN ('pending', 'leased') AND o.channel <> 'webhook') AS actions,"
+    "   jsonb_agg(jsonb_build_array(o.channel, o.reserved_at) ORDER BY o.reserved_at)"
+    "   FILTER (WHERE o.reserved_at > CAST(:since AS timestamptz)) AS sent,"
+    "   jsonb_agg(DISTINCT jsonb_build_array(o.stage, o.name, o.number)) FILTER (WHERE o.state = 'done'"
+    "   AND o.actor IS NULL AND o.channel <> 'webhook') AS done"
+    f"   FROM (SELECT * FROM journey_actions WHERE {_OF_CUSTOMER}) o) a"
 )
 _NEW_CAMPAIGNS: Final = text(
     "INSERT INTO retention_campaigns (company_id, id, relationship_id, type, transition_seq, scheduled_actions,"
@@ -98,17 +101,18 @@ _NEW_ACTIONS: Final = text(
     " finished_at, state, reason)"
 )
 _CHANGED_ACTIONS: Final = text(
-    "UPDATE journey_actions a SET state = t.state, reason = t.reason, due_at = t.due_at, reserved_at = t.reserved_at,"
+    "UPDATE journey_actions a SET state = t.state, reason = t.reason, planned_at = t.planned_at, due_at = t.due_at,"
+    " reserved_at = t.reserved_at,"
     " finished_at = t.finished_at, is_released_by_test_clock = t.is_released_by_test_clock,"
     " updated_at = clock_timestamp(),"
     " lease_token = CASE WHEN t.state = 'leased' THEN a.lease_token END,"
     " ready_at = CASE WHEN t.state = 'leased' THEN a.ready_at WHEN t.state <> 'pending' THEN NULL"
     "   WHEN t.is_released_by_test_clock THEN clock_timestamp()"
     "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
-    " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:reason AS text[]), CAST(:due_at AS timestamptz[]),"
-    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),"
-    " CAST(:is_released_by_test_clock AS bool[]))"
-    " AS t(id, state, reason, due_at, reserved_at, finished_at, is_released_by_test_clock)"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:reason AS text[]),"
+    " CAST(:planned_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:reserved_at AS timestamptz[]),"
+    " CAST(:finished_at AS timestamptz[]), CAST(:is_released_by_test_clock AS bool[]))"
+    " AS t(id, state, reason, planned_at, due_at, reserved_at, finished_at, is_released_by_test_clock)"
     " WHERE a.company_id = :company_id AND a.id = t.id"
 )
 _NEW_TASKS: Final = text(
@@ -155,19 +159,6 @@ _RESERVE_IDS: Final = text(
 )
 
 
-@dataclass(slots=True)
-class StoredActionPlan:
-    """The stored action plan of one customer, as the domain uses it."""
-
-    reachability: Reachability
-    owner: str | None
-    open_bookings: Times
-    actions: list[Action] = field(default_factory=list)
-    campaigns: list[Campaign] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
-    sent: dict[Channel, list[datetime]] = field(default_factory=dict)
-
-
 class ActionPlans:
     """The action plans of one company."""
 
@@ -186,7 +177,7 @@ class ActionPlans:
             _LOAD,
             {"company_id": self._company_id, "ids": list(ids), "since": since},
         )
-        return {row.id: _stored(row) for row in rows}
+        return {row.id: to_stored_plan(row) for row in rows}
 
     async def save(
         self, action_plans: Mapping[int, ActionPlan], *, is_simulated: bool, owners: Mapping[int, str]
@@ -201,6 +192,9 @@ class ActionPlans:
         await self._save_tasks(action_plans)
         if owners:
             await self._execute(_OWNERS, id=list(owners), owner=list(owners.values()))
+        await self._insert_outbound_events(action_plans)
+
+    async def _insert_outbound_events(self, action_plans: Mapping[int, ActionPlan]) -> None:
         outbound_events = [
             (id_, event) for id_, action_plan in action_plans.items() for event in action_plan.outbound_events
         ]
@@ -222,17 +216,7 @@ class ActionPlans:
         ]
         ended = [c for _, c in all_ if c.id is not None and c.ended_at is not None and c.is_changed]
         if ended:
-            updated = await self._connection.scalars(
-                _END_CAMPAIGNS,
-                {
-                    "company_id": self._company_id,
-                    "id": [c.id for c in ended],
-                    "ended_at": [c.ended_at for c in ended],
-                    "reason": [_value(c.reason) for c in ended],
-                },
-            )
-            # A campaign that another transaction has ended already has its event.
-            already_ended = {c.id for c in ended} - set(updated.all())
+            already_ended = await self._end_campaigns(ended)
             for action_plan in action_plans.values():
                 action_plan.outbound_events = [
                     event
@@ -242,8 +226,23 @@ class ActionPlans:
                     or event.campaign.id not in already_ended
                 ]
         new = [(id_, campaign) for id_, campaign in all_ if campaign.id is None]
-        if not new:
-            return
+        if new:
+            await self._insert_campaigns(new)
+
+    async def _end_campaigns(self, ended: Sequence[Campaign]) -> set[int | None]:
+        """Ends campaigns; returns those that another transaction has ended, which already have their event."""
+        updated = await self._connection.scalars(
+            _END_CAMPAIGNS,
+            {
+                "company_id": self._company_id,
+                "id": [c.id for c in ended],
+                "ended_at": [c.ended_at for c in ended],
+                "reason": [_value(c.reason) for c in ended],
+            },
+        )
+        return {c.id for c in ended} - set(updated.all())
+
+    async def _insert_campaigns(self, new: Sequence[tuple[int, Campaign]]) -> None:
         for (_, campaign), id_ in zip(
             new, await self._reserve_ids("retention_campaigns", len(new)), strict=True
         ):
@@ -304,8 +303,10 @@ class ActionPlans:
                 reason=[_value(task.reason) for task in closed],
             )
         new = [(id_, task) for id_, task in all_ if task.id is None]
-        if not new:
-            return
+        if new:
+            await self._insert_tasks(new)
+
+    async def _insert_tasks(self, new: Sequence[tuple[int, Task]]) -> None:
         for (_, task), id_ in zip(new, await self._reserve_ids("journey_tasks", len(new)), strict=True):
             task.id = id_
         tasks = [task for _, task in new]
@@ -330,7 +331,6 @@ class ActionPlans:
 
 _ACTION_FIELDS: Final = (
     *("transition_seq", "stage", "name", "number", "is_stage_bound", "note", "actor", "request_key"),
-    "planned_at",
 )
 _TASK_FIELDS: Final = (
     *("transition_seq", "name", "title", "stage", "assignee", "note", "is_stage_bound", "due_at"),
@@ -343,6 +343,7 @@ def _changeable_values(actions: Sequence[Action]) -> dict[str, list[object]]:
         "id": [action.id for action in actions],
         "state": [action.state.value for action in actions],
         "reason": [_value(action.reason) for action in actions],
+        "planned_at": [action.planned_at for action in actions],
         "due_at": [action.due_at for action in actions],
         "reserved_at": [action.reserved_at for action in actions],
         "finished_at": [action.finished_at for action in actions],
@@ -352,85 +353,3 @@ def _changeable_values(actions: Sequence[Action]) -> dict[str, list[object]]:
 
 def _value(reason: EndReason | None) -> str | None:
     return None if reason is None else reason.value
-
-
-def _stored(row: Row) -> StoredActionPlan:
-    statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
-    stored = StoredActionPlan(
-        Reachability(statuses, row.has_email, row.has_phone), row.owner, tuple(row.open_bookings)
-    )
-    campaigns: dict[int | None, Campaign] = {}
-    for raw in _list(row.campaigns):
-        campaign = Campaign(
-            type=raw["type"],
-            transition_seq=raw["transition_seq"],
-            started_at=_instant(raw["started_at"]),
-            steps=tuple(step_from_json(step) for step in raw["scheduled_actions"]),
-            id=raw["id"],
-            ended_at=_optional_instant(raw["ended_at"]),
-            reason=None if raw["end_reason"] is None else EndReason(raw["end_reason"]),
-        )
-        campaigns[campaign.id] = campaign
-        stored.campaigns.append(campaign)
-    for raw in _list(row.actions):
-        # An action that cannot be parsed takes no part in the decision: it fails alone when it is due.
-        with suppress(ValueError):
-            stored.actions.append(_action(raw, campaigns.get(raw["campaign_id"])))
-    for raw in _list(row.tasks):
-        stored.tasks.append(
-            Task(
-                channel=Channel(raw["channel"]),
-                due_at=_instant(raw["due_at"]),
-                created_at=_instant(raw["created_at"]),
-                campaign=campaigns.get(raw["campaign_id"]),
-                **{
-                    name: raw[name] for name in ("id", "transition_seq", "name", "title", "stage", "assignee")
-                },
-                note=raw["note"],
-                is_stage_bound=raw["is_stage_bound"],
-            )
-        )
-    for channel, at in _list(row.sent):
-        stored.sent.setdefault(Channel(channel), []).append(_instant(at))
-    return stored
-
-
-def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
-    return Action(
-        step=to_step(raw["step"], raw["channel"]),
-        campaign=campaign,
-        planned_at=_instant(raw["planned_at"]),
-        due_at=_instant(raw["due_at"]),
-        reserved_at=_optional_instant(raw["reserved_at"]),
-        state=ActionState(raw["state"]),
-        reason=None if raw["reason"] is None else EndReason(raw["reason"]),
-        **{
-            name: raw[name]
-            for name in (
-                *("id", "name", "number", "stage", "transition_seq", "is_stage_bound", "note"),
-                "is_released_by_test_clock",
-            )
-        },
-        actor=raw["actor"],
-        request_key=raw["request_key"],
-    )
-
-
-def to_step(raw: Mapping[str, Any], channel: str) -> ActionStep:
-    """Returns a stored step. If it cannot be parsed, returns one with its channel only, which fails alone when sent."""
-    try:
-        return step_from_json(raw)
-    except InvalidInputError:
-        return ActionStep(Channel(channel))
-
-
-def _list(raw: str | None) -> list[Any]:
-    return [] if raw is None else list(orjson.loads(raw))
-
-
-def _instant(value: str) -> datetime:
-    return datetime.fromisoformat(value)
-
-
-def _optional_instant(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)

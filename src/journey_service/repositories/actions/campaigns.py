@@ -13,9 +13,11 @@ from journey_service.domain.actions.records import (
     StoredCampaign,
 )
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.repositories.tables.columns import SURVIVOR
 
 _SELECT: Final = (
-    "SELECT k.id, r.customer_id, c.name AS customer_name, k.relationship_id, k.type, k.transition_seq, k.started_at,"
+    "SELECT k.id, r.customer_id, c.customer_ref, c.name AS customer_name, k.relationship_id, k.type,"
+    " k.transition_seq, k.started_at,"
     " k.ended_at, k.end_reason AS reason FROM retention_campaigns k JOIN customer_relationships r"
     " ON r.company_id = k.company_id AND r.id = k.relationship_id"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
@@ -24,7 +26,8 @@ _SELECT: Final = (
 # A campaign ends with the transition after the one that started it, unless it ends earlier.
 _IS_ENDED_BY_RETURN: Final = (
     "(k.ended_at IS NOT NULL AND k.end_reason = 'left_stage' AND EXISTS (SELECT 1 FROM journey_transitions t"
-    " WHERE t.company_id = k.company_id AND t.relationship_id = k.relationship_id AND t.seq = k.transition_seq + 1"
+    " WHERE t.company_id = k.company_id AND t.relationship_id = coalesce(k.merged_from, k.relationship_id)"
+    " AND t.seq = k.transition_seq + 1"
     " AND t.motion = 'return'))"
 )
 _OF_TYPES: Final = "(cardinality(CAST(:types AS text[])) = 0 OR k.type = ANY(CAST(:types AS text[])))"
@@ -68,7 +71,7 @@ class Campaigns:
             clauses.append("k.type = ANY(:types)")
             values["types"] = list(filter_.types)
         if filter_.customer_id is not None:
-            clauses.append("r.customer_id = :customer_id")
+            clauses.append(f"r.customer_id = {SURVIVOR}")
             values["customer_id"] = filter_.customer_id
         if filter_.before is not None:
             clauses.append("k.id < :before")

@@ -1,17 +1,19 @@
 """The delivery log: actions with their states and attempts, and retries of dead letters."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
-from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.stage_actions import Channel, StepKey
 from journey_service.domain.row_counts import NOT_COUNTED, RowCount
-from journey_service.repositories.actions.action_plans import to_step
+from journey_service.repositories.actions.action_plan_rows import to_step
 from journey_service.repositories.counting import count_rows
 from journey_service.repositories.tables import Row
+from journey_service.repositories.tables.columns import SURVIVOR
 
 _ROWS: Final = (
     " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
@@ -21,7 +23,8 @@ _ROWS: Final = (
     " WHERE a.company_id = :company_id"
 )
 _SELECT: Final = (
-    "SELECT a.id, r.customer_id, c.name AS customer_name, a.transition_seq, a.stage, a.name, a.number, a.channel,"
+    "SELECT a.id, r.customer_id, c.customer_ref, c.name AS customer_name, a.transition_seq, a.stage, a.name,"
+    " a.number, a.channel,"
     " a.step, a.campaign_id, a.endpoint_id, n.type AS event_type, t.id AS task_id, a.actor, a.note, a.state, a.reason,"
     " a.attempts, a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
     f"{_ROWS}"
@@ -39,15 +42,24 @@ _ATTEMPTS: Final = text(
     "SELECT number, started_at, ended_at, outcome, status, response FROM action_attempts"
     " WHERE company_id = :company_id AND action_id = CAST(:id AS uuid) ORDER BY number"
 )
-# The attempts are counted from zero again; those already made stay in the log.
+# The attempts are counted from zero again; those already made stay in the log. An action that was cancelled for want
+# of an address starts as if it were planned now, by the company's time; a test clock runs it when it is advanced.
 _RETRY: Final = text(
-    "UPDATE journey_actions SET state = 'pending', ready_at = clock_timestamp(), finished_at = NULL, attempts = 0,"
-    " due_at = planned_at,"
-    " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'dead'"
+    "UPDATE journey_actions SET state = 'pending', reason = NULL, finished_at = NULL, attempts = 0,"
+    " ready_at = CASE WHEN state = 'cancelled' AND :is_simulated THEN NULL ELSE clock_timestamp() END,"
+    " planned_at = CASE WHEN state = 'cancelled' THEN CAST(:now AS timestamptz) ELSE planned_at END,"
+    " due_at = CASE WHEN state = 'cancelled' THEN CAST(:now AS timestamptz) ELSE planned_at END,"
+    " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = CAST(:id AS uuid)"
+    " AND (state = 'dead' OR (state = 'cancelled' AND reason = 'no_address' AND transition_seq IS NOT NULL))"
 )
 _LIST_REQUESTED: Final = text(
     "SELECT relationship_id, state, reason FROM journey_actions WHERE company_id = :company_id"
     " AND relationship_id = ANY(CAST(:relationship_ids AS bigint[])) AND request_key = :request_key"
+)
+_LIST_DONE_STEPS: Final = text(
+    "SELECT relationship_id, stage, name, number FROM journey_actions WHERE company_id = :company_id"
+    " AND relationship_id = ANY(CAST(:relationship_ids AS bigint[])) AND state = 'done'"
+    " AND actor IS NULL AND channel <> 'webhook'"
 )
 _COUNT_DEAD: Final = text(
     "SELECT count(*) FROM journey_actions WHERE company_id = :company_id AND state = 'dead'"
@@ -81,7 +93,7 @@ class DeliveryLog:
                 clauses.append(f"a.{name} = :{name}")
                 values[name] = getattr(filter_, name)
         if filter_.customer_id is not None:
-            clauses.append("r.customer_id = :customer_id")
+            clauses.append(f"r.customer_id = {SURVIVOR}")
             values["customer_id"] = filter_.customer_id
         count = NOT_COUNTED
         if filter_.is_counted:
@@ -152,14 +164,28 @@ class DeliveryLog:
         )
         return {row.relationship_id: (row.state, row.reason) for row in rows}
 
+    async def list_done_steps(self, relationship_ids: Sequence[int]) -> dict[int, frozenset[StepKey]]:
+        """Lists the steps of stage actions that are done, by relationship id."""
+        rows = await self._connection.execute(
+            _LIST_DONE_STEPS, {"company_id": self._company_id, "relationship_ids": list(relationship_ids)}
+        )
+        done: dict[int, set[StepKey]] = {}
+        for row in rows:
+            done.setdefault(row.relationship_id, set()).add((row.stage, row.name, row.number))
+        return {id_: frozenset(steps) for id_, steps in done.items()}
+
     async def list_attempts(self, id_: str) -> list[StoredAttempt]:
         """Lists the attempts of an action, oldest first."""
         rows = await self._connection.execute(_ATTEMPTS, {"company_id": self._company_id, "id": id_})
         return [StoredAttempt(*row) for row in rows]
 
-    async def retry(self, id_: str) -> bool:
-        """Makes a dead action due at once; returns False if it is not dead."""
-        changed = await self._connection.execute(_RETRY, {"company_id": self._company_id, "id": id_})
+    async def retry(self, id_: str, now: datetime, *, is_simulated: bool) -> bool:
+        """Makes an action due at once that is dead or had no address; returns False if it is neither.
+
+        `is_simulated`: the company has a test clock.
+        """
+        values = {"company_id": self._company_id, "id": id_, "now": now, "is_simulated": is_simulated}
+        changed = await self._connection.execute(_RETRY, values)
         return changed.rowcount == 1
 
 

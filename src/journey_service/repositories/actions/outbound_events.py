@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord, ReplayedEvents, ReplayRequest
-from journey_service.domain.journeys.relationship import StageReason
+from journey_service.domain.stages.reasons import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
 from journey_service.repositories.tables import Row
 
@@ -74,7 +74,8 @@ _ADD_DISABLED_ENDPOINT: Final = text(
     "INSERT INTO outbound_events (company_id, type, endpoint_id) VALUES (:company_id, 'endpoint.disabled', :id)"
 )
 _COLUMNS: Final = (
-    "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage,"
+    "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, p.customer_ref, t.seq,"
+    " t.from_stage, t.to_stage,"
     " t.transitioned_at, t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version,"
     " t.is_silent, k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at,"
     " k.created_at AS task_created_at, k.status AS task_status, k.reason AS task_reason, k.version AS task_version,"
@@ -85,6 +86,7 @@ _COLUMNS: Final = (
     " c.id AS campaign_id, c.type AS campaign_type, c.started_at,"
     " c.ended_at, c.end_reason FROM outbound_events n"
     " LEFT JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
+    " LEFT JOIN customers p ON p.company_id = r.company_id AND p.customer_id = r.customer_id"
     " LEFT JOIN journey_transitions t ON t.company_id = n.company_id AND t.relationship_id = n.relationship_id"
     "   AND t.seq = n.transition_seq"
     " LEFT JOIN journey_tasks k ON k.company_id = n.company_id AND k.id = n.task_id"
@@ -204,36 +206,66 @@ def _to_record(row: Row) -> OutboundEventRecord:
     if row.endpoint_id is not None:
         endpoint = _endpoint_data(row)
         return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, None, endpoint)
-    data: dict[str, Any] = {"company_id": row.company_id, "customer_id": row.customer_id}
+    data: dict[str, Any] = {
+        "company_id": row.company_id,
+        "customer_id": row.customer_id,
+        "customer_ref": row.customer_ref,
+    }
     if row.action_id is not None:
-        data |= {
-            "action_id": str(row.action_id),
-            "channel": row.action_channel,
-            "name": row.action_name,
-            "step": row.number,
-            "stage": row.action_stage,
-            "state": row.state,
-            "reason": row.action_reason,
-            "campaign_id": row.action_campaign_id,
-            "finished_at": row.finished_at,
-        }
+        data |= _action_data(row)
     if row.seq is not None:
-        data |= {
-            name: getattr(row, name)
-            for name in (
-                *("seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
-                *("trigger_event", "performed_by", "map_version", "is_silent"),
-            )
-        }
-        reasons = reasons_from_json(row.reasons)
-        data |= {"rule": _rule(reasons, row), "reasons": [_to_plain(reason) for reason in reasons]}
+        data |= _transition_data(row)
     if row.task_id is not None:
-        data |= {
-            "task_id": row.task_id,
-            **{name: getattr(row, name) for name in ("title", "channel", "name", "stage", "assignee")},
-            "due_at": row.due_at,
-            "created_at": row.task_created_at,
-        }
+        data |= _task_data(row)
+    if row.campaign_id is not None:
+        data |= _campaign_data(row)
+    return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
+
+
+def _campaign_data(row: Row) -> dict[str, Any]:
+    return {
+        "campaign_id": row.campaign_id,
+        "type": row.campaign_type,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "reason": row.end_reason,
+    }
+
+
+def _action_data(row: Row) -> dict[str, Any]:
+    return {
+        "action_id": str(row.action_id),
+        "channel": row.action_channel,
+        "name": row.action_name,
+        "step": row.number,
+        "stage": row.action_stage,
+        "state": row.state,
+        "reason": row.action_reason,
+        "campaign_id": row.action_campaign_id,
+        "finished_at": row.finished_at,
+    }
+
+
+def _transition_data(row: Row) -> dict[str, Any]:
+    names = (
+        *("seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
+        *("trigger_event", "performed_by", "map_version", "is_silent"),
+    )
+    reasons = reasons_from_json(row.reasons)
+    return {
+        **{name: getattr(row, name) for name in names},
+        "rule": _rule(reasons, row),
+        "reasons": [_to_plain(reason) for reason in reasons],
+    }
+
+
+def _task_data(row: Row) -> dict[str, Any]:
+    data = {
+        "task_id": row.task_id,
+        **{name: getattr(row, name) for name in ("title", "channel", "name", "stage", "assignee")},
+        "due_at": row.due_at,
+        "created_at": row.task_created_at,
+    }
     if row.type == OutboundEventType.TASK_CHANGED:
         data |= {
             "status": row.task_status,
@@ -241,15 +273,7 @@ def _to_record(row: Row) -> OutboundEventRecord:
             "closed_at": row.closed_at,
             "version": row.task_version,
         }
-    if row.campaign_id is not None:
-        data |= {
-            "campaign_id": row.campaign_id,
-            "type": row.campaign_type,
-            "started_at": row.started_at,
-            "ended_at": row.ended_at,
-            "reason": row.end_reason,
-        }
-    return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
+    return data
 
 
 def _job_data(row: Row) -> dict[str, Any]:

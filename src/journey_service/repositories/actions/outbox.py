@@ -14,20 +14,24 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.repositories.tables import Row
 
 MAX_RESPONSE_LENGTH: Final = 255
 """Characters of a receiver's response that are stored; a longer response is cut."""
 _MAX_CLAIMED_DELIVERIES: Final = 200
 
-# A step waits for the earlier steps of its action.
+# A step waits for the earlier steps of its action, except for one that waits for an address. The range, its
+# order and LIMIT 1 make the planner read one customer's actions by an index, even if it plans while the table is empty.
 _LIST_DUE: Final = text(
     "SELECT a.id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
     " ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
     " AND a.channel = ANY(CAST(:channels AS text[]))"
-    " AND NOT EXISTS (SELECT 1 FROM journey_actions p WHERE p.company_id = a.company_id"
-    "   AND p.relationship_id = a.relationship_id AND p.transition_seq = a.transition_seq AND p.name = a.name"
-    "   AND p.number < a.number AND p.state IN ('pending', 'leased'))"
+    " AND (SELECT true FROM journey_actions p WHERE p.company_id = a.company_id"
+    "   AND p.relationship_id >= a.relationship_id AND p.relationship_id <= a.relationship_id"
+    "   AND p.transition_seq = a.transition_seq AND p.name = a.name"
+    "   AND p.number < a.number AND p.state IN ('pending', 'leased')"
+    "   AND p.reason IS DISTINCT FROM 'awaiting_address' ORDER BY p.relationship_id LIMIT 1) IS NULL"
     " ORDER BY a.ready_at LIMIT :limit"
 )
 _CLAIM: Final = text(
@@ -57,7 +61,7 @@ _LIST_DUE_DELIVERIES: Final = text(
 _RENEW: Final = text(
     "UPDATE journey_actions SET ready_at = clock_timestamp() + make_interval(secs => :seconds)"
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
-    " RETURNING id"
+    " RETURNING id, clock_timestamp() AS renewed_at"
 )
 _ATTEMPT_COUNTS: Final = text(
     "SELECT id, attempts FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[]))"
@@ -134,7 +138,7 @@ _CANCEL_BY_ENDPOINT: Final = text(
 _RELEASE_TEST_CLOCK: Final = text(
     "WITH released AS (UPDATE journey_actions SET updated_at = clock_timestamp(),"
     " state = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'cancelled' ELSE 'pending' END,"
-    " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' END,"
+    " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' ELSE reason END,"
     " finished_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN CAST(:now AS timestamptz) END,"
     " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
     " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
@@ -155,12 +159,28 @@ _END_COMPLETED_CAMPAIGNS: Final = text(
 _WAITING_CUSTOMERS: Final = text(
     "SELECT DISTINCT r.customer_id FROM (SELECT a.relationship_id FROM journey_actions a"
     "   WHERE a.company_id = :company_id AND a.state = 'pending' AND a.ready_at IS NULL"
-    "   AND a.due_at <= CAST(:now AS timestamptz) AND NOT EXISTS (SELECT 1 FROM journey_actions p"
-    "     WHERE p.company_id = a.company_id AND p.relationship_id = a.relationship_id"
+    "   AND a.due_at <= CAST(:now AS timestamptz) AND (SELECT true FROM journey_actions p"
+    "     WHERE p.company_id = a.company_id"
+    "     AND p.relationship_id >= a.relationship_id AND p.relationship_id <= a.relationship_id"
     "     AND p.transition_seq = a.transition_seq AND p.name = a.name AND p.number < a.number"
-    "     AND p.state IN ('pending', 'leased') AND NOT p.is_released_by_test_clock)"
+    "     AND p.state IN ('pending', 'leased') AND p.reason IS DISTINCT FROM 'awaiting_address'"
+    "     AND NOT p.is_released_by_test_clock ORDER BY p.relationship_id LIMIT 1) IS NULL"
     "   ORDER BY a.due_at LIMIT :limit) due"
     " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = due.relationship_id"
+)
+
+
+# The time is the company's; with a test clock, no worker claims the action.
+_WAKE_WAITING: Final = text(
+    "UPDATE journey_actions a SET planned_at = CAST(:now AS timestamptz), due_at = CAST(:now AS timestamptz),"
+    " reason = NULL, updated_at = clock_timestamp(),"
+    " ready_at = CASE WHEN :is_simulated THEN NULL ELSE clock_timestamp() END"
+    " FROM customer_relationships r JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " WHERE r.company_id = :company_id AND r.id = ANY(CAST(:ids AS bigint[]))"
+    " AND a.company_id = r.company_id AND a.relationship_id = r.id"
+    " AND a.state = 'pending' AND a.reason = 'awaiting_address'"
+    " AND CASE WHEN a.channel = 'email' THEN c.email ~ '@' ELSE c.phone ~ '[0-9]' END"
+    " RETURNING a.relationship_id"
 )
 
 
@@ -255,9 +275,14 @@ class Outbox:
             WebhookDelivery(str(row.id), row.endpoint_id, row.outbound_event_id, row.attempts) for row in rows
         ]
 
-    async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
-        """Extends the lease of claimed actions; those not returned were claimed by another worker."""
-        return set(map(str, await self._scalars(_RENEW, ids=list(ids), token=token, seconds=seconds)))
+    async def renew(self, ids: Sequence[str], token: str, seconds: float) -> dict[str, datetime]:
+        """Extends the lease of claimed actions; those not returned were claimed by another worker.
+
+        Returns the time of the renewal by the clock of the database, by id.
+        """
+        values = {"company_id": self._company_id, "ids": list(ids), "token": token, "seconds": seconds}
+        rows = await self._connection.execute(_RENEW, values)
+        return {str(row.id): row.renewed_at for row in rows}
 
     async def get_attempt_counts(self, ids: Sequence[str]) -> dict[str, int]:
         """Returns how often actions were attempted, by id."""
@@ -298,36 +323,52 @@ class Outbox:
         ).all()
         if not rows:
             return set()
-        finished = [(str(row.id), row, outcomes[str(row.id)]) for row in rows]
-        await self._execute(
-            _ATTEMPT,
-            id=[id_ for id_, _, _ in finished],
-            relationship_id=[row.relationship_id for _, row, _ in finished],
-            seconds=[outcome.seconds for _, _, outcome in finished],
-            outcome=[outcome.label for _, _, outcome in finished],
-            status=[outcome.status for _, _, outcome in finished],
-            response=[outcome.response[:MAX_RESPONSE_LENGTH] for _, _, outcome in finished],
-        )
+        finished = [(row, outcomes[str(row.id)]) for row in rows]
+        await self._insert_attempts(finished)
         # An outbound event may be about no customer.
         about = {row.relationship_id for row in rows if row.relationship_id is not None}
         await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted(about))
-        reported = [
-            row for id_, row, outcome in finished if outcome.state != "pending" and row.channel != "webhook"
-        ]
+        await self._report_finished([row for row, outcome in finished if outcome.state != "pending"])
+        ended = {
+            row.campaign_id: outcome.at
+            for row, outcome in finished
+            if row.campaign_id is not None and outcome.state != "pending"
+        }
+        if ended:
+            await self._execute(_END_CAMPAIGNS, campaign_ids=list(ended), at=list(ended.values()))
+        return {str(row.id) for row in rows}
+
+    async def _insert_attempts(self, finished: Sequence[tuple[Row, AttemptOutcome]]) -> None:
+        await self._execute(
+            _ATTEMPT,
+            id=[str(row.id) for row, _ in finished],
+            relationship_id=[row.relationship_id for row, _ in finished],
+            seconds=[outcome.seconds for _, outcome in finished],
+            outcome=[outcome.label for _, outcome in finished],
+            status=[outcome.status for _, outcome in finished],
+            response=[outcome.response[:MAX_RESPONSE_LENGTH] for _, outcome in finished],
+        )
+
+    async def _report_finished(self, rows: Sequence[Row]) -> None:
+        reported = [row for row in rows if row.channel != "webhook"]
         if reported:
             await self._execute(
                 _REPORT_FINISHED,
                 relationship_ids=[row.relationship_id for row in reported],
                 ids=[row.id for row in reported],
             )
-        ended = {
-            row.campaign_id: outcome.at
-            for _, row, outcome in finished
-            if row.campaign_id is not None and outcome.state != "pending"
-        }
-        if ended:
-            await self._execute(_END_CAMPAIGNS, campaign_ids=list(ended), at=list(ended.values()))
-        return {id_ for id_, _, _ in finished}
+
+    async def wake_waiting(
+        self, relationship_ids: Collection[int], now: datetime, *, is_simulated: bool
+    ) -> set[int]:
+        """Makes the actions of locked customers due that have waited for an address, if there is one now.
+
+        Returns the ids of the relationships that had any. `is_simulated`: the company has a test clock.
+        """
+        if not relationship_ids:
+            return set()
+        ids = list(relationship_ids)
+        return set(await self._scalars(_WAKE_WAITING, ids=ids, now=now, is_simulated=is_simulated))
 
     async def cancel_by_endpoint(self, endpoint_id: int) -> None:
         """Cancels the pending deliveries of a disabled endpoint."""

@@ -11,6 +11,7 @@ from journey_service.domain.actions.records import OpenTaskCounts, StoredTask, T
 from journey_service.domain.row_counts import NOT_COUNTED, RowCount
 from journey_service.repositories.counting import count_rows
 from journey_service.repositories.tables import Row, journey_tasks
+from journey_service.repositories.tables.columns import SURVIVOR
 
 _ROWS: Final = (
     " FROM journey_tasks k"
@@ -19,8 +20,10 @@ _ROWS: Final = (
     " WHERE k.company_id = :company_id"
 )
 _SELECT: Final = (
-    "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
-    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at,"
+    "SELECT k.id, r.customer_id, c.customer_ref, c.name AS customer_name, k.action_id, k.campaign_id, k.channel,"
+    " k.name,"
+    " k.title, k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at,"
+    " k.created_at,"
     f" k.version, k.changed_in{_ROWS}"
 )
 _FIND: Final = text(f"{_SELECT} AND k.id = :id")
@@ -71,7 +74,7 @@ class Tasks:
         if filter_.is_unassigned:
             clauses.append("k.assignee IS NULL")
         if filter_.customer_id is not None:
-            clauses.append("r.customer_id = :customer_id")
+            clauses.append(f"r.customer_id = {SURVIVOR}")
             values["customer_id"] = filter_.customer_id
         if filter_.due_after is not None:
             clauses.append("k.due_at >= CAST(:due_after AS timestamptz)")

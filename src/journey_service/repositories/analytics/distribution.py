@@ -6,9 +6,12 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.stages.stage_map import MERGED_STAGE
+from journey_service.repositories.tables.columns import NOT_MERGED
+
 _NOW: Final = text(
     "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
-    " WHERE company_id = :company_id GROUP BY current_stage"
+    f" WHERE company_id = :company_id AND {NOT_MERGED} GROUP BY current_stage"
 )
 _FLOWS: Final = text(
     "SELECT from_stage, to_stage, count(*) AS moves FROM journey_transitions"
@@ -17,7 +20,7 @@ _FLOWS: Final = text(
 
 
 class StageDistribution:
-    """The number of customers in each stage of one company; stages without customers are omitted."""
+    """The number of customers in each stage of one company, without merged ones; empty stages are omitted."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -36,4 +39,4 @@ class StageDistribution:
             customers[row.to_stage] = customers.get(row.to_stage, 0) + row.moves
             if row.from_stage is not None:
                 customers[row.from_stage] = customers.get(row.from_stage, 0) - row.moves
-        return {stage: number for stage, number in customers.items() if number}
+        return {stage: number for stage, number in customers.items() if number and stage != MERGED_STAGE}

@@ -27,9 +27,11 @@ from journey_service.repositories.analytics.ledger_queries import (
     APPOINTMENTS_BY_MONTH,
     COHORT,
 )
+from journey_service.repositories.tables.columns import NOT_MERGED
 
 _CUSTOMER: Final = (
-    "r.customer_id, p.name, r.current_stage, r.stage_entered_at, r.risk_key AS risk, r.lifetime_value"
+    "r.customer_id, p.customer_ref, p.name, p.merged_into, r.current_stage, r.stage_entered_at, r.risk_key AS risk,"
+    " r.lifetime_value"
 )
 _PROFILE: Final = "JOIN customers p ON p.company_id = r.company_id AND p.customer_id = r.customer_id"
 
@@ -48,7 +50,7 @@ _CURRENT: Final = (
     " AND %s AND r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
 )
 _IN_STAGE: Final = _CURRENT % "r.current_stage = :stage"
-_IN_BAND: Final = _CURRENT % ("r.risk_key BETWEEN CAST(:low AS int) AND CAST(:high AS int)")
+_IN_BAND: Final = _CURRENT % (f"r.risk_key BETWEEN CAST(:low AS int) AND CAST(:high AS int) AND {NOT_MERGED}")
 _IN_STAGE_AT: Final = _of(
     "SELECT relationship_id, 1 AS moves FROM (SELECT DISTINCT ON (relationship_id) relationship_id, to_stage"
     " FROM journey_transitions WHERE company_id = :company_id AND transitioned_at <= CAST(:as_of AS timestamptz)"
@@ -84,8 +86,8 @@ _RETAINED: Final = _of(
     f"SELECT relationship_id, 1 AS moves FROM ({APPOINTMENTS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
 )
 _ENDED_VISITS: Final = text(
-    "SELECT r.customer_id, p.name, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at,"
-    " t.to_stage, t.motion"
+    "SELECT r.customer_id, p.customer_ref, p.name, p.merged_into, t.seq - 1 AS seq, t.since AS entered_at,"
+    " t.transitioned_at AS left_at, t.to_stage, t.motion"
     " FROM journey_transitions t JOIN customer_relationships r"
     f" ON r.company_id = t.company_id AND r.id = t.relationship_id {_PROFILE}"
     f" WHERE t.company_id = :company_id AND t.from_stage = :stage AND {within('t.transitioned_at')}"
@@ -94,7 +96,7 @@ _ENDED_VISITS: Final = text(
     " ORDER BY r.customer_id, t.seq LIMIT :limit"
 )
 _OPEN_VISITS: Final = text(
-    "SELECT r.customer_id, p.name, r.version AS seq, r.stage_entered_at AS entered_at,"
+    "SELECT r.customer_id, p.customer_ref, p.name, p.merged_into, r.version AS seq, r.stage_entered_at AS entered_at,"
     " CAST(NULL AS timestamptz) AS left_at, CAST(NULL AS text) AS to_stage, CAST(NULL AS text) AS motion"
     f" FROM customer_relationships r {_PROFILE} WHERE r.company_id = :company_id AND r.current_stage = :stage"
     " AND (r.customer_id, r.version) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
@@ -233,12 +235,14 @@ class DrilldownQueries:
         return [
             DrilldownCustomer(
                 row.customer_id,
+                row.customer_ref,
                 row.name,
                 row.current_stage,
                 row.stage_entered_at,
                 row.risk,
                 row.lifetime_value,
                 row.moves,
+                row.merged_into,
             )
             for row in rows
         ]
@@ -257,12 +261,14 @@ class DrilldownQueries:
         return [
             StageVisit(
                 row.customer_id,
+                row.customer_ref,
                 row.name,
                 row.seq,
                 row.entered_at,
                 row.left_at,
                 row.to_stage,
                 None if row.motion is None else Motion(row.motion),
+                row.merged_into,
             )
             for row in rows
         ]

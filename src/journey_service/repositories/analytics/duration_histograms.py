@@ -56,7 +56,7 @@ _INSERT: Final = text(
 )
 
 
-class VisitDurations:
+class DurationHistograms:
     """The histograms of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

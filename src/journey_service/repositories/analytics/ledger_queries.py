@@ -19,6 +19,7 @@ from journey_service.repositories.analytics.date_range_sql import (
     range_parameters,
     within,
 )
+from journey_service.repositories.tables.columns import NOT_MERGED
 
 COHORT: Final = (
     "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"
@@ -55,7 +56,7 @@ _COUNT_COHORT: Final = text(
 )
 _COUNT_BY_RISK: Final = text(
     "SELECT CAST(coalesce(risk_score, 0) * 100 AS int) AS risk, count(*) AS number FROM customer_relationships"
-    " WHERE company_id = :company_id GROUP BY 1"
+    f" WHERE company_id = :company_id AND {NOT_MERGED} GROUP BY 1"
 )
 _COUNT_RETENTION: Final = text(
     f"SELECT cohort, month, count(*) AS number FROM ({APPOINTMENTS_BY_MONTH}) v GROUP BY cohort, month"

@@ -172,12 +172,14 @@ class Rollups:
                 last[occurrence] = max(last.get(occurrence, row.at), row.at)
         return occurrences
 
-    async def add(self, rollup: Rollup, *, late: date | None = None) -> None:
-        """Inserts the differences of `rollup` as unmerged rows.
+    async def add(
+        self, rollup: Rollup, revenue: Iterable[tuple[StageRevenue, int]] = (), *, late: date | None = None
+    ) -> None:
+        """Inserts the differences of `rollup`, and revenue with its numbers of events, as unmerged rows.
 
-        `late` is the earliest past local day that the moves change; it is marked as dirty.
+        `late` is the earliest past local day that they change; it is marked as dirty.
         """
-        rows = [
+        moves = [
             (
                 FLOW,
                 flow.day,
@@ -189,22 +191,12 @@ class Rollups:
             )
             for flow, sums in rollup.flows.items()
         ]
-        rows += [
+        moves += [
             (LAST_FLOW if last.kind == FLOW else STAGE_REACHED, last.day, last.key, "", number, 0, 0)
             for last, number in rollup.last_occurrences.items()
         ]
-        await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _dirty_day_rows(late))
-
-    async def add_revenue(
-        self, money: Iterable[tuple[StageRevenue, int]], *, late: date | None = None
-    ) -> None:
-        """Inserts amounts with their numbers of events as unmerged rows.
-
-        `late` is the earliest past local day that they change; it is marked as dirty.
-        """
-        rows = [
-            (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
-        ]
+        rows = [(*row, Decimal(0), Decimal(0)) for row in moves]
+        rows += [(REVENUE, m.day, m.stage, "", n, 0, 0, m.appointments, m.payments) for m, n in revenue]
         await self._add(rows + _dirty_day_rows(late))
 
     async def merge(self, *, limit: int) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.snapshots import DailyFlow, SnapshotMetrics, SnapshotPosition
 from journey_service.domain.journeys.relationship import Motion
+from journey_service.domain.stages.stage_map import MERGED_STAGE
 from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 
 _DIRTY: Final = "company_id = :company_id AND kind = 'dirty_day'"
@@ -86,7 +87,8 @@ _LIST_GAPS: Final = text(
     "   WHERE company_id = :company_id AND kind = 'flow'),"
     " moved AS (SELECT day, stage, sum(entered) AS entered, sum(gone) AS gone FROM ("
     "   SELECT day, split_part(key, '>', 2) AS stage, total AS entered, 0 AS gone FROM flows"
-    "   UNION ALL SELECT day, split_part(key, '>', 1), 0, total FROM flows) f WHERE stage <> '' GROUP BY 1, 2),"
+    "   UNION ALL SELECT day, split_part(key, '>', 1), 0, total FROM flows) f"
+    f"   WHERE stage NOT IN ('', '{MERGED_STAGE}') GROUP BY 1, 2),"
     " known AS (SELECT metric_date AS day, stage_key AS stage, customer_count AS closing FROM journey_stage_metrics"
     "   WHERE company_id = :company_id),"
     " bounds AS (SELECT min(day) AS first, max(day) AS last FROM known),"

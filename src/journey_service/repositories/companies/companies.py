@@ -16,15 +16,20 @@ from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageA
 from journey_service.domain.calendar import FormerZone
 from journey_service.domain.companies.currencies import Currency, get_currency
 from journey_service.domain.companies.errors import CompanyNotFoundError
-from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.companies.records import Company, CompanyRecord
+from journey_service.domain.journeys.prediction.parameters import ChurnModel
 from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.stages.stage_map import StageMap
+from journey_service.repositories.journeys.churn_models import ChurnModels
 from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
     "SELECT id, name, timezone, former_zones, currency, clock_at, map_version, migrated_version, created_at,"
-    " next_nightly_run_at, scored_at, delivers_messages, rollup_version, CAST(policy AS text) AS policy,"
+    " next_nightly_run_at, scored_at, delivers_messages, rollup_version, churn_model_id,"
+    " CAST(policy AS text) AS policy,"
     " CAST(stage_actions AS text) AS stage_actions, coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
@@ -121,9 +126,27 @@ class Companies:
         company = _to_company(row._mapping)
         policy = _policy(row.policy, company.currency)
         maps = StageMaps(self._connection, self._company_id)
-        rulebook = Rulebook(await maps.get(company.map_version, policy.currency), policy)
+        stage_map = await maps.get(company.map_version, policy.currency)
+        rulebook = Rulebook(
+            stage_map, policy, await self._churn_model(row.churn_model_id, company, stage_map)
+        )
         stage_actions, customized = _stage_actions(row.stage_actions)
         return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, customized)
+
+    async def _churn_model(
+        self, model_id: int | None, company: Company, stage_map: StageMap
+    ) -> ChurnModel | None:
+        if model_id is None:
+            return None
+        parameters = await ChurnModels(self._connection, self._company_id).get_parameters(model_id)
+        if parameters is None:
+            return None
+        units = get_currency(company.currency).units
+        return ChurnModel(model_id, parameters, company.zone, stage_map.churn_days, units)
+
+    async def set_churn_model(self, model_id: int | None) -> None:
+        """Sets the model whose predictions are shown; None: none is."""
+        await self._connection.execute(self._update().values(churn_model_id=model_id))
 
     async def insert(
         self,

@@ -31,7 +31,7 @@ _WITHDRAW: Final = text(
 )
 _CUSTOMERS: Final = text(
     "SELECT customer_id FROM customers WHERE company_id = :company_id"
-    " AND mailbox = lower(btrim(CAST(:email AS text))) ORDER BY customer_id"
+    " AND mailbox = lower(btrim(CAST(:email AS text))) AND merged_into IS NULL ORDER BY customer_id"
 )
 
 
@@ -104,7 +104,7 @@ class Mailboxes:
         )
 
     async def list_customers(self, email: str) -> Sequence[int]:
-        """Returns the ids of the customers with a mailbox."""
+        """Returns the ids of the customers with a mailbox, without merged ones."""
         found = await self._connection.scalars(_CUSTOMERS, {"company_id": self._company_id, "email": email})
         return found.all()
 
@@ -112,5 +112,5 @@ class Mailboxes:
         return 0 if self._key is None else int.from_bytes(self._hash(email)[:8], signed=True)
 
     def _hash(self, email: str) -> bytes:
-        assert self._key is not None  # noqa: S101  # checked by the caller
+        assert self._key is not None  # checked by the caller
         return self._key.hash_mailbox(self._company_id, email.strip().lower())

@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.calendar import utc_text
 from journey_service.domain.customers.personal_data import REGISTER, ColumnKind, columns_of
-from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
-from journey_service.domain.journeys.relationship import ConditionReason
+from journey_service.domain.journeys.transitions.causes import event_cause_id, split_event_cause
+from journey_service.domain.stages.reasons import ConditionReason
 from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.journeys.transitions import reasons_from_json
 from journey_service.repositories.tables import Row
 
 _EXPORTED: Final = (ColumnKind.ID, ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.HANDLE, ColumnKind.FACT)
+_NOT_OWN: Final = frozenset((ColumnKind.NOT, ColumnKind.ID, ColumnKind.DERIVED))
+"""Kinds of the columns of tables that say nothing beyond another table."""
 _ERASED: Final = (ColumnKind.IDENTITY, ColumnKind.TEXT)
 _ORDER: Final = {
     "journey_transitions": "seq",
@@ -35,11 +37,13 @@ _ORDER: Final = {
     "action_attempts": "action_id, number",
     "journey_tasks": "id",
     "outbound_events": "id",
+    "churn_samples": "month",
 }
 # Values that erased columns get instead of NULL. The guide defines the value of anonymized metadata.
 _REPLACEMENTS: Final = {
     ("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb""",
     # Columns that are NOT NULL.
+    ("customers", "attributes"): "'{}'::jsonb",
     ("journey_actions", "step"): "jsonb_build_object('channel', channel)",
     ("journey_tasks", "title"): "name",
 }
@@ -86,10 +90,12 @@ _CLEAR_CURSORS: Final = text(
 )
 # Lines that are not applied yet are counted as erased; those before the import's cursor are counted already.
 _DELETE_LINES: Final = text(
-    "WITH deleted AS (DELETE FROM import_lines WHERE company_id = :company_id AND customer_id = :customer_id"
-    " RETURNING import_id, occurred_at, source, event_id, line), pending AS (SELECT d.import_id, count(*) AS lines"
-    " FROM deleted d JOIN imports p ON p.company_id = :company_id AND p.id = d.import_id WHERE p.cursor IS NULL"
-    " OR (:customer_id, d.occurred_at, d.source, d.event_id, d.line) > (CAST(p.cursor ->> 0 AS bigint),"
+    "WITH deleted AS (DELETE FROM import_lines WHERE company_id = :company_id"
+    " AND (customer_id = :customer_id OR customer_ref = :ref)"
+    " RETURNING import_id, customer_id, occurred_at, source, event_id, line),"
+    " pending AS (SELECT d.import_id, count(*) AS lines FROM deleted d JOIN imports p ON p.company_id = :company_id"
+    " AND p.id = d.import_id WHERE p.cursor IS NULL"
+    " OR (d.customer_id, d.occurred_at, d.source, d.event_id, d.line) > (CAST(p.cursor ->> 0 AS bigint),"
     " CAST(p.cursor ->> 1 AS timestamptz), p.cursor ->> 2, p.cursor ->> 3, CAST(p.cursor ->> 4 AS bigint))"
     " GROUP BY d.import_id)"
     " UPDATE imports i SET done = i.done + pending.lines, erased = i.erased + pending.lines FROM pending"
@@ -114,16 +120,22 @@ class PersonalData:
         return {
             table: await self._rows(table, customer_id, relationship_id)
             for table, columns in REGISTER.items()
-            if ColumnKind.ID in columns.values() or "relationship_id" in columns
+            if (ColumnKind.ID in columns.values() or "relationship_id" in columns)
+            and not _NOT_OWN.issuperset(columns.values())
         }
 
-    async def erase(self, customer_id: int, relationship_id: int, *, new_id: int, key: ErasureKey) -> None:
+    async def erase(
+        self, customer_id: int, relationship_id: int, ref: str | None, *, new_id: int, key: ErasureKey
+    ) -> None:
         """Removes from every row of a locked customer what identifies the person; metrics stay equal.
+
+        `ref` is the customer's id as text.
 
         Violates a unique key, so that the transaction is run again, if the new id is taken.
         """
         ids = {"company_id": self._company_id, "customer_id": customer_id, "new_id": new_id}
         await self._connection.execute(_COPY_CUSTOMER, ids)
+        await self._connection.execute(_REPOINT_MERGED, ids)
         await self._connection.execute(_RENAME_RELATIONSHIP, {**ids, "relationship_id": relationship_id})
         renaming = {"old": customer_id, "new": new_id}
         await self._connection.execute(_RENAME_CONSENTS, renaming)
@@ -132,13 +144,16 @@ class PersonalData:
         await self._connection.execute(_DELETE_CUSTOMER, ids)
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
         events = (await self._connection.execute(_EVENTS, scope)).all()
+        transitions = (await self._connection.execute(_TRANSITIONS, scope)).all()
         names = {name for row in events for name in (row.source, row.retracts_source) if name is not None}
+        # The events of a merged customer are the survivor's; the transitions that they caused name them.
+        names |= {split_event_cause(row.cause_id)[0] for row in transitions if row.cause_kind == "event"}
         new_sources = await self._new_sources(relationship_id, sorted(names), key)
-        await self._erase_transitions(relationship_id, new_sources, key)
+        await self._erase_transitions(relationship_id, transitions, new_sources, key)
         await self._erase_events(relationship_id, events, new_sources, key)
         for statement in _ERASE_ACTIONS:
             await self._connection.execute(statement, scope)
-        await self._connection.execute(_DELETE_LINES, ids)
+        await self._connection.execute(_DELETE_LINES, {**ids, "ref": ref})
         await self._connection.execute(_ERASE_IMPORT_ERRORS, {**ids, "naming": naming})
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
@@ -187,10 +202,8 @@ class PersonalData:
         }
 
     async def _erase_transitions(
-        self, relationship_id: int, new_sources: Mapping[str, str], key: ErasureKey
+        self, relationship_id: int, rows: Sequence[Row], new_sources: Mapping[str, str], key: ErasureKey
     ) -> None:
-        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
-        rows = (await self._connection.execute(_TRANSITIONS, scope)).all()
         await self._connection.execute(
             _ERASE_TRANSITIONS,
             {
@@ -289,6 +302,9 @@ _NAMES, _VALUES = _copied("customers")
 _COPY_CUSTOMER: Final = text(
     f"INSERT INTO customers ({_NAMES}) SELECT {_VALUES} FROM customers"
     " WHERE company_id = :company_id AND customer_id = :customer_id"
+)
+_REPOINT_MERGED: Final = text(
+    "UPDATE customers SET merged_into = :new_id WHERE company_id = :company_id AND merged_into = :customer_id"
 )
 _RENAME_RELATIONSHIP: Final = text(
     f"UPDATE customer_relationships SET {_changed('customer_relationships')}"

@@ -5,8 +5,8 @@ erased customer is recognised, so new customers are refused until the right key 
 """
 
 import hmac
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -19,12 +19,10 @@ from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.tables import erasure_tombstones
 
 _FIND: Final = text(
-    "SELECT customer_hmac FROM erasure_tombstones WHERE company_id = :company_id"
-    " AND customer_hmac = ANY(CAST(:hmacs AS bytea[]))"
-)
-_HAS_OTHERS: Final = text(
     "SELECT EXISTS (SELECT 1 FROM erasure_tombstones WHERE company_id = :company_id"
-    " AND (key_id < CAST(:key_id AS bytea) OR key_id > CAST(:key_id AS bytea)))"
+    " AND (key_id < CAST(:key_id AS bytea) OR key_id > CAST(:key_id AS bytea))) AS has_other_key,"
+    " ARRAY(SELECT customer_hmac FROM erasure_tombstones WHERE company_id = :company_id"
+    " AND customer_hmac = ANY(CAST(:hmacs AS bytea[]))) AS found"
 )
 
 
@@ -38,6 +36,10 @@ class ErasureKey:
     def hash_customer(self, company_id: int, customer_id: int) -> bytes:
         """Returns the hash of a customer id."""
         return self._digest(f"customer:{company_id}:{customer_id}")
+
+    def hash_ref(self, company_id: int, ref: str) -> bytes:
+        """Returns the hash of a customer's id as text."""
+        return self._digest(f"ref:{company_id}:{ref}")
 
     def hash_handle(self, company_id: int, kind: str, handle: str) -> str:
         """Returns the hash of an identifier of another system."""
@@ -79,29 +81,32 @@ class Tombstones:
             raise UnavailableError("JOURNEY_ERASURE_KEY is not set: customers cannot be erased.")
         return self._key
 
-    async def find_erased(self, customer_ids: Iterable[int]) -> set[int]:
-        """Returns which of these customer ids belong to erased customers.
+    async def find_erased(
+        self, customer_ids: Iterable[int], refs: Mapping[int, str] | None = None
+    ) -> set[int]:
+        """Returns which of these customer ids belong to erased customers, also by the `refs` of some of them.
 
         Raises UnavailableError if tombstones exist that the current key cannot check: an erased customer
         could be created again.
         """
-        ids = list(customer_ids)
-        if not ids:
+        ids, refs = list(customer_ids), refs or {}
+        if not ids and not refs:
             return set()
-        fingerprint = b"" if self._key is None else self._key.id
-        if await self._connection.scalar(
-            _HAS_OTHERS, {"company_id": self._company_id, "key_id": fingerprint}
-        ):
+        hmacs: dict[bytes, int] = {}
+        if self._key is not None:
+            hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in ids}
+            hmacs |= {self._key.hash_ref(self._company_id, ref): id_ for id_, ref in refs.items()}
+        key_id = b"" if self._key is None else self._key.id
+        row = (
+            await self._connection.execute(
+                _FIND, {"company_id": self._company_id, "key_id": key_id, "hmacs": list(hmacs)}
+            )
+        ).one()
+        if row.has_other_key:
             raise UnavailableError(
                 "JOURNEY_ERASURE_KEY is not the key that customers were erased with: new customers are refused."
             )
-        if self._key is None:
-            return set()
-        hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in ids}
-        matches = await self._connection.scalars(
-            _FIND, {"company_id": self._company_id, "hmacs": list(hmacs)}
-        )
-        return {hmacs[bytes(hmac_)] for hmac_ in matches}
+        return {hmacs[bytes(hmac_)] for hmac_ in row.found}
 
     async def page(self, *, after: bytes, limit: int) -> list[Tombstone]:
         """Returns the next tombstones by hash, after `after`."""
@@ -130,14 +135,23 @@ class Tombstones:
         )
         return bool(has_any)
 
-    async def insert(self, customer_id: int) -> None:
-        """Inserts the tombstone of a customer."""
-        await self._connection.execute(
-            upsert(erasure_tombstones)
-            .values(
-                company_id=self._company_id,
-                customer_hmac=self.key.hash_customer(self._company_id, customer_id),
-                key_id=self.key.id,
+    async def insert_all(self, tombstones: Sequence[Tombstone]) -> None:
+        """Inserts stored tombstones; those that exist stay as they are."""
+        if tombstones:
+            await self._connection.execute(
+                upsert(erasure_tombstones).on_conflict_do_nothing(),
+                [{"company_id": self._company_id, **asdict(tombstone)} for tombstone in tombstones],
             )
-            .on_conflict_do_nothing()
+
+    async def insert(self, customer_id: int, ref: str | None) -> None:
+        """Inserts the tombstones of a customer: of the id, and of the ref if there is one."""
+        hmacs = [self.key.hash_customer(self._company_id, customer_id)]
+        if ref is not None:
+            hmacs.append(self.key.hash_ref(self._company_id, ref))
+        await self._connection.execute(
+            upsert(erasure_tombstones).on_conflict_do_nothing(),
+            [
+                {"company_id": self._company_id, "customer_hmac": hmac_, "key_id": self.key.id}
+                for hmac_ in hmacs
+            ],
         )

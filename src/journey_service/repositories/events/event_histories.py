@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import EARLIEST, Event
-from journey_service.repositories.tables.columns import CURRENCY_UNITS
+from journey_service.repositories.tables.columns import CURRENCY_UNITS, NOT_MERGED
 
 
 class EventHistory(NamedTuple):
@@ -48,7 +48,7 @@ _HISTORY: Final = (
     " WHERE e.company_id = r.company_id AND e.relationship_id = r.id"
     " AND e.type = 'appointment_completed'"
     " AND e.occurred_at >= CAST(:until AS timestamptz) AND e.occurred_at <= CAST(:known_until AS timestamptz))"
-    " AS came_back_at FROM customer_relationships r WHERE r.company_id = :company_id"
+    f" AS came_back_at FROM customer_relationships r WHERE r.company_id = :company_id AND {NOT_MERGED}"
 )
 _PAGE: Final = text(f"{_HISTORY} AND r.id > :after ORDER BY r.id LIMIT :limit")
 _GET_MANY: Final = text(f"{_HISTORY} AND r.customer_id = ANY(CAST(:customer_ids AS bigint[])) ORDER BY r.id")

@@ -1,6 +1,6 @@
 """Imports of files of past events: their state, staged lines, and errors of lines."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -9,13 +9,9 @@ from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events.event import EARLIEST, Event
 from journey_service.domain.events.files.csv_header import CsvHeader
-from journey_service.domain.events.files.customer_lines import CustomerLine
 from journey_service.domain.events.files.import_file import FileFormat
-from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import (
-    BEFORE_ALL_LINES,
     ErrorLine,
     ImportCursor,
     ImportLineError,
@@ -41,41 +37,6 @@ _COLUMNS: Final = [
         ),
     )
 ]
-_LINE_COLUMNS: Final = (
-    "customer_id, occurred_at, line, type, source, event_id, has_id, amount_cents, call_duration, booking_id,"
-    " scheduled_for, reported_at, retracts_source, retracts_id, metadata, profile, cells"
-)
-_STAGE: Final = text(
-    f"INSERT INTO import_lines (company_id, import_id, {_LINE_COLUMNS})"
-    " SELECT :company_id, :import_id, customer_id, occurred_at, line, type, source, event_id, has_id, amount_cents,"
-    " call_duration, booking_id, scheduled_for, reported_at, retracts_source, retracts_id, CAST(metadata AS jsonb),"
-    " CAST(profile AS jsonb), cells"
-    " FROM unnest(CAST(:customer_id AS bigint[]), CAST(:occurred_at AS timestamptz[]), CAST(:line AS bigint[]),"
-    " CAST(:type AS text[]), CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:has_id AS bool[]),"
-    " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
-    " CAST(:scheduled_for AS timestamptz[]), CAST(:reported_at AS timestamptz[]), CAST(:retracts_source AS text[]),"
-    " CAST(:retracts_id AS text[]), CAST(:metadata AS text[]), CAST(:profile AS text[]),"
-    f" CAST(:cells AS text[])) AS t({_LINE_COLUMNS}) ON CONFLICT DO NOTHING"
-)
-# Lines are applied in the order of the primary key, so each page is one range of it.
-_NEXT: Final = text(
-    f"SELECT {_LINE_COLUMNS} FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
-    " AND (customer_id, occurred_at, source, event_id, line)"
-    " > (:customer_id, CAST(:occurred_at AS timestamptz), :source, :event_id, :line)"
-    " ORDER BY customer_id, occurred_at, source, event_id, line LIMIT :limit"
-)
-_COUNT_EQUAL: Final = text(
-    "SELECT count(*) FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
-    " AND customer_id = :customer_id AND occurred_at = CAST(:occurred_at AS timestamptz) AND source = :source"
-    " AND event_id = :event_id AND line <= :line AND NOT has_id"
-)
-_COUNT_CONTENTS: Final = text(
-    "SELECT l.source, l.event_id, count(*) AS number FROM unnest(CAST(:customer_ids AS bigint[]),"
-    " CAST(:times AS timestamptz[]), CAST(:sources AS text[]), CAST(:keys AS text[]))"
-    " AS k(customer_id, occurred_at, source, content_key) JOIN import_lines l ON l.company_id = :company_id"
-    " AND l.import_id = :import_id AND l.customer_id = k.customer_id AND l.occurred_at = k.occurred_at"
-    " AND l.source = k.source AND l.event_id = k.content_key AND NOT l.has_id GROUP BY l.source, l.event_id"
-)
 _ERROR_LINES: Final = text(
     "SELECT line, max(cells) AS cells, jsonb_agg(jsonb_build_array(pointer, message) ORDER BY pointer) AS errors"
     " FROM import_errors WHERE company_id = :company_id AND import_id = :import_id AND line > :after"
@@ -94,6 +55,9 @@ _SAVE_PROGRESS: Final = text(
     " later = later + :later, erased = erased + :erased, transitions = transitions + :transitions,"
     " failed_lines = failed_lines + :failed, cursor = CAST(:cursor AS jsonb)"
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
+)
+_LOCK_QUEUE: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('imports:' || CAST(:company_id AS bigint), 0))"
 )
 _MAX_ERRORS: Final = 10_000
 """Per import; later errors are only counted."""
@@ -130,6 +94,17 @@ class Imports:
             ).scalar_one()
         )
 
+    async def count_unfinished(self) -> int:
+        """Counts the imports that are being read, wait or run; dry runs too. Other counts wait for the transaction."""
+        await self._connection.execute(_LOCK_QUEUE, {"company_id": self._company_id})
+        found = await self._connection.execute(
+            select(func.count()).where(
+                imports.c.company_id == self._company_id,
+                imports.c.status.in_(("reading", "queued", "running")),
+            )
+        )
+        return int(found.scalar_one())
+
     async def find(self, import_id: int) -> ImportRecord | None:
         """Finds an import by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
@@ -156,36 +131,6 @@ class Imports:
             )
         ).one_or_none()
         return None if row is None else _to_import(row)
-
-    async def insert_lines(self, import_id: int, lines: Sequence[ImportLine | CustomerLine]) -> None:
-        """Stages parsed lines until they are applied."""
-        if not lines:
-            return
-        events = [line.event if isinstance(line, ImportLine) else _without_event(line) for line in lines]
-        await self._connection.execute(
-            _STAGE,
-            {
-                "company_id": self._company_id,
-                "import_id": import_id,
-                "customer_id": [event.customer_id for event in events],
-                "occurred_at": [event.occurred_at for event in events],
-                "line": [line.number for line in lines],
-                "type": [event.type for event in events],
-                "source": [event.source for event in events],
-                "event_id": [event.event_id for event in events],
-                "has_id": [isinstance(line, ImportLine) and line.has_id for line in lines],
-                "amount_cents": [event.amount_cents for event in events],
-                "call_duration": [event.call_duration for event in events],
-                "booking_id": [event.booking_id for event in events],
-                "scheduled_for": [event.scheduled_for for event in events],
-                "reported_at": [event.reported_at for event in events],
-                "retracts_source": [event.retracts and event.retracts[0] for event in events],
-                "retracts_id": [event.retracts and event.retracts[1] for event in events],
-                "metadata": [_to_json(event.metadata) for event in events],
-                "profile": [_profile_json(line) for line in lines],
-                "cells": [_to_json(line.cells) for line in lines],
-            },
-        )
 
     async def insert_errors(self, import_id: int, errors: Sequence[ImportLineError]) -> None:
         """Inserts errors of lines; the first 10,000 of an import are kept."""
@@ -351,55 +296,6 @@ class Imports:
         )
         return None if written is None else FileFormat.read(written)
 
-    async def list_customer_lines(
-        self, import_id: int, cursor: ImportCursor | None, *, limit: int
-    ) -> list[CustomerLine]:
-        """Lists staged lines of customers in order of customer and line, after the cursor."""
-        rows = await self._connection.execute(
-            _NEXT, {**self._at(import_id, cursor or BEFORE_ALL_LINES), "limit": limit}
-        )
-        return [
-            CustomerLine(row.line, row.customer_id, row.profile[0], row.profile[1], _from_json(row.cells))
-            for row in rows
-        ]
-
-    async def list_lines(
-        self, import_id: int, cursor: ImportCursor | None, *, limit: int
-    ) -> list[ImportLine]:
-        """Lists staged lines in the order in which they are applied, after the cursor."""
-        rows = await self._connection.execute(
-            _NEXT, {**self._at(import_id, cursor or BEFORE_ALL_LINES), "limit": limit}
-        )
-        return [_to_line(row) for row in rows]
-
-    async def count_equal(self, import_id: int, cursor: ImportCursor) -> int:
-        """Counts the lines without an id that have the content of the line at the cursor, up to it."""
-        found = await self._connection.execute(_COUNT_EQUAL, self._at(import_id, cursor))
-        return int(found.scalar_one())
-
-    async def count_contents(
-        self, import_id: int, contents: Collection[tuple[int, datetime, str, str]]
-    ) -> dict[tuple[str, str], int]:
-        """Counts the lines without an id by source and content key; contents are (customer, time, source, key)."""
-        if not contents:
-            return {}
-        customer_ids, times, sources, keys = zip(*contents, strict=True)
-        rows = await self._connection.execute(
-            _COUNT_CONTENTS,
-            {
-                "company_id": self._company_id,
-                "import_id": import_id,
-                "customer_ids": list(customer_ids),
-                "times": list(times),
-                "sources": list(sources),
-                "keys": list(keys),
-            },
-        )
-        return {(row.source, row.event_id): row.number for row in rows}
-
-    def _at(self, import_id: int, cursor: ImportCursor) -> dict[str, Any]:
-        return {"company_id": self._company_id, "import_id": import_id, **cursor._asdict()}
-
     async def page(self, *, before: int | None, limit: int) -> list[ImportRecord]:
         """Returns imports, newest first, with ids below `before`."""
         statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id, ~imports.c.is_dry_run)
@@ -478,35 +374,9 @@ def _to_import(row: Row) -> ImportRecord:
     return ImportRecord(cursor=position, file_format=FileFormat.read(values.pop("file_format")), **values)
 
 
-def _to_line(row: Row) -> ImportLine:
-    event = Event(
-        source=row.source,
-        event_id=row.event_id,
-        customer_id=row.customer_id,
-        type=row.type,
-        occurred_at=row.occurred_at,
-        amount_cents=row.amount_cents,
-        call_duration=row.call_duration,
-        booking_id=row.booking_id,
-        scheduled_for=row.scheduled_for,
-        metadata=row.metadata,
-        reported_at=row.reported_at,
-        retracts=None if row.retracts_id is None else (row.retracts_source, row.retracts_id),
-    )
-    return ImportLine(row.line, event, row.has_id, _from_json(row.cells))
-
-
 def _to_json(value: object) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
 def _from_json(text: str | None) -> Sequence[str] | None:
     return None if text is None else orjson.loads(text)
-
-
-def _without_event(line: CustomerLine) -> Event:
-    return Event("", "", line.customer_id, "", EARLIEST)
-
-
-def _profile_json(line: ImportLine | CustomerLine) -> str | None:
-    return _to_json([line.fields, line.consents]) if isinstance(line, CustomerLine) else None

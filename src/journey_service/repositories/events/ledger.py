@@ -16,11 +16,15 @@ from journey_service.repositories.tables.columns import CURRENCY_UNITS
 
 
 class StoredEvent(NamedTuple):
-    """A stored event: its relationship, content hash, and the transition it caused, if any."""
+    """A stored event: its relationship, content hash, and the transition it caused, if any.
+
+    `decided_by` is the relationship of that transition, another one if the customer has been merged since.
+    """
 
     relationship_id: int
     digest: bytes
     transition_seq: int | None
+    decided_by: int
 
 
 class StoredEvents(NamedTuple):
@@ -57,11 +61,12 @@ class AppliedEvent(NamedTuple):
 _GET_MANY: Final = text(
     "SELECT stored.*, false AS is_retraction"
     " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS k(source, event_id)"
-    " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq"
+    " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq,"
+    " coalesce(merged_from, relationship_id) AS decided_by"
     " FROM journey_events e WHERE e.company_id = :company_id"
     " AND (e.source, e.event_id) >= (k.source, k.event_id) ORDER BY e.source, e.event_id LIMIT 1) stored"
     " WHERE stored.source = k.source AND stored.event_id = k.event_id"
-    " UNION ALL SELECT k.source, k.event_id, k.relationship_id, NULL, NULL, true"
+    " UNION ALL SELECT k.source, k.event_id, k.relationship_id, NULL, NULL, NULL, true"
     " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]), CAST(:relationship_ids AS bigint[]))"
     " AS k(source, event_id, relationship_id)"
     " CROSS JOIN LATERAL (SELECT retracts_source, retracts_id, relationship_id FROM journey_events r"
@@ -117,7 +122,7 @@ _INSERT: Final = text(
 _LIST_BY_CUSTOMER: Final = text(
     f"SELECT source, event_id, type, occurred_at, CAST(amount * {CURRENCY_UNITS} AS bigint) AS amount_cents,"
     " call_duration,"
-    " booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break"
+    " booking_id, scheduled_for, reported_at, retracts_source, retracts_id, tie_break, stage"
     " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id ORDER BY occurred_at"
 )
 _PAGE: Final = text(
@@ -181,7 +186,7 @@ class Events:
                 stored.retracted.add((row.relationship_id, row.source, row.event_id))
             else:
                 stored.by_key[row.source, row.event_id] = StoredEvent(
-                    row.relationship_id, row.content_hash, row.transition_seq
+                    row.relationship_id, row.content_hash, row.transition_seq, row.decided_by
                 )
         return stored
 
@@ -239,6 +244,15 @@ class Events:
             _LIST_BY_CUSTOMER, {"company_id": self._company_id, "relationship_id": relationship_id}
         )
         return [_to_event(row, customer_id) for row in rows]
+
+    async def list_with_stages(
+        self, relationship_id: int, customer_id: int
+    ) -> dict[EventKey, tuple[Event, str]]:
+        """Returns a customer's events with the stages that their revenue is credited to, by key."""
+        rows = await self._connection.execute(
+            _LIST_BY_CUSTOMER, {"company_id": self._company_id, "relationship_id": relationship_id}
+        )
+        return {(row.source, row.event_id): (_to_event(row, customer_id), row.stage) for row in rows}
 
     async def page(
         self,

@@ -1,73 +1,54 @@
 """Customer relationships: one row per customer with stage, facts and scores; locked, read, saved."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import select, text, update
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.journeys.facts import Facts
-from journey_service.domain.journeys.relationship import NO_PIN_STATE, PinState, Relationship, SuppressedMove
+from journey_service.domain.errors import ConcurrentChangeError
+from journey_service.domain.stages.stage_map import MERGED_STAGE
+from journey_service.repositories.journeys.relationship_rows import (
+    COLUMNS,
+    SAVE,
+    RelationshipUpdate,
+    StoredRelationship,
+    to_record,
+    to_stored_relationship,
+)
 from journey_service.repositories.tables import Row, customer_relationships
-from journey_service.repositories.tables.columns import CURRENCY_UNITS
+from journey_service.repositories.tables.columns import NOT_MERGED, SURVIVOR
 
 
-@dataclass(slots=True)
-class StoredRelationship:
-    """A relationship as it is stored: the domain's value and the columns next to it.
+class LockedRelationships(NamedTuple):
+    """Locked relationships by customer id, and when the last lock was taken (None without any).
 
-    Scores are in hundredths; `created_at` is when the journey opened.
+    `survivors` maps the requested ids of merged customers to those of the customers to whom they lead.
     """
 
-    id: int
-    relationship: Relationship
-    engagement: int | None = None
-    risk: int | None = None
-    scored_at: datetime | None = None
-    notes: str | None = None
-    metadata: dict[str, Any] | None = None
-    owner: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    by_customer: dict[int, StoredRelationship]
+    survivors: dict[int, int]
+    locked_at: datetime | None
 
-
-class RelationshipUpdate(NamedTuple):
-    """A relationship to be saved, with scores in hundredths and lifetime value in smallest units of the currency."""
-
-    id: int
-    relationship: Relationship
-    lifetime_cents: int
-    engagement: int
-    risk: int
-    scored_at: datetime
-    written_at: datetime
-    opened_at: datetime | None
-    """When the journey of a new row opened; None for a row that exists and is locked."""
-
-
-COLUMNS: Final = (
-    "r.id, r.customer_id, r.current_stage, r.stage_entered_at, r.version, r.previous_stage,"
-    " r.last_progress_stage, r.stages_held, r.pin_until, CAST(r.pin_state AS text) AS pin_state,"
-    " r.next_evaluation_at, r.map_version, r.total_appointments, r.total_missed,"
-    f" CAST(r.appointments_value * {CURRENCY_UNITS} AS bigint) AS appointments_cents,"
-    f" CAST(r.payments_value * {CURRENCY_UNITS} AS bigint) AS payments_cents,"
-    f" CAST(r.refunds_value * {CURRENCY_UNITS} AS bigint) AS refunds_cents,"
-    " r.first_appointment_at, r.last_appointment_at, r.last_event_at, r.recent_completed, r.recent_missed,"
-    " r.recent_long_calls, r.recent_tickets, r.open_bookings, CAST(r.engagement_score * 100 AS int) AS engagement,"
-    " CAST(r.risk_score * 100 AS int) AS risk, r.scored_at, r.notes, r.metadata, r.owner,"
-    " r.created_at, r.updated_at"
-)
 
 # Every transaction locks rows in the order of customer ids, which excludes deadlocks. The clock is read after each
 # lock: later than the commit of the transaction that held it before.
+_MERGED: Final = (
+    "merged AS MATERIALIZED (SELECT customer_id, merged_into FROM customers WHERE company_id = :company_id"
+    " AND customer_id = ANY(CAST(:customer_ids AS bigint[])) AND merged_into IS NOT NULL)"
+)
+"""Those of the customers that were merged into another one, usually none."""
+_IS_REQUESTED: Final = (
+    "r.company_id = :company_id AND r.customer_id = ANY(ARRAY(SELECT coalesce(m.merged_into, i.customer_id)"
+    " FROM unnest(CAST(:customer_ids AS bigint[])) AS i(customer_id) LEFT JOIN merged m USING (customer_id)))"
+)
 _LOCK: Final = text(
-    f"WITH locked AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r"
-    " WHERE r.company_id = :company_id AND r.customer_id = ANY(CAST(:customer_ids AS bigint[]))"
+    f"WITH {_MERGED}, locked AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r WHERE {_IS_REQUESTED}"
     " ORDER BY r.customer_id FOR NO KEY UPDATE)"
-    " SELECT locked.*, clock_timestamp() AS locked_at FROM locked"
+    " SELECT locked.*, clock_timestamp() AS locked_at,"
+    " ARRAY(SELECT m.customer_id FROM merged m WHERE m.merged_into = locked.customer_id) AS merged_ids FROM locked"
 )
 _LOCK_FREE: Final = text(_LOCK.text.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED"))
 # Customers that another transaction has locked are skipped: they stay due unless that transaction decides them.
@@ -79,72 +60,27 @@ _LOCK_DUE: Final = text(
 )
 _FIND: Final = text(
     f"SELECT {COLUMNS} FROM customer_relationships r"
-    " WHERE r.company_id = :company_id AND r.customer_id = :customer_id"
+    f" WHERE r.company_id = :company_id AND r.customer_id = {SURVIVOR}"
 )
 _PAGE_IDS: Final = text(
     "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id AND customer_id > :after"
-    " ORDER BY customer_id LIMIT :limit"
+    f" AND {NOT_MERGED} ORDER BY customer_id LIMIT :limit"
 )
 _HAS_DUE: Final = text(
     "SELECT EXISTS (SELECT 1 FROM customer_relationships WHERE company_id = :company_id"
     " AND next_evaluation_at <= CAST(:now AS timestamptz))"
 )
-_COUNT: Final = text("SELECT count(*) FROM customer_relationships WHERE company_id = :company_id")
-_EXISTING: Final = text(
-    "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id"
-    " AND customer_id = ANY(CAST(:customer_ids AS bigint[]))"
-)
-_RESERVE_IDS: Final = text(
-    "SELECT nextval(pg_get_serial_sequence('customer_relationships', 'id')) FROM generate_series(1, :count)"
-)
-
-
-def _to_money(units: str) -> str:
-    return f"CAST({units} AS numeric) / {CURRENCY_UNITS}"
-
-
-_VALUES: Final = (
-    ("current_stage", ":current_stage"),
-    ("stage_entered_at", "CAST(:stage_entered_at AS timestamptz)"),
-    ("version", "CAST(:version AS bigint)"),
-    ("previous_stage", "CAST(:previous_stage AS text)"),
-    ("last_progress_stage", "CAST(:last_progress AS text)"),
-    ("stages_held", "CAST(:stages_held AS text[])"),
-    ("pin_until", "CAST(:pin_until AS timestamptz)"),
-    ("pin_state", "CAST(CAST(:pin_state AS text) AS jsonb)"),
-    ("next_evaluation_at", "CAST(:next_evaluation_at AS timestamptz)"),
-    ("map_version", "CAST(:map_version AS int)"),
-    ("lifetime_value", _to_money(":lifetime")),
-    ("total_appointments", "CAST(:total_appointments AS int)"),
-    ("total_missed", "CAST(:total_missed AS int)"),
-    ("appointments_value", _to_money(":appointments")),
-    ("payments_value", _to_money(":payments")),
-    ("refunds_value", _to_money(":refunds")),
-    ("first_appointment_at", "CAST(:first_appointment_at AS timestamptz)"),
-    ("last_appointment_at", "CAST(:last_appointment_at AS timestamptz)"),
-    ("last_event_at", "CAST(:last_event_at AS timestamptz)"),
-    ("recent_completed", "CAST(:completed AS timestamptz[])"),
-    ("recent_missed", "CAST(:missed AS timestamptz[])"),
-    ("recent_long_calls", "CAST(:long_calls AS timestamptz[])"),
-    ("recent_tickets", "CAST(:tickets AS timestamptz[])"),
-    ("open_bookings", "CAST(:open_bookings AS timestamptz[])"),
-    ("engagement_score", "CAST(:engagement AS int) / 100.0"),
-    ("risk_score", "CAST(:risk AS int) / 100.0"),
-    ("scored_at", "CAST(:scored_at AS timestamptz)"),
-)
-_UPDATE: Final = text(
-    f"UPDATE customer_relationships SET {', '.join(f'{name} = {value}' for name, value in _VALUES)},"
-    " updated_at = CAST(:written_at AS timestamptz) WHERE company_id = :company_id AND id = :id"
-)
-_INSERT: Final = text(
-    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at, updated_at,"
-    f" {', '.join(name for name, _ in _VALUES)}) VALUES (CAST(:company_id AS bigint), CAST(:id AS bigint),"
-    " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz), CAST(:written_at AS timestamptz),"
-    f" {', '.join(value for _, value in _VALUES)})"
+_COUNT: Final = text(
+    f"SELECT count(*) FROM customer_relationships WHERE company_id = :company_id AND {NOT_MERGED}"
 )
 _IDS: Final = text(
-    "SELECT id, customer_id FROM customer_relationships WHERE company_id = :company_id"
-    " AND customer_id = ANY(CAST(:customer_ids AS bigint[]))"
+    f"WITH {_MERGED} SELECT r.id, r.customer_id,"
+    " ARRAY(SELECT m.customer_id FROM merged m WHERE m.merged_into = r.customer_id) AS merged_ids"
+    f" FROM customer_relationships r WHERE {_IS_REQUESTED}"
+)
+_OWNER: Final = text(
+    "SELECT coalesce(c.merged_into, c.customer_id) FROM customer_relationships r JOIN customers c"
+    " ON c.company_id = r.company_id AND c.customer_id = r.customer_id WHERE r.company_id = :company_id AND r.id = :id"
 )
 _CUSTOMER_IDS: Final = text(
     "SELECT id, customer_id FROM customer_relationships WHERE company_id = :company_id"
@@ -159,13 +95,13 @@ class Relationships:
         self._connection = connection
         self._company_id = company_id
 
-    async def lock(
-        self, customer_ids: Sequence[int], *, only_free: bool = False
-    ) -> tuple[dict[int, StoredRelationship], datetime | None]:
-        """Locks and loads customers by id; also returns when the last lock was taken.
+    async def lock(self, customer_ids: Sequence[int], *, only_free: bool = False) -> LockedRelationships:
+        """Locks and loads customers by id; the id of a merged customer leads to the survivor.
 
         Transactions on one customer queue up here, so each decides on what the previous one committed. With
         `only_free`, customers that another transaction has locked are left out.
+
+        Raises ConcurrentChangeError if one of the customers was merged while this transaction waited.
         """
         rows = (
             await self._connection.execute(
@@ -173,8 +109,13 @@ class Relationships:
                 {"company_id": self._company_id, "customer_ids": sorted(customer_ids)},
             )
         ).all()
-        relationships = {row.customer_id: to_stored_relationship(row) for row in rows}
-        return relationships, max((row.locked_at for row in rows), default=None)
+        if any(row.current_stage == MERGED_STAGE for row in rows):
+            raise ConcurrentChangeError
+        return LockedRelationships(
+            {row.customer_id: to_stored_relationship(row) for row in rows},
+            {merged: row.customer_id for row in rows for merged in row.merged_ids},
+            max((row.locked_at for row in rows), default=None),
+        )
 
     async def lock_due(
         self, now: datetime, *, limit: int, without: Sequence[int] = ()
@@ -202,15 +143,12 @@ class Relationships:
         """Returns how many customers have a journey."""
         return int((await self._connection.execute(_COUNT, {"company_id": self._company_id})).scalar_one())
 
-    async def find_existing(self, customer_ids: Sequence[int]) -> set[int]:
-        """Returns which of these customers have a journey."""
-        ids = await self._connection.scalars(
-            _EXISTING, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
-        )
-        return set(ids.all())
+    async def resolve(self, customer_ids: Sequence[int]) -> dict[int, int]:
+        """Returns the customers to whom ids lead, by id: their own, or the survivor of a merge. Others are left out."""
+        return {id_: row.customer_id for row, id_ in await self._requested(customer_ids)}
 
     async def find(self, customer_id: int) -> StoredRelationship | None:
-        """Finds the relationship of a customer, without locking."""
+        """Finds the relationship of a customer, without locking; the id of a merged customer leads to the survivor."""
         row = (
             await self._connection.execute(
                 _FIND, {"company_id": self._company_id, "customer_id": customer_id}
@@ -219,11 +157,16 @@ class Relationships:
         return None if row is None else to_stored_relationship(row)
 
     async def get_ids(self, customer_ids: Sequence[int]) -> dict[int, int]:
-        """Returns the relationship ids of the known customers, by customer id."""
+        """Returns the relationship ids of the known customers, by customer id; for a merged one the survivor's."""
+        return {id_: row.id for row, id_ in await self._requested(customer_ids)}
+
+    async def _requested(self, customer_ids: Sequence[int]) -> list[tuple[Row, int]]:
+        """Returns rows of relationships, each with a requested id that leads to it."""
+        requested = set(customer_ids)
         rows = await self._connection.execute(
-            _IDS, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
+            _IDS, {"company_id": self._company_id, "customer_ids": list(requested)}
         )
-        return {row.customer_id: row.id for row in rows}
+        return [(row, id_) for row in rows for id_ in requested & {row.customer_id, *row.merged_ids}]
 
     async def get_customer_ids(self, ids: Sequence[int]) -> dict[int, int]:
         """Returns the present customer ids of relationships, by relationship id; negative for erased customers."""
@@ -233,17 +176,11 @@ class Relationships:
         return {row.id: row.customer_id for row in rows}
 
     async def find_customer_id(self, id_: int) -> int | None:
-        """Finds the customer of a relationship."""
+        """Finds the customer of a relationship, or the survivor into whom that customer was merged."""
         customer_id: int | None = await self._connection.scalar(
-            select(customer_relationships.c.customer_id).where(
-                customer_relationships.c.company_id == self._company_id, customer_relationships.c.id == id_
-            )
+            _OWNER, {"company_id": self._company_id, "id": id_}
         )
         return customer_id
-
-    async def reserve_ids(self, count: int) -> list[int]:
-        """Reserves ids for new rows."""
-        return list((await self._connection.scalars(_RESERVE_IDS, {"count": count})).all())
 
     async def save(self, changes: Sequence[RelationshipUpdate]) -> None:
         """Inserts new rows and updates rows that this transaction has locked.
@@ -252,12 +189,11 @@ class Relationships:
         customers.
         """
         ordered = sorted(changes, key=lambda change: change.relationship.customer_id)
-        new = [self._parameters(change) for change in ordered if change.opened_at is not None]
-        existing = [self._parameters(change) for change in ordered if change.opened_at is None]
-        if new:
-            await self._connection.execute(_INSERT, new)
-        if existing:
-            await self._connection.execute(_UPDATE, existing)
+        if ordered:
+            await self._connection.execute(
+                SAVE,
+                {"company_id": self._company_id, "rows": orjson.dumps([*map(to_record, ordered)]).decode()},
+            )
 
     async def update_notes(self, id_: int, values: Mapping[str, object]) -> None:
         """Updates owner, notes and metadata of a row that this transaction has locked."""
@@ -268,113 +204,3 @@ class Relationships:
             )
             .values(**values, updated_at=text("clock_timestamp()"))
         )
-
-    def _parameters(self, change: RelationshipUpdate) -> dict[str, object]:
-        relationship, facts = change.relationship, change.relationship.facts
-        return {
-            "company_id": self._company_id,
-            "id": change.id,
-            "customer_id": relationship.customer_id,
-            "current_stage": relationship.current_stage,
-            "stage_entered_at": relationship.stage_entered_at,
-            "version": relationship.version,
-            "previous_stage": relationship.previous_stage,
-            "last_progress": relationship.last_progress,
-            "stages_held": sorted(relationship.stages_held),
-            "pin_until": relationship.pin_until,
-            "pin_state": _pin_state_to_json(relationship.pin_state),
-            "next_evaluation_at": relationship.next_evaluation_at,
-            "map_version": relationship.map_version,
-            "lifetime": change.lifetime_cents,
-            "total_appointments": facts.total_appointments,
-            "total_missed": facts.total_missed,
-            "appointments": facts.appointments_cents,
-            "payments": facts.payments_cents,
-            "refunds": facts.refunds_cents,
-            "first_appointment_at": facts.first_appointment_at,
-            "last_appointment_at": facts.last_appointment_at,
-            "last_event_at": facts.last_event_at,
-            "completed": facts.completed,
-            "missed": facts.missed,
-            "long_calls": facts.long_calls,
-            "tickets": facts.tickets,
-            "open_bookings": facts.open_bookings,
-            "engagement": change.engagement,
-            "risk": change.risk,
-            "scored_at": change.scored_at,
-            "written_at": change.written_at,
-            "opened_at": change.opened_at,
-        }
-
-
-def to_stored_relationship(row: Row) -> StoredRelationship:
-    """Returns the stored relationship of a row of COLUMNS."""
-    relationship = Relationship(
-        customer_id=row.customer_id,
-        current_stage=row.current_stage,
-        stage_entered_at=row.stage_entered_at,
-        version=row.version,
-        facts=Facts(
-            row.total_appointments,
-            row.total_missed,
-            row.appointments_cents,
-            row.payments_cents,
-            row.refunds_cents,
-            row.first_appointment_at,
-            row.last_appointment_at,
-            row.last_event_at,
-            tuple(row.recent_completed),
-            tuple(row.recent_missed),
-            tuple(row.recent_long_calls),
-            tuple(row.recent_tickets),
-            tuple(row.open_bookings),
-        ),
-        previous_stage=row.previous_stage,
-        last_progress=row.last_progress_stage,
-        stages_held=frozenset(row.stages_held),
-        pin_until=row.pin_until,
-        pin_state=_pin_state_from_json(row.pin_state),
-        next_evaluation_at=row.next_evaluation_at,
-        map_version=row.map_version,
-    )
-    return StoredRelationship(
-        id=row.id,
-        relationship=relationship,
-        engagement=row.engagement,
-        risk=row.risk,
-        scored_at=row.scored_at,
-        notes=row.notes,
-        metadata=row.metadata,
-        owner=row.owner,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
-
-
-def _pin_state_to_json(state: PinState) -> str | None:
-    if state == NO_PIN_STATE:
-        return None
-    return orjson.dumps(
-        {
-            "held": sorted(list(pair) for pair in state.held),
-            "completed": state.completed,
-            "suppressed": [
-                {"to_stage": move.to_stage, "at": move.at, "trigger_event": move.trigger_event}
-                for move in state.suppressed
-            ],
-        }
-    ).decode()
-
-
-def _pin_state_from_json(raw: str | None) -> PinState:
-    if raw is None:
-        return NO_PIN_STATE
-    value = orjson.loads(raw)
-    return PinState(
-        held=frozenset((stage, trigger) for stage, trigger in value["held"]),
-        completed=value["completed"],
-        suppressed=tuple(
-            SuppressedMove(move["to_stage"], datetime.fromisoformat(move["at"]), move["trigger_event"])
-            for move in value["suppressed"]
-        ),
-    )

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.repositories.tables.columns import CURRENCY_UNITS
+from journey_service.repositories.tables.columns import CURRENCY_UNITS, NOT_MERGED
 
 
 class ScorePage(NamedTuple):
@@ -77,7 +77,7 @@ _IS_CHANGED: Final = (
 
 _PAGE: Final = text(
     f"WITH page AS MATERIALIZED (SELECT {_READ} FROM customer_relationships r"
-    " WHERE r.company_id = :company_id AND r.id > :after ORDER BY r.id LIMIT :limit)"
+    f" WHERE r.company_id = :company_id AND r.id > :after AND {NOT_MERGED} ORDER BY r.id LIMIT :limit)"
     " SELECT (SELECT count(*) FROM page) AS seen, (SELECT max(id) FROM page) AS last_id,"
     f" ARRAY(SELECT scored.id FROM ({_SCORED.format(rows='page')}) scored JOIN page ON page.id = scored.id"
     f" WHERE {_IS_CHANGED.format(a='scored', b='page')}) AS changed"
@@ -89,7 +89,7 @@ _LOCK: Final = text(
 )
 _LOCKED_ROWS: Final = (
     f"(SELECT {_READ} FROM customer_relationships r WHERE r.company_id = :company_id"
-    " AND r.id = ANY(CAST(:ids AS bigint[])))"
+    f" AND r.id = ANY(CAST(:ids AS bigint[])) AND {NOT_MERGED})"
 )
 _UPDATE: Final = text(
     "UPDATE customer_relationships r SET engagement_score = scored.engagement / 100.0,"

@@ -9,15 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.journeys.records import EnteredStage, TransitionRecord
-from journey_service.domain.journeys.relationship import (
-    ConditionReason,
-    Motion,
-    RuleReason,
-    StageReason,
-    Transition,
-    TransitionCause,
-    TriggerType,
-)
+from journey_service.domain.journeys.relationship import Motion, Transition, TransitionCause, TriggerType
+from journey_service.domain.stages.reasons import ConditionReason, RuleReason, StageReason
 from journey_service.repositories.tables import Row
 
 _INSERT: Final = text(

@@ -8,6 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.customers.records import BEFORE_FIRST_ID
+from journey_service.repositories.tables.columns import NOT_MERGED
 
 
 def _first(sql: str, order: str) -> TextClause:
@@ -36,7 +37,7 @@ _DANGLING_ROWS: Final = text(
 )
 _UNKNOWN_STAGES: Final = _first(
     "SELECT customer_id, current_stage AS stage FROM customer_relationships WHERE company_id = :company_id"
-    " AND current_stage <> ALL(CAST(:known AS text[]))",
+    f" AND current_stage <> ALL(CAST(:known AS text[])) AND {NOT_MERGED}",
     "customer_id",
 )
 _SHARED_BOOKINGS: Final = text(

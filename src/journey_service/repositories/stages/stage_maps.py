@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
 from journey_service.domain.stages.rules import rules_to_json
-from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import Stage, StageMap
 from journey_service.repositories.tables import Row, companies, customer_journey_stages, stage_map_versions
 
 _CACHED_STAGE_MAPS: Final[dict[tuple[int, int, Currency], StageMap]] = {}
@@ -140,6 +141,9 @@ class StageMaps:
                 findings=list(findings),
             )
         )
+        await self._replace_stages(stage_map)
+
+    async def _replace_stages(self, stage_map: StageMap) -> None:
         statement = upsert(customer_journey_stages)
         columns = (
             *("stage_name", "description", "order_index", "kind", "color", "icon"),
@@ -151,22 +155,7 @@ class StageMaps:
                 set_={name: statement.excluded[name] for name in columns}
                 | {"updated_at": func.clock_timestamp()},
             ),
-            [
-                {
-                    "company_id": self._company_id,
-                    "stage_key": stage.key,
-                    "stage_name": stage.name,
-                    "description": stage.description,
-                    "order_index": stage.order,
-                    "kind": stage.kind.value,
-                    "color": stage.color,
-                    "icon": stage.icon,
-                    "auto_transition_rules": rules_to_json(stage.rules),
-                    "retention_days": stage.retention_days,
-                    "is_active": stage.is_active,
-                }
-                for stage in stage_map.stages
-            ],
+            [{"company_id": self._company_id, **_to_columns(stage)} for stage in stage_map.stages],
         )
 
     async def activate(self, version: int) -> None:
@@ -224,3 +213,18 @@ def _to_version(row: Row) -> MapVersion:
         findings=row.findings,
         created_at=row.created_at,
     )
+
+
+def _to_columns(stage: Stage) -> dict[str, object]:
+    return {
+        "stage_key": stage.key,
+        "stage_name": stage.name,
+        "description": stage.description,
+        "order_index": stage.order,
+        "kind": stage.kind.value,
+        "color": stage.color,
+        "icon": stage.icon,
+        "auto_transition_rules": rules_to_json(stage.rules),
+        "retention_days": stage.retention_days,
+        "is_active": stage.is_active,
+    }

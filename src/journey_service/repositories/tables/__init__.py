@@ -1,6 +1,12 @@
 """Every table, as the migrations create it. `company_id` is the first column of every key."""
 
-from journey_service.repositories.tables.access import api_keys, audit_log, browser_sessions, sign_in_links
+from journey_service.repositories.tables.access import (
+    api_keys,
+    audit_log,
+    browser_sessions,
+    idempotency_keys,
+    sign_in_links,
+)
 from journey_service.repositories.tables.actions import (
     action_attempts,
     journey_actions,
@@ -11,6 +17,9 @@ from journey_service.repositories.tables.actions import (
     webhook_endpoints,
 )
 from journey_service.repositories.tables.analytics import (
+    churn_calibration,
+    churn_models,
+    churn_samples,
     journey_rollups,
     journey_stage_metrics,
     stage_visit_durations,
@@ -23,13 +32,13 @@ from journey_service.repositories.tables.companies import (
 )
 from journey_service.repositories.tables.customers import (
     consent_changes,
-    customer_relationships,
+    customer_attributes,
     customers,
     erasure_tombstones,
     journey_events,
-    journey_transitions,
     mailbox_withdrawals,
 )
+from journey_service.repositories.tables.journeys import customer_relationships, journey_transitions
 from journey_service.repositories.tables.operations import (
     event_sources,
     import_errors,
@@ -46,13 +55,18 @@ __all__ = [
     "api_keys",
     "audit_log",
     "browser_sessions",
+    "churn_calibration",
+    "churn_models",
+    "churn_samples",
     "companies",
     "consent_changes",
+    "customer_attributes",
     "customer_journey_stages",
     "customer_relationships",
     "customers",
     "erasure_tombstones",
     "event_sources",
+    "idempotency_keys",
     "import_errors",
     "import_lines",
     "imports",

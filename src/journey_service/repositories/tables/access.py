@@ -8,8 +8,10 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -34,10 +36,30 @@ api_keys = Table(
     instant("revoked_at"),
     instant("last_used_at"),
     Column("rotated_from", String(64)),
+    # Rate limits of the key; null: those of the settings.
+    Column("requests_per_second", Integer),
+    Column("events_per_second", Integer),
     PrimaryKeyConstraint("company_id", "key_id"),
     of_company(),
     # For the lookup of a credential before its company is known, which one function does.
     Index("ix_live_api_keys", "key_id", postgresql_where=text("revoked_at IS NULL")),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    company(),
+    Column("key", String(255), nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    # The response, sealed; null until it is stored, and after an erasure.
+    Column("status", SmallInteger),
+    Column("content_type", Text),
+    Column("etag", Text),
+    Column("body", LargeBinary),
+    instant("created_at", now=True),
+    PrimaryKeyConstraint("company_id", "key"),
+    of_company(),
+    Index("ix_old_idempotency_keys", "company_id", "created_at"),
 )
 
 browser_sessions = Table(

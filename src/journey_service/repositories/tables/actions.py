@@ -54,6 +54,8 @@ retention_campaigns = Table(
     instant("started_at", nullable=False),
     instant("ended_at"),
     Column("end_reason", String(20)),
+    # The relationship whose stage started it, if the customer was merged since: `transition_seq` counts there.
+    Column("merged_from", BigInteger),
     instant("created_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
     ForeignKeyConstraint(

@@ -1,4 +1,4 @@
-"""Tables of rollups, visit-duration histograms and daily snapshots."""
+"""Tables of rollups, visit-duration histograms, daily snapshots, and churn models with their calibration."""
 
 from sqlalchemy import (
     ARRAY,
@@ -7,6 +7,8 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Double,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from journey_service.repositories.tables.columns import company, instant, metadata, of_company
 
@@ -91,4 +94,55 @@ journey_stage_metrics = Table(
     UniqueConstraint("company_id", "stage_key", "metric_date", name="unique_company_stage_date"),
     of_company(),
     Index("idx_company_date", "company_id", "metric_date"),
+)
+
+# Fitted models, the newest of each company. They hold sums and coefficients of many customers.
+churn_models = Table(
+    "churn_models",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    # Version of the form of the parameters.
+    Column("version", Integer, nullable=False),
+    Column("fitted_on", Date, nullable=False),
+    Column("sampled_customers", Integer, nullable=False),
+    Column("parameters", JSONB, nullable=False),
+    # Back-test on the company; null: too few customers.
+    Column("quality", JSONB),
+    Column("is_shown", Boolean, nullable=False),
+    instant("fitted_at", nullable=False),
+    PrimaryKeyConstraint("company_id", "id"),
+    of_company(),
+)
+
+# Predictions that wait for what happens: of a sample of customers, once a month.
+churn_samples = Table(
+    "churn_samples",
+    metadata,
+    company(),
+    Column("month", Date, nullable=False),
+    Column("relationship_id", BigInteger, nullable=False),
+    instant("predicted_at", nullable=False),
+    # Chance of no visit in the days of the horizon.
+    Column("probability", Double, nullable=False),
+    PrimaryKeyConstraint("company_id", "month", "relationship_id"),
+    ForeignKeyConstraint(
+        ["company_id", "relationship_id"],
+        ["customer_relationships.company_id", "customer_relationships.id"],
+        ondelete="CASCADE",
+    ),
+)
+
+# Predicted and realised shares of the samples whose horizon has ended, by bins of equally many customers.
+churn_calibration = Table(
+    "churn_calibration",
+    metadata,
+    company(),
+    Column("month", Date, nullable=False),
+    Column("bin", Integer, nullable=False),
+    Column("customers", Integer, nullable=False),
+    Column("predicted", Double, nullable=False),
+    Column("realised", Double, nullable=False),
+    PrimaryKeyConstraint("company_id", "month", "bin"),
+    of_company(),
 )

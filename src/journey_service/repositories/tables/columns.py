@@ -14,6 +14,8 @@ from sqlalchemy import (
     text,
 )
 
+from journey_service.domain.stages.stage_map import MERGED_STAGE
+
 Row: TypeAlias = Any
 """A result row. The columns depend on the statement, so its attributes are not typed."""
 
@@ -59,3 +61,12 @@ CURRENCY_UNITS: Final = "(SELECT currency_units FROM companies WHERE id = :compa
 def of_company() -> ForeignKeyConstraint:
     """Returns the foreign key to the company."""
     return ForeignKeyConstraint(["company_id"], ["companies.id"])
+
+
+SURVIVOR: Final = (
+    "coalesce((SELECT merged_into FROM customers WHERE company_id = :company_id AND customer_id = :customer_id"
+    " AND merged_into IS NOT NULL), CAST(:customer_id AS bigint))"
+)
+"""SQL for the customer to whom the id `:customer_id` leads: the survivor, if the customer was merged into another."""
+NOT_MERGED: Final = f"current_stage <> '{MERGED_STAGE}'"
+"""SQL for relationships of customers who were not merged into another one."""

@@ -42,6 +42,8 @@ companies = Table(
     Column("stage_actions", JSONB, nullable=False, server_default=text("'{}'")),
     # The map version of the rollups; 0: they have to be rebuilt.
     Column("rollup_version", Integer, nullable=False, server_default=text("0")),
+    # The model whose predictions are shown; null: none.
+    Column("churn_model_id", BigInteger),
     instant("created_at", now=True),
     instant("updated_at", now=True),
 )

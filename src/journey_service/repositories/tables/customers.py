@@ -1,15 +1,13 @@
-"""Tables of customers, their relationships, ledgers of events and transitions, and tombstones."""
-
-from typing import Any
+"""Tables of customers, the ledger of their events, and tombstones."""
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Computed,
-    DateTime,
+    Date,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -20,24 +18,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from journey_service.repositories.tables.columns import company, instant, metadata, money, of_company, times
-
-
-def _key(name: str, kind: Any, value: str) -> Column[object]:  # noqa: ANN401  # a type of SQLAlchemy
-    """Returns a column that the database computes from others of the row."""
-    return Column(name, kind, Computed(value, persisted=True), nullable=False)
-
+from journey_service.repositories.tables.columns import company, instant, metadata, of_company
 
 customers = Table(
     "customers",
     metadata,
     company(),
     Column("customer_id", BigInteger, nullable=False, autoincrement=False),
+    # The id of the customer as text, if the caller has such ids; `customer_id` is then a number of the service.
+    Column("customer_ref", String(200)),
     Column("name", Text),
     Column("first_name", Text),
     Column("email", Text),
@@ -45,11 +38,17 @@ customers = Table(
     # In international form if the country is known.
     Column("phone_digits", Text),
     Column("language", String(35)),
+    # When each field was last named by a source, by the time of what named it: an older event does not replace it.
+    Column("field_times", JSONB, nullable=False, server_default=text("'{}'")),
     Column("consents", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("attributes", JSONB, nullable=False, server_default=text("'{}'")),
     instant("created_at", now=True),
     instant("updated_at", now=True),
     instant("anonymized_at"),
-    # Sort key, and the text that the search looks through: both fold letters, see migrations.
+    # The customer that this one was merged into, permanently; never a merged customer itself.
+    Column("merged_into", BigInteger),
+    # Sort key, and the text that the search looks through: both fold letters, see migrations. No search finds a merged
+    # customer.
     Column(
         "name_key",
         Text(collation="C"),
@@ -60,17 +59,61 @@ customers = Table(
         "search",
         Text,
         Computed(
-            "search_text(customer_id, coalesce(name, first_name), email, phone, phone_digits)", persisted=True
+            "CASE WHEN merged_into IS NULL THEN search_text(customer_id, customer_ref,"
+            " coalesce(name, first_name), email, phone, phone_digits) ELSE '' END",
+            persisted=True,
         ),
         nullable=False,
     ),
-    # The address as mailboxes compare: without case and outer blanks.
-    Column("mailbox", Text, Computed("lower(btrim(email))", persisted=True)),
+    # The address as mailboxes compare, without case and outer blanks. That of a merged customer is the survivor's.
+    Column(
+        "mailbox",
+        Text,
+        Computed(
+            "CASE WHEN merged_into IS NULL THEN lower(btrim(email)) ELSE NULL::text END", persisted=True
+        ),
+    ),
     PrimaryKeyConstraint("company_id", "customer_id"),
     of_company(),
     # Whole numbers that every JSON parser represents exactly: up to 2^53 - 1.
     CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
-    Index("ix_customer_mailboxes", "company_id", "mailbox", postgresql_where=text("mailbox IS NOT NULL")),
+    ForeignKeyConstraint(["company_id", "merged_into"], ["customers.company_id", "customers.customer_id"]),
+    CheckConstraint("merged_into <> customer_id", name="merged_into"),
+    # Merged customers by their id, and those of each survivor.
+    Index(
+        "ix_merged_customers",
+        "company_id",
+        "customer_id",
+        postgresql_include=["merged_into"],
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
+    Index(
+        "ix_merged_groups",
+        "company_id",
+        "merged_into",
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
+    Index(
+        "ix_customer_refs",
+        "company_id",
+        "customer_ref",
+        unique=True,
+        postgresql_where=text("customer_ref IS NOT NULL"),
+    ),
+    Index(
+        "ix_customer_mailboxes",
+        "company_id",
+        "mailbox",
+        "customer_id",
+        postgresql_where=text("mailbox IS NOT NULL"),
+    ),
+    Index(
+        "ix_customer_phones",
+        "company_id",
+        "phone_digits",
+        "customer_id",
+        postgresql_where=text("phone_digits IS NOT NULL AND merged_into IS NULL"),
+    ),
     Index("ix_customers_by_name", "company_id", "name_key", "customer_id"),
     # Without a pending list, which every search would read in full.
     Index(
@@ -80,6 +123,41 @@ customers = Table(
         postgresql_using="gin",
         postgresql_ops={"search": "gin_trgm_ops"},
         postgresql_with={"fastupdate": "off"},
+    ),
+)
+
+# The attributes of customers one by one, by which lists are filtered. A trigger keeps them equal to the column
+# `attributes` of the customer. Row-level security permits index conditions on these types, but none on JSON.
+customer_attributes = Table(
+    "customer_attributes",
+    metadata,
+    company(),
+    Column("customer_id", BigInteger, nullable=False),
+    Column("attribute", Text(collation="C"), nullable=False),
+    # Every value as text: numbers without exponent, `true` and `false`, dates as `2026-01-31`.
+    Column("value_text", Text(collation="C"), nullable=False),
+    Column("value_number", Double),
+    Column("value_date", Date),
+    PrimaryKeyConstraint("company_id", "customer_id", "attribute"),
+    ForeignKeyConstraint(
+        ["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"], ondelete="CASCADE"
+    ),
+    Index("ix_attribute_texts", "company_id", "attribute", "value_text", "customer_id"),
+    Index(
+        "ix_attribute_numbers",
+        "company_id",
+        "attribute",
+        "value_number",
+        "customer_id",
+        postgresql_where=text("value_number IS NOT NULL"),
+    ),
+    Index(
+        "ix_attribute_dates",
+        "company_id",
+        "attribute",
+        "value_date",
+        "customer_id",
+        postgresql_where=text("value_date IS NOT NULL"),
     ),
 )
 
@@ -117,133 +195,6 @@ mailbox_withdrawals = Table(
     Index("idx_mailbox_keys", "company_id", "key_id"),
 )
 
-customer_relationships = Table(
-    "customer_relationships",
-    metadata,
-    company(),
-    Column("id", BigInteger, Identity(always=False), nullable=False),
-    Column("customer_id", BigInteger, nullable=False),
-    Column("current_stage", String(50), nullable=False),
-    instant("stage_entered_at", nullable=False),
-    Column("previous_stage", String(50)),
-    Column("version", BigInteger, nullable=False),
-    money("lifetime_value"),
-    Column("total_appointments", Integer, nullable=False, server_default=text("0")),
-    Column("total_missed", Integer, nullable=False, server_default=text("0")),
-    instant("first_appointment_at"),
-    instant("last_appointment_at"),
-    instant("last_event_at"),
-    money("appointments_value"),
-    money("payments_value"),
-    money("refunds_value"),
-    times("recent_completed"),
-    times("recent_missed"),
-    times("recent_long_calls"),
-    times("recent_tickets"),
-    # Times of the appointments of bookings without an outcome, past ones included.
-    times("open_bookings"),
-    Column("last_progress_stage", String(50)),
-    Column("stages_held", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    instant("pin_until"),
-    Column("pin_state", JSONB),
-    Column("risk_score", Numeric(3, 2), nullable=False, server_default=text("0")),
-    Column("engagement_score", Numeric(3, 2), nullable=False, server_default=text("0")),
-    instant("scored_at"),
-    instant("next_evaluation_at"),
-    Column("map_version", Integer, nullable=False, server_default=text("1")),
-    Column("owner", String(255)),
-    Column("notes", Text),
-    Column("metadata", JSONB),
-    # Sort keys of the customer list. Row-level security permits index conditions on integers and times, which cannot
-    # leak rows of other companies by an error, but none on numerics or expressions.
-    _key("risk_key", Integer, "(risk_score * 100::numeric)::integer"),
-    _key("engagement_key", Integer, "(engagement_score * 100::numeric)::integer"),
-    _key("lifetime_value_key", BigInteger, "(lifetime_value * 1000::numeric)::bigint"),
-    _key(
-        "last_appointment_key",
-        DateTime(timezone=True),
-        "coalesce(last_appointment_at, '1899-12-31 00:00:00+00'::timestamp with time zone)",
-    ),
-    instant("created_at", now=True),
-    instant("updated_at", now=True),
-    PrimaryKeyConstraint("company_id", "id"),
-    UniqueConstraint("company_id", "customer_id", name="unique_company_customer"),
-    ForeignKeyConstraint(["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"]),
-    CheckConstraint("version >= 1", name="version"),
-    # Each order of the list, stage by stage: lists of all customers merge the stages. The indexes begin with the stage
-    # because facts and stages correlate: in the order of all customers, those of a stage may all come last.
-    Index("idx_stage", "company_id", "current_stage", "stage_entered_at", "customer_id"),
-    Index("idx_stage_risk", "company_id", "current_stage", "risk_key", "customer_id"),
-    Index("ix_stage_engagement", "company_id", "current_stage", "engagement_key", "customer_id"),
-    # The number of appointments is a filter of the list, compared in the index.
-    Index(
-        "ix_stage_lifetime_value",
-        "company_id",
-        "current_stage",
-        "lifetime_value_key",
-        "customer_id",
-        "total_appointments",
-    ),
-    Index("ix_stage_last_appointment", "company_id", "current_stage", "last_appointment_key", "customer_id"),
-    # Filters of the customer list.
-    Index("ix_owned_customers", "company_id", "owner", postgresql_where=text("owner IS NOT NULL")),
-    Index("ix_pinned_customers", "company_id", "customer_id", postgresql_where=text("pin_until IS NOT NULL")),
-    # Due customers of each company.
-    Index(
-        "ix_due_relationships",
-        "company_id",
-        "next_evaluation_at",
-        postgresql_where=text("next_evaluation_at IS NOT NULL"),
-    ),
-    postgresql_with={"fillfactor": "80"},
-)
-
-journey_transitions = Table(
-    "journey_transitions",
-    metadata,
-    company(),
-    Column("id", BigInteger, Identity(always=True), nullable=False),
-    Column("relationship_id", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("from_stage", String(50)),
-    Column("to_stage", String(50), nullable=False),
-    instant("transitioned_at", nullable=False),
-    instant("recorded_at", now=True),
-    Column("trigger_type", String(9), nullable=False),
-    Column("trigger_event", String(255)),
-    Column("performed_by", BigInteger),
-    Column("actor", String(255)),
-    Column("notes", Text),
-    Column("reasons", JSONB),
-    Column("request", JSONB),
-    Column("map_version", Integer, nullable=False),
-    Column("is_silent", Boolean, nullable=False, server_default=text("false")),
-    Column("cause_kind", String(16), nullable=False),
-    Column("cause_id", Text, nullable=False),
-    # The kind of move by the map that decided it, and when the stage it left was entered.
-    Column("motion", String(7), nullable=False),
-    instant("since"),
-    PrimaryKeyConstraint("company_id", "relationship_id", "seq"),
-    UniqueConstraint(
-        "company_id", "relationship_id", "cause_kind", "cause_id", name="unique_transition_cause"
-    ),
-    ForeignKeyConstraint(
-        ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
-    ),
-    CheckConstraint("from_stage IS DISTINCT FROM to_stage", name="moves"),
-    CheckConstraint("(from_stage IS NULL) = (seq = 1)", name="opening"),
-    CheckConstraint("trigger_type IN ('manual', 'automatic', 'system')", name="trigger_type"),
-    CheckConstraint("motion IN ('opening', 'entry', 'down', 'lapse', 'return', 'remap')", name="motion"),
-    CheckConstraint("(since IS NULL) = (seq = 1)", name="since"),
-    # Covers the queries of metrics over ranges of days.
-    Index(
-        "idx_transition_days",
-        "company_id",
-        "transitioned_at",
-        postgresql_include=["relationship_id", "from_stage", "to_stage", "motion", "since"],
-    ),
-    Index("idx_customer_time", "company_id", "relationship_id", text("transitioned_at DESC")),
-)
 
 journey_events = Table(
     "journey_events",
@@ -268,6 +219,8 @@ journey_events = Table(
     Column("metadata", JSONB),
     Column("stage", String(50), nullable=False),
     Column("transition_seq", BigInteger),
+    # The relationship that decided the event, if that of a merged customer did: `transition_seq` counts there.
+    Column("merged_from", BigInteger),
     # Whether a later event or move of the customer was known when it was applied.
     Column("is_late", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("company_id", "source", "event_id"),

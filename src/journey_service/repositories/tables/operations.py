@@ -115,14 +115,23 @@ import_lines = Table(
     Column("retracts_source", String(255)),
     Column("retracts_id", String(255)),
     Column("metadata", JSONB),
-    # Of a line of customers: the fields that it names.
+    # The fields of the profile that the line names.
     Column("profile", JSONB),
     # The cells as the file has them, as a JSON array.
     Column("cells", Text),
+    # The id of the customer as text, if the line has one; `customer_id` is then its number, or a reserved one.
+    Column("customer_ref", String(200)),
     PrimaryKeyConstraint(
         "company_id", "import_id", "customer_id", "occurred_at", "source", "event_id", "line"
     ),
     ForeignKeyConstraint(["company_id", "import_id"], ["imports.company_id", "imports.id"]),
+    Index(
+        "ix_import_line_refs",
+        "company_id",
+        "import_id",
+        "customer_ref",
+        postgresql_where=text("customer_ref IS NOT NULL"),
+    ),
 )
 
 import_errors = Table(

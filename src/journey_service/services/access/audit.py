@@ -11,12 +11,17 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 async def list_audit(
     database: Database, company_id: int, filters: AuditFilter, *, before: int | None, limit: int
 ) -> Sequence[AuditRecord]:
-    """Returns a page of matching audit entries, newest first. Raises CompanyNotFoundError."""
+    """Returns a page of matching audit entries, newest first.
+
+    A customer's entries include those under the ids of customers who were merged into the customer, and a merged
+    customer's are the survivor's. Raises CompanyNotFoundError.
+    """
 
     async def unit(uow: UnitOfWork) -> Sequence[AuditRecord]:
         if company_id:
             await uow.companies.get_context()
-        return await uow.audit_log.page(filters, before=before, limit=limit)
+        ids = () if filters.customer_id is None else await uow.merges.list_ids_or_own(filters.customer_id)
+        return await uow.audit_log.page(filters, ids, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 

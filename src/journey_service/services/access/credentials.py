@@ -16,7 +16,7 @@ from typing import Any, Final
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
 from journey_service.domain.access.claims import ClaimMapping
 from journey_service.domain.access.errors import KeyNotFoundError, RotationInProgressError
-from journey_service.domain.access.records import AuditEntry, StoredKey
+from journey_service.domain.access.records import DEFAULT_RATE_LIMIT, AuditEntry, KeyRateLimit, StoredKey
 from journey_service.domain.errors import (
     FieldError,
     ForbiddenError,
@@ -35,7 +35,8 @@ MAX_OVERLAP_SECONDS: Final = 90 * 86_400
 """Maximum time during which a rotated key stays valid next to its successor."""
 
 _TOKEN: Final = re.compile(r"jrn_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{32,200})", re.ASCII)
-_SECRET_BYTES: Final = 32
+SECRET_BYTES: Final = 32
+"""Random bytes of the secret of a token."""
 _MAX_SUBJECT_LENGTH: Final = 200
 # Of several roles in a token the one with the most scopes counts. Operators are recognized by another audience.
 _BY_PRECEDENCE: Final = (Role.ADMIN, Role.MANAGER, Role.AGENT, Role.SERVICE)
@@ -46,7 +47,8 @@ class Principal:
     """An authenticated caller: an API key or a person, with company, role and scopes.
 
     `name` identifies the caller in the audit log; `key_id` is the API key, if the caller uses one. The browser session
-    of an operator may have chosen the company that its requests act for, for a reason.
+    of an operator may have chosen the company that its requests act for, for a reason. `requests_per_second` and
+    `events_per_second` are rate limits of the key itself.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Principal:
     key_id: str | None = None
     chosen_company_id: int | None = None
     reason: str | None = None
+    requests_per_second: int | None = None
+    events_per_second: int | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -88,6 +92,7 @@ class KeyRequest:
     scopes: Sequence[str] = ()
     role: Role = Role.SERVICE
     expires_at: datetime | None = None
+    rate_limit: KeyRateLimit = DEFAULT_RATE_LIMIT
 
     @property
     def allows(self) -> frozenset[str]:
@@ -110,8 +115,14 @@ def allowed(role: str, scopes: Collection[str]) -> frozenset[str]:
 
 def check_token(token: str, name: str) -> None:
     """Checks the format of a token from the environment. Raises InvalidInputError."""
-    if _TOKEN.fullmatch(token) is None:
+    if split_token(token) is None:
         raise InvalidInputError.at(name, "must look like jrn_<id>_<32 or more characters>")
+
+
+def split_token(token: str) -> tuple[str, str] | None:
+    """Returns the key id and the secret of a token; None if it is not a token."""
+    match = _TOKEN.fullmatch(token)
+    return None if match is None else (match[1], match[2])
 
 
 def is_key(token: str) -> bool:
@@ -119,24 +130,37 @@ def is_key(token: str) -> bool:
     return token.startswith("jrn_")
 
 
-async def authenticate(database: Database, token: str, *, pepper: str) -> Principal:
-    """Authenticates an API key. Raises UnauthenticatedError, with the same message for every reason."""
-    match = _TOKEN.fullmatch(token)
-    if match is None:
+async def authenticate(database: Database, token: str, *, pepper: str, is_known: bool = False) -> Principal:
+    """Authenticates an API key. Raises UnauthenticatedError, with the same message for every reason.
+
+    A key that `is_known` to have been valid lately is looked up even while many unknown ones are.
+    """
+    parts = split_token(token)
+    if parts is None:
         raise UnauthenticatedError("The credential is not valid.")
-    key_id, secret = match.groups()
-    found = await database.look_up_credential(lambda lookup: lookup.api_keys.find_live(key_id))
-    presented = _hash(secret, pepper)
+    key_id, secret = parts
+    found = await database.look_up_credential(
+        lambda lookup: lookup.api_keys.find_live(key_id), is_known=is_known
+    )
+    presented = hash_secret(secret, pepper)
     if found is None or not hmac.compare_digest(found[0].secret_hash, presented):
         raise UnauthenticatedError("The credential is not valid.")
     stored, is_use_stale = found
     if is_use_stale:
         # The time of the last use is informative: failing to store it is no reason to reject the key.
         with contextlib.suppress(UnavailableError):
-            await database.run(stored.company_id, lambda uow: uow.api_keys.record_use(key_id))
+            await database.run_for_credential(stored.company_id, lambda uow: uow.api_keys.record_use(key_id))
     role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
     scopes = allowed(role, stored.scopes)
-    return Principal(f"key:{key_id}", stored.company_id, role, scopes, key_id)
+    return Principal(
+        f"key:{key_id}",
+        stored.company_id,
+        role,
+        scopes,
+        key_id,
+        requests_per_second=stored.rate_limit.requests_per_second,
+        events_per_second=stored.rate_limit.events_per_second,
+    )
 
 
 def principal_of(
@@ -219,48 +243,12 @@ async def rotate_key(
         # The successor of a key that expires has the same lifetime.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else await uow.api_keys.get_database_time() + lifetime
-        request = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
+        request = KeyRequest(old.name, old.scopes, Role(old.role), expires_at, old.rate_limit)
         new = await _insert(uow, request, "key.rotate", by, pepper, rotated_from=key_id)
         await uow.api_keys.expire_in(key_id, overlap_seconds)
         return new
 
     return await database.run(company_id, unit)
-
-
-async def install_bootstrap_key(database: Database, token: str, *, pepper: str) -> None:
-    """Installs the operator key of the environment; revokes the one installed before it.
-
-    A revoked key stays revoked. Raises InvalidInputError for a malformed token, and for the id of another key.
-    """
-    match = _TOKEN.fullmatch(token)
-    if match is None:
-        raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "must look like jrn_<id>_<32 or more characters>")
-    key_id, secret = match.groups()
-
-    async def unit(uow: UnitOfWork) -> None:
-        for key in await uow.api_keys.page(after="", limit=_MAX_OPERATOR_KEYS):
-            is_former = key.name == _BOOTSTRAP and key.key_id != key_id
-            if is_former and await uow.api_keys.revoke(key.key_id):
-                await uow.audit_log.record(_ENVIRONMENT, AuditEntry("key.revoke", target=f"key:{key.key_id}"))
-        await _install(
-            uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _ENVIRONMENT
-        )
-
-    await _check_free(database, OPERATORS, key_id)
-    await database.run(OPERATORS, unit)
-
-
-async def install_key(
-    database: Database, company_id: int, *, key_id: str, scopes: Sequence[str], pepper: str, by: Actor
-) -> str:
-    """Installs a key under a given id, replacing the key with this id; returns the token."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-
-    async def unit(uow: UnitOfWork) -> None:
-        await _install(uow, key_id, secret, KeyRequest(key_id, scopes, Role.ADMIN), pepper, by)
-
-    await database.run(company_id, unit)
-    return f"jrn_{key_id}_{secret}"
 
 
 async def list_keys(database: Database, company_id: int, *, after: str, limit: int) -> Sequence[StoredKey]:
@@ -274,6 +262,27 @@ async def list_keys(database: Database, company_id: int, *, after: str, limit: i
     return await database.run(company_id, unit)
 
 
+async def limit_key(
+    database: Database, company_id: int, key_id: str, rate_limit: KeyRateLimit, *, by: Actor
+) -> StoredKey:
+    """Sets the rate limits of an active key. Raises KeyNotFoundError."""
+
+    async def unit(uow: UnitOfWork) -> StoredKey:
+        if not await uow.api_keys.lock(key_id):
+            raise KeyNotFoundError(key_id)
+        await uow.api_keys.set_rate_limit(key_id, rate_limit)
+        stored = await uow.api_keys.find(key_id)
+        assert stored is not None  # it is locked
+        detail = {
+            "requests_per_second": rate_limit.requests_per_second,
+            "events_per_second": rate_limit.events_per_second,
+        }
+        await uow.audit_log.record(by, AuditEntry("key.update", target=f"key:{key_id}", detail=detail))
+        return stored
+
+    return await database.run(company_id, unit)
+
+
 async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Actor) -> None:
     """Revokes a key and every session opened with it. Raises KeyNotFoundError."""
 
@@ -283,12 +292,6 @@ async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Ac
         await uow.audit_log.record(by, AuditEntry("key.revoke", target=f"key:{key_id}"))
 
     await database.run(company_id, unit)
-
-
-_ENVIRONMENT: Final = Actor("environment")
-_BOOTSTRAP: Final = "bootstrap"
-_MAX_OPERATOR_KEYS: Final = 1_000
-"""Operator keys among which earlier bootstrap keys are searched."""
 
 
 def _check(company_id: int, request: KeyRequest) -> None:
@@ -321,44 +324,23 @@ async def _insert(
     *,
     rotated_from: str | None = None,
 ) -> NewKey:
-    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
+    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(SECRET_BYTES)
     await uow.api_keys.upsert(
         key_id,
         name=request.name,
         role=request.role,
-        secret_hash=_hash(secret, pepper),
+        secret_hash=hash_secret(secret, pepper),
         scopes=request.scopes,
         expires_at=request.expires_at,
         rotated_from=rotated_from,
     )
+    if request.rate_limit != DEFAULT_RATE_LIMIT:
+        await uow.api_keys.set_rate_limit(key_id, request.rate_limit)
     stored = await uow.api_keys.find(key_id)
-    assert stored is not None  # noqa: S101  # it was just written
+    assert stored is not None  # it was just written
     detail = {"role": request.role, "scopes": list(request.scopes), "rotated_from": rotated_from}
     await uow.audit_log.record(by, AuditEntry(action, target=f"key:{key_id}", detail=detail))
     return NewKey(stored, f"jrn_{key_id}_{secret}")
-
-
-async def _install(
-    uow: UnitOfWork, key_id: str, secret: str, request: KeyRequest, pepper: str, by: Actor
-) -> None:
-    """Writes a key under a given id, unless a key with this id and secret exists, valid or revoked."""
-    secret_hash = _hash(secret, pepper)
-    known = await uow.api_keys.find(key_id)
-    if known is not None and known.secret_hash == secret_hash:
-        return
-    await uow.api_keys.upsert(
-        key_id, name=request.name, role=request.role, secret_hash=secret_hash, scopes=request.scopes
-    )
-    await uow.audit_log.record(by, AuditEntry("key.bootstrap", target=f"key:{key_id}"))
-
-
-async def _check_free(database: Database, company_id: int, key_id: str) -> None:
-    """Checks that no other company has a key with this id: keys are looked up before the company is known."""
-    found = await database.look_up_credential(lambda lookup: lookup.api_keys.find_live(key_id))
-    if found is not None and found[0].company_id != company_id:
-        raise InvalidInputError.at(
-            "JOURNEY_BOOTSTRAP_KEY", "contains the id of another key; choose another id"
-        )
 
 
 def _company(claim: object) -> int | None:
@@ -368,6 +350,7 @@ def _company(claim: object) -> int | None:
     return claim if isinstance(claim, int) and not isinstance(claim, bool) and 0 < claim <= MAX_ID else None
 
 
-def _hash(secret: str, pepper: str) -> bytes:
+def hash_secret(secret: str, pepper: str) -> bytes:
+    """Returns the peppered hash of a secret that the database stores."""
     # A random secret needs no slow hash. Without the pepper, a stolen table does not allow checking of secrets.
     return hmac.digest(pepper.encode(), secret.encode(), hashlib.sha256)

@@ -67,8 +67,11 @@ async def open_session(database: Database, principal: Principal, *, by: Actor) -
     return await database.run(principal.company_id, unit)
 
 
-async def find_session(database: Database, token: str) -> Principal:
-    """Authenticates a session token. Raises UnauthenticatedError, with the same message for every reason."""
+async def find_session(database: Database, token: str, *, is_known: bool = False) -> Principal:
+    """Authenticates a session token. Raises UnauthenticatedError, with the same message for every reason.
+
+    A session that `is_known` to have been valid lately is looked up even while many unknown ones are.
+    """
     company_id = _company(token)
 
     async def unit(uow: UnitOfWork) -> Principal | None:
@@ -88,7 +91,7 @@ async def find_session(database: Database, token: str) -> Principal:
             found.reason,
         )
 
-    principal = await database.run(company_id, unit)
+    principal = await database.run_for_credential(company_id, unit, is_known=is_known)
     if principal is None:
         raise UnauthenticatedError("The credential is not valid.")
     return principal
@@ -201,7 +204,7 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
         principal = Principal(name, company_id, role, ROLE_SCOPES[role])
         return await _open(uow, principal, by(name))
 
-    opened = await database.run(company_id, unit)
+    opened = await database.run_for_credential(company_id, unit)
     if opened is None:
         raise UnauthenticatedError("The link was used already or has expired.")
     return opened

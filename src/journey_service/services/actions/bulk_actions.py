@@ -15,30 +15,28 @@ import orjson
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action import Action, ActionState, ManualActionRequest
-from journey_service.domain.actions.action_plan import manual_action
+from journey_service.domain.actions.action import Action, ActionState, ManualActionRequest, manual_action
 from journey_service.domain.actions.bulk import BulkFate, fate_of, find_obstacle
-from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.contact_policy import capped_since
-from journey_service.domain.actions.errors import BulkRequestConflictError
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.analytics.records import RiskFilter
-from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.manual_actions import check_template, decide_now
 from journey_service.services.analytics.query_context import TIMEOUT_MS
-from journey_service.services.analytics.risk_list import criteria_of
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.customers.bulk_targets import (
+    BulkKey,
+    BulkSelection,
+    enqueue_bulk,
+    find_earlier,
+    find_targets,
+)
+from journey_service.services.jobs import JobRun, PageResult
 from journey_service.services.journeys import action_planning
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 BULK_JOB: Final = "bulk_actions"
-MAX_NAMED_CUSTOMERS: Final = 10_000
-"""Customers that one request may name; more are refused."""
-MAX_MATCHING_CUSTOMERS: Final = 50_000
-"""Customers that a filter may match; if more match, the request is refused."""
 PAGE_SIZE: Final = 100
 """Customers in one page of the job."""
 _READ_BATCH_SIZE: Final = 5_000
@@ -56,18 +54,10 @@ class BulkRequest:
     filter_: RiskFilter | None = None
     includes_booked: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class BulkTargets:
-    """The relationships of the customers, in order, and the number of named customers who were erased."""
-
-    relationship_ids: Sequence[int]
-    erased: int
-
     @property
-    def total(self) -> int:
-        """Number of customers."""
-        return len(self.relationship_ids) + self.erased
+    def selection(self) -> BulkSelection:
+        """The customers."""
+        return BulkSelection(self.customer_ids, self.filter_)
 
 
 async def count_fates(
@@ -78,7 +68,7 @@ async def count_fates(
     async def unit(uow: UnitOfWork) -> Mapping[BulkFate, int]:
         context = await uow.companies.get_context()
         await check_template(uow, request.action)
-        targets = await _find_targets(uow, context, request)
+        targets = await find_targets(uow, context, request.selection)
         fates = Counter({BulkFate.ERASED: targets.erased})
         for start in range(0, len(targets.relationship_ids), _READ_BATCH_SIZE):
             states = await uow.contact_states.get_many(
@@ -102,37 +92,29 @@ async def count_fates(
 
 
 async def request_bulk(
-    database: Database, company_id: int, request: BulkRequest, *, key: str, by: Actor
+    database: Database, company_id: int, request: BulkRequest, *, key: str | None, by: Actor
 ) -> Job:
     """Enqueues the job of a bulk action, or returns the job that was created with the same key.
 
-    Raises CompanyNotFoundError, InvalidInputError, BulkRequestConflictError.
+    Raises CompanyNotFoundError, InvalidInputError, IdempotencyKeyReusedError.
     """
-    request_hash = _hash_of(request)
+    bulk_key = BulkKey(key, _hash_of(request))
 
     async def unit(uow: UnitOfWork) -> Job:
         context = await uow.companies.get_context()
-        earlier = await uow.jobs.find_by_request(BULK_JOB, key)
-        if earlier is not None:
-            job, earlier_hash = earlier
-            if earlier_hash != request_hash:
-                raise BulkRequestConflictError(job.id)
+        job = await find_earlier(uow, BULK_JOB, bulk_key)
+        if job is not None:
             await uow.audit_log.record_operator_access(by, "request_bulk_actions")
             return job
         await check_template(uow, request.action)
-        targets = await _find_targets(uow, context, request)
+        targets = await find_targets(uow, context, request.selection)
         parameters = {
             "action": _action_to_json(request.action),
-            "relationship_ids": list(targets.relationship_ids),
-            "erased": targets.erased,
             "includes_booked": request.includes_booked,
-            "actor": {"is_operator": by.is_operator, "reason": by.reason, "request_id": by.request_id},
         }
-        job_id = await uow.jobs.enqueue(BULK_JOB, parameters, actor=by.name, request=(key, request_hash))
+        created = await enqueue_bulk(uow, BULK_JOB, targets, parameters, key=bulk_key, by=by)
         detail = {"channel": request.action.channel.value, "customers": targets.total}
-        await uow.audit_log.record(by, AuditEntry("action.bulk", target=f"job:{job_id}", detail=detail))
-        created = await uow.jobs.find(job_id)
-        assert created is not None  # noqa: S101  # it was just written
+        await uow.audit_log.record(by, AuditEntry("action.bulk", target=f"job:{created.id}", detail=detail))
         return created
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
@@ -145,13 +127,13 @@ async def run_bulk(run: JobRun) -> None:
     request = replace(_action_from_json(parameters["action"]), request_key=_request_key(run.job.id))
     by = Actor(run.job.actor, **parameters["actor"])
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         is_first, at = "at" not in run.cursor, run.cursor.get("at", 0)
         chunk = ids[at : at + PAGE_SIZE]
         fates = await _act(uow, chunk, request, by, includes_booked=parameters["includes_booked"])
         erased = parameters["erased"] if is_first else 0
         fates[BulkFate.ERASED] += erased
-        return JobPage(
+        return PageResult(
             {"at": at + len(chunk)},
             {fate.value: fates[fate] for fate in BulkFate},
             done=len(chunk) + erased,
@@ -178,22 +160,35 @@ async def _act(
             journey.advance_to(transaction.now)
     await write(uow, transaction)
     customers = {transaction.row_id(customer_id): customer_id for customer_id in transaction.relationships}
-    fates = Counter({BulkFate.ERASED: len(relationship_ids) - len(customers)})
+    fates = Counter({BulkFate.ERASED: sum(customer_id < 0 for customer_id in present.values())})
     requested = await uow.delivery_log.list_requested(list(customers), request.request_key or "")
     fates.update(_fate_by_state(state, reason) for state, reason in requested.values())
-    since = capped_since(transaction.now, transaction.context.rulebook.policy)
-    states = await uow.contact_states.get_many(
-        [id_ for id_ in customers if id_ not in requested], since=since
+    others = [id_ for id_ in customers if id_ not in requested]
+    obstacles = await _find_obstacles(
+        uow, transaction, others, request.channel, includes_booked=includes_booked
     )
-    obstacles = {
-        id_: find_obstacle(each.state, request.channel, transaction.now, includes_booked=includes_booked)
-        for id_, each in states.items()
-    }
     fates.update(obstacle for obstacle in obstacles.values() if obstacle is not None)
     free = {id_: customers[id_] for id_, obstacle in obstacles.items() if obstacle is None}
     actions = await _request_actions(uow, transaction, free, request, by)
     fates.update(_fate_by_state(action.state, action.reason) for action in actions)
     return fates
+
+
+async def _find_obstacles(
+    uow: UnitOfWork,
+    transaction: JourneyTransaction,
+    relationship_ids: Sequence[int],
+    channel: Channel,
+    *,
+    includes_booked: bool,
+) -> Mapping[int, BulkFate | None]:
+    """Returns what prevents the action of each customer; None if nothing does."""
+    since = capped_since(transaction.now, transaction.context.rulebook.policy)
+    states = await uow.contact_states.get_many(relationship_ids, since=since)
+    return {
+        id_: find_obstacle(each.state, channel, transaction.now, includes_booked=includes_booked)
+        for id_, each in states.items()
+    }
 
 
 async def _request_actions(
@@ -219,45 +214,18 @@ async def _request_actions(
         decide_now(action_plans.by_id[id_], action, transaction.context)
     await action_plans.save(uow)
     await uow.audit_log.record_many(
-        by,
-        [
-            AuditEntry(
-                "action.request",
-                customer_id=customers[id_],
-                target=f"action:{action.id}",
-                detail={"channel": request.channel.value, "state": action.state.value},
-            )
-            for id_, action in actions.items()
-        ],
+        by, [_audit_entry(customers[id_], action) for id_, action in actions.items()]
     )
     return list(actions.values())
 
 
-async def _find_targets(uow: UnitOfWork, context: CompanyContext, request: BulkRequest) -> BulkTargets:
-    if request.customer_ids is not None:
-        return await _find_named(uow, request.customer_ids)
-    filter_ = request.filter_ or RiskFilter()
-    found = await uow.risk_list.list_relationship_ids(
-        criteria_of(context), filter_, limit=MAX_MATCHING_CUSTOMERS + 1
+def _audit_entry(customer_id: int, action: Action) -> AuditEntry:
+    return AuditEntry(
+        "action.request",
+        customer_id=customer_id,
+        target=f"action:{action.id}",
+        detail={"channel": action.step.channel.value, "state": action.state.value},
     )
-    if len(found) > MAX_MATCHING_CUSTOMERS:
-        raise InvalidInputError.at(
-            "/filter", f"must match at most {MAX_MATCHING_CUSTOMERS} customers, and matches more"
-        )
-    return BulkTargets(found, 0)
-
-
-async def _find_named(uow: UnitOfWork, customer_ids: Sequence[int]) -> BulkTargets:
-    known = await uow.relationships.get_ids(customer_ids)
-    erased = await uow.tombstones.find_erased(id_ for id_ in customer_ids if id_ not in known)
-    errors = [
-        FieldError(f"/customer_ids/{index}", "is not a known customer")
-        for index, customer_id in enumerate(customer_ids)
-        if customer_id not in known and customer_id not in erased
-    ]
-    if errors:
-        raise InvalidInputError(errors)
-    return BulkTargets(sorted(set(known.values())), len(erased))
 
 
 def _fate_by_state(state: str, reason: str | None) -> BulkFate:
@@ -273,15 +241,10 @@ def _request_key(job_id: int) -> str:
 
 
 def _hash_of(request: BulkRequest) -> bytes:
-    customer_ids = None if request.customer_ids is None else sorted(set(request.customer_ids))
-    filter_ = None if request.filter_ is None else asdict(request.filter_)
     values = {
         "action": _action_to_json(request.action),
-        "customer_ids": customer_ids,
         "includes_booked": request.includes_booked,
-        "filter": None
-        if filter_ is None
-        else {**filter_, "stages": sorted(set(filter_["stages"])), "value_min": str(filter_["value_min"])},
+        **request.selection.written,
     }
     return sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).digest()
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action_plan import running_campaigns
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
+from journey_service.domain.actions.planning.campaigns import running_campaigns
 from journey_service.domain.actions.records import (
     CampaignCounts,
     CampaignFilter,
@@ -71,33 +71,30 @@ async def cancel_campaign(
         stored = await _find(uow, campaign_id)
         if stored.ended_at is not None:
             return await _ended(uow, stored, by)
-        transaction = await load(uow, [stored.customer_id])
-        journey = transaction.find(stored.customer_id)
-        if journey is None:  # erased since, and stored under another id
-            raise CampaignNotFoundError(campaign_id)
-        journey.advance_to(transaction.now)
-        await write(uow, transaction)
-        action_plans = await load_action_plans(
-            uow,
-            transaction.context,
-            {stored.relationship_id: journey.relationship.version},
-            now=transaction.now,
-        )
-        action_plan = action_plans.by_id[stored.relationship_id]
-        campaign = next(
-            (each for each in running_campaigns(action_plan.campaigns) if each.id == campaign_id), None
-        )
-        if campaign is None:  # cancelled by another request, or the customer has just left the stage
-            return await _ended(uow, await _find(uow, campaign_id), by)
-        action_plan.cancel_campaign(campaign, transaction.now)
-        await action_plans.save(uow)
-        await uow.audit_log.record(
-            by,
-            AuditEntry("campaign.cancel", customer_id=stored.customer_id, target=f"campaign:{campaign_id}"),
-        )
-        return await _view(uow, await _find(uow, campaign_id))
+        return await _cancel(uow, stored, by)
 
     return await database.run(company_id, unit)
+
+
+async def _cancel(uow: UnitOfWork, stored: StoredCampaign, by: Actor) -> CampaignView:
+    transaction = await load(uow, [stored.customer_id])
+    journey = transaction.find(stored.customer_id)
+    if journey is None:  # erased since, and stored under another id
+        raise CampaignNotFoundError(stored.id)
+    journey.advance_to(transaction.now)
+    await write(uow, transaction)
+    versions = {stored.relationship_id: journey.relationship.version}
+    action_plans = await load_action_plans(uow, transaction.context, versions, now=transaction.now)
+    action_plan = action_plans.by_id[stored.relationship_id]
+    running = running_campaigns(action_plan.campaigns)
+    campaign = next((each for each in running if each.id == stored.id), None)
+    if campaign is None:  # cancelled by another request, or the customer has just left the stage
+        return await _ended(uow, await _find(uow, stored.id), by)
+    action_plan.cancel_campaign(campaign, transaction.now)
+    await action_plans.save(uow)
+    entry = AuditEntry("campaign.cancel", customer_id=stored.customer_id, target=f"campaign:{stored.id}")
+    await uow.audit_log.record(by, entry)
+    return await _view(uow, await _find(uow, stored.id))
 
 
 async def _ended(uow: UnitOfWork, campaign: StoredCampaign, by: Actor) -> CampaignView:

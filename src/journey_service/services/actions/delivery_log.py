@@ -47,7 +47,7 @@ async def get_action(database: Database, company_id: int, action_id: str) -> Act
 
 
 async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> DeliveryLogRow:
-    """Retries a dead action at once.
+    """Retries an action at once that is dead, or was cancelled because the customer had no address.
 
     Raises ActionNotFoundError, ActionNotDeadError, EndpointDisabledError.
     """
@@ -58,7 +58,10 @@ async def retry_action(database: Database, company_id: int, action_id: str, *, b
             endpoint = await uow.webhook_endpoints.find(action.endpoint_id)
             if endpoint is None or not endpoint.is_enabled:
                 raise EndpointDisabledError(action.endpoint_id)
-        if not await uow.delivery_log.retry(action_id):
+        context = await uow.companies.get_context()
+        if not await uow.delivery_log.retry(
+            action_id, context.now, is_simulated=context.company.clock_at is not None
+        ):
             raise ActionNotDeadError(action_id, action.state)
         await uow.audit_log.record(
             by, AuditEntry("action.retry", customer_id=action.customer_id, target=f"action:{action_id}")

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from journey_service.domain.actions.records import OutboundEventRecord
-from journey_service.domain.errors import UnavailableError
+from journey_service.domain.errors import Resource, UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery.publisher import publish
@@ -103,7 +103,9 @@ class EventStream:
     def _join(self, company_id: int) -> _WatchedCompany:
         watched = self._watched.setdefault(company_id, _WatchedCompany())
         if watched.readers >= MAX_READERS:
-            raise UnavailableError("This company has too many open event streams; try again shortly.")
+            raise UnavailableError(
+                "This company has too many open event streams; try again shortly.", resource=Resource.STREAM
+            )
         watched.readers += 1
         if watched.polling is None:
             watched.polling = asyncio.create_task(self._poll(company_id, watched))

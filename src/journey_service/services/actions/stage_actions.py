@@ -12,7 +12,14 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.delivery import find_closed_channels
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import actions_to_json
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel, StageAction, channels_of
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    Channel,
+    StageAction,
+    channels_of,
+    kind_of,
+    with_repeat,
+)
 from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
 from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
@@ -21,24 +28,24 @@ from journey_service.services.actions.templates import load_templates
 
 
 @dataclass(frozen=True, slots=True)
-class StageActions:
-    """Actions that entering a stage runs. `is_default`: the company has not configured its own.
+class StoredStageActions:
+    """Actions that entering a stage runs, with `repeat` set. `is_default`: the company has not configured its own.
 
     `closed_channels` are those of the actions that have no receiver.
     """
 
     stage_key: str
-    actions: Sequence[StageAction]
+    actions: tuple[StageAction, ...]
     is_default: bool
     closed_channels: Sequence[Channel]
 
 
 async def get_actions(
     database: Database, company_id: int, stage_key: str, *, has_mailer: bool = True
-) -> StageActions:
+) -> StoredStageActions:
     """Returns the actions of a stage. Raises StageNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> StageActions:
+    async def unit(uow: UnitOfWork) -> StoredStageActions:
         closed = await _closed_channels(uow, has_mailer=has_mailer)
         return _view(await uow.companies.get_context(), stage_key, closed)
 
@@ -54,41 +61,51 @@ async def set_actions(
     seen: Collection[str] | None,
     has_mailer: bool = True,
     by: Actor,
-) -> StageActions:
+) -> StoredStageActions:
     """Replaces the actions of a stage; None restores the defaults. Actions already planned are not affected.
 
     `seen` are the entity tags one of which the current actions must have; None: no check. Raises StageNotFoundError,
     StaleActionsError, InvalidInputError for unknown templates.
     """
 
-    async def unit(uow: UnitOfWork) -> StageActions:
+    async def unit(uow: UnitOfWork) -> StoredStageActions:
         context, closed = await uow.companies.lock(), await _closed_channels(uow, has_mailer=has_mailer)
         before = _view(context, stage_key, closed)
         if seen is not None and tag_of(before) not in seen:
             raise StaleActionsError(stage_key)
-        await _check_templates(uow, actions or ())
-        new = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
-        if tuple(before.actions) == new and before.is_default == (actions is None):
-            operation = "reset_stage_actions" if actions is None else "replace_stage_actions"
-            await uow.audit_log.record_operator_access(by, operation)
-            return before
-        await uow.companies.set_actions(stage_key, actions)
-        await uow.audit_log.record(
-            by,
-            AuditEntry(
-                "stage_actions.update",
-                target=f"stage:{stage_key}",
-                detail={"actions": [action.name for action in new]},
-                before=actions_to_json(before.actions),
-                after=actions_to_json(new),
-            ),
-        )
+        await _replace(uow, context, before, actions, by)
         return _view(await uow.companies.get_context(), stage_key, closed)
 
     return await database.run(company_id, unit)
 
 
-def tag_of(view: StageActions) -> str:
+async def _replace(
+    uow: UnitOfWork,
+    context: CompanyContext,
+    before: StoredStageActions,
+    actions: Sequence[StageAction] | None,
+    by: Actor,
+) -> None:
+    stage_key = before.stage_key
+    await _check_templates(uow, actions or ())
+    kind = kind_of(context.rulebook.stage_map, stage_key)
+    new = with_repeat(DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else actions, kind)
+    if before.actions == new and before.is_default == (actions is None):
+        operation = "reset_stage_actions" if actions is None else "replace_stage_actions"
+        await uow.audit_log.record_operator_access(by, operation)
+        return
+    await uow.companies.set_actions(stage_key, actions)
+    entry = AuditEntry(
+        "stage_actions.update",
+        target=f"stage:{stage_key}",
+        detail={"actions": [action.name for action in new]},
+        before=actions_to_json(before.actions),
+        after=actions_to_json(new),
+    )
+    await uow.audit_log.record(by, entry)
+
+
+def tag_of(view: StoredStageActions) -> str:
     """Returns the entity tag of a stage's actions."""
     return sha256(orjson.dumps(actions_to_json(view.actions))).hexdigest()[:16]
 
@@ -97,11 +114,12 @@ async def _closed_channels(uow: UnitOfWork, *, has_mailer: bool) -> frozenset[Ch
     return find_closed_channels(await uow.webhook_endpoints.list_all(), has_mailer=has_mailer)
 
 
-def _view(context: CompanyContext, stage_key: str, closed: Collection[Channel]) -> StageActions:
+def _view(context: CompanyContext, stage_key: str, closed: Collection[Channel]) -> StoredStageActions:
     if stage_key not in context.rulebook.stage_map.by_key:
         raise StageNotFoundError(stage_key)
-    actions = context.stage_actions.get(stage_key, ())
-    return StageActions(
+    stage_map = context.rulebook.stage_map
+    actions = with_repeat(context.stage_actions.get(stage_key, ()), kind_of(stage_map, stage_key))
+    return StoredStageActions(
         stage_key,
         actions,
         is_default=stage_key not in context.configured_stages,

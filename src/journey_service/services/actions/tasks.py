@@ -1,7 +1,7 @@
 """Tasks of the Action Center: lists, completes, dismisses and reassigns them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -51,6 +51,23 @@ class NewTask:
     request_key: str | None = None
 
 
+_NEW_FIELDS: Final = ("title", "assignee", "note", "due_at", "request_key")
+
+
+async def _lock_customer(
+    uow: UnitOfWork, customer_id: int | None
+) -> tuple[int | None, str | None, int | None]:
+    """Locks the customer of a task; returns relationship id, stage and customer id, of a merged one the survivor's."""
+    if customer_id is None:
+        return None, None, None
+    transaction = await load(uow, [customer_id])
+    journey = transaction.find(customer_id)
+    if journey is None:
+        raise CustomerNotFoundError(customer_id)
+    stage = journey.relationship.current_stage
+    return transaction.row_id(customer_id), stage, transaction.resolve(customer_id)
+
+
 async def create_task(database: Database, company_id: int, new: NewTask, *, by: Actor) -> StoredTask:
     """Creates a task; with the key of an earlier request, returns its task in its present state.
 
@@ -61,33 +78,22 @@ async def create_task(database: Database, company_id: int, new: NewTask, *, by: 
         context = await uow.companies.get_context()
         earlier = None if new.request_key is None else await uow.tasks.find_by_request(new.request_key)
         if earlier is not None:
-            _check_same(earlier, new)
+            _check_same(earlier, await _of_survivor(uow, new))
             await uow.audit_log.record_operator_access(by, "create_task", earlier.customer_id)
             return earlier
-        relationship_id, stage = None, None
-        if new.customer_id is not None:
-            transaction = await load(uow, [new.customer_id])
-            journey = transaction.find(new.customer_id)
-            if journey is None:
-                raise CustomerNotFoundError(new.customer_id)
-            relationship_id = transaction.relationships[new.customer_id].id
-            stage = journey.relationship.current_stage
+        relationship_id, stage, customer_id = await _lock_customer(uow, new.customer_id)
         task_id = await uow.tasks.insert(
             {
                 "relationship_id": relationship_id,
+                "stage": stage,
+                "created_at": context.now,
                 "channel": Channel.TASK.value,
                 "name": FREE_TASK_NAME,
-                "title": new.title,
-                "stage": stage,
-                "assignee": new.assignee,
-                "note": new.note,
-                "due_at": new.due_at,
-                "created_at": context.now,
-                "request_key": new.request_key,
+                **{name: getattr(new, name) for name in _NEW_FIELDS},
             }
         )
         await uow.audit_log.record(
-            by, AuditEntry("task.create", customer_id=new.customer_id, target=f"task:{task_id}")
+            by, AuditEntry("task.create", customer_id=customer_id, target=f"task:{task_id}")
         )
         return await _find(uow, task_id)
 
@@ -168,6 +174,14 @@ def _is_reopened(task: StoredTask, change: TaskChange) -> bool:
     """Returns whether a change reopens a task that a person has ended; the customer must not be erased."""
     is_erased = task.customer_id is not None and task.customer_id < 0
     return change.status == "open" and task.status in ("done", "dismissed") and not is_erased
+
+
+async def _of_survivor(uow: UnitOfWork, new: NewTask) -> NewTask:
+    """Returns a requested task with the customer to whom its id leads."""
+    if new.customer_id is None:
+        return new
+    survivors = await uow.relationships.resolve([new.customer_id])
+    return replace(new, customer_id=survivors.get(new.customer_id, new.customer_id))
 
 
 def _check_same(earlier: StoredTask, new: NewTask) -> None:

@@ -1,28 +1,21 @@
-"""Template rendering: a restricted Liquid with limits on work and output; values are plain data."""
+"""Template rendering: checks, previews and renders message templates; values are plain data."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
-
-from liquid import BoundTemplate, Environment, RenderContext, Token
-from liquid.exceptions import (
-    BlockNestingError,
-    ContextDepthError,
-    LiquidError,
-    LiquidSyntaxError,
-    LocalNamespaceLimitError,
-    LoopIterationLimitError,
-    OutputStreamLimitError,
-    ResourceLimitError,
-)
-from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL, TOKEN_OUTPUT, TOKEN_TAG
-from liquid.undefined import UNDEFINED
 
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import MAX_SMS_LENGTH, MAX_SUBJECT_LENGTH, Template
+from journey_service.domain.customers.attributes import is_attribute_name
 from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
+from journey_service.services.actions.template_language import (
+    FILTERS,
+    RENDER_ERRORS,
+    describe_error,
+    name_line,
+    parse_source,
+)
 
 VARIABLES: Final = (
     "customer.name",
@@ -40,42 +33,16 @@ VARIABLES: Final = (
     "action.name",
     "action.id",
 )
-"""Variables that a template may use."""
+"""Variables that a template may use, beside the attributes of the customer."""
+ATTRIBUTES: Final = "customer.attributes"
+"""Variables of attributes begin like this: `customer.attributes.plan`."""
+_KNOWN: Final = ", ".join((*VARIABLES, f"{ATTRIBUTES}.<name>"))
 
-MAX_LOOP_ITERATIONS: Final = 1_000
-MAX_OUTPUT_BYTES: Final = 256 * 1024
-MAX_VARIABLE_BYTES: Final = 64 * 1024
-MAX_WORK: Final = 1_000_000
-"""Characters that one rendering may process in loops, filters and variables; more is an error."""
-MAX_TAG_LENGTH: Final = 1_000
-MAX_TAG_BLANKS: Final = 50
-"""Consecutive blanks within a tag: the time to parse them grows with the square of their number."""
 MAX_ERRORS: Final = 10
 """Errors reported for one part of a template."""
 
-_STARTS: Final = ("#", "assign", "break", "capture", "continue", "for", "if", "unless")
-_TAGS: Final = (*_STARTS, "else", "elsif", "endcapture", "endfor", "endif", "endunless")
-_FILTERS: Final = (
-    *("append", "capitalize", "default", "downcase", "escape", "lstrip", "newline_to_br", "prepend"),
-    *("remove", "rstrip", "size", "squish", "strip", "strip_newlines", "truncate", "truncatewords"),
-    *("upcase", "url_encode"),
-)
-"""Filters that process text only and whose output is at most a few times as long as their input."""
-_OPENING: Final = re.compile(r"\{\{|\{%")
-_NAME: Final = re.compile(r"-?\s*(#|\w*)")
-_BLANKS: Final = re.compile(rf"\s{{{MAX_TAG_BLANKS + 1}}}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNSUPPORTED: Final = re.compile("[\x00\ud800-\udfff]")
-_RENDER_ERRORS: Final = (LiquidError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
-"""Errors of the library, and Python errors that it lets through for invalid templates."""
-_LIMIT_ERRORS: Final[Mapping[type[LiquidError], str]] = {
-    BlockNestingError: "is nested too deeply",
-    ContextDepthError: "is nested too deeply",
-    LocalNamespaceLimitError: "exceeds the variable size limit",
-    LoopIterationLimitError: "has too many loop iterations",
-    OutputStreamLimitError: "renders too much text",
-    ResourceLimitError: "exceeds the rendering limit",
-}
 _CLOCK: Final[Mapping[str, object]] = {"now": None, "today": None}
 """Values that replace the library's own variables for the current time."""
 _SAMPLE_URL: Final = "https://example.com/unsubscribe"
@@ -93,17 +60,17 @@ class RenderedTemplate:
 def render(template: Template, values: Mapping[str, object]) -> RenderedTemplate:
     """Renders a template; unknown and blank values render as nothing.
 
-    Values are nested as in `VARIABLES`: `{"customer": {"name": ...}, "note": ...}`. Raises InvalidInputError if a
-    limit is exceeded.
+    Values are nested as in `VARIABLES`: `{"customer": {"name": ...}, "note": ...}`; attributes are a mapping in
+    `customer`. Raises InvalidInputError if a limit is exceeded.
     """
     known = _known(values)
     filled: dict[str, str] = {}
     errors: list[FieldError] = []
     for name, source in _parts(template):
         try:
-            filled[name] = _parsed(source, is_html=name == "html").render(known)
-        except _RENDER_ERRORS as error:
-            errors.append(FieldError(f"/{name}", _message_of(error, source)))
+            filled[name] = parse_source(source, is_html=name == "html").render(known)
+        except RENDER_ERRORS as error:
+            errors.append(FieldError(f"/{name}", describe_error(error, source)))
     if errors:
         raise InvalidInputError(errors)
     subject = filled.get("subject")
@@ -122,9 +89,15 @@ def check(template: Template) -> None:
     ]
     if errors:
         raise InvalidInputError(errors)
-    full = preview(template)
+    errors = _message_errors(template, preview(template), _render_bare(template))
+    if errors:
+        raise InvalidInputError(errors)
+
+
+def _render_bare(template: Template) -> RenderedTemplate:
+    """Renders a template for a customer without any data. Raises InvalidInputError."""
     try:
-        bare = render(template, {"unsubscribe_url": _SAMPLE_URL})
+        return render(template, {"unsubscribe_url": _SAMPLE_URL})
     except InvalidInputError as error:
         raise InvalidInputError(
             [
@@ -132,6 +105,11 @@ def check(template: Template) -> None:
                 for each in error.errors
             ]
         ) from error
+
+
+def _message_errors(template: Template, full: RenderedTemplate, bare: RenderedTemplate) -> list[FieldError]:
+    """Returns why rendered messages could not be sent."""
+    errors = []
     if not full.text.strip():
         errors.append(FieldError("/text", "must not be empty when rendered"))
     if full.subject is not None and not full.subject:
@@ -147,14 +125,18 @@ def check(template: Template) -> None:
             for name, sent in (("text", (full.text, bare.text)), ("html", (full.html, bare.html)))
             if not all(each is None or _SAMPLE_URL in each for each in sent)
         ]
-    if errors:
-        raise InvalidInputError(errors)
+    return errors
 
 
-def sample_values() -> dict[str, object]:
-    """Returns the sample values of previews."""
+def sample_values(attributes: Iterable[str] = ()) -> dict[str, object]:
+    """Returns the sample values of previews; each of the attributes has its name as the value."""
     return {
-        "customer": {"name": "Anna Keller", "first_name": "Anna", "id": 4711},
+        "customer": {
+            "name": "Anna Keller",
+            "first_name": "Anna",
+            "id": 4711,
+            "attributes": {name: name for name in attributes},
+        },
         "company": {"name": "Atelier Nord"},
         "stage": {"key": "customer", "name": "Customer"},
         "offer": {
@@ -172,19 +154,22 @@ def sample_values() -> dict[str, object]:
 def preview(template: Template, overrides: Mapping[str, object] | None = None) -> RenderedTemplate:
     """Renders a template with sample values; `overrides` replace those they name.
 
-    Raises InvalidInputError.
+    Each attribute of the customer has its name as the sample value. Raises InvalidInputError.
     """
-    values = sample_values()
+    values = sample_values(_used_attributes(template))
     for root, override in (overrides or {}).items():
-        sample = values.get(root)
-        if isinstance(override, Mapping) and isinstance(sample, Mapping):
-            values[root] = {**sample, **override}
-        else:
-            values[root] = override
+        values[root] = _merged(values.get(root), override)
     return render(template, values)
 
 
 # ---- values
+
+
+def _merged(sample: object, override: object) -> object:
+    """Returns a sample value with what the override names."""
+    if not isinstance(sample, Mapping) or not isinstance(override, Mapping):
+        return override
+    return {**sample, **{name: _merged(sample.get(name), value) for name, value in override.items()}}
 
 
 def _known(values: Mapping[str, object]) -> dict[str, object]:
@@ -203,7 +188,19 @@ def _known(values: Mapping[str, object]) -> dict[str, object]:
             inner.setdefault(root, {})[part] = value
         else:
             known[root] = value
+    attributes = _known_attributes(values)
+    if attributes:
+        inner.setdefault("customer", {})["attributes"] = attributes
     return {**known, **inner}
+
+
+def _known_attributes(values: Mapping[str, object]) -> dict[str, object]:
+    customer = values.get("customer")
+    attributes = customer.get("attributes") if isinstance(customer, Mapping) else None
+    if not isinstance(attributes, Mapping):
+        return {}
+    plain = {name: _plain(value) for name, value in attributes.items() if is_attribute_name(name)}
+    return {name: value for name, value in plain.items() if value is not None}
 
 
 def _plain(value: object) -> object:
@@ -218,125 +215,6 @@ def _line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())[:MAX_SUBJECT_LENGTH].rstrip()
 
 
-# ---- the language and its limits
-
-
-class _LimitedContext(RenderContext):
-    """Render context that limits the total work of a rendering, across all its loops and filters.
-
-    The library's limits cover nested loops, but neither consecutive loops nor intermediate results of filters.
-    """
-
-    spent = 0
-
-    def _spend(self, characters: int) -> None:
-        self.spent += characters
-        if self.spent > MAX_WORK:
-            raise ResourceLimitError("exceeds the rendering limit", token=None)
-
-    def raise_for_loop_limit(self, length: int = 1) -> None:
-        """Counts every iteration as the length of the whole template."""
-        super().raise_for_loop_limit(length)
-        self._spend(length * len(self.template.nodes[0].token.source))
-
-    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        """Counts the value that is looked up."""
-        found = super().get(path, token=token, default=default)
-        self._spend(_size(found))
-        return found
-
-    def assign(self, key: str, val: object) -> None:
-        """Counts the value that is stored in a variable."""
-        self._spend(_size(val))
-        super().assign(key, val)
-
-    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Counts the input and the output of a filter."""
-        apply = super().filter(name, token)
-
-        def metered(value: object, *args: object, **options: object) -> object:
-            result = apply(value, *args, **options)
-            self._spend(_size(value) + _size(result))
-            return result
-
-        return metered
-
-
-class _Template(BoundTemplate):
-    context_class = _LimitedContext
-
-
-class _Language(Environment):
-    """Liquid without the tags and filters that read files, read the clock, or produce uncounted output."""
-
-    template_class = _Template
-    block_nesting_limit = 10
-    context_depth_limit = 20
-    loop_iteration_limit = MAX_LOOP_ITERATIONS
-    output_stream_limit = MAX_OUTPUT_BYTES
-    local_namespace_limit = MAX_VARIABLE_BYTES
-
-    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Keeps only the allowed tags and filters."""
-        super().setup_tags_and_filters(extra=extra)
-        kept = (*_STARTS, TOKEN_CONTENT, TOKEN_OUTPUT, TOKEN_ILLEGAL)
-        self.tags = {name: self.tags[name] for name in kept}
-        self.filters = {name: self.filters[name] for name in _FILTERS}
-
-    def error(
-        self,
-        exc: type[LiquidError] | LiquidError,
-        msg: str | None = None,
-        token: Token | None = None,
-    ) -> None:
-        """Adds the position of the last tag to errors that have none."""
-        if isinstance(exc, LiquidError) and exc.token is not None and exc.token.start_index < 0:
-            exc.token = token or exc.token
-        super().error(exc, msg, token)
-
-
-_PLAIN: Final = _Language()
-_HTML: Final = _Language(autoescape=True)
-
-
-@lru_cache(maxsize=64)
-def _parsed(source: str, *, is_html: bool) -> BoundTemplate:
-    _scan(source)
-    return (_HTML if is_html else _PLAIN).from_string(source)
-
-
-def _scan(source: str) -> None:
-    """Rejects what takes the library long to parse: unclosed braces, long tags, unknown block tags."""
-    position = 0
-    while opening := _OPENING.search(source, position):
-        closing = "}}" if opening[0] == "{{" else "%}"
-        end = source.find(closing, opening.end())
-        if end < 0:
-            raise _syntax_error(f"{opening[0]} is not closed by {closing}", source, opening.start())
-        if end - opening.start() > MAX_TAG_LENGTH:
-            raise _syntax_error(f"a tag is longer than {MAX_TAG_LENGTH} characters", source, opening.start())
-        if _BLANKS.search(source, opening.end(), end):
-            raise _syntax_error(
-                f"a tag has more than {MAX_TAG_BLANKS} blanks in a row", source, opening.start()
-            )
-        name = _NAME.match(source, opening.end())
-        if opening[0] == "{%" and name is not None and name[1] not in _TAGS:
-            message = f"the tag {quote_value(name[1])} is unknown; known: {', '.join(_TAGS)}"
-            raise _syntax_error(message, source, opening.start())
-        position = end + len(closing)
-
-
-def _syntax_error(message: str, source: str, at: int) -> LiquidSyntaxError:
-    return LiquidSyntaxError(message, token=Token(TOKEN_TAG, "", at, source))
-
-
-def _size(value: object) -> int:
-    return len(value) if isinstance(value, str) else 1
-
-
-# ---- errors
-
-
 def _parts(template: Template) -> Iterator[tuple[str, str]]:
     for name, source in (("subject", template.subject), ("text", template.text), ("html", template.html)):
         if source is not None:
@@ -346,34 +224,41 @@ def _parts(template: Template) -> Iterator[tuple[str, str]]:
 def _errors_of(source: str, *, is_html: bool) -> list[str]:
     """Returns the errors of a part that do not depend on the customer."""
     try:
-        used = _parsed(source, is_html=is_html).analyze()
-    except _RENDER_ERRORS as error:
-        return [_message_of(error, source)]
+        used = parse_source(source, is_html=is_html).analyze()
+    except RENDER_ERRORS as error:
+        return [describe_error(error, source)]
     unknown = {
         str(variable): variable.span.index
         for variables in used.globals.values()
         for variable in variables
-        if ".".join(map(str, variable.segments)) not in VARIABLES
+        if ".".join(map(str, variable.segments)) not in VARIABLES and _attribute_of(variable.segments) is None
     }
     errors = [
-        f"{_line_of(source, at)}: {quote_value(name)} is unknown; known: {', '.join(VARIABLES)}"
+        f"{name_line(source, at)}: {quote_value(name)} is unknown; known: {_KNOWN}"
         for name, at in unknown.items()
     ]
     errors += [
-        f"{_line_of(source, spans[0].index)}: the filter {quote_value(name)} is unknown; known: {', '.join(_FILTERS)}"
+        f"{name_line(source, spans[0].index)}: the filter {quote_value(name)} is unknown; known: {', '.join(FILTERS)}"
         for name, spans in used.filters.items()
-        if name not in _FILTERS
+        if name not in FILTERS
     ]
     return errors[:MAX_ERRORS]
 
 
-def _message_of(error: Exception, source: str) -> str:
-    if not isinstance(error, LiquidError):
-        return "cannot be rendered"
-    at = -1 if error.token is None else error.token.start_index
-    excess = next((text for kind, text in _LIMIT_ERRORS.items() if isinstance(error, kind)), None)
-    return f"{_line_of(source, at)}: {excess or str(error.message)[:300]}"
+def _used_attributes(template: Template) -> Iterator[str]:
+    """Yields the names of the attributes that a template uses; none of a part that cannot be parsed."""
+    for name, source in _parts(template):
+        try:
+            used = parse_source(source, is_html=name == "html").analyze()
+        except RENDER_ERRORS:
+            continue
+        for variables in used.globals.values():
+            yield from filter(None, (_attribute_of(variable.segments) for variable in variables))
 
 
-def _line_of(source: str, at: int) -> str:
-    return "at the end" if at < 0 else f"line {source.count(chr(10), 0, at) + 1}"
+def _attribute_of(segments: Sequence[object]) -> str | None:
+    """Returns the attribute that a variable names; None for other variables."""
+    *path, name = segments
+    return (
+        name if isinstance(name, str) and path == ATTRIBUTES.split(".") and is_attribute_name(name) else None
+    )

@@ -159,7 +159,7 @@ async def _record(
     after: Template | None = None,
 ) -> None:
     template = after or before
-    assert template is not None  # noqa: S101  # callers pass at least one of them
+    assert template is not None  # callers pass at least one of them
     detail = {"key": template.key, "language": template.language}
     await uow.audit_log.record(
         by,

@@ -68,6 +68,8 @@ async def _withdraw(uow: UnitOfWork, customer_id: int, channel: Channel, by: Act
         await uow.mailboxes.lock(email, is_shared=False)
         customer_ids.update(await uow.mailboxes.list_customers(email))
     transaction = await load(uow, customer_ids)
+    customer_id = transaction.resolve(customer_id)  # merged while this transaction waited
+    customer_ids = {transaction.resolve(id_) for id_ in customer_ids}
     # Read after the locks: a profile may have been erased or changed while this transaction waited.
     profiles = await uow.customers.get_many(sorted(customer_ids))
     changes = {

@@ -96,21 +96,23 @@ async def add_endpoint(
     async def unit(uow: UnitOfWork) -> NewEndpoint:
         await uow.companies.lock()  # serializes requests for the same type
         present = await uow.webhook_endpoints.list_all()
-        if sum(endpoint.is_enabled for endpoint in present) >= MAX_ENDPOINTS:
-            raise InvalidInputError.at(
-                "/url",
-                f"a company can have at most {MAX_ENDPOINTS} enabled endpoints; disable or delete one first",
-            )
+        _check_number(present)
         _check_free(present, events, but=None)
         values = {"url": url, "events": sorted(set(events)), "description": description}
         id_ = await uow.webhook_endpoints.insert(values, secret)
-        await uow.audit_log.record(
-            by,
-            AuditEntry("endpoint.create", target=f"endpoint:{id_}", detail={"events": sorted(set(events))}),
-        )
+        detail = {"events": values["events"]}
+        await uow.audit_log.record(by, AuditEntry("endpoint.create", target=f"endpoint:{id_}", detail=detail))
         return NewEndpoint(await _find(uow, id_), format_secret(secret))
 
     return await database.run(company_id, unit)
+
+
+def _check_number(present: Sequence[StoredEndpoint]) -> None:
+    if sum(endpoint.is_enabled for endpoint in present) >= MAX_ENDPOINTS:
+        raise InvalidInputError.at(
+            "/url",
+            f"a company can have at most {MAX_ENDPOINTS} enabled endpoints; disable or delete one first",
+        )
 
 
 async def change_endpoint(
@@ -134,22 +136,26 @@ async def change_endpoint(
         if not changed:
             await uow.audit_log.record_operator_access(by, "update_webhook_endpoint")
             return endpoint
-        types = changed.get("events", endpoint.events)
-        assert isinstance(types, Collection)  # noqa: S101  # checked above
-        if changed.get("is_enabled", endpoint.is_enabled):
-            _check_free(await uow.webhook_endpoints.list_all(), types, but=endpoint_id)
-        await uow.webhook_endpoints.update(endpoint_id, changed)
-        if changed.get("is_enabled") is False:
-            await uow.outbox.cancel_by_endpoint(endpoint_id)
-        await uow.audit_log.record(
-            by,
-            AuditEntry(
-                "endpoint.update", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}
-            ),
-        )
-        return await _find(uow, endpoint_id)
+        return await _change(uow, endpoint, changed, by)
 
     return await database.run(company_id, unit)
+
+
+async def _change(
+    uow: UnitOfWork, endpoint: StoredEndpoint, changed: Mapping[str, object], by: Actor
+) -> StoredEndpoint:
+    types = changed.get("events", endpoint.events)
+    assert isinstance(types, Collection)  # checked above
+    if changed.get("is_enabled", endpoint.is_enabled):
+        _check_free(await uow.webhook_endpoints.list_all(), types, but=endpoint.id)
+    await uow.webhook_endpoints.update(endpoint.id, changed)
+    if changed.get("is_enabled") is False:
+        await uow.outbox.cancel_by_endpoint(endpoint.id)
+    detail = {"fields": sorted(changed)}
+    await uow.audit_log.record(
+        by, AuditEntry("endpoint.update", target=f"endpoint:{endpoint.id}", detail=detail)
+    )
+    return await _find(uow, endpoint.id)
 
 
 async def rotate_secret(
@@ -194,21 +200,9 @@ async def test_endpoint(
     """Sends an endpoint a signed test message. Raises EndpointNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> WebhookMessage:
-        endpoint = await _find(uow, endpoint_id)
-        context = await uow.companies.get_context()
-        payload = {
-            "type": _TEST_TYPE,
-            "timestamp": context.clock,
-            "data": {"company_id": company_id, "endpoint_id": endpoint_id},
-        }
+        message = await _test_message(uow, endpoint_id)
         await uow.audit_log.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
-        key = f"test-{new_token()}"
-        return WebhookMessage(
-            key,
-            endpoint.url,
-            orjson.dumps(payload, option=orjson.OPT_UTC_Z),
-            await uow.webhook_endpoints.get_secrets(endpoint_id),
-        )
+        return message
 
     message = await database.run(company_id, unit)
     try:
@@ -216,6 +210,23 @@ async def test_endpoint(
     except (DeliveryFailedError, DeliveryRefusedError) as error:
         return TestOutcome(is_delivered=False, status=error.status, response=error.reason)
     return TestOutcome(is_delivered=True, status=receipt.status, response=receipt.response)
+
+
+async def _test_message(uow: UnitOfWork, endpoint_id: int) -> WebhookMessage:
+    endpoint = await _find(uow, endpoint_id)
+    context = await uow.companies.get_context()
+    payload = {
+        "type": _TEST_TYPE,
+        "timestamp": context.clock,
+        "data": {"company_id": uow.company_id, "endpoint_id": endpoint_id},
+    }
+    return WebhookMessage(
+        f"test-{new_token()}",
+        endpoint.url,
+        orjson.dumps(payload, option=orjson.OPT_UTC_Z),
+        await uow.webhook_endpoints.get_secrets(endpoint_id),
+        sent_at=context.clock,
+    )
 
 
 def check_events(events: Collection[object]) -> None:

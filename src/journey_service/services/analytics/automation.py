@@ -12,7 +12,7 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 
 
 @dataclass(frozen=True, slots=True)
-class ActionOutcomes:
+class NamedActionOutcomes:
     """Actions of one name by outcome. `skipped`: cancelled, because their channel has no receiver."""
 
     name: str
@@ -30,11 +30,11 @@ class ActionOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Automation:
+class AutomationReport:
     """Outcomes of the actions planned in a date range."""
 
     query: QueryContext
-    actions: Sequence[ActionOutcomes]
+    actions: Sequence[NamedActionOutcomes]
 
     @property
     def skipped(self) -> int:
@@ -49,22 +49,22 @@ class Automation:
         return metrics.percent(done, ended) if ended else None
 
 
-async def get_automation(database: Database, company_id: int, date_range: RequestedRange) -> Automation:
+async def get_automation(database: Database, company_id: int, date_range: RequestedRange) -> AutomationReport:
     """Returns the outcomes of actions. Raises CompanyNotFoundError, InvalidInputError."""
 
-    async def unit(uow: UnitOfWork) -> Automation:
+    async def unit(uow: UnitOfWork) -> AutomationReport:
         query = await load_query_context(uow, date_range)
-        return Automation(
+        return AutomationReport(
             query, outcomes_by_name(await uow.ledger_queries.count_actions(query.days, query.zone))
         )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-def outcomes_by_name(counts: Mapping[tuple[str, str], int]) -> list[ActionOutcomes]:
+def outcomes_by_name(counts: Mapping[tuple[str, str], int]) -> list[NamedActionOutcomes]:
     """Builds outcomes by name from counts by name and state."""
     return [
-        ActionOutcomes(
+        NamedActionOutcomes(
             name,
             done=counts.get((name, "done"), 0),
             dead=counts.get((name, "dead"), 0),

@@ -29,20 +29,20 @@ class Cohort:
 
 
 @dataclass(frozen=True, slots=True)
-class Cohorts:
+class CohortReport:
     """Retention by month of first appointment."""
 
     query: QueryContext
     cohorts: Sequence[Cohort]
 
 
-async def get_cohorts(database: Database, company_id: int, date_range: RequestedRange) -> Cohorts:
+async def get_cohorts(database: Database, company_id: int, date_range: RequestedRange) -> CohortReport:
     """Returns the cohorts of all months that the date range overlaps.
 
     Raises CompanyNotFoundError, InvalidInputError.
     """
 
-    async def unit(uow: UnitOfWork) -> Cohorts:
+    async def unit(uow: UnitOfWork) -> CohortReport:
         first_appointment = (
             await uow.ledger_queries.get_first_appointment_at() if date_range.period is Period.ALL else None
         )
@@ -51,16 +51,11 @@ async def get_cohorts(database: Database, company_id: int, date_range: Requested
         days = DateRange(days_of_month(first).first, days_of_month(last).last)
         counts = await uow.ledger_queries.count_retention(days, query.zone)
         months = sorted({cohort for cohort, _ in counts})
-        return Cohorts(
-            query,
-            [
-                Cohort(
-                    month,
-                    [counts.get((month, later), 0) for later in range(max(now - month, 0) + 1)],
-                )
-                for month in months
-            ],
-        )
+        cohorts = [
+            Cohort(month, [counts.get((month, later), 0) for later in range(max(now - month, 0) + 1)])
+            for month in months
+        ]
+        return CohortReport(query, cohorts)
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 

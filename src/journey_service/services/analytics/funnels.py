@@ -20,7 +20,7 @@ from journey_service.services.analytics.query_context import (
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel:
+class FunnelReport:
     """Customers who reached each stage, in the order of progress."""
 
     query: QueryContext
@@ -37,17 +37,17 @@ class CohortFunnel:
 
 
 @dataclass(frozen=True, slots=True)
-class Flows:
+class FlowReport:
     """Moves between stages, by from-stage and to-stage."""
 
     query: QueryContext
     flows: Sequence[StageFlow]
 
 
-async def get_funnel(database: Database, company_id: int, requested: RequestedRange) -> Funnel:
+async def get_funnel(database: Database, company_id: int, requested: RequestedRange) -> FunnelReport:
     """Returns the funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(uow: UnitOfWork) -> Funnel:
+    async def unit(uow: UnitOfWork) -> FunnelReport:
         return await load_funnel(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
@@ -72,16 +72,16 @@ async def get_cohort_funnel(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def get_flows(database: Database, company_id: int, requested: RequestedRange) -> Flows:
+async def get_flows(database: Database, company_id: int, requested: RequestedRange) -> FlowReport:
     """Returns the moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(uow: UnitOfWork) -> Flows:
+    async def unit(uow: UnitOfWork) -> FlowReport:
         return await load_flows(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def load_funnel(uow: UnitOfWork, query: QueryContext) -> Funnel:
+async def load_funnel(uow: UnitOfWork, query: QueryContext) -> FunnelReport:
     """Builds the funnel of a period."""
     require_rollups(query)
     stages = query.stage_map.progress
@@ -96,10 +96,10 @@ async def load_funnel(uow: UnitOfWork, query: QueryContext) -> Funnel:
         )
         reached = funnels.reached_by_rank(stages, highest)
     moves = await uow.rollups.list_moves(*query.days)
-    return Funnel(query, funnels.funnel(stages, reached, moves))
+    return FunnelReport(query, funnels.funnel(stages, reached, moves))
 
 
-async def load_flows(uow: UnitOfWork, query: QueryContext) -> Flows:
+async def load_flows(uow: UnitOfWork, query: QueryContext) -> FlowReport:
     """Counts the moves of a period by from-stage and to-stage."""
     require_rollups(query)
     if query.days.last == query.today:
@@ -108,4 +108,4 @@ async def load_flows(uow: UnitOfWork, query: QueryContext) -> Flows:
     else:
         customers = await uow.ledger_queries.count_flows(query.days, query.zone)
     moves = await uow.rollups.list_moves(*query.days)
-    return Flows(query, count_flows(query.stage_map, moves, customers))
+    return FlowReport(query, count_flows(query.stage_map, moves, customers))

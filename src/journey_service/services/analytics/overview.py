@@ -20,18 +20,18 @@ from journey_service.domain.stages.stage_map import Stage
 from journey_service.repositories.analytics.rollups import StoredMoves
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.funnels import Flows, Funnel, load_flows, load_funnel
+from journey_service.services.analytics.funnels import FlowReport, FunnelReport, load_flows, load_funnel
 from journey_service.services.analytics.query_context import (
     TIMEOUT_MS,
     QueryContext,
     load_query_context,
     require_rollups,
 )
-from journey_service.services.analytics.time_in_stage import TimeInStage, times_in_stage
+from journey_service.services.analytics.time_in_stage import TimeInStageReport, times_in_stage
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class OverviewReport:
     """Customers by stage and their value now; moves and revenue of the date range."""
 
     query: QueryContext
@@ -72,16 +72,16 @@ class Overview:
 class Portal:
     """All reports of the guide's dashboard, as of one time."""
 
-    overview: Overview
-    funnel: Funnel
-    flows: Flows
-    times: TimeInStage
+    overview: OverviewReport
+    funnel: FunnelReport
+    flows: FlowReport
+    times: TimeInStageReport
 
 
-async def get_overview(database: Database, company_id: int, requested: RequestedRange) -> Overview:
+async def get_overview(database: Database, company_id: int, requested: RequestedRange) -> OverviewReport:
     """Returns the overview. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(uow: UnitOfWork) -> Overview:
+    async def unit(uow: UnitOfWork) -> OverviewReport:
         return await _overview(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
@@ -109,14 +109,14 @@ async def customers_by_stage(uow: UnitOfWork, context: CompanyContext) -> dict[s
     return await uow.distribution.count_now()
 
 
-async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
+async def _overview(uow: UnitOfWork, query: QueryContext) -> OverviewReport:
     require_rollups(query)
     all_moves = await uow.rollups.list_all_moves()
     customers = metrics.customers_by_stage(all_moves)
     moves = await uow.rollups.list_moves(*query.days)
     source = query.context.rulebook.policy.revenue_source
     mildest = query.stage_map.mildest_risk
-    return Overview(
+    return OverviewReport(
         query,
         [
             (stage, customers.get(stage.key, 0))
@@ -139,27 +139,25 @@ def _sum(moves: Sequence[StoredMoves], motion: Motion) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskDistribution:
+class RiskReport:
     """Customers by band of their stored risk score."""
 
     as_of: datetime
     bands: Sequence[tuple[RiskBand, int]]
 
 
-async def get_risks(database: Database, company_id: int) -> RiskDistribution:
+async def get_risks(database: Database, company_id: int) -> RiskReport:
     """Returns the customers by risk band. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> RiskDistribution:
+    async def unit(uow: UnitOfWork) -> RiskReport:
         context = await uow.companies.get_context()
-        return RiskDistribution(
-            context.now, risk_bands.count_by_band(await uow.ledger_queries.count_by_risk())
-        )
+        return RiskReport(context.now, risk_bands.count_by_band(await uow.ledger_queries.count_by_risk()))
 
     return await database.run(company_id, unit)
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class DistributionReport:
     """Customers by stage at a point in time, in the order of the stage map in force then.
 
     Archived stages, and stages of a later version, are included only if customers are in them.
@@ -169,13 +167,13 @@ class Distribution:
     stages: Sequence[tuple[Stage, int]]
 
 
-async def get_distribution(database: Database, company_id: int, as_of: datetime | None) -> Distribution:
+async def get_distribution(database: Database, company_id: int, as_of: datetime | None) -> DistributionReport:
     """Returns the number of customers in each stage, now or at a past time.
 
     Raises CompanyNotFoundError, InvalidInputError for a time in the future.
     """
 
-    async def unit(uow: UnitOfWork) -> Distribution:
+    async def unit(uow: UnitOfWork) -> DistributionReport:
         context = await uow.companies.get_context()
         if as_of is None:
             stage_map, instant = context.rulebook.stage_map, context.now
@@ -190,6 +188,6 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             *(stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)),
             *(stage for stage in others if customers.get(stage.key)),
         ]
-        return Distribution(instant, [(stage, customers.get(stage.key, 0)) for stage in stages])
+        return DistributionReport(instant, [(stage, customers.get(stage.key, 0)) for stage in stages])
 
     return await database.run(company_id, unit)

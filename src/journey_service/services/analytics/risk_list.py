@@ -21,9 +21,11 @@ from journey_service.domain.analytics.risk_bands import HIGH_RISK
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.journeys.booking_pause import next_booking
 from journey_service.domain.journeys.facts import days_since
-from journey_service.repositories.customers.risk_list import RiskCriteria
+from journey_service.domain.journeys.prediction.outlook import Outlook
+from journey_service.repositories.customers.lists.risk_list import RiskCriteria
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.churn.predictions import predict_many
 from journey_service.services.analytics.query_context import TIMEOUT_MS
 
 _EVERYONE: Final = RiskFilter()
@@ -34,7 +36,7 @@ class AtRisk:
     """A customer at risk: days since the last appointment, churn prediction, recommended and open actions.
 
     `reach` is the decision on a message that would be due now, by channel. `next_booking_at` is the earliest open
-    booking.
+    booking. `outlook` is what is predicted; None without a shown model.
     """
 
     found: AtRiskCustomer
@@ -45,6 +47,14 @@ class AtRisk:
     actions: CustomerActions
     reach: Mapping[Channel, ContactDecision]
     next_booking_at: datetime | None
+    outlook: Outlook | None
+
+    @property
+    def expected_loss(self) -> float | None:
+        """The chance to churn times the lifetime value, at least 0."""
+        if self.outlook is None:
+            return None
+        return round(self.outlook.churn_probability * max(float(self.found.lifetime_value), 0.0), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,10 @@ class RiskPage:
 
 
 async def list_churning(database: Database, company_id: int, page: RiskPageRequest) -> RiskPage:
-    """Lists the customers with a risk above 0.7 who have not churned. Raises CompanyNotFoundError, UnavailableError."""
+    """Lists the customers with a risk above 0.7 who have not churned.
+
+    Raises CompanyNotFoundError, UnavailableError.
+    """
 
     async def unit(uow: UnitOfWork) -> RiskPage:
         context = await uow.companies.get_context()
@@ -106,6 +119,7 @@ async def _with_predictions(
     states = await uow.contact_states.get_many(
         [customer.relationship_id for customer in found], since=capped_since(context.now, policy)
     )
+    outlooks = await predict_many(uow, context, [customer.relationship_id for customer in found])
     customers = []
     for customer in found:
         last = customer.last_appointment_at
@@ -122,6 +136,7 @@ async def _with_predictions(
                 actions,
                 actions.state.reach(policy),
                 next_booking(actions.state.open_bookings, context.now),
+                outlooks.get(customer.relationship_id),
             )
         )
     return customers

@@ -15,7 +15,7 @@ from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.analytics.rollups import StageRevenue
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 
 REBUILD_ROLLUPS_JOB: Final = "count_rollups"
 MAX_UNMERGED_ROWS: Final = 2_000
@@ -38,25 +38,30 @@ class RevenueChange(NamedTuple):
     sign: int = 1
 
 
-async def count_moves(
-    uow: UnitOfWork, context: CompanyContext, moves: Mapping[int, Sequence[Transition]], *, new: Sequence[int]
+async def count_changes(
+    uow: UnitOfWork,
+    context: CompanyContext,
+    moves: Mapping[int, Sequence[Transition]],
+    revenue: Iterable[RevenueChange] = (),
+    *,
+    new: Sequence[int] = (),
 ) -> None:
-    """Adds moves that are about to be written to the rollups, by the id of the locked relationship.
+    """Adds moves, by the id of the locked relationship, and changes of revenue to the rollups, in one statement.
 
-    `new` are relationships without earlier moves.
+    Call it before the moves are written. `new` are relationships without earlier moves.
     """
-    by_relationship = {id_: transitions for id_, transitions in moves.items() if transitions}
-    if not by_relationship:
-        return
     rollup = Rollup(context.rulebook.stage_map, context.company.zone)
+    by_relationship = {id_: transitions for id_, transitions in moves.items() if transitions}
     known = await uow.rollups.get_last_occurrences([*by_relationship.keys() - set(new)], rollup)
     for id_, transitions in by_relationship.items():
         rollup.count(transitions, known.get(id_, {}))
-    await uow.rollups.add(rollup, late=_earliest_dirty_day(context, (flow.day for flow in rollup.flows)))
+    sums = _sum_revenue(context, revenue)
+    days = [*(flow.day for flow in rollup.flows), *(each.day for each, _ in sums)]
+    await uow.rollups.add(rollup, sums, late=_earliest_dirty_day(context, days))
 
 
-async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterable[RevenueChange]) -> None:
-    """Adds the changes of revenue by events just written to the rollups."""
+def _sum_revenue(context: CompanyContext, changes: Iterable[RevenueChange]) -> list[tuple[StageRevenue, int]]:
+    """Returns the revenue by local day and stage, each with its number of events."""
     zone, currency = context.company.zone, context.rulebook.policy.currency
     revenue: dict[tuple[date, str], tuple[int, int, int]] = {}
     for each in changes:
@@ -69,13 +74,10 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, changes: Iterabl
             day = local_day(each.event.occurred_at, zone)
             number, first, second = revenue.get((day, each.stage), (0, 0, 0))
             revenue[day, each.stage] = (number + each.sign, first + appointments, second + payments)
-    await uow.rollups.add_revenue(
-        (
-            (StageRevenue(day, stage, currency.to_amount(first), currency.to_amount(second)), number)
-            for (day, stage), (number, first, second) in revenue.items()
-        ),
-        late=_earliest_dirty_day(context, (day for day, _ in revenue)),
-    )
+    return [
+        (StageRevenue(day, stage, currency.to_amount(first), currency.to_amount(second)), number)
+        for (day, stage), (number, first, second) in revenue.items()
+    ]
 
 
 def _earliest_dirty_day(context: CompanyContext, days: Iterable[date]) -> date | None:
@@ -132,14 +134,14 @@ async def enqueue_rollup_rebuild(uow: UnitOfWork, *, actor: Actor) -> int:
 async def rebuild_rollups(run: JobRun) -> None:
     """Job handler: rebuilds all rollups from the ledgers, exclusively in the company."""
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         context = await uow.companies.get_context()
         stage_map = context.rulebook.stage_map
         await uow.rollups.rebuild(context.company.map_version, context.company.zone, reached_by(stage_map))
         first = (await uow.snapshots.get_bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)
-        return JobPage({"ended": True}, {"companies": 1}, done=1, total=1)
+        return PageResult({"ended": True}, {"companies": 1}, done=1, total=1)
 
     while not run.cursor.get("ended"):
         await run.page(page, is_exclusive=True, timeout_ms=_REBUILD_TIMEOUT_MS)

@@ -38,7 +38,7 @@ from journey_service.repositories.analytics.snapshots import (
 )
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 
 REBUILD_SNAPSHOTS_JOB: Final = "rebuild_metrics"
 CHECK_SNAPSHOTS_JOB: Final = "check_metrics"
@@ -148,19 +148,18 @@ def _by_interval(
         by_stage: dict[str, list[Snapshot]] = {}
         for each in days[start]:
             by_stage.setdefault(each.stage, []).append(each)
-        for stage in sorted(by_stage, key=lambda key: (order.get(key, len(order)), key)):
-            of_stage = by_stage[stage]
-            items.append(
-                IntervalMetrics(
-                    max(start, since),
-                    last,
-                    stage,
-                    known.get(stage),
-                    combine_days({each.day: each.metrics for each in of_stage}, last_known),
-                    max(each.revision for each in of_stage),
-                    max(each.computed_at for each in of_stage),
-                )
+        items += [
+            IntervalMetrics(
+                max(start, since),
+                last,
+                stage,
+                known.get(stage),
+                combine_days({each.day: each.metrics for each in by_stage[stage]}, last_known),
+                max(each.revision for each in by_stage[stage]),
+                max(each.computed_at for each in by_stage[stage]),
             )
+            for stage in sorted(by_stage, key=lambda key: (order.get(key, len(order)), key))
+        ]
     return items
 
 
@@ -196,7 +195,7 @@ async def rebuild_snapshots(run: JobRun) -> None:
     """Job handler: rebuilds the snapshots of a range of days from the ledgers, then checks them for gaps."""
     last = date.fromisoformat(run.job.parameters["to"])
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         context = await uow.companies.lock()
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
         bounds = await uow.snapshots.get_bounds()
@@ -207,9 +206,9 @@ async def rebuild_snapshots(run: JobRun) -> None:
         days = _days(context, first if missing is None else min(first, missing), last)
         written = await _write(uow, context, days, is_from_ledger=True)
         if not days or days[-1] >= last:
-            return JobPage({"ended": True}, {"days": len(days), "written": written}, done=len(days))
+            return PageResult({"ended": True}, {"days": len(days), "written": written}, done=len(days))
         following = days[-1] + _ONE_DAY
-        return JobPage(
+        return PageResult(
             {"next": following.isoformat()}, {"days": len(days), "written": written}, done=len(days)
         )
 
@@ -235,10 +234,10 @@ async def check_snapshots(run: JobRun) -> None:
 async def take_snapshots(run: JobRun) -> None:
     """Part of a job: writes the snapshots of ended days that are new or dirty, and of all days after a dirty one."""
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         written, is_over = await take_page(uow)
         cursor = {**run.cursor, "snapshots": True} if is_over else run.cursor
-        return JobPage(cursor, {"snapshots": written} if written else {})
+        return PageResult(cursor, {"snapshots": written} if written else {})
 
     while not run.cursor.get("snapshots"):
         await run.page(page, timeout_ms=_TIMEOUT_MS)

@@ -33,7 +33,7 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class TimeInStage:
+class TimeInStageReport:
     """Durations of the stage visits that ended in the date range, and ages of the open ones."""
 
     query: QueryContext
@@ -48,10 +48,12 @@ class Conversions:
     stages: Sequence[StageConversion]
 
 
-async def get_time_in_stage(database: Database, company_id: int, requested: RequestedRange) -> TimeInStage:
+async def get_time_in_stage(
+    database: Database, company_id: int, requested: RequestedRange
+) -> TimeInStageReport:
     """Returns the time in stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(uow: UnitOfWork) -> TimeInStage:
+    async def unit(uow: UnitOfWork) -> TimeInStageReport:
         return await times_in_stage(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
@@ -69,14 +71,14 @@ async def get_conversions(database: Database, company_id: int, requested: Reques
     return await database.run(company_id, unit)
 
 
-async def times_in_stage(uow: UnitOfWork, query: QueryContext) -> TimeInStage:
+async def times_in_stage(uow: UnitOfWork, query: QueryContext) -> TimeInStageReport:
     """Computes durations of ended and ages of open stage visits. Raises UnavailableError."""
     require_rollups(query)
     ever = await uow.rollups.list_all_moves()
     durations = await _visit_durations(uow, query)
     customers, ages = metrics.customers_by_stage(ever), metrics.ages_by_stage(ever, query.as_of)
     stages = metrics.reported_stages(query.stage_map, {*durations, *customers})
-    return TimeInStage(query, time_in_stage.stage_times(stages, durations, customers, ages))
+    return TimeInStageReport(query, time_in_stage.stage_times(stages, durations, customers, ages))
 
 
 async def _visit_durations(uow: UnitOfWork, query: QueryContext) -> dict[str, VisitDurations]:

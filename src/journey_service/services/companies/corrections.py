@@ -13,10 +13,10 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import FormerZone, begin_of_zone
 from journey_service.domain.companies.currencies import Currency, currency_error, get_currency
 from journey_service.domain.companies.errors import CurrencyInUseError, StaleSettingsError
-from journey_service.domain.companies.policy import amount_errors
+from journey_service.domain.companies.policy_parsing import amount_errors
 from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.stages.stage_map import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.audit import record_operator_access

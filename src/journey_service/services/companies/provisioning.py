@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from journey_service.domain.access.actors import Actor
@@ -12,12 +12,13 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.companies.currencies import EUR, currency_error, get_currency
 from journey_service.domain.companies.errors import CompanyExistsError
-from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.companies.policy_parsing import parse_policy
 from journey_service.domain.companies.records import Company, CompanyRecord
 from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quote_value
 from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.simulation.linter import LinterFinding
 from journey_service.domain.stages.default_stages import default_stages
-from journey_service.domain.stages.stage_map import parse_stage_map
+from journey_service.domain.stages.parsing import parse_stage_map
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise
@@ -58,34 +59,41 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
     }
     findings = await lint_or_raise(rulebook, places)
 
-    async def create(company_id: int) -> CompanyContext | None:
-        async def unit(uow: UnitOfWork) -> CompanyContext | None:
-            is_new = await uow.companies.insert(
-                CompanyRecord(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
-                rulebook,
-                findings=findings_to_json(findings),
-                author=author.name,
-            )
-            if not is_new:
-                return None
-            context = await uow.companies.get_context()
-            await schedule_first_nightly_run(uow, context)
-            await uow.audit_log.record(author, AuditEntry("company.create", target=f"company:{company_id}"))
-            return context
-
-        return await database.run(company_id, unit)
-
+    insert = partial(_insert, new=new, rulebook=rulebook, findings=findings, author=author)
     if new.id is not None:
-        context = await create(new.id)
+        context = await database.run(new.id, insert)
         if context is None:
             raise CompanyExistsError(new.id)
         return context
     for _ in range(_ATTEMPTS):
         company_id = await database.read_due_work(lambda reader: reader.companies.next_id())
-        context = await create(company_id)
+        context = await database.run(company_id, insert)
         if context is not None:
             return context
     raise UnavailableError("No free company id was found. Try again shortly.")
+
+
+async def _insert(
+    uow: UnitOfWork,
+    *,
+    new: NewCompany,
+    rulebook: Rulebook,
+    findings: Sequence[LinterFinding],
+    author: Actor,
+) -> CompanyContext | None:
+    """Inserts a company under the id of the transaction; None if the id is taken."""
+    is_new = await uow.companies.insert(
+        CompanyRecord(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
+        rulebook,
+        findings=findings_to_json(findings),
+        author=author.name,
+    )
+    if not is_new:
+        return None
+    context = await uow.companies.get_context()
+    await schedule_first_nightly_run(uow, context)
+    await uow.audit_log.record(author, AuditEntry("company.create", target=f"company:{uow.company_id}"))
+    return context
 
 
 async def list_companies(database: Database, *, after: int, limit: int) -> Sequence[Company]:

@@ -16,7 +16,8 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.errors import StaleSettingsError
-from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, policy_to_json
+from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy
+from journey_service.domain.companies.policy_parsing import policy_to_json
 from journey_service.domain.errors import FieldError, InvalidInputError, RetriesExhaustedError
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
@@ -27,7 +28,6 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.audit import record_operator_access
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.jobs import (
-    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
     MAX_INLINE_CUSTOMERS,
     InlineJob,
@@ -113,12 +113,7 @@ async def change_policy(
         job = None
         if inline_job is not None:
             job = await run_inline(
-                database,
-                company_id,
-                inline_job,
-                apply_to_all,
-                lease_seconds=lease_seconds,
-                timeout_seconds=INLINE_TIMEOUT_SECONDS,
+                database, company_id, inline_job, apply_to_all, lease_seconds=lease_seconds
             )
         return PolicyChangeResult(update.policy, names, findings, job)
     raise RetriesExhaustedError
@@ -166,29 +161,27 @@ async def _activate_policy(
     former, policy = context.rulebook.policy, update.policy
     if former == policy:
         return (), None
-    affects_customers = _deciding_settings(former) != _deciding_settings(policy)
-    errors = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
-    is_linted = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
-    if is_linted and errors:
-        pointer = "/revenue_source" if former.scoring == policy.scoring else "/scoring"
-        raise InvalidInputError([FieldError(pointer, message) for message in errors])
+    _check_findings(findings, former, policy)
     names = _differences(former, policy)
     await uow.companies.set_policy(policy)
     first = (await uow.snapshots.get_bounds()).first
     if former.revenue_source != policy.revenue_source and first is not None:
         await uow.snapshots.mark_dirty(first)  # the new source of revenue applies to all days
-    await uow.audit_log.record(
-        update.author,
-        AuditEntry(
-            "settings.update",
-            detail={"changed": names},
-            before=policy_to_json(former),
-            after=policy_to_json(policy),
-        ),
-    )
-    return names, await _enqueue_migration(
-        uow, context, update.author, lease_seconds
-    ) if affects_customers else None
+    before, after = policy_to_json(former), policy_to_json(policy)
+    entry = AuditEntry("settings.update", detail={"changed": names}, before=before, after=after)
+    await uow.audit_log.record(update.author, entry)
+    if _deciding_settings(former) == _deciding_settings(policy):
+        return names, None
+    return names, await _enqueue_migration(uow, context, update.author, lease_seconds)
+
+
+def _check_findings(findings: Sequence[LinterFinding], former: CompanyPolicy, policy: CompanyPolicy) -> None:
+    """Refuses a policy with which the map has errors, if the changed settings can be the reason."""
+    errors = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
+    is_linted = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
+    if is_linted and errors:
+        pointer = "/revenue_source" if former.scoring == policy.scoring else "/scoring"
+        raise InvalidInputError([FieldError(pointer, message) for message in errors])
 
 
 def _deciding_settings(policy: CompanyPolicy) -> tuple[object, ...]:
@@ -198,6 +191,7 @@ def _deciding_settings(policy: CompanyPolicy) -> tuple[object, ...]:
         policy.revenue_source,
         policy.open_booking_pauses_risk,
         policy.open_booking_max_days,
+        policy.usual_gap_days,
     )
 
 
@@ -224,13 +218,20 @@ async def _enqueue_migration(
             is_inline=is_inline,
             lease_seconds=lease_seconds,
         )
+    token = new_token() if is_inline else None
+    return await _extend_migration(uow, job_id, change, token, lease_seconds)
+
+
+async def _extend_migration(
+    uow: UnitOfWork, job_id: int, change: PolicyChange, token: str | None, lease_seconds: float
+) -> InlineJob:
+    """Adds a change to the unfinished migration job, which starts again."""
     unfinished = await uow.jobs.find(job_id)
-    assert unfinished is not None  # noqa: S101  # jobs are not deleted
+    assert unfinished is not None  # jobs are not deleted
     changes = [*pending_changes(unfinished), change.to_json()]
     await uow.jobs.restart(job_id, {"changes": changes})
-    token = new_token() if is_inline else None
     if token is not None:
         await uow.jobs.claim(job_id, token, lease_seconds)
     job = await uow.jobs.find(job_id)
-    assert job is not None  # noqa: S101  # jobs are not deleted
+    assert job is not None  # jobs are not deleted
     return InlineJob(job, token)

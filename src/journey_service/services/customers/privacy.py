@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import EndReason
+from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys import scoring
@@ -18,7 +20,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys import action_planning as action_plans
 from journey_service.services.journeys.reading import ScoreExplanations
-from journey_service.services.journeys.transaction import load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, new_refs, write
 from journey_service.services.journeys.view import build_view
 
 _PAGE = 1_000
@@ -26,8 +28,11 @@ _TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerExport:
-    """All data of a customer at an instant: rows by table, and the explained scores."""
+class ExportedCustomer:
+    """All data of a customer at an instant: rows by table, and the explained scores.
+
+    The rows of the customers that were merged into this one follow those of its own.
+    """
 
     customer_id: int
     at: datetime
@@ -45,16 +50,17 @@ class ErasureResult:
 
 async def export_customer(
     database: Database, company_id: int, customer_id: int, *, by: Actor
-) -> CustomerExport:
-    """Exports all data of a customer. Raises CustomerNotFoundError."""
+) -> ExportedCustomer:
+    """Exports all data of a customer, and of those merged into it. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> CustomerExport:
+    async def unit(uow: UnitOfWork) -> ExportedCustomer:
         context = await uow.companies.get_context()
         stored = await uow.relationships.find(customer_id)
         if stored is None:
             raise CustomerNotFoundError(customer_id)
+        own_id = stored.relationship.customer_id
         # Recorded first, so that the export includes its own audit entry.
-        await uow.audit_log.record(by, AuditEntry("customer.export", customer_id=customer_id))
+        await uow.audit_log.record(by, AuditEntry("customer.export", customer_id=own_id))
         seen = build_view(context, stored, context.now)
         facts, policy = stored.relationship.facts, context.rulebook.policy
         scores = ScoreExplanations(
@@ -62,8 +68,11 @@ async def export_customer(
             scoring.explain_engagement(facts, policy, seen.as_of),
             scoring.explain_risk(facts, policy, seen.as_of),
         )
-        tables = await uow.personal_data.export(customer_id, stored.id)
-        return CustomerExport(customer_id, context.now, scores, tables)
+        tables = await uow.personal_data.export(own_id, stored.id)
+        for merged_id, relationship_id in (await uow.merges.list_merged(own_id)).items():
+            for name, rows in (await uow.personal_data.export(merged_id, relationship_id)).items():
+                tables[name] += rows
+        return ExportedCustomer(own_id, context.now, scores, tables)
 
     return await database.run(company_id, unit)
 
@@ -87,14 +96,16 @@ async def list_tombstones(database: Database, company_id: int) -> list[Tombstone
 
 
 async def reapply_erasures(
-    database: Database, company_id: int, hmacs: Collection[bytes], *, by: Actor
+    database: Database, company_id: int, tombstones: Sequence[Tombstone], *, by: Actor
 ) -> int:
-    """Erases customers again that a restored backup contains; returns their number.
+    """Erases customers again that a restored backup contains, and stores the tombstones; returns their number.
 
-    `hmacs` are the hashes of the stored tombstones. Raises UnavailableError without the key of the hashes.
+    The tombstones of customers whom the backup does not contain are stored too, so that events which are sent again do
+    not create them. A company that the backup does not contain is left out. Raises UnavailableError without the key of
+    the hashes.
     """
     erased, after = 0, -1
-    known = frozenset(hmacs)
+    known = frozenset(tombstone.customer_hmac for tombstone in tombstones)
     while True:
 
         async def unit(uow: UnitOfWork, after: int = after) -> tuple[list[int], list[int]]:
@@ -106,21 +117,45 @@ async def reapply_erasures(
             await anonymize_customer(database, company_id, customer_id, by=by)
         erased += len(back)
         if not ids:
-            return erased
+            break
         after = ids[-1]
+    await _store_tombstones(database, company_id, tombstones)
+    return erased
+
+
+async def _store_tombstones(database: Database, company_id: int, tombstones: Sequence[Tombstone]) -> None:
+    """Stores tombstones, after the customers were erased: a customer with a tombstone counts as erased."""
+
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.companies.get_context()
+        await uow.tombstones.insert_all(tombstones)
+
+    with suppress(CompanyNotFoundError):
+        await database.run(company_id, unit)
+
+
+def _without_ids(by: Actor, ids: Iterable[int]) -> Actor:
+    """Returns an actor for the audit log, without the request id and reason if they name one of the customers.
+
+    The audit entry of an erasure contains no id: it could otherwise link the old id to the new one.
+    """
+    named = rf"(?<![0-9A-Za-z])({'|'.join(map(str, ids))})(?![0-9A-Za-z])"
+    is_named = re.search(named, f"{by.request_id} {by.reason}")
+    return replace(by, request_id=None, reason=None) if is_named else by
 
 
 async def anonymize_customer(
-    database: Database, company_id: int, customer_id: int, *, by: Actor
+    database: Database, company_id: int, customer_id: int, *, by: Actor, customer_ref: str | None = None
 ) -> ErasureResult:
     """Erases the identity of a customer permanently; counts and reports stay unchanged.
 
     Due decisions are made before, and all open actions end. The journey continues under a random negative id; later
-    events of the old id are ignored. Repeated erasure changes nothing. Raises CustomerNotFoundError.
+    events of the old id are ignored. Customers merged into this one are erased with it. Repeated erasure changes
+    nothing. Raises CustomerNotFoundError.
     """
 
     async def unit(uow: UnitOfWork) -> ErasureResult:
-        transaction = await load(uow, [customer_id])
+        transaction = await load(uow, [customer_id], refs=new_refs(customer_id, customer_ref))
         if customer_id in transaction.erased:
             await uow.audit_log.record_operator_access(by, "anonymize_customer")
             return ErasureResult(transaction.context.clock, is_repeat=True)
@@ -129,20 +164,31 @@ async def anonymize_customer(
             raise CustomerNotFoundError(customer_id)
         journey.advance_to(transaction.now)
         await write(uow, transaction)
-        stored = transaction.relationships[customer_id]
-        plans = await action_plans.load(
-            uow, transaction.context, {stored.id: journey.relationship.version}, now=transaction.now
-        )
-        plans.by_id[stored.id].end_all(transaction.now, EndReason.ERASED)
-        await plans.save(uow)
-        new_id = -1 - secrets.randbelow(MAX_ID)
-        await uow.personal_data.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
-        await uow.tombstones.insert(customer_id)
-        # The audit entry contains neither id: the request id or reason could otherwise link the two.
-        is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
-        redacted = replace(by, request_id=None, reason=None) if is_named else by
-        await uow.audit_log.record(redacted, AuditEntry("customer.anonymize"))
+        own_id, row_id = transaction.resolve(customer_id), transaction.row_id(customer_id)
+        await _end_actions(uow, transaction, row_id, journey.relationship.version)
+        group = {own_id: row_id, **await uow.merges.list_merged(own_id)}
+        await _erase(uow, group)
+        await uow.audit_log.record(_without_ids(by, group), AuditEntry("customer.anonymize"))
         return ErasureResult(transaction.context.clock, is_repeat=False)
 
     # Searches all data of the company for the customer, which takes longer than other requests.
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
+
+
+async def _end_actions(
+    uow: UnitOfWork, transaction: JourneyTransaction, relationship_id: int, version: int
+) -> None:
+    plans = await action_plans.load(uow, transaction.context, {relationship_id: version}, now=transaction.now)
+    plans.by_id[relationship_id].end_all(transaction.now, EndReason.ERASED)
+    await plans.save(uow)
+
+
+async def _erase(uow: UnitOfWork, group: Mapping[int, int]) -> None:
+    """Erases customers, given with their relationship ids, and everything that could identify them."""
+    refs = await uow.customer_refs.list_of(group)
+    for id_, relationship_id in group.items():
+        new_id = -1 - secrets.randbelow(MAX_ID)
+        ref = refs.get(id_)
+        await uow.personal_data.erase(id_, relationship_id, ref, new_id=new_id, key=uow.tombstones.key)
+        await uow.tombstones.insert(id_, ref)
+    await uow.idempotency_keys.forget_responses()

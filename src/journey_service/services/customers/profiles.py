@@ -9,6 +9,7 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.contact_policy import ContactDecision, capped_since
 from journey_service.domain.actions.records import CustomerActions
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.attributes import AttributeChanges
 from journey_service.domain.customers.consents import (
     ConsentRequest,
     StoredConsents,
@@ -19,39 +20,49 @@ from journey_service.domain.customers.consents import (
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.profiles import normalize_language
 from journey_service.domain.customers.records import ConsentChange, CustomerFilter
+from journey_service.domain.customers.updates import with_times
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.row_counts import RowCount
-from journey_service.repositories.customers.customer_list import CustomerRow
-from journey_service.repositories.customers.profiles import CustomerProfile
+from journey_service.repositories.customers.lists.customer_list import CustomerRow
+from journey_service.repositories.customers.profiles import StoredProfile
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.churn.predictions import CustomerPrediction, predict_customer
 from journey_service.services.customers.phones import phone_digits, searched_phone
-from journey_service.services.journeys.transaction import JourneyTransaction, load, write
+from journey_service.services.journeys.transaction import (
+    JourneyTransaction,
+    load,
+    new_refs,
+    wake_waiting,
+    write,
+)
 from journey_service.services.journeys.view import JourneyView, build_view
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
+class CustomerView:
     """A customer's profile and journey."""
 
-    profile: CustomerProfile
+    profile: StoredProfile
     view: JourneyView
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerDetail:
+class CustomerDetailView:
     """A customer, what is open for them, and the decision on a message that would be due now, by channel."""
 
-    customer: Customer
+    customer: CustomerView
     actions: CustomerActions
     reach: Mapping[Channel, ContactDecision]
+    prediction: CustomerPrediction
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerListPage:
     """A page of the customer list: customers, the rows with the keys of the next page, and the number of all."""
 
-    customers: Sequence[Customer]
+    customers: Sequence[CustomerView]
     rows: Sequence[CustomerRow]
     currency: str
     count: RowCount
@@ -59,23 +70,24 @@ class CustomerListPage:
 
 @dataclass(frozen=True, slots=True)
 class _ProfileChange:
-    """Fields of a profile to be written, and requested consents by channel; others stay as they are."""
+    """Fields of a profile to be written, attributes, and requested consents by channel; others stay as they are."""
 
     fields: Mapping[str, str | None]
     consents: Mapping[str, ConsentRequest]
     by: Actor
+    attributes: AttributeChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenCustomer:
     """A customer after a change of the profile, whether the customer is new, and what was left as it was."""
 
-    customer: Customer
+    customer: CustomerView
     is_new: bool
     warnings: Sequence[str]
 
 
-async def put_customer(
+async def put_customer(  # noqa: PLR0913  # what is written, by whom and when
     database: Database,
     company_id: int,
     customer_id: int,
@@ -84,17 +96,23 @@ async def put_customer(
     consents: Mapping[str, ConsentRequest | str],
     by: Actor,
     now: datetime | None = None,
+    attributes: AttributeChanges | None = None,
 ) -> WrittenCustomer:
-    """Writes fields of a profile and opens a journey if there is none.
+    """Writes fields and attributes of a profile and opens a journey if there is none.
+
+    Only a new customer has the field `customer_ref`.
 
     `consents` maps channels to statuses or grants. A changed consent is stored with its time and source, and appended
-    to the consent history; other channels stay unchanged. Idempotent. Raises CustomerErasedError.
+    to the consent history; other channels stay unchanged. Idempotent. Raises CustomerErasedError, InvalidInputError.
     """
-    change = _ProfileChange(profile, _to_requests(consents), by)
+    change = _ProfileChange(profile, _to_requests(consents), by, attributes)
 
     async def unit(uow: UnitOfWork) -> WrittenCustomer:
         transaction = await _load(uow, customer_id, change, now)
-        if customer_id not in transaction.relationships:
+        if not transaction.is_known(customer_id):
+            error = transaction.reserved_error(customer_id)
+            if error is not None:
+                raise InvalidInputError.at("path/customer_id", error.errors[0].message)
             transaction.open(customer_id, transaction.now).schedule_first_evaluation(transaction.now)
         return await _write(uow, transaction, customer_id, change, "upsert_customer")
 
@@ -109,18 +127,19 @@ async def patch_customer(
     *,
     consents: Mapping[str, ConsentRequest | str],
     by: Actor,
+    attributes: AttributeChanges | None = None,
 ) -> WrittenCustomer:
-    """Writes fields of the profile of a known customer, as `put_customer` does.
+    """Writes fields and attributes of the profile of a known customer, as `put_customer` does.
 
-    Raises CustomerNotFoundError, CustomerErasedError.
+    Raises CustomerNotFoundError, CustomerErasedError, InvalidInputError.
     """
-    change = _ProfileChange(profile, _to_requests(consents), by)
+    change = _ProfileChange(profile, _to_requests(consents), by, attributes)
 
     async def unit(uow: UnitOfWork) -> WrittenCustomer:
-        transaction = await _load(uow, customer_id, change, None)
+        transaction = await _load(uow, customer_id, change)
         if customer_id in transaction.erased:
             raise CustomerErasedError(customer_id)
-        if customer_id not in transaction.relationships:
+        if not transaction.is_known(customer_id):
             raise CustomerNotFoundError(customer_id)
         return await _write(uow, transaction, customer_id, change, "update_customer")
 
@@ -135,12 +154,17 @@ def _to_requests(consents: Mapping[str, ConsentRequest | str]) -> dict[str, Cons
 
 
 async def _load(
-    uow: UnitOfWork, customer_id: int, change: _ProfileChange, now: datetime | None
+    uow: UnitOfWork,
+    customer_id: int,
+    change: _ProfileChange,
+    now: datetime | None = None,
 ) -> JourneyTransaction:
     email = change.fields.get("email")
     if email is not None:
         await uow.mailboxes.lock(email, is_shared=True)
-    return await load(uow, [customer_id], now=now)
+    return await load(
+        uow, [customer_id], now=now, refs=new_refs(customer_id, change.fields.get("customer_ref"))
+    )
 
 
 async def _write(
@@ -150,6 +174,7 @@ async def _write(
     change: _ProfileChange,
     operation: str,
 ) -> WrittenCustomer:
+    customer_id = transaction.resolve(customer_id)
     known = await uow.customers.find(customer_id)
     stored = {} if known is None else known.consents
     fields, warnings = normalize_fields(change.fields, transaction.context.company.timezone)
@@ -159,11 +184,17 @@ async def _write(
     )
     changes += decision.changes
     consents = with_changes(stored, changes)
-    is_new = await uow.customers.upsert(customer_id, {**fields, "consents": consents})
+    values: dict[str, object] = {**fields, "consents": consents}
+    if change.attributes is not None:
+        values["attributes"] = change.attributes.applied_to({} if known is None else known.attributes)
+    times = with_times({} if known is None else known.field_times, change.fields, transaction.now)
+    is_new = await uow.customers.upsert(customer_id, values, times)
     await uow.consents.insert({customer_id: changes})
+    await wake_waiting(uow, transaction, [customer_id])
     if transaction.journeys:
         await write(uow, transaction)
-    names = [name for name in change.fields if known is None or getattr(known, name) != fields[name]]
+    written_names = [*change.fields, *(["attributes"] if "attributes" in values else [])]
+    names = [name for name in written_names if known is None or not known.has(name, values[name])]
     if names or changes or is_new:
         detail = {"fields": names, "consents": [each.channel for each in changes]}
         await uow.audit_log.record(
@@ -172,8 +203,8 @@ async def _write(
     else:
         await uow.audit_log.record_operator_access(change.by, operation, customer_id)
     written = await uow.customers.find(customer_id)
-    assert written is not None  # noqa: S101  # it was just written
-    customer = Customer(written, transaction.view(customer_id))
+    assert written is not None  # it was just written
+    customer = CustomerView(written, transaction.view(customer_id))
     return WrittenCustomer(customer, is_new, [*warnings, *decision.warnings])
 
 
@@ -201,17 +232,18 @@ async def list_consents(database: Database, company_id: int, customer_id: int) -
     """Returns a customer's consent history, oldest change first. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[ConsentChange]:
-        if await uow.relationships.find(customer_id) is None:
+        stored = await uow.relationships.find(customer_id)
+        if stored is None:
             raise CustomerNotFoundError(customer_id)
-        return await uow.consents.list_changes(customer_id)
+        return await uow.consents.list_changes(stored.relationship.customer_id)
 
     return await database.run(company_id, unit)
 
 
-async def get_customer(database: Database, company_id: int, customer_id: int) -> CustomerDetail:
+async def get_customer(database: Database, company_id: int, customer_id: int) -> CustomerDetailView:
     """Returns one customer. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> CustomerDetail:
+    async def unit(uow: UnitOfWork) -> CustomerDetailView:
         context = await uow.companies.get_context()
         profile = await uow.customers.find(customer_id)
         stored = await uow.relationships.find(customer_id)
@@ -220,8 +252,11 @@ async def get_customer(database: Database, company_id: int, customer_id: int) ->
         policy = context.rulebook.policy
         states = await uow.contact_states.get_many([stored.id], since=capped_since(context.now, policy))
         actions = states[stored.id]
-        return CustomerDetail(
-            Customer(profile, build_view(context, stored, context.now)), actions, actions.state.reach(policy)
+        return CustomerDetailView(
+            CustomerView(profile, build_view(context, stored, context.now)),
+            actions,
+            actions.state.reach(policy),
+            await predict_customer(uow, context, stored.relationship.facts),
         )
 
     return await database.run(company_id, unit, is_repeatable_read=True)
@@ -234,14 +269,16 @@ async def list_customers(database: Database, company_id: int, filters: CustomerF
 
     async def unit(uow: UnitOfWork) -> CustomerListPage:
         context = await uow.companies.get_context()
-        rows, count = await uow.customer_list.page(filters, context.now)
+        survivors = await uow.relationships.resolve(filters.ids) if filters.ids else {}
+        requested = replace(filters, ids=tuple(survivors.get(id_, id_) for id_ in filters.ids))
+        rows, count = await uow.customer_list.page(requested, context.now)
         customers = []
         for row in rows:
             stored = row.stored
             # A score not written since the last complete rescoring was found unchanged by it.
             as_of = max(stored.scored_at or context.now, context.company.scored_at or EARLIEST)
             view = JourneyView(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
-            customers.append(Customer(row.profile, view))
+            customers.append(CustomerView(row.profile, view))
         return CustomerListPage(customers, rows, context.company.currency, count)
 
     return await database.run(company_id, unit)

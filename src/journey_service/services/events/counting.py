@@ -7,7 +7,7 @@ from datetime import datetime
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.bookings import BOOKING_TYPES
 from journey_service.domain.events.counting import CountChange, EventCount, EventKey
-from journey_service.domain.events.event import Event, EventType
+from journey_service.domain.events.event import Event, EventType, has_same_content
 from journey_service.domain.journeys.facts import Facts, apply_change_to_facts, fold_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
@@ -52,29 +52,61 @@ class CountedEvents:
             return transition
         change = customer.count.add(event)
         try:
-            facts = await self._facts(customer, journey, event, change)
+            facts = await self._facts(customer, journey, (event,), change)
             transition = journey.apply_event(event, at, facts=facts, is_counted=event in change.added)
         except InvalidInputError:
             customer.count = customer.count.without(event)
             raise
         customer.applied.append(event)
         self._stages[event.customer_id, event.key] = journey.relationship.current_stage
-        self.revenue += [self._credit(event.customer_id, added, 1) for added in change.added]
-        self.revenue += [self._credit(event.customer_id, removed, -1) for removed in change.removed]
+        self._credit_changes(event.customer_id, change)
         return transition
 
+    async def replace(
+        self, journey: Journey, retraction: Event, event: Event, at: datetime
+    ) -> Transition | None:
+        """Applies an event together with the retraction of the one that it replaces: the customer is decided once.
+
+        Raises InvalidInputError, which leaves the journey as it was.
+        """
+        customer = self._customers[event.customer_id]
+        retracted, change = customer.count.add(retraction), customer.count.add(event)
+        joined = CountChange(
+            (*retracted.added, *change.added),
+            (*retracted.removed, *change.removed),
+            (*retracted.opened, *change.opened),
+            (*retracted.closed, *change.closed),
+        )
+        try:
+            facts = await self._facts(customer, journey, (retraction, event), joined)
+            stage = journey.relationship.current_stage
+            transition = journey.apply_event(event, at, facts=facts, is_counted=event in change.added)
+        except InvalidInputError:
+            customer.count = customer.count.without(event).without(retraction)
+            raise
+        customer.applied += [retraction, event]
+        self._stages[event.customer_id, retraction.key] = stage
+        self._stages[event.customer_id, event.key] = journey.relationship.current_stage
+        self._credit_changes(event.customer_id, joined)
+        return transition
+
+    def _credit_changes(self, customer_id: int, change: CountChange) -> None:
+        self.revenue += [self._credit(customer_id, added, 1) for added in change.added]
+        self.revenue += [self._credit(customer_id, removed, -1) for removed in change.removed]
+
     async def _facts(
-        self, customer: _CustomerCount, journey: Journey, event: Event, change: CountChange
+        self, customer: _CustomerCount, journey: Journey, events: Sequence[Event], change: CountChange
     ) -> Facts:
         policy = journey.rulebook.policy
         facts = apply_change_to_facts(journey.relationship.facts, change, policy)
         if facts is not None:
             return facts
+        event = events[-1]
         if customer.ledger is None:
             customer.ledger = await self._uow.events.list_by_customer(
                 customer.relationship_id, event.customer_id
             )
-        return fold_facts([*customer.ledger, *customer.applied, event], policy)
+        return fold_facts([*customer.ledger, *customer.applied, *events], policy)
 
     def _credit(self, customer_id: int, event: Event, sign: int) -> RevenueChange:
         return RevenueChange(event, self._stages[customer_id, event.key], sign)
@@ -104,6 +136,24 @@ class CountedEvents:
             self._customers[customer_id] = _CustomerCount(relationship_id, count)
             for each in credited:
                 self._stages[customer_id, each.event.key] = each.stage
+
+
+def concerning(transaction: JourneyTransaction, event: Event) -> Event:
+    """Returns an event with the id of the customer whom it concerns: the survivor, if it names a merged customer."""
+    return event._replace(customer_id=transaction.resolve(event.customer_id))
+
+
+async def is_same_content(
+    uow: UnitOfWork, event: Event, digest: bytes, *, ignores_profile: bool = False
+) -> bool:
+    """Returns whether an event has a content hash, under the id that it names or another one of the same customer."""
+    if has_same_content(event, digest, ignores_profile=ignores_profile):
+        return True
+    ids = await uow.merges.list_ids(event.customer_id)
+    return any(
+        has_same_content(event._replace(customer_id=id_), digest, ignores_profile=ignores_profile)
+        for id_ in ids
+    )
 
 
 async def load_counted_events(

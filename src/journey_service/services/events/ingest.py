@@ -1,11 +1,12 @@
 """Ingest: applies a list of events to journeys in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from journey_service.domain.customers.references import ResolvedRefs
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
@@ -15,8 +16,16 @@ from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.rollups import count_money
-from journey_service.services.events.counting import CountedEvents, event_keys, load_counted_events
+from journey_service.services.customers.profile_batch import lock_mailboxes
+from journey_service.services.customers.references import resolve_refs
+from journey_service.services.events.counting import (
+    CountedEvents,
+    concerning,
+    event_keys,
+    is_same_content,
+    load_counted_events,
+)
+from journey_service.services.events.event_profiles import apply_profiles
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 from journey_service.services.journeys.view import JourneyView
 
@@ -77,19 +86,35 @@ async def ingest_as_occurred(
 async def _ingest(
     uow: UnitOfWork, events: Sequence[Event], now: datetime | None, *, as_occurred: bool
 ) -> list[IngestResult]:
-    transaction = await load(uow, (event.customer_id for event in events), now=now)
-    stored = await uow.events.get_many(event_keys(transaction.relationship_ids, events))
-    counted = await load_counted_events(uow, transaction, events, stored)
-    batch = _Batch(transaction, stored.by_key, counted, as_occurred=as_occurred)
-    steps = [await batch.apply(event) for event in events]
+    refs = await resolve_refs(uow, (event.customer for event in events))
+    named = [_with_number(event, refs) for event in events]
+    valid = [event for event in named if isinstance(event, Event)]
+    updates = [event.profile for event in valid if event.profile is not None]
+    withdrawals = await lock_mailboxes(uow, updates)
+    transaction = await load(uow, (event.customer_id for event in valid), now=now, refs=refs.new)
+    stored = await uow.events.get_many(event_keys(transaction.relationship_ids, valid))
+    concerned = [concerning(transaction, event) for event in valid]
+    counted = await load_counted_events(uow, transaction, concerned, stored)
+    batch = _Batch(uow, transaction, stored.by_key, counted, as_occurred=as_occurred)
+    steps = [await batch.apply(event) if isinstance(event, Event) else event for event in named]
     if as_occurred:
         for journey in transaction.journeys.values():
             journey.advance_to(transaction.now)
-    entries = await write(uow, transaction)
+    entries = await write(uow, transaction, revenue=counted.revenue)
     await uow.events.insert(batch.applied(transaction))
-    await count_money(uow, transaction.context, counted.revenue)
-    await batch.load_entries(uow, entries)
+    if updates:
+        applied = [row.event for row in batch.applied(transaction)]
+        await apply_profiles(uow, transaction, applied, withdrawals)
+    await batch.load_entries(entries)
     return [batch.result(step) for step in steps]
+
+
+def _with_number(event: Event, refs: ResolvedRefs) -> Event | InvalidInputError:
+    """Returns the event with the number of its customer."""
+    if event.customer_ref is None:
+        return event
+    number = refs.number_of(event.customer)
+    return number if isinstance(number, InvalidInputError) else event._replace(customer_id=number)
 
 
 @dataclass(slots=True)
@@ -107,18 +132,21 @@ class _Batch:
 
     def __init__(
         self,
+        uow: UnitOfWork,
         transaction: JourneyTransaction,
         known: dict[tuple[str, str], StoredEvent],
         counted: CountedEvents,
         *,
         as_occurred: bool = False,
     ) -> None:
+        self._uow = uow
         self._transaction = transaction
         self._known = known
         self._counted = counted
         self._as_occurred = as_occurred
         self._applied: dict[tuple[str, str], _Step] = {}
-        self._entries: dict[tuple[int, int], TransitionRecord] = {}
+        self._entries: Mapping[tuple[int, int], TransitionRecord] = {}
+        self._earlier_entries: Mapping[tuple[int, int], TransitionRecord] = {}
 
     async def apply(self, event: Event) -> _Step | JourneyServiceError:
         """Applies one event to its journey in memory, unless it is a duplicate or invalid."""
@@ -127,15 +155,18 @@ class _Batch:
         converted = in_currency(event, self._transaction.context.rulebook.policy.currency)
         if isinstance(converted, InvalidInputError):
             return converted
-        event = converted
-        digest = content_hash(event)
+        transaction = self._transaction
+        event, digest = concerning(transaction, converted), content_hash(converted)
         earlier = self._applied.get(event.key) or self._known.get(event.key)
         if earlier is not None:
-            if earlier.digest != digest:
-                return EventConflictError(event.source, event.event_id)
-            return _Step(event, IngestStatus.DUPLICATE, digest=digest)
-        transaction = self._transaction
-        rejection = future_error(event, transaction.now) or reported_error(event, transaction.now)
+            if await is_same_content(self._uow, converted, earlier.digest):
+                return _Step(event, IngestStatus.DUPLICATE, digest=digest)
+            return EventConflictError(event.source, event.event_id)
+        rejection = (
+            transaction.reserved_error(event.customer_id)
+            or future_error(event, transaction.now)
+            or reported_error(event, transaction.now)
+        )
         if rejection is not None:
             return rejection
         known_journey = transaction.find(event.customer_id)
@@ -165,20 +196,14 @@ class _Batch:
             for step in self._applied.values()
         ]
 
-    async def load_entries(self, uow: UnitOfWork, entries: dict[tuple[int, int], TransitionRecord]) -> None:
+    async def load_entries(self, entries: Mapping[tuple[int, int], TransitionRecord]) -> None:
         """Loads the transitions caused by earlier events, in addition to the new `entries`."""
         keys = [
-            (known.relationship_id, known.transition_seq)
+            (known.decided_by, known.transition_seq)
             for known in self._known.values()
             if known.transition_seq is not None
         ]
-        ids = {stored.id: customer_id for customer_id, stored in self._transaction.relationships.items()}
-        earlier_entries = await uow.transitions.get_many(keys)
-        self._entries = entries | {
-            (ids[relationship_id], seq): entry
-            for (relationship_id, seq), entry in earlier_entries.items()
-            if relationship_id in ids
-        }
+        self._entries, self._earlier_entries = entries, await self._uow.transitions.get_many(keys)
 
     def result(self, step: _Step | JourneyServiceError) -> IngestResult:
         """Returns the result of one event."""
@@ -186,16 +211,16 @@ class _Batch:
             return step
         if step.status is IngestStatus.IGNORED_ERASED:
             return IngestOutcome(step.status, None, None)
-        customer_id = step.event.customer_id
         return IngestOutcome(
-            step.status,
-            self._transaction.view(customer_id),
-            self._entries.get((customer_id, self._seq(step))),
+            step.status, self._transaction.view(step.event.customer_id), self._find_entry(step)
         )
 
-    def _seq(self, step: _Step) -> int:
+    def _find_entry(self, step: _Step) -> TransitionRecord | None:
+        """Returns the transition that an event caused when it was applied first."""
         first = self._applied.get(step.event.key)
-        if first is not None:
-            return 0 if first.transition is None else first.transition.seq
-        known = self._known[step.event.key]
-        return known.transition_seq or 0
+        if first is None:
+            known = self._known[step.event.key]
+            return self._earlier_entries.get((known.decided_by, known.transition_seq or 0))
+        if first.transition is None:
+            return None
+        return self._entries.get((step.event.customer_id, first.transition.seq))

@@ -1,8 +1,8 @@
 """Reads the fields of an event from the body of a webhook, by JMESPath expressions of bounded cost."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import jmespath
@@ -17,10 +17,13 @@ from journey_service.domain.events.cell_formats import parse_local_time
 from journey_service.domain.events.sources.records import (
     ANY_TYPE,
     CUSTOMER_FIELDS,
-    SUPPORTS_CUSTOMER_REF,
     SourceMapping,
 )
 from journey_service.domain.events.values import parse_instant
+from journey_service.domain.json_values import UncheckedJson
+
+_Node: TypeAlias = Any
+"""A node of a compiled expression: a dict, whose type the library does not publish."""
 
 MAX_EXPRESSION_LENGTH: Final = 500
 """Characters of an expression; longer ones are refused."""
@@ -62,7 +65,7 @@ class _BoundedFunctions(Functions):
         super().__init__()
         self._budget = budget
 
-    def call_function(self, function_name: str, resolved_args: Any) -> Any:  # noqa: ANN401  # any JSON value
+    def call_function(self, function_name: str, resolved_args: Iterable[UncheckedJson]) -> UncheckedJson:
         """Calls a function with its arguments."""
         for argument in resolved_args:
             values = argument if isinstance(argument, list) else [argument]
@@ -70,7 +73,7 @@ class _BoundedFunctions(Functions):
         return super().call_function(function_name, resolved_args)
 
     @signature({"types": ["string", "number", "boolean", "null"]})
-    def _func_to_string(self, argument: Any) -> Any:  # noqa: ANN401  # a single value
+    def _func_to_string(self, argument: object) -> str:
         return argument if isinstance(argument, str) else json.dumps(argument)
 
 
@@ -81,14 +84,14 @@ class _BoundedInterpreter(TreeInterpreter):
         super().__init__(jmespath.Options(custom_functions=_BoundedFunctions(budget)))
         self._budget = budget
 
-    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as in the library
+    def visit(self, node: _Node, *args: object, **kwargs: object) -> UncheckedJson:
         """Evaluates a node."""
         self._budget.spend(1)
         value = super().visit(node, *args, **kwargs)
         self._budget.spend(_size(value) // _ITEMS_PER_STEP)
         return value
 
-    def visit_flatten(self, node: Any, value: Any) -> Any:  # noqa: ANN401  # as in the library
+    def visit_flatten(self, node: _Node, value: UncheckedJson) -> UncheckedJson:
         """Joins the lists within a list. Their length is known before the result takes memory."""
         base = self.visit(node["children"][0], value)
         if not isinstance(base, list):
@@ -105,10 +108,8 @@ def check_mapping(mapping: SourceMapping) -> list[FieldError]:
         if isinstance(message, str):
             errors.append(FieldError(f"/mapping/{name}", message))
     if not mapping.expressions.keys() & {*CUSTOMER_FIELDS}:
-        errors.append(FieldError("/mapping/customer_id", "is required, unless customer_email is given"))
-    if mapping.customer_ref is not None and not SUPPORTS_CUSTOMER_REF:
         errors.append(
-            FieldError("/mapping/customer_ref", "is not supported: give customer_id or customer_email")
+            FieldError("/mapping/customer_id", "is required, unless customer_ref or customer_email is given")
         )
     return errors
 
@@ -173,7 +174,7 @@ def _compile(expression: str) -> ParsedResult | str:
     return f"must not call {unknown[0]}, only {', '.join(FUNCTIONS)}" if unknown else compiled
 
 
-def _called(node: Any) -> set[str]:  # noqa: ANN401  # a node of the library
+def _called(node: _Node) -> set[str]:
     """Returns the functions that an expression calls."""
     found, waiting = set(), [node]
     while waiting:
@@ -184,7 +185,7 @@ def _called(node: Any) -> set[str]:  # noqa: ANN401  # a node of the library
     return found
 
 
-def _evaluate(name: str, expression: str, body: object, budget: _Budget) -> Any:  # noqa: ANN401  # any JSON value
+def _evaluate(name: str, expression: str, body: object, budget: _Budget) -> UncheckedJson:
     compiled = _compile(expression)
     if isinstance(compiled, str):
         raise _error(name, compiled)
@@ -201,7 +202,7 @@ def _evaluate(name: str, expression: str, body: object, budget: _Budget) -> Any:
         raise _error(name, "takes too long to evaluate for this body") from error
 
 
-def _convert(name: str, value: Any, zone: ZoneInfo) -> Any:  # noqa: ANN401  # any JSON value
+def _convert(name: str, value: UncheckedJson, zone: ZoneInfo) -> UncheckedJson:
     if name in _TEXTS and isinstance(value, int | float) and not isinstance(value, bool):
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if name in _TIMES and isinstance(value, str):
@@ -215,7 +216,7 @@ def _convert(name: str, value: Any, zone: ZoneInfo) -> Any:  # noqa: ANN401  # a
     return value
 
 
-def _size(value: Any) -> int:  # noqa: ANN401  # any JSON value
+def _size(value: object) -> int:
     return len(value) if isinstance(value, str | list | dict) else 1
 
 

@@ -131,7 +131,7 @@ async def authenticate_webhook(
             await uow.sources.clear_failures(source.key)
         return source
 
-    source = await database.run(int(match[1]), unit)
+    source = await database.run_for_credential(int(match[1]), unit, is_known=False)
     if source is None:
         raise UnauthenticatedError(_REFUSAL)
     return source

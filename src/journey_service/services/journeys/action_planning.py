@@ -11,10 +11,10 @@ from typing import Final
 from journey_service.domain.actions.action import Action, ActionState
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.actions.timing import triggers_actions
+from journey_service.domain.actions.timing import resumes_recurrence, triggers_actions
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.journey import Journey
-from journey_service.repositories.actions.action_plans import StoredActionPlan
+from journey_service.repositories.actions.action_plan_rows import StoredActionPlan
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 _AFTER_DUE_ACTIONS: Final = ("event", "manual", "start")
@@ -31,7 +31,7 @@ class ChangedJourney:
 
 
 @dataclass(slots=True)
-class ActionPlans:
+class LoadedActionPlans:
     """Action plans by relationship id, and the owners as stored."""
 
     context: CompanyContext
@@ -61,7 +61,7 @@ async def load(
     *,
     now: datetime,
     without: Collection[int] = (),
-) -> ActionPlans:
+) -> LoadedActionPlans:
     """Loads the action plans of locked relationships; those in `without` get empty plans.
 
     `versions` maps the relationship ids to the seq of the last transition.
@@ -72,7 +72,7 @@ async def load(
     stored = await uow.action_plans.get_many(
         requested, since=EARLIEST if has_test_clock(context) else now - span
     )
-    return ActionPlans(
+    return LoadedActionPlans(
         context,
         {id_: _action_plan(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
         {id_: plan.owner for id_, plan in stored.items()},
@@ -115,7 +115,7 @@ async def plan_actions(
     )
     for id_, change in by_id.items():
         action_plan = action_plans.by_id[id_]
-        acting = _acting(change.journey, context, now, is_import=is_import) if runs_actions else ()
+        acting = _acting(change.journey, context, now, is_import=is_import) if runs_actions else {}
         _apply(action_plan, change.journey, context, now, acting=acting)
         if is_import or not runs_actions:
             action_plan.outbound_events = [
@@ -127,13 +127,19 @@ async def plan_actions(
     return {id_: action_plan.owner for id_, action_plan in action_plans.by_id.items()}
 
 
-def _acting(journey: Journey, context: CompanyContext, now: datetime, *, is_import: bool) -> Collection[int]:
-    """Returns the seqs of the transitions that run the actions of the entered stage."""
+def _acting(
+    journey: Journey, context: CompanyContext, now: datetime, *, is_import: bool
+) -> Mapping[int, bool]:
+    """Returns the seqs of the transitions that run actions of the entered stage.
+
+    The value is whether they run all of them, or only resume those that recur.
+    """
     at = context.now if is_import else now
     is_test = has_test_clock(context) and not is_import
-    return [
-        each.seq for each in journey.new_transitions if triggers_actions(each, at, has_test_clock=is_test)
-    ]
+    moves = journey.new_transitions
+    resuming = [each.seq for each in moves if resumes_recurrence(each, at, has_test_clock=is_test)]
+    running = [each.seq for each in moves if triggers_actions(each, at, has_test_clock=is_test)]
+    return {**dict.fromkeys(resuming, False), **dict.fromkeys(running, True)}
 
 
 def _apply(
@@ -142,16 +148,21 @@ def _apply(
     context: CompanyContext,
     now: datetime,
     *,
-    acting: Collection[int],
+    acting: Mapping[int, bool],
 ) -> None:
     """Applies new transitions to an action plan, in order with the actions that a test clock runs."""
+    action_plan.last_appointment_at = journey.relationship.facts.last_appointment_at
     is_test = has_test_clock(context)
     done: list[Action] = []
     for transition in journey.new_transitions:
         at = transition.transitioned_at
         if is_test:
             done += action_plan.run_due(at, is_inclusive=transition.cause.kind in _AFTER_DUE_ACTIONS)
-        action_plan.apply_transition(transition, runs_actions=transition.seq in acting)
+        action_plan.apply_transition(
+            transition,
+            runs_actions=acting.get(transition.seq, False),
+            resumes_recurrence=transition.seq in acting,
+        )
     if is_test:
         done += action_plan.run_due(now, is_inclusive=True)
     if context.company.delivers_messages:
@@ -177,7 +188,7 @@ def _action_plan(
             stored.owner,
             stored.sent,
         )
-        action_plan.open_bookings = stored.open_bookings
+        action_plan.open_bookings, action_plan.done_steps = stored.open_bookings, stored.done_steps
         action_plan.actions, action_plan.campaigns, action_plan.tasks = (
             stored.actions,
             stored.campaigns,

@@ -8,7 +8,7 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.journeys.engine import decide
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 from journey_service.services.journeys.rescoring import require_known
 from journey_service.services.journeys.transaction import load, write
 
@@ -30,8 +30,7 @@ async def queue_evaluation(
         await uow.companies.get_context()
         parameters: dict[str, object] = {}
         if customer_ids is not None:
-            await require_known(uow, customer_ids)
-            parameters["customer_ids"] = sorted(set(customer_ids))
+            parameters["customer_ids"] = await require_known(uow, customer_ids)
         job_id = await uow.jobs.enqueue(EVALUATE_JOB, parameters, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
         return job_id
@@ -43,7 +42,7 @@ async def evaluate_all(run: JobRun) -> None:
     """Job handler: decides everything due for each customer, then as of now; writes the changed journeys."""
     named = run.job.parameters.get("customer_ids")
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
             customer_ids = await uow.relationships.page_customer_ids(after, limit=BATCH_SIZE)
@@ -53,10 +52,10 @@ async def evaluate_all(run: JobRun) -> None:
         if not run.cursor:
             total = await uow.relationships.count() if named is None else len(named)
         if not customer_ids:
-            return JobPage({"after": after, "ended": True}, total=total)
+            return PageResult({"after": after, "ended": True}, total=total)
         moved, suppressed = await _evaluate(uow, customer_ids)
         counts = {"evaluated": len(customer_ids), "moved": moved, "suppressed": suppressed}
-        return JobPage({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
+        return PageResult({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)

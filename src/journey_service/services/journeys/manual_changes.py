@@ -14,7 +14,8 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.errors import NotPinnedError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
 from journey_service.domain.journeys.records import TransitionRecord
-from journey_service.domain.journeys.relationship import StageReason, TransitionCause
+from journey_service.domain.journeys.relationship import TransitionCause
+from journey_service.domain.stages.reasons import StageReason
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.reading import load_view
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EvaluationResult:
     """Result of evaluating a customer, or of a dry run.
 
     `moves` are the transitions in order. `suppressed_to` is the stage that the customer would enter without a pin.
@@ -43,8 +44,8 @@ class Evaluation:
 class ManualMove:
     """A requested move. `version` is the version that the caller has read.
 
-    `key` identifies the request: if it `is_repeatable`, a repetition returns the first result. Without `runs_actions`,
-    the actions of the stage are skipped.
+    `key` identifies the request: if it `is_repeatable`, a repetition returns the first result. `runs_actions`: whether
+    the actions of the stage run; None if they run on a move up only.
     """
 
     to_stage: str
@@ -55,7 +56,7 @@ class ManualMove:
     performed_by: int | None = None
     notes: str | None = None
     pin_until: datetime | None = None
-    runs_actions: bool = True
+    runs_actions: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class ManualMoveResult:
 
 async def evaluate(
     database: Database, company_id: int, customer_id: int, *, by: Actor | None, now: datetime | None = None
-) -> Evaluation:
+) -> EvaluationResult:
     """Decides everything due for a customer up to now; without `by` it is a dry run that writes nothing.
 
     Raises CustomerNotFoundError.
     """
 
-    async def unit(uow: UnitOfWork) -> Evaluation:
+    async def unit(uow: UnitOfWork) -> EvaluationResult:
         transaction, journey = await _load_one(uow, customer_id, now)
         journey.advance_to(transaction.now)
         journey.evaluate(max(transaction.now, journey.relationship.stage_entered_at))
@@ -84,19 +85,24 @@ async def evaluate(
         suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
         reasons = decision.reasons
         if by is None:
-            entries = tuple(
-                TransitionRecord(0, transition, transaction.now) for transition in journey.new_transitions
-            )
-            return Evaluation(transaction.view(customer_id), True, entries, suppressed, reasons)
-        by_key = await write(uow, transaction)
-        entries = tuple(by_key[customer_id, transition.seq] for transition in journey.new_transitions)
-        detail = {"moves": len(entries)}
-        await uow.audit_log.record(
-            by, AuditEntry("customer.evaluate", customer_id=customer_id, detail=detail)
-        )
-        return Evaluation(transaction.view(customer_id), False, entries, suppressed, reasons)
+            new = journey.new_transitions
+            entries = tuple(TransitionRecord(0, transition, transaction.now) for transition in new)
+        else:
+            entries = await _write_evaluation(uow, transaction, journey, by)
+        return EvaluationResult(transaction.view(customer_id), by is None, entries, suppressed, reasons)
 
     return await database.run(company_id, unit)
+
+
+async def _write_evaluation(
+    uow: UnitOfWork, transaction: JourneyTransaction, journey: Journey, by: Actor
+) -> tuple[TransitionRecord, ...]:
+    customer_id = journey.relationship.customer_id
+    by_key = await write(uow, transaction)
+    entries = tuple(by_key[customer_id, transition.seq] for transition in journey.new_transitions)
+    detail = {"moves": len(entries)}
+    await uow.audit_log.record(by, AuditEntry("customer.evaluate", customer_id=customer_id, detail=detail))
+    return entries
 
 
 async def move(
@@ -113,45 +119,60 @@ async def move(
 
     async def unit(uow: UnitOfWork) -> ManualMoveResult | StaleVersionError:
         transaction, journey = await _load_one(uow, customer_id, now)
-        if request.is_repeatable:
-            earlier = await uow.transitions.find_by_cause(
-                transaction.relationships[customer_id].id, TransitionCause("manual", request.key)
-            )
-            if earlier is not None:
-                _check_same(earlier, request)
-                await uow.audit_log.record_operator_access(request.actor, "move_customer", customer_id)
-                return ManualMoveResult(
-                    transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True
-                )
+        repeated = await _find_repeated(uow, transaction, customer_id, request)
+        if repeated is not None:
+            return repeated
         journey.advance_to(transaction.now)
         if journey.relationship.version != request.version:
             return await _stale(uow, transaction, journey)
-        if request.pin_until is not None:
-            check_pin_until(request.pin_until, transaction.now, "/pin_until")
-        was_pinned = journey.move(
-            request.to_stage,
-            transaction.now,
-            actor=request.actor.name,
-            key=request.key,
-            performed_by=request.performed_by,
-            notes=request.notes,
-            pin_until=request.pin_until,
-            is_silent=not request.runs_actions,
-        )
-        entries = await write(uow, transaction)
-        entry = entries[customer_id, journey.relationship.version]
-        detail = {
-            "from": entry.transition.from_stage,
-            "to": entry.transition.to_stage,
-            "seq": entry.transition.seq,
-        }
-        await uow.audit_log.record(
-            request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=detail)
-        )
-        pinned_until = journey.relationship.pin_until if was_pinned else None
-        return ManualMoveResult(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
+        return await _move(uow, transaction, journey, request)
 
     return _or_raise(await database.run(company_id, unit))
+
+
+async def _move(
+    uow: UnitOfWork, transaction: JourneyTransaction, journey: Journey, request: ManualMove
+) -> ManualMoveResult:
+    if request.pin_until is not None:
+        check_pin_until(request.pin_until, transaction.now, "/pin_until")
+    was_pinned = journey.move(
+        request.to_stage,
+        transaction.now,
+        actor=request.actor.name,
+        key=request.key,
+        performed_by=request.performed_by,
+        notes=request.notes,
+        pin_until=request.pin_until,
+        runs_actions=request.runs_actions,
+    )
+    entries = await write(uow, transaction)
+    customer_id = journey.relationship.customer_id
+    entry = entries[customer_id, journey.relationship.version]
+    moved = entry.transition
+    detail = {"from": moved.from_stage, "to": moved.to_stage, "seq": moved.seq}
+    await uow.audit_log.record(
+        request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=detail)
+    )
+    pinned_until = journey.relationship.pin_until if was_pinned else None
+    return ManualMoveResult(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
+
+
+async def _find_repeated(
+    uow: UnitOfWork, transaction: JourneyTransaction, customer_id: int, request: ManualMove
+) -> ManualMoveResult | None:
+    """Returns the result of an earlier request with the same key. Raises IdempotencyKeyReusedError."""
+    if not request.is_repeatable:
+        return None
+    earlier = await uow.transitions.find_by_cause(
+        transaction.row_id(customer_id), TransitionCause("manual", request.key)
+    )
+    if earlier is None:
+        return None
+    _check_same(earlier, request)
+    await uow.audit_log.record_operator_access(
+        request.actor, "move_customer", transaction.resolve(customer_id)
+    )
+    return ManualMoveResult(transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
 
 
 async def pin(
@@ -178,7 +199,9 @@ async def pin(
         journey.pin(until, transaction.now)
         await write(uow, transaction)
         detail = {"until": utc_text(until)}
-        await uow.audit_log.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
+        await uow.audit_log.record(
+            by, AuditEntry("customer.pin", customer_id=journey.relationship.customer_id, detail=detail)
+        )
         return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
@@ -207,7 +230,9 @@ async def unpin(
             raise NotPinnedError
         journey.unpin(transaction.now)
         await write(uow, transaction)
-        await uow.audit_log.record(by, AuditEntry("customer.unpin", customer_id=customer_id))
+        await uow.audit_log.record(
+            by, AuditEntry("customer.unpin", customer_id=journey.relationship.customer_id)
+        )
         return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
@@ -228,9 +253,11 @@ async def annotate(
         transaction, journey = await _load_one(uow, customer_id, None)
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)
-        await uow.relationships.update_notes(transaction.relationships[customer_id].id, values)
+        await uow.relationships.update_notes(transaction.row_id(customer_id), values)
         detail = {"fields": sorted(values)}
-        await uow.audit_log.record(by, AuditEntry("journey.update", customer_id=customer_id, detail=detail))
+        await uow.audit_log.record(
+            by, AuditEntry("journey.update", customer_id=journey.relationship.customer_id, detail=detail)
+        )
         return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)
@@ -255,7 +282,7 @@ async def _stale(uow: UnitOfWork, transaction: JourneyTransaction, journey: Jour
 
 def _pinned_until(earlier: TransitionRecord) -> datetime | None:
     pinned_until = (earlier.transition.request or {}).get("pinned_until")
-    return None if pinned_until is None else datetime.fromisoformat(pinned_until)
+    return datetime.fromisoformat(pinned_until) if isinstance(pinned_until, str) else None
 
 
 def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
@@ -266,7 +293,7 @@ def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
         "notes": request.notes,
         "performed_by": request.performed_by,
         "pin_until": pin_until,
-        "runs_actions": request.runs_actions,
+        "run_actions": request.runs_actions,
     }
     if first != requested:
         raise IdempotencyKeyReusedError

@@ -49,10 +49,11 @@ async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersi
     migrated, policy = context.company.migrated_version, context.rulebook.policy
     if migrated >= context.company.map_version:
         return MapVersionHistory(migrated)
-    former = {migrated: Rulebook(await uow.stage_maps.get(migrated, policy.currency), policy)}
+    present = context.rulebook
+    former = {migrated: present._replace(stage_map=await uow.stage_maps.get(migrated, policy.currency))}
     pending = []
     for version in await uow.stage_maps.list_after(migrated):
-        rulebook = Rulebook(await uow.stage_maps.get(version.version, policy.currency), policy)
+        rulebook = present._replace(stage_map=await uow.stage_maps.get(version.version, policy.currency))
         former[version.version] = rulebook
         pending.append(
             PendingMapVersion(rulebook, version.activated_at or version.created_at, version.activation)

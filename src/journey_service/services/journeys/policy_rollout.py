@@ -13,16 +13,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.companies.currencies import get_currency
-from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import Facts, fold_facts
 from journey_service.domain.journeys.journey import Journey
-from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.repositories.journeys.relationships import StoredRelationship
+from journey_service.repositories.journeys.relationship_rows import StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 from journey_service.services.journeys.map_history import PendingMapVersion
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
@@ -95,20 +95,20 @@ async def apply_to_all(run: JobRun) -> None:
     """Job handler: migrates every customer to the changed policy, by keyset."""
     changes = [PolicyChange.of(raw) for raw in run.job.parameters["changes"]]
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         beyond = run.cursor.get("beyond", _LOWEST)
         # By relationship id: a customer's id changes when the customer is erased.
         histories = await uow.event_histories.page(beyond, limit=BATCH_SIZE, until=LATEST, known_until=LATEST)
         if not histories:
             await uow.companies.set_scored(changes[-1].at)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
-            return JobPage({"beyond": beyond, "ended": True}, total=run.counts.get("evaluated", 0))
+            return PageResult({"beyond": beyond, "ended": True}, total=run.counts.get("evaluated", 0))
         total = await uow.relationships.count() if beyond == _LOWEST else None
         transaction = await load(uow, [history.customer_id for history in histories])
         if len(transaction.relationships) < len(histories):
-            return JobPage({"beyond": beyond}, total=total)  # erased in between: retried with the new id
+            return PageResult({"beyond": beyond}, total=total)  # erased in between: retried with the new id
         counts = await _migrate_page(uow, transaction, changes)
-        return JobPage({"beyond": histories[-1].id}, counts, done=len(histories), total=total)
+        return PageResult({"beyond": histories[-1].id}, counts, done=len(histories), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
@@ -157,12 +157,13 @@ async def migrate_journey(
     )
     stage_map = transaction.map_history.former[version].stage_map if maps else present.stage_map
     steps, calls = await _steps(uow, transaction, stored, changes)
-    journey = Journey(relationship, Rulebook(stage_map, steps[0].change.former if steps else present.policy))
+    policy = steps[0].change.former if steps else present.policy
+    journey = Journey(relationship, present._replace(stage_map=stage_map, policy=policy))
     for step in steps:
         while maps and maps[0].rulebook.stage_map.version <= step.change.map_version:
             _apply_map(journey, maps.popleft())
         journey.apply_policy(
-            Rulebook(journey.rulebook.stage_map, step.policy),
+            journey.rulebook._replace(policy=step.policy),
             step.change.at,
             at=step.at,
             facts=None if calls is None else _with_calls(relationship.facts, calls, step.policy),
@@ -173,7 +174,7 @@ async def migrate_journey(
 
 
 def _apply_map(journey: Journey, pending: PendingMapVersion) -> None:
-    rulebook = Rulebook(pending.rulebook.stage_map, journey.rulebook.policy)
+    rulebook = journey.rulebook._replace(stage_map=pending.rulebook.stage_map)
     journey.apply_stage_map(rulebook, pending.at, pending.activation)
 
 

@@ -22,7 +22,7 @@ from journey_service.domain.journeys.score_history import (
 )
 from journey_service.domain.stages.stage_map import StageKind
 from journey_service.repositories.database import Database
-from journey_service.repositories.journeys.relationships import StoredRelationship
+from journey_service.repositories.journeys.relationship_rows import StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.view import JourneyView, build_view
 
@@ -99,7 +99,7 @@ async def load_past_view(
         company=replace(present.company, map_version=stage_map.version),
         rulebook=present.rulebook._replace(stage_map=stage_map),
     )
-    stored_past = StoredRelationship(stored.id, past, created_at=stored.created_at)
+    stored_past = StoredRelationship(stored.id, past, stored.customer_ref, created_at=stored.created_at)
     return build_view(context, stored_past, as_of), entry
 
 

@@ -17,7 +17,7 @@ from journey_service.domain.errors import (
 )
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun, LeaseLostError
+from journey_service.services.jobs import JobRun, LeaseLostError, PageResult
 from journey_service.services.journeys.sweep import evaluate_due_batch
 
 RESCORE_JOB: Final = "rescore"
@@ -50,8 +50,7 @@ async def queue_rescore(
         context = await uow.companies.get_context()
         parameters = {"as_of": context.now.isoformat(), "batch_size": batch_size, "night": None}
         if customer_ids is not None:
-            await require_known(uow, customer_ids)
-            parameters["customer_ids"] = sorted(set(customer_ids))
+            parameters["customer_ids"] = await require_known(uow, customer_ids)
         job_id = await uow.jobs.enqueue(RESCORE_JOB, parameters, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("company.rescore", target=f"job:{job_id}"))
         return job_id
@@ -59,9 +58,12 @@ async def queue_rescore(
     return await database.run(company_id, unit)
 
 
-async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
-    """Checks that the customers have journeys. Raises CustomerNotFoundError, InvalidInputError."""
-    known = await uow.relationships.find_existing(customer_ids)
+async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> list[int]:
+    """Returns the customers to whom the ids lead, in order, each once; a merged one leads to the survivor.
+
+    Raises CustomerNotFoundError, InvalidInputError if one has no journey.
+    """
+    known = await uow.relationships.resolve(customer_ids)
     missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
     if missing and len(customer_ids) == 1:
         raise CustomerNotFoundError(customer_ids[0])
@@ -69,6 +71,7 @@ async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
         raise InvalidInputError(
             [FieldError(f"/customer_ids/{index}", "is not a known customer") for index in missing]
         )
+    return sorted(set(known.values()))
 
 
 async def evaluate_due_customers(run: JobRun) -> None:
@@ -77,10 +80,10 @@ async def evaluate_due_customers(run: JobRun) -> None:
     An error is logged and not raised, so that scoring continues: the worker's sweep retries the customers one by one.
     """
 
-    async def batch(uow: UnitOfWork) -> JobPage:
+    async def batch(uow: UnitOfWork) -> PageResult:
         result = await evaluate_due_batch(uow)
         is_done = not result.evaluated and not await has_due_customers(uow)
-        return JobPage(
+        return PageResult(
             {"after": _LOWEST} if is_done else {}, {"evaluated": result.evaluated, "moved": result.moved}
         )
 
@@ -109,17 +112,17 @@ async def score_company(run: JobRun, as_of: datetime) -> None:
     """Updates every stored score that differs as of `as_of`, by keyset."""
     batch_size = run.job.parameters.get("batch_size", BATCH_SIZE)
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         after = run.cursor.get("after", _LOWEST)
         total = await uow.relationships.count() if after == _LOWEST else None
         policy = (await uow.companies.get_context()).rulebook.policy
         scores = await uow.scores.compare_page(after, limit=batch_size, as_of=as_of, policy=policy)
         if scores.last_id is None:
             await uow.companies.set_scored(as_of)
-            return JobPage({"after": after, "scored": True}, total=total)
+            return PageResult({"after": after, "scored": True}, total=total)
         changed = await uow.scores.update(scores.changed, as_of=as_of, policy=policy)
         counts = {"scored": scores.seen, "changed": changed}
-        return JobPage({"after": scores.last_id}, counts, done=scores.seen, total=total)
+        return PageResult({"after": scores.last_id}, counts, done=scores.seen, total=total)
 
     while not run.cursor.get("scored"):
         await run.page(page)
@@ -129,14 +132,14 @@ async def score_named(run: JobRun, named: Sequence[int], as_of: datetime) -> Non
     """Updates the scores of the named customers as of `as_of`, page by page."""
     batch_size = run.job.parameters.get("batch_size", BATCH_SIZE)
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         at = run.cursor.get("at", 0)
         customer_ids = named[at : at + batch_size]
         policy = (await uow.companies.get_context()).rulebook.policy
         changed = await uow.scores.update(
             await uow.scores.get_relationship_ids(customer_ids), as_of=as_of, policy=policy
         )
-        return JobPage(
+        return PageResult(
             {"at": at + len(customer_ids)},
             {"scored": len(customer_ids), "changed": changed},
             done=len(customer_ids),

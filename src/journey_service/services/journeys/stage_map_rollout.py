@@ -11,7 +11,7 @@ from typing import Final
 
 from journey_service.domain.journeys.relationship import TriggerType
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 from journey_service.services.journeys.policy_rollout import load_pending_changes, migrate_journey
 from journey_service.services.journeys.transaction import load, write
 
@@ -31,7 +31,7 @@ async def migrate_all(run: JobRun) -> None:
     stages: Sequence[str] | None = run.job.parameters["stages"]
     due = datetime.fromisoformat(run.job.parameters["due"])
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         after = run.cursor.get("after", _LOWEST)
         total = None
         if stages is None:
@@ -45,9 +45,9 @@ async def migrate_all(run: JobRun) -> None:
         if not customer_ids:
             await uow.stage_maps.set_migrated_version(version)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
-            return JobPage({"after": after, "ended": True}, total=run.counts.get("migrated", 0))
+            return PageResult({"after": after, "ended": True}, total=run.counts.get("migrated", 0))
         counts = await _migrate_page(uow, customer_ids)
-        return JobPage({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
+        return PageResult({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)

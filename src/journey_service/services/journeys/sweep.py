@@ -11,6 +11,7 @@ from journey_service.domain.errors import is_database_outage
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import JourneyTransaction, load, load_due, write
+from journey_service.services.tracing import background_span
 
 MAX_BATCH_SIZE: Final = 200
 """Customers that one transaction locks; online requests for them wait until it commits."""
@@ -96,6 +97,13 @@ class Sweeper:
 
     async def _sweep_company(self, company_id: int) -> SweepResult:
         """Evaluates up to `_BATCHES_PER_COMPANY` batches of due customers of one company."""
+        with background_span("sweep", company_id=company_id) as span:
+            total = await self._sweep_batches(company_id)
+            span.set_attribute("journey.evaluated", total.evaluated)
+            span.set_attribute("journey.moved", total.moved)
+        return total
+
+    async def _sweep_batches(self, company_id: int) -> SweepResult:
         total = SweepResult()
         for _ in range(_BATCHES_PER_COMPANY):
             without = self._skipped_now(company_id)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.journeys import scoring
-from journey_service.repositories.journeys.relationships import StoredRelationship
+from journey_service.repositories.journeys.relationship_rows import StoredRelationship
 
 
 @dataclass(slots=True)

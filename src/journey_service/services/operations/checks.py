@@ -20,9 +20,9 @@ from journey_service.services.journeys.policy_rollout import APPLY_SETTINGS_JOB
 from journey_service.services.journeys.stage_map_rollout import ROLL_OUT_STAGE_MAP_JOB
 from journey_service.services.operations.data_quality import REPAIR_DATA_JOB, DataIssue, inspect
 from journey_service.services.operations.reconciliation import (
+    MetricComparison,
     MetricDifference,
-    Reconciliation,
-    ReconciliationCheck,
+    ReconciliationReport,
     ReconciliationStatus,
     reconcile,
 )
@@ -54,12 +54,12 @@ class CheckReport(Generic[T]):
     found: T
 
 
-async def get_reconciliation(database: Database, company_id: int) -> CheckReport[Reconciliation]:
+async def get_reconciliation(database: Database, company_id: int) -> CheckReport[ReconciliationReport]:
     """Returns the stored reconciliation; computes it if none is stored. Raises CompanyNotFoundError."""
     return await _get(database, company_id, RECONCILE_JOB, _to_reconciliation, reconcile)
 
 
-async def find_reconciliation(uow: UnitOfWork) -> CheckReport[Reconciliation] | None:
+async def find_reconciliation(uow: UnitOfWork) -> CheckReport[ReconciliationReport] | None:
     """Finds the stored reconciliation; None if none is stored."""
     return await _find(uow, RECONCILE_JOB, _to_reconciliation)
 
@@ -139,10 +139,10 @@ async def _enqueue(uow: UnitOfWork, kind: str, actor: Actor) -> int:
     return await uow.jobs.enqueue(kind, {}, actor=actor.name) if waiting is None else waiting
 
 
-def _to_reconciliation(result: Mapping[str, Any]) -> Reconciliation:
-    return Reconciliation(
+def _to_reconciliation(result: Mapping[str, Any]) -> ReconciliationReport:
+    return ReconciliationReport(
         [
-            ReconciliationCheck(**{**check, "status": ReconciliationStatus(check["status"])})
+            MetricComparison(**{**check, "status": ReconciliationStatus(check["status"])})
             for check in result["checks"]
         ],
         [MetricDifference(**difference) for difference in result["differences"]],

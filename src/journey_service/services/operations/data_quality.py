@@ -6,20 +6,20 @@ Repairs are idempotent: a repeated repair finds nothing to do.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
-from journey_service.domain.customers.records import BEFORE_FIRST_ID
+from journey_service.domain.customers.records import BEFORE_FIRST_ID, DuplicateReason
 from journey_service.domain.journeys.facts import fold_facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 from journey_service.services.journeys.policy_rollout import load_pending_changes
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.reconciliation import to_json
@@ -124,12 +124,12 @@ async def run_repair(run: JobRun) -> None:
             uow: UnitOfWork,
             name: str = name,
             repair_page: Callable[[UnitOfWork, int], Awaitable[_RepairResult]] = repair_page,
-        ) -> JobPage:
+        ) -> PageResult:
             after = run.cursor.get("after", BEFORE_FIRST_ID)
             repaired, last = await repair_page(uow, after)
             ended = run.cursor.get("ended", [])
             cursor = {"ended": [*ended, name]} if last is None else {"ended": ended, "after": last}
-            return JobPage(cursor, {name: repaired}, done=repaired)
+            return PageResult(cursor, {name: repaired}, done=repaired)
 
         while name not in run.cursor.get("ended", []):
             timeout_ms = _EXCLUSIVE_TIMEOUT_MS if kind.is_exclusive else _TIMEOUT_MS
@@ -235,7 +235,8 @@ async def _recompute_facts(uow: UnitOfWork, after: int) -> _RepairResult:
     transaction = await load(uow, ids)
     for customer_id, stored in transaction.relationships.items():
         events = await uow.events.list_by_customer(stored.id, customer_id)
-        stored.relationship.facts = fold_facts(events, transaction.context.rulebook.policy)
+        facts = fold_facts(events, transaction.context.rulebook.policy)
+        transaction.open(customer_id, transaction.now).set_facts(facts, transaction.now)
     # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
     transaction.journeys |= transaction.advance_all(transaction.now, with_evaluation=True)
     await write(uow, transaction, runs_actions=False)
@@ -253,6 +254,19 @@ async def _shared_bookings(uow: UnitOfWork, _: CompanyContext) -> _Found:
 async def _foreign_retractions(uow: UnitOfWork, _: CompanyContext) -> _Found:
     found = await uow.data_quality.list_foreign_retractions(limit=MAX_EXAMPLES)
     return found.number, found.first
+
+
+# ---- customers
+
+
+async def _suspected_duplicates(uow: UnitOfWork, _: CompanyContext) -> _Found:
+    counts, examples = 0, list[Mapping[str, Any]]()
+    for reason in get_args(DuplicateReason):
+        counts += await uow.duplicates.count(reason)
+        groups = await uow.duplicates.page(reason, "", limit=MAX_EXAMPLES)
+        # The shared value is personal data, which results of jobs do not hold.
+        examples += [{"reason": reason, "customer_ids": list(group.customer_ids)} for group in groups]
+    return counts, examples
 
 
 # ---- scores
@@ -360,6 +374,10 @@ ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
     "foreign_retractions": _IssueKind(
         "Retractions of an event of another customer, which retract nothing",
         _foreign_retractions,
+    ),
+    "suspected_duplicates": _IssueKind(
+        "Email addresses and phone numbers that several customers share, who may be the same person",
+        _suspected_duplicates,
     ),
     "stale_scores": _IssueKind(
         "Stored scores that differ from scores recomputed as of the last nightly run",

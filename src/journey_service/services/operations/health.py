@@ -1,6 +1,6 @@
 """Health of the service, or of one company in it: database, schema, Redis, and the backlog of the workers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -8,10 +8,11 @@ from typing import Final
 from journey_service.domain.actions.delivery import describe_closed_channel, find_closed_channels
 from journey_service.domain.actions.stage_actions import Channel, channels_of
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.operations.records import WorkerBacklog
+from journey_service.domain.operations.records import DatabaseCondition, WorkerBacklog
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.health import SCHEMA_REVISION
-from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.repositories.database_probe import DatabaseProbe
+from journey_service.repositories.operations.health import SCHEMA_REVISION, SchemaState
+from journey_service.repositories.unit_of_work import DueWorkReader, UnitOfWork
 from journey_service.services.events.sources import list_failing_sources
 
 MAX_DUE_CUSTOMER_SECONDS: Final = 60.0
@@ -25,11 +26,16 @@ MAX_EXPIRED_LEASE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the database is reachable, and whether its schema is the one of this version."""
+class DatabaseReadiness:
+    """The condition of the database, and whether this version runs on its schema."""
 
-    database: bool
+    database: DatabaseCondition
     schema: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the service can process requests."""
+        return self.database is DatabaseCondition.OK and self.schema
 
 
 class HealthStatus(StrEnum):
@@ -41,7 +47,7 @@ class HealthStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HealthCheck:
+class HealthCheckResult:
     """One check: its result, the measured value (seconds, a number, a name), and a message."""
 
     name: str
@@ -54,7 +60,7 @@ class HealthCheck:
 class ServiceHealth:
     """All checks of the service."""
 
-    checks: tuple[HealthCheck, ...]
+    checks: tuple[HealthCheckResult, ...]
 
     @property
     def status(self) -> HealthStatus:
@@ -64,13 +70,18 @@ class ServiceHealth:
         return next((status for status in worst_first if status in found), HealthStatus.OK)
 
 
-async def check(database: Database) -> Readiness:
-    """Checks whether the service can process requests."""
+async def check(probe: DatabaseProbe) -> DatabaseReadiness:
+    """Checks whether the service can process requests, within the deadline of the probe."""
+    found = await probe.check()
+    return DatabaseReadiness(found.condition, found.schema is not None and found.schema.is_compatible)
+
+
+async def is_migrated(database: Database) -> bool:
+    """Returns whether this version runs on the schema of the database; false if the database is unreachable."""
     try:
-        revision = await database.read_due_work(lambda reader: reader.health.get_revision())
+        return (await database.read_due_work(lambda reader: reader.health.get_schema())).is_compatible
     except UnavailableError:
-        return Readiness(database=False, schema=False)
-    return Readiness(database=True, schema=revision == SCHEMA_REVISION)
+        return False
 
 
 async def get_backlog(database: Database) -> WorkerBacklog | None:
@@ -81,8 +92,39 @@ async def get_backlog(database: Database) -> WorkerBacklog | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Whether this version runs on the schema, and the age in seconds of the oldest open transaction."""
+
+    is_schema_current: bool
+    oldest_transaction_age: float
+
+
+async def get_database_state(database: Database) -> DatabaseState | None:
+    """Returns the state of the database; None if it is unreachable."""
+
+    async def read(reader: DueWorkReader) -> DatabaseState:
+        schema = await reader.health.get_schema()
+        return DatabaseState(schema.is_compatible, await reader.health.get_oldest_transaction_age())
+
+    try:
+        return await database.read_due_work(read)
+    except UnavailableError:
+        return None
+
+
+_CONDITIONS: Final[Mapping[DatabaseCondition, str]] = {
+    DatabaseCondition.OK: "the database reads and writes",
+    DatabaseCondition.UNREACHABLE: "the database is unreachable, or does not respond in time",
+    DatabaseCondition.NO_CONNECTIONS: "the database has no free connection",
+    DatabaseCondition.READ_ONLY: "the database is read-only: it refuses writes",
+    DatabaseCondition.DISK_FULL: "the disk of the database is full: it refuses writes",
+}
+
+
 async def examine(
     database: Database,
+    probe: DatabaseProbe,
     *,
     company_id: int | None = None,
     has_mailer: bool = True,
@@ -93,35 +135,39 @@ async def examine(
     Without a company it is that of all companies. `redis` returns whether Redis is reachable; None: the service runs
     without it. Checks that depend on a failed one are omitted.
     """
-    checks = []
+    found = await probe.check()
+    checks = [_check_database(found.condition)]
     try:
-        revision = await database.read_due_work(lambda reader: reader.health.get_revision())
-        checks.append(HealthCheck("database", HealthStatus.OK, None, "the database is reachable"))
-        checks.append(_check_schema(revision))
-        if revision == SCHEMA_REVISION:
+        schema = await database.read_due_work(lambda reader: reader.health.get_schema())
+        checks.append(_check_schema(schema))
+        if schema.is_compatible:
             checks += check_backlog(await _read_backlog(database, company_id))
             if company_id is not None:
                 checks.append(await _check_channels(database, company_id, has_mailer=has_mailer))
                 checks.append(await _check_sources(database, company_id))
     except UnavailableError as error:
-        checks.append(
-            HealthCheck("database", HealthStatus.FAILED, None, f"the database is unreachable: {error}")
-        )
+        message = f"the database is unreachable: {error}"
+        checks[0] = HealthCheckResult("database", HealthStatus.FAILED, None, message)
     if redis is not None:
         checks.append(_check_redis(is_reachable=await redis()))
     return ServiceHealth(tuple(checks))
 
 
-async def _check_sources(database: Database, company_id: int) -> HealthCheck:
+def _check_database(condition: DatabaseCondition) -> HealthCheckResult:
+    status = HealthStatus.OK if condition is DatabaseCondition.OK else HealthStatus.FAILED
+    return HealthCheckResult("database", status, None, _CONDITIONS[condition])
+
+
+async def _check_sources(database: Database, company_id: int) -> HealthCheckResult:
     """Checks the signatures of a company's webhooks."""
     failing = await list_failing_sources(database, company_id)
     if not failing:
-        return HealthCheck(
+        return HealthCheckResult(
             "sources", HealthStatus.OK, 0, "the webhooks of all sources are signed as declared"
         )
     names = ", ".join(f"{source.name} ({source.id}, {source.failures} times)" for source in failing)
     message = f"webhooks had a wrong signature: {names}. Check the secret and the signature of the source"
-    return HealthCheck("sources", HealthStatus.WARNING, len(failing), message)
+    return HealthCheckResult("sources", HealthStatus.WARNING, len(failing), message)
 
 
 async def _read_backlog(database: Database, company_id: int | None) -> WorkerBacklog:
@@ -130,7 +176,7 @@ async def _read_backlog(database: Database, company_id: int | None) -> WorkerBac
     return await database.run(company_id, lambda uow: uow.backlog.get())
 
 
-async def _check_channels(database: Database, company_id: int, *, has_mailer: bool) -> HealthCheck:
+async def _check_channels(database: Database, company_id: int, *, has_mailer: bool) -> HealthCheckResult:
     """Checks that the channels of the company's stage actions have a receiver."""
 
     async def unit(uow: UnitOfWork) -> list[Channel]:
@@ -142,15 +188,15 @@ async def _check_channels(database: Database, company_id: int, *, has_mailer: bo
 
     closed = await database.run(company_id, unit)
     if not closed:
-        return HealthCheck(
+        return HealthCheckResult(
             "channels", HealthStatus.OK, 0, "every channel of the stage actions has a receiver"
         )
     reasons = "; ".join(f"{channel.value}: {describe_closed_channel(channel)}" for channel in closed)
     message = f"actions of stages are cancelled, because their channel has no receiver ({reasons})"
-    return HealthCheck("channels", HealthStatus.WARNING, len(closed), message)
+    return HealthCheckResult("channels", HealthStatus.WARNING, len(closed), message)
 
 
-def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
+def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheckResult, ...]:
     """Compares every part of the backlog with its limit."""
     return (
         _check_delay(
@@ -175,60 +221,66 @@ def check_backlog(backlog: WorkerBacklog) -> tuple[HealthCheck, ...]:
     )
 
 
-def _check_schema(revision: str | None) -> HealthCheck:
+def _check_schema(schema: SchemaState) -> HealthCheckResult:
+    revision = schema.revision
     if revision == SCHEMA_REVISION:
-        return HealthCheck("schema", HealthStatus.OK, revision, "the schema matches this version")
+        return HealthCheckResult("schema", HealthStatus.OK, revision, "the schema matches this version")
+    if schema.is_compatible:
+        message = f"the schema is newer and supports this version, which was made for {SCHEMA_REVISION}"
+        return HealthCheckResult("schema", HealthStatus.OK, revision, message)
     message = f"the schema is at {revision}, this version needs {SCHEMA_REVISION}: run `journey migrate`"
-    return HealthCheck("schema", HealthStatus.FAILED, revision, message)
+    return HealthCheckResult("schema", HealthStatus.FAILED, revision, message)
 
 
-def _check_redis(*, is_reachable: bool) -> HealthCheck:
+def _check_redis(*, is_reachable: bool) -> HealthCheckResult:
     if is_reachable:
-        return HealthCheck("redis", HealthStatus.OK, None, "Redis is reachable")
+        return HealthCheckResult("redis", HealthStatus.OK, None, "Redis is reachable")
     # Redis only wakes workers: without it they poll, and nothing is lost.
     message = "Redis is unreachable: background work starts some seconds later"
-    return HealthCheck("redis", HealthStatus.WARNING, None, message)
+    return HealthCheckResult("redis", HealthStatus.WARNING, None, message)
 
 
-def _check_delay(name: str, seconds: float, limit: float, oldest: str) -> HealthCheck:
+def _check_delay(name: str, seconds: float, limit: float, oldest: str) -> HealthCheckResult:
     if seconds <= limit:
         message = f"no backlog ({oldest}: {seconds:.0f} s)"
-        return HealthCheck(name, HealthStatus.OK, round(seconds, 1), message)
+        return HealthCheckResult(name, HealthStatus.OK, round(seconds, 1), message)
     message = (
         f"backlog ({oldest}: {seconds:.0f} s, limit {limit:.0f} s): check that enough workers are running"
     )
-    return HealthCheck(name, HealthStatus.FAILED, round(seconds, 1), message)
+    return HealthCheckResult(name, HealthStatus.FAILED, round(seconds, 1), message)
 
 
-def _check_failed_jobs(count: int) -> HealthCheck:
+def _check_failed_jobs(count: int) -> HealthCheckResult:
     if not count:
-        return HealthCheck("failed_jobs", HealthStatus.OK, 0, "no job failed within the last 24 hours")
+        return HealthCheckResult("failed_jobs", HealthStatus.OK, 0, "no job failed within the last 24 hours")
     jobs = "one job" if count == 1 else f"{count} jobs"
-    return HealthCheck("failed_jobs", HealthStatus.WARNING, count, f"{jobs} failed within the last 24 hours")
+    return HealthCheckResult(
+        "failed_jobs", HealthStatus.WARNING, count, f"{jobs} failed within the last 24 hours"
+    )
 
 
-def _check_dead_actions(count: int) -> HealthCheck:
+def _check_dead_actions(count: int) -> HealthCheckResult:
     if not count:
-        return HealthCheck(
+        return HealthCheckResult(
             "dead_actions", HealthStatus.OK, 0, "no action became dead within the last 24 hours"
         )
     actions = "one action" if count == 1 else f"{count} actions"
     message = f"{actions} became dead within the last 24 hours: see the delivery log"
-    return HealthCheck("dead_actions", HealthStatus.WARNING, count, message)
+    return HealthCheckResult("dead_actions", HealthStatus.WARNING, count, message)
 
 
-def _check_endpoints(count: int) -> HealthCheck:
+def _check_endpoints(count: int) -> HealthCheckResult:
     if not count:
         message = "the service has disabled no webhook endpoint"
-        return HealthCheck("webhook_endpoints", HealthStatus.OK, 0, message)
+        return HealthCheckResult("webhook_endpoints", HealthStatus.OK, 0, message)
     endpoints = "one webhook endpoint" if count == 1 else f"{count} webhook endpoints"
     message = f"the service has disabled {endpoints}, which accepted no messages: see GET /webhook-endpoints"
-    return HealthCheck("webhook_endpoints", HealthStatus.WARNING, count, message)
+    return HealthCheckResult("webhook_endpoints", HealthStatus.WARNING, count, message)
 
 
-def _check_snapshots(companies: int) -> HealthCheck:
+def _check_snapshots(companies: int) -> HealthCheckResult:
     if not companies:
-        return HealthCheck("metrics", HealthStatus.OK, 0, "the daily snapshots have no gaps")
+        return HealthCheckResult("metrics", HealthStatus.OK, 0, "the daily snapshots have no gaps")
     where = "one company" if companies == 1 else f"{companies} companies"
     message = f"the daily snapshots of {where} have gaps: see GET /analytics/reconciliation and rebuild them"
-    return HealthCheck("metrics", HealthStatus.FAILED, companies, message)
+    return HealthCheckResult("metrics", HealthStatus.FAILED, companies, message)

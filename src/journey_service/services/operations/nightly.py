@@ -6,6 +6,7 @@ from journey_service.domain.access.actors import SCHEDULE
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.churn.fitting import enqueue_fit
 from journey_service.services.analytics.snapshots import take_snapshots
 from journey_service.services.jobs import JobRun
 from journey_service.services.journeys.rescoring import (
@@ -65,11 +66,13 @@ async def run_rescoring(run: JobRun) -> None:
 async def run_nightly(run: JobRun, as_of: datetime) -> None:
     """Nightly run: evaluates due customers, updates scores, clears expired data, takes the daily snapshots.
 
-    Then it enqueues the checks of the data, whose results are stored until the next night.
+    Then it enqueues the fit of the churn model, and the checks of the data, whose results are stored until the next
+    night.
     """
     await rescore_company(run, as_of)
     await clear_expired(run)
     await take_snapshots(run)
+    await enqueue_fit(run.database, run.company_id)
     await enqueue_checks(run.database, run.company_id)
 
 

@@ -11,6 +11,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import STAGE_REACHED, reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
 from journey_service.domain.calendar import local_day, utc_text
+from journey_service.domain.stages.stage_map import MERGED_STAGE
 from journey_service.repositories.analytics.snapshots import MetricSource, SnapshotBounds
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
@@ -18,7 +19,7 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.overview import customers_by_stage
 from journey_service.services.analytics.snapshots import compute_snapshots
 from journey_service.services.journeys.policy_rollout import load_pending_changes
-from journey_service.services.operations.health import HealthCheck, HealthStatus
+from journey_service.services.operations.health import HealthCheckResult, HealthStatus
 
 MAX_DIFFERENCES: Final = 100
 """Differences listed for one check; all are counted."""
@@ -34,7 +35,7 @@ class ReconciliationStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReconciliationCheck:
+class MetricComparison:
     """One check: how many values were compared, and how many of them differ."""
 
     name: str
@@ -54,10 +55,10 @@ class MetricDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciliation:
+class ReconciliationReport:
     """All checks, and their differences, at most `MAX_DIFFERENCES` of each."""
 
-    checks: Sequence[ReconciliationCheck]
+    checks: Sequence[MetricComparison]
     differences: Sequence[MetricDifference]
 
     @property
@@ -93,22 +94,20 @@ class _CheckResult:
         self.differences += [(subject, details) for details in mismatches.first]
 
 
-async def reconcile(database: Database, company_id: int) -> Reconciliation:
+async def reconcile(database: Database, company_id: int) -> ReconciliationReport:
     """Runs all checks. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Reconciliation:
+    async def unit(uow: UnitOfWork) -> ReconciliationReport:
         context = await uow.companies.get_context()
         checks, differences = [], []
         for name, (description, run_check) in _CHECKS.items():
             found = await run_check(uow, context)
-            checks.append(
-                ReconciliationCheck(name, description, found.checked, found.differing, found.status)
-            )
+            checks.append(MetricComparison(name, description, found.checked, found.differing, found.status))
             differences += [
                 MetricDifference(name, subject, to_json(details))
                 for subject, details in found.differences[:MAX_DIFFERENCES]
             ]
-        return Reconciliation(checks, differences)
+        return ReconciliationReport(checks, differences)
 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS, is_repeatable_read=True)
 
@@ -118,7 +117,7 @@ def to_json(details: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: _json_value(value) for name, value in details.items()}
 
 
-def _json_value(value: Any) -> Any:  # noqa: ANN401  # any value of a row
+def _json_value(value: object) -> object:
     match value:
         case None | str() | int() | float():
             return value
@@ -135,16 +134,16 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401  # any value of a row
     return str(value)
 
 
-def to_health_check(found: Mapping[int, Reconciliation]) -> HealthCheck:
+def to_health_check(found: Mapping[int, ReconciliationReport]) -> HealthCheckResult:
     """Summarizes the reconciliations of companies, by company id, as one health check."""
     failed = [reconciliation for reconciliation in found.values() if not reconciliation.agrees]
     if not failed:
-        return HealthCheck("reconciliation", HealthStatus.OK, 0, "all metrics agree")
+        return HealthCheckResult("reconciliation", HealthStatus.OK, 0, "all metrics agree")
     differing = sum(check.differing for reconciliation in failed for check in reconciliation.checks)
     names = {check.name for reconciliation in failed for check in reconciliation.checks if check.differing}
     values = "1 value differs" if differing == 1 else f"{differing} values differ"
     message = f"{values} ({', '.join(sorted(names))}) in {len(failed)} of {len(found)} companies"
-    return HealthCheck("reconciliation", HealthStatus.FAILED, differing, message)
+    return HealthCheckResult("reconciliation", HealthStatus.FAILED, differing, message)
 
 
 async def _chains(uow: UnitOfWork, _: CompanyContext) -> _CheckResult:
@@ -248,7 +247,7 @@ async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date,
         if flow.from_stage is not None:
             customers[flow.from_stage] = customers.get(flow.from_stage, 0) - flow.number
     shown = await uow.distribution.count_now()
-    stages = sorted(customers.keys() | shown.keys())
+    stages = sorted((customers.keys() | shown.keys()) - {MERGED_STAGE})
     found.checked += len(stages)
     for stage in stages:
         expected, now = customers.get(stage, 0), shown.get(stage, 0)

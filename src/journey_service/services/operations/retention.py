@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.access.idempotency import KEPT_HOURS
+from journey_service.services.jobs import JobRun, PageResult
 
 CLEAR_BATCH_SIZE: Final = 2_000
 """Rows cleared by one transaction."""
@@ -22,11 +23,11 @@ async def clear_expired(run: JobRun) -> None:
 
         async def page(
             uow: UnitOfWork, name: str = name, clear: Callable[[UnitOfWork], Awaitable[int]] = clear
-        ) -> JobPage:
+        ) -> PageResult:
             cleared = await clear(uow)
             ended = run.cursor.get("ended", [])
             cursor = {**run.cursor, "ended": ended if cleared else [*ended, name]}
-            return JobPage(cursor, {name: cleared} if cleared else {})
+            return PageResult(cursor, {name: cleared} if cleared else {})
 
         while name not in run.cursor.get("ended", []):
             await run.page(page)
@@ -69,6 +70,10 @@ async def _outbound_events(uow: UnitOfWork) -> int:
     return await uow.outbound_events.delete_old(days=days, limit=CLEAR_BATCH_SIZE)
 
 
+async def _idempotency_keys(uow: UnitOfWork) -> int:
+    return await uow.idempotency_keys.delete_old(hours=KEPT_HOURS, limit=CLEAR_BATCH_SIZE)
+
+
 _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
     "event_details": _event_details,
     "import_errors": _import_errors,
@@ -76,4 +81,5 @@ _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
     "job_details": _job_details,
     "outbound_events": _outbound_events,
     "audit": _audit,
+    "idempotency_keys": _idempotency_keys,
 }

@@ -25,7 +25,7 @@ MAX_NIGHTLY_RUNS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class PollingTask:
+class ScheduledPolling:
     """A task that every worker polls for; `can_be_woken`: also as soon as a wake-up arrives."""
 
     name: str
@@ -35,29 +35,29 @@ class PollingTask:
 
 
 POLLING_TASKS: Final = (
-    PollingTask(DUE_CUSTOMERS, "evaluates customers that are due", POLL_SECONDS, can_be_woken=False),
-    PollingTask(NIGHTLY_RUNS, "starts nightly runs that are due", POLL_SECONDS, can_be_woken=False),
-    PollingTask(JOBS, "runs queued jobs", POLL_SECONDS, can_be_woken=True),
-    PollingTask(
+    ScheduledPolling(DUE_CUSTOMERS, "evaluates customers that are due", POLL_SECONDS, can_be_woken=False),
+    ScheduledPolling(NIGHTLY_RUNS, "starts nightly runs that are due", POLL_SECONDS, can_be_woken=False),
+    ScheduledPolling(JOBS, "runs queued jobs", POLL_SECONDS, can_be_woken=True),
+    ScheduledPolling(
         OUTBOUND_EVENTS, "publishes outbound events to endpoints and streams", POLL_SECONDS, can_be_woken=True
     ),
-    PollingTask(ACTIONS, "sends emails and messages, creates tasks", POLL_SECONDS, can_be_woken=True),
-    PollingTask(
+    ScheduledPolling(ACTIONS, "sends emails and messages, creates tasks", POLL_SECONDS, can_be_woken=True),
+    ScheduledPolling(
         ROLLUPS, "merges the rollups that reports are read from", MERGE_POLL_SECONDS, can_be_woken=False
     ),
-    PollingTask(IMPORTS, "runs queued imports", POLL_SECONDS, can_be_woken=True),
+    ScheduledPolling(IMPORTS, "runs queued imports", POLL_SECONDS, can_be_woken=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class CompanySchedule:
     """Schedule of a company at its current time. `nightly_runs` are the latest, newest first."""
 
     company: Company
     now: datetime
     next_nightly_run_at: datetime
     nightly_runs: tuple[NightlyRun, ...]
-    polling_tasks: tuple[PollingTask, ...] = POLLING_TASKS
+    polling_tasks: tuple[ScheduledPolling, ...] = POLLING_TASKS
 
     @property
     def next_nightly_run_local(self) -> datetime:
@@ -75,16 +75,16 @@ class Schedule:
         return self.next_nightly_run_at <= self.now
 
 
-async def get_schedule(database: Database, company_id: int) -> Schedule:
+async def get_schedule(database: Database, company_id: int) -> CompanySchedule:
     """Returns the schedule of a company. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Schedule:
+    async def unit(uow: UnitOfWork) -> CompanySchedule:
         context = await uow.companies.get_context()
         nightly_runs = await uow.jobs.list_nightly_runs(limit=MAX_NIGHTLY_RUNS)
         next_nightly_run_at = context.company.next_nightly_run_at
         if next_nightly_run_at is None:  # created before nightly runs existed: the first one is due at once
             zone = context.company.zone
             next_nightly_run_at = nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
-        return Schedule(context.company, context.now, next_nightly_run_at, tuple(nightly_runs))
+        return CompanySchedule(context.company, context.now, next_nightly_run_at, tuple(nightly_runs))
 
     return await database.run(company_id, unit)

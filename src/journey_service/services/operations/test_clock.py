@@ -2,11 +2,14 @@
 
 The clock is moved first. A job then evaluates the due customers one by one, each at its own due times, exactly as the
 sweep does; an event that arrives meanwhile first advances its customer to the new time. Every nightly run on the way is
-recorded; scores are written as of the last one.
+recorded; scores are written as of the last one, and the churn model is fitted by a job of its own.
 """
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
@@ -20,17 +23,19 @@ from journey_service.domain.calendar import (
 )
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.companies.records import Company
-from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.churn.fitting import enqueue_fit
 from journey_service.services.analytics.snapshots import take_snapshots
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.jobs import (
     LEASE_SECONDS,
     InlineJob,
-    JobPage,
     JobRun,
+    LeaseLostError,
+    PageResult,
     ProgressCallback,
     enqueue_job,
     run_inline,
@@ -47,6 +52,8 @@ ACTIONS_BATCH_SIZE: Final = 200
 """Customers whose due actions one transaction runs."""
 MAX_STEP: Final = timedelta(days=50 * 365)
 """Maximum advance: all nightly runs on the way are recorded while the company is locked."""
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ async def advance(
 
 
 async def run_advance(run: JobRun) -> None:
-    """Job handler: evaluates due customers, runs due actions, then scores as of the last nightly run on the way."""
+    """Job handler: evaluates due customers, runs due actions, and does what the last nightly run on the way does."""
     await evaluate_due_customers(run)
     await run_due_actions(run)
     as_of = run.job.parameters["as_of"]
@@ -101,32 +108,42 @@ async def run_advance(run: JobRun) -> None:
         await score_company(run, datetime.fromisoformat(as_of))
         await clear_expired(run)
         await take_snapshots(run)
+        await enqueue_fit(run.database, run.company_id)
 
 
 async def run_due_actions(run: JobRun) -> None:
-    """Part of a job: runs all due actions, each as of its own due time."""
+    """Part of a job: runs all due actions, each as of its own due time.
 
-    async def page(uow: UnitOfWork) -> JobPage:
-        context = await uow.companies.get_context()
-        customer_ids = (
-            await uow.outbox.list_waiting_customers(context.now, limit=ACTIONS_BATCH_SIZE)
-            if has_test_clock(context)
-            else []
-        )
-        if not customer_ids:
-            return JobPage({**run.cursor, "settled": True})
-        transaction = await load(uow, customer_ids)
-        unchanged = transaction.advance_all(transaction.now)
-        unmoved = [
-            ChangedJourney(transaction.relationships[customer_id].id, journey, is_new=False)
-            for customer_id, journey in unchanged.items()
-        ]
-        await write(uow, transaction, as_decided=True)
-        await plan_actions(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
-        return JobPage(run.cursor, {"acted_on": len(customer_ids)})
+    An error is logged and not raised, so that scoring continues: the actions stay due for the next advance.
+    """
+    try:
+        while not run.cursor.get("settled"):
+            await run.page(partial(_run_actions_page, run.cursor))
+    except (LeaseLostError, UnavailableError):
+        raise
+    except Exception:
+        _LOGGER.exception("running due actions of company %d failed", run.company_id)
 
-    while not run.cursor.get("settled"):
-        await run.page(page)
+
+async def _run_actions_page(cursor: Mapping[str, Any], uow: UnitOfWork) -> PageResult:
+    """Runs the due actions of some customers."""
+    context = await uow.companies.get_context()
+    customer_ids = (
+        await uow.outbox.list_waiting_customers(context.now, limit=ACTIONS_BATCH_SIZE)
+        if has_test_clock(context)
+        else []
+    )
+    if not customer_ids:
+        return PageResult({**cursor, "settled": True})
+    transaction = await load(uow, customer_ids)
+    unchanged = transaction.advance_all(transaction.now)
+    unmoved = [
+        ChangedJourney(transaction.relationships[customer_id].id, journey, is_new=False)
+        for customer_id, journey in unchanged.items()
+    ]
+    await write(uow, transaction, as_decided=True)
+    await plan_actions(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
+    return PageResult(cursor, {"acted_on": len(customer_ids)})
 
 
 async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_seconds: float) -> InlineJob:
@@ -135,13 +152,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     if before is None:
         raise NoTestClockError(uow.company_id)
     target = context.clock if to is None else to
-    if target < before:
-        pointer, what = ("/release", "real time") if to is None else ("/advance_to", "the new time")
-        raise InvalidInputError.at(
-            pointer, f"a test clock cannot go back: {what} is before the company's {before.isoformat()}"
-        )
-    if to is not None and target - before > MAX_STEP:
-        raise InvalidInputError.at("/advance_to", f"must be at most {MAX_STEP.days} days ahead")
+    _check_target(before, target, is_release=to is None)
     zone = context.company.zone
     nights = [(night, nightly_run_at(night, zone)) for night in nightly_run_dates(before, target, zone)]
     parameters: dict[str, Any] = {
@@ -151,12 +162,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         "nightly_runs": len(nights),
         "as_of": nights[-1][1].isoformat() if nights else None,
     }
-    await uow.companies.set_clock(None if to is None else target)
-    if to is None:
-        await uow.outbox.release_test_clock(target, target - MAX_TRANSITION_AGE)
-    await uow.companies.set_next_nightly_run(
-        nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
-    )
+    await _set_clock(uow, target, zone, is_release=to is None)
     inline_job = await enqueue_job(
         uow, ADVANCE_CLOCK_JOB, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )
@@ -166,3 +172,23 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         actor, AuditEntry("test_clock.advance", target=f"job:{inline_job.job.id}", detail=moved)
     )
     return inline_job
+
+
+def _check_target(before: datetime, target: datetime, *, is_release: bool) -> None:
+    if target < before:
+        pointer, what = ("/release", "real time") if is_release else ("/advance_to", "the new time")
+        raise InvalidInputError.at(
+            pointer, f"a test clock cannot go back: {what} is before the company's {before.isoformat()}"
+        )
+    if not is_release and target - before > MAX_STEP:
+        raise InvalidInputError.at("/advance_to", f"must be at most {MAX_STEP.days} days ahead")
+
+
+async def _set_clock(uow: UnitOfWork, target: datetime, zone: tzinfo, *, is_release: bool) -> None:
+    """Sets the clock, or releases the company to real time, and schedules the first nightly run after it."""
+    await uow.companies.set_clock(None if is_release else target)
+    if is_release:
+        await uow.outbox.release_test_clock(target, target - MAX_TRANSITION_AGE)
+    await uow.companies.set_next_nightly_run(
+        nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
+    )

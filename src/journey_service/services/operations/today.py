@@ -20,7 +20,7 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReconciliationSummary:
     """Summary of the stored reconciliation, which was computed at `at`, in real time."""
 
     status: ReconciliationStatus
@@ -29,7 +29,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Today:
+class TodayCounts:
     """Counts as of now. `day_end` is the end of the local day; `since` is the local day before it.
 
     `lapsed` and `returned` are customers who moved since then.
@@ -46,21 +46,19 @@ class Today:
     running_campaigns: int
     dead_actions: int
     failed_jobs: int
-    agreement: Agreement | None
+    agreement: ReconciliationSummary | None
 
 
-async def get_today(database: Database, company_id: int, *, assignee: str) -> Today:
+async def get_today(database: Database, company_id: int, *, assignee: str) -> TodayCounts:
     """Returns the counts of today, with the tasks of an assignee as their own. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Today:
+    async def unit(uow: UnitOfWork) -> TodayCounts:
         context = await uow.companies.get_context()
         zone = context.company.zone
         day = local_day(context.now, zone)
         day_end, since = instant_of(day + _ONE_DAY, time(0), zone), day_before(day, zone)
-        moved = await uow.drilldown.count_moved(
-            (Motion.LAPSE, Motion.RETURN), DateRange(since, day), context.company.zone
-        )
-        return Today(
+        moved = await uow.drilldown.count_moved((Motion.LAPSE, Motion.RETURN), DateRange(since, day), zone)
+        return TodayCounts(
             context.now,
             day,
             day_end,
@@ -78,8 +76,8 @@ async def get_today(database: Database, company_id: int, *, assignee: str) -> To
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def _find_agreement(uow: UnitOfWork) -> Agreement | None:
+async def _find_agreement(uow: UnitOfWork) -> ReconciliationSummary | None:
     stored = await find_reconciliation(uow)
     if stored is None or stored.checked_at is None:
         return None
-    return Agreement(stored.found.status, stored.checked_at, stored.is_outdated)
+    return ReconciliationSummary(stored.found.status, stored.checked_at, stored.is_outdated)

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.currencies import get_currency
-from journey_service.domain.companies.policy import parse_policy, policy_to_json
+from journey_service.domain.companies.policy_parsing import parse_policy, policy_to_json
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.relationship import Rulebook
@@ -28,12 +27,8 @@ from journey_service.domain.simulation.backtest import (
     ReplayedMove,
 )
 from journey_service.domain.simulation.backtest_totals import BacktestTotals
-from journey_service.domain.stages.stage_map import (
-    StageMap,
-    inactivity_days,
-    parse_stage_map,
-    stage_map_to_json,
-)
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import StageMap
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.event_histories import (
     EventHistories,
@@ -41,11 +36,10 @@ from journey_service.repositories.events.event_histories import (
 )
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import (
-    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
     InlineJob,
-    JobPage,
     JobRun,
+    PageResult,
     enqueue_job,
     run_inline,
 )
@@ -64,7 +58,6 @@ MAX_NAMED_CUSTOMERS: Final = 100
 MAX_MOVES_PER_CUSTOMER: Final = 200
 """Newest moves listed of each named customer."""
 MAX_RANGE: Final = timedelta(days=3_653)
-DEFAULT_LAPSE_DAYS: Final = 180
 MAX_LAPSE_DAYS: Final = 3_650
 
 _LOWEST: Final = 0
@@ -111,7 +104,6 @@ async def backtest(
         inline_job,
         run_backtest,
         lease_seconds=lease_seconds,
-        timeout_seconds=INLINE_TIMEOUT_SECONDS,
     )
 
 
@@ -137,23 +129,13 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
 
     async def unit(uow: UnitOfWork) -> InlineJob:
         context = await uow.companies.get_context()
-        current = context.rulebook.stage_map
         errors = [*_check_range(context, span), *await _check_customers(uow, span.customer_ids)]
         if errors:
             raise InvalidInputError(errors)
-        lapse_days = default_lapse_days(current) if span.lapse_days is None else span.lapse_days
+        customers = await uow.relationships.resolve(span.customer_ids) if span.customer_ids else {}
         parameters = {
-            "stages": stage_map_to_json(draft.stage_map),
-            "from": span.since.isoformat(),
-            "to": span.until.isoformat(),
-            "lapse_days": lapse_days,
-            "customer_ids": sorted(set(span.customer_ids)) or None,
-            "as_of": context.now.isoformat(),
-            "timezone": context.company.timezone,
-            "currency": context.company.currency,
-            "map_version": current.version,
-            "present_stages": stage_map_to_json(current),
-            "policy": policy_to_json(context.rulebook.policy),
+            **_parameters_of(context, span, draft.stage_map),
+            "customer_ids": sorted(set(customers.values())) or None,
             "findings": findings_to_json(findings),
         }
         inline_job = await enqueue_job(
@@ -170,11 +152,26 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
     return await database.run(company_id, unit)
 
 
+def _parameters_of(context: CompanyContext, span: BacktestParameters, draft_map: StageMap) -> dict[str, Any]:
+    """Returns the parameters of the job that do not depend on the customers."""
+    current = context.rulebook.stage_map
+    return {
+        "stages": stage_map_to_json(draft_map),
+        "from": span.since.isoformat(),
+        "to": span.until.isoformat(),
+        "lapse_days": default_lapse_days(current) if span.lapse_days is None else span.lapse_days,
+        "as_of": context.now.isoformat(),
+        "timezone": context.company.timezone,
+        "currency": context.company.currency,
+        "map_version": current.version,
+        "present_stages": stage_map_to_json(current),
+        "policy": policy_to_json(context.rulebook.policy),
+    }
+
+
 def default_lapse_days(stage_map: StageMap) -> int:
     """Returns the days without an appointment after which a map's own rules count a customer as lost."""
-    thresholds = (inactivity_days(stage) for stage in stage_map.risk_descending)
-    days = next((days for days in thresholds if days is not None), None)
-    return DEFAULT_LAPSE_DAYS if days is None else min(max(ceil(days), 1), MAX_LAPSE_DAYS)
+    return min(stage_map.churn_days, MAX_LAPSE_DAYS)
 
 
 async def run_backtest(run: JobRun) -> None:
@@ -239,10 +236,10 @@ async def _replay_all(run: JobRun, parameters: _JobParameters, totals: Sequence[
             if result is not None:
                 of_map.add(result)
 
-    async def save(uow: UnitOfWork, finished: int) -> JobPage:
+    async def save(uow: UnitOfWork, finished: int) -> PageResult:
         total = None if run.cursor else await uow.relationships.count()
         cursor = {"after": after, "tallies": [of_map.to_json() for of_map in totals]}
-        return JobPage(cursor, done=finished, total=total)
+        return PageResult(cursor, done=finished, total=total)
 
     await HistoryReplay(
         run, parameters.settings, parameters.rulebooks, next_histories, collect, save
@@ -269,8 +266,8 @@ async def _replay_named(run: JobRun, parameters: _JobParameters) -> list[dict[st
         waiting.popleft()
         moves.append(_moves_of(history.customer_id, results))
 
-    async def save(_: UnitOfWork, __: int) -> JobPage:
-        return JobPage(run.cursor)
+    async def save(_: UnitOfWork, __: int) -> PageResult:
+        return PageResult(run.cursor)
 
     await HistoryReplay(
         run, parameters.settings, parameters.rulebooks, next_histories, collect, save
@@ -332,7 +329,7 @@ async def _check_customers(uow: UnitOfWork, customer_ids: Sequence[int]) -> list
     """Returns the errors of the named customers: too many, or unknown ids."""
     if len(customer_ids) > MAX_NAMED_CUSTOMERS:
         return [FieldError("/customer_ids", f"names more than {MAX_NAMED_CUSTOMERS} customers")]
-    known = await uow.relationships.find_existing(customer_ids) if customer_ids else set()
+    known = await uow.relationships.resolve(customer_ids) if customer_ids else {}
     return [
         FieldError(f"/customer_ids/{index}", "is not a known customer")
         for index, customer_id in enumerate(customer_ids)

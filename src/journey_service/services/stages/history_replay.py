@@ -15,7 +15,7 @@ from journey_service.repositories.events.event_histories import (
     LedgerPosition,
 )
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.jobs import JobRun, PageResult
 
 SLICE: Final = 4_000
 """Events read by one query, of one or more customers."""
@@ -40,7 +40,7 @@ class HistoryReplay:
     rulebooks: Sequence[Rulebook]
     next_histories: Callable[[EventHistories], Awaitable[list[EventHistory]]]
     collect: Callable[[EventHistory, ReplayResults], None]
-    save: Callable[[UnitOfWork, int], Awaitable[JobPage]]
+    save: Callable[[UnitOfWork, int], Awaitable[PageResult]]
     _replays: list[CustomerReplay] = field(default_factory=list)
     _finished: int = 0
     _steps: int = 0
@@ -69,7 +69,7 @@ class HistoryReplay:
         """Saves the progress, and reads the next events of the waiting customers, or else of the next ones."""
         result: tuple[list[EventHistory], list[LedgerEvent]] = [], []
 
-        async def unit(uow: UnitOfWork) -> JobPage:
+        async def unit(uow: UnitOfWork) -> PageResult:
             nonlocal result
             histories = list(waiting) or await self.next_histories(uow.event_histories)
             events: list[LedgerEvent] = []

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from journey_service.domain.companies.policy import policy_to_json
+from journey_service.domain.companies.policy_parsing import policy_to_json
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter import FindingSeverity, LinterFinding, lint
-from journey_service.domain.stages.stage_map import stage_map_to_json
+from journey_service.domain.stages.parsing import stage_map_to_json
 
 
 async def lint_rulebook(rulebook: Rulebook, pointers: Mapping[str, str]) -> Sequence[LinterFinding]:

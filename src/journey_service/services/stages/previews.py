@@ -17,16 +17,16 @@ from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.preview import PreviewDraft, PreviewTotals
 from journey_service.domain.stages.changes import diff
-from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.parsing import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import StageMap
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import (
-    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
     MAX_INLINE_CUSTOMERS,
     InlineJob,
-    JobPage,
     JobRun,
+    PageResult,
     enqueue_job,
     run_inline,
 )
@@ -87,7 +87,6 @@ async def preview(  # noqa: PLR0913  # each is an option of the request
         await database.run(company_id, unit),
         preview_all,
         lease_seconds=lease_seconds,
-        timeout_seconds=INLINE_TIMEOUT_SECONDS,
     )
 
 
@@ -101,7 +100,7 @@ async def preview_all(run: JobRun) -> None:
         is_stored=True,
     )
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         after = run.cursor.get("after", 0)
         totals = PreviewTotals.from_json(run.cursor["tally"]) if run.cursor else PreviewTotals()
         total = None if run.cursor else await uow.relationships.count()
@@ -110,37 +109,43 @@ async def preview_all(run: JobRun) -> None:
         done = totals.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
         if last is None:
             total = totals.customers  # customers may have been added meanwhile
-        return JobPage(cursor, {"customers": done}, done=done, total=total)
+        return PageResult(cursor, {"customers": done}, done=done, total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
 
     async def result(uow: UnitOfWork) -> dict[str, Any]:
         current = (await uow.companies.get_context()).rulebook.stage_map
-        changes = diff(current, draft_map)
-        totals = dict(run.cursor["tally"])
-        before, after = totals.pop("before"), totals.pop("after")
-        stages = [
-            {
-                "stage_key": stage.key,
-                "stage_name": stage.name,
-                "before": before.get(stage.key, 0),
-                "after": after.get(stage.key, 0),
-            }
-            for stage in draft_map.stages
-            if stage.is_active or before.get(stage.key) or after.get(stage.key)
-        ]
-        return {
-            "based_on": parameters["version"] - 1,
-            "activation": parameters["activation"],
-            "as_of": parameters["as_of"],
-            "warnings": parameters["findings"],
-            "diff": changes._asdict() | {"changed": [change._asdict() for change in changes.changed]},
-            "stages": stages,
-            **totals,
-        }
+        return _to_result(parameters, current, draft_map, run.cursor["tally"])
 
     await run.set_result(await run.database.run(run.company_id, result))
+
+
+def _to_result(
+    parameters: Mapping[str, Any], current: StageMap, draft_map: StageMap, tally: Mapping[str, Any]
+) -> dict[str, Any]:
+    changes = diff(current, draft_map)
+    totals = dict(tally)
+    before, after = totals.pop("before"), totals.pop("after")
+    stages = [
+        {
+            "stage_key": stage.key,
+            "stage_name": stage.name,
+            "before": before.get(stage.key, 0),
+            "after": after.get(stage.key, 0),
+        }
+        for stage in draft_map.stages
+        if stage.is_active or before.get(stage.key) or after.get(stage.key)
+    ]
+    return {
+        "based_on": parameters["version"] - 1,
+        "activation": parameters["activation"],
+        "as_of": parameters["as_of"],
+        "warnings": parameters["findings"],
+        "diff": changes._asdict() | {"changed": [change._asdict() for change in changes.changed]},
+        "stages": stages,
+        **totals,
+    }
 
 
 async def _preview_page(
@@ -155,11 +160,11 @@ async def _preview_page(
     closed = find_closed_channels(endpoints, has_mailer=parameters["has_mailer"])
     draft = PreviewDraft(rulebook, Activation(parameters["activation"]), as_of, context.stage_actions, closed)
     last = None
-    for index, (stored, reachability) in enumerate(
-        await uow.customer_list.page_by_relationship(after, limit=BATCH_SIZE)
-    ):
+    customers = await uow.customer_list.page_by_relationship(after, limit=BATCH_SIZE)
+    done_steps = await uow.delivery_log.list_done_steps([stored.id for stored, _ in customers])
+    for index, (stored, reachability) in enumerate(customers):
         journey = map_history.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
-        totals.preview_customer(journey, draft, reachability)
+        totals.preview_customer(journey, draft, reachability, done_steps.get(stored.id, frozenset()))
         last = stored.id
         if index % _YIELD_INTERVAL == 0:
             await asyncio.sleep(0)

@@ -1,7 +1,8 @@
 """Stage maps: reads and compares versions, activates changes of the map or of single stages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
@@ -22,12 +23,12 @@ from journey_service.domain.stages.errors import (
     StageInUseError,
     StaleMapError,
 )
-from journey_service.domain.stages.stage_map import StageMap, stage_map_to_json
+from journey_service.domain.stages.parsing import stage_map_to_json
+from journey_service.domain.stages.stage_map import StageMap
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import enqueue_rollup_rebuild
 from journey_service.services.jobs import (
-    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
     MAX_INLINE_CUSTOMERS,
     InlineJob,
@@ -124,19 +125,14 @@ async def change_map(
     for _ in range(_ATTEMPTS):
         draft, rulebook = await _build(database, company_id, edit, request.based_on)
         findings = await lint_or_raise(rulebook, draft.pointers)
-
-        async def activate_version(
-            uow: UnitOfWork,
-            draft: MapDraft = draft,
-            findings: Sequence[LinterFinding] = findings,
-            policy: CompanyPolicy = rulebook.policy,
-        ) -> InlineJob | None:
-            context = await uow.companies.get_context()
-            _check_version(context, draft.stage_map.version - 1)
-            if context.rulebook.policy != policy:
-                raise StaleSettingsError
-            return await _activate(uow, context, draft, findings, request, lease_seconds)
-
+        activate_version = partial(
+            _activate,
+            draft=draft,
+            findings=findings,
+            policy=rulebook.policy,
+            request=request,
+            lease_seconds=lease_seconds,
+        )
         try:
             inline_job = await run_exclusive(database, company_id, activate_version)
         except StaleSettingsError:
@@ -147,14 +143,7 @@ async def change_map(
             continue  # any version is accepted: apply the edit to the current one
         job = None
         if inline_job is not None:
-            job = await run_inline(
-                database,
-                company_id,
-                inline_job,
-                migrate_all,
-                lease_seconds=lease_seconds,
-                timeout_seconds=INLINE_TIMEOUT_SECONDS,
-            )
+            job = await run_inline(database, company_id, inline_job, migrate_all, lease_seconds=lease_seconds)
         return MapChangeResult(await get_map(database, company_id, draft.stage_map.version), job)
     raise RetriesExhaustedError
 
@@ -213,14 +202,21 @@ def _check_version(context: CompanyContext, based_on: int | None) -> None:
 
 async def _activate(
     uow: UnitOfWork,
-    context: CompanyContext,
+    *,
     draft: MapDraft,
     findings: Sequence[LinterFinding],
+    policy: CompanyPolicy,
     request: MapChangeRequest,
     lease_seconds: float,
 ) -> InlineJob | None:
-    """Writes and activates the version; returns the migration job, None if no customer is affected."""
-    draft_map = draft.stage_map
+    """Writes and activates the version; returns the migration job, None if no customer is affected.
+
+    Raises StaleMapError, and StaleSettingsError if the map was linted with another policy.
+    """
+    context, draft_map = await uow.companies.get_context(), draft.stage_map
+    _check_version(context, draft_map.version - 1)
+    if context.rulebook.policy != policy:
+        raise StaleSettingsError
     occupied = await check_archived_stages(uow, context, draft)
     await uow.stage_maps.insert(
         draft_map,
@@ -231,24 +227,47 @@ async def _activate(
         notes=request.notes,
     )
     await uow.stage_maps.activate(draft_map.version)
-    # If stages are reached in another order than before, the rollups are rebuilt.
-    is_counted = context.company.rollup_version == context.company.map_version
-    if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
-        await uow.rollups.set_version(draft_map.version)
-    elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
-        await uow.rollups.rebuild(draft_map.version, context.company.zone, reached_by(draft_map))
-    else:
-        await enqueue_rollup_rebuild(uow, actor=request.author)
+    await _update_rollups(uow, context, draft_map, request.author)
+    await _record_change(uow, context.rulebook.stage_map, draft_map, request)
+    return await _enqueue_rollout(uow, context, draft_map, occupied, request, lease_seconds)
+
+
+async def _record_change(
+    uow: UnitOfWork, former: StageMap, draft_map: StageMap, request: MapChangeRequest
+) -> None:
     await uow.audit_log.record(
         request.author,
         AuditEntry(
             "stage_map.update",
             target=f"stage-map:{draft_map.version}",
             detail={"activation": request.activation},
-            before=stage_map_to_json(context.rulebook.stage_map),
+            before=stage_map_to_json(former),
             after=stage_map_to_json(draft_map),
         ),
     )
+
+
+async def _update_rollups(
+    uow: UnitOfWork, context: CompanyContext, draft_map: StageMap, author: Actor
+) -> None:
+    """Rebuilds the rollups, now or in a job, if stages are reached in another order than before."""
+    is_counted = context.company.rollup_version == context.company.map_version
+    if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
+        await uow.rollups.set_version(draft_map.version)
+    elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
+        await uow.rollups.rebuild(draft_map.version, context.company.zone, reached_by(draft_map))
+    else:
+        await enqueue_rollup_rebuild(uow, actor=author)
+
+
+async def _enqueue_rollout(
+    uow: UnitOfWork,
+    context: CompanyContext,
+    draft_map: StageMap,
+    occupied: Collection[str],
+    request: MapChangeRequest,
+    lease_seconds: float,
+) -> InlineJob | None:
     affected_stages = None
     if (
         request.activation is Activation.FUTURE_ONLY

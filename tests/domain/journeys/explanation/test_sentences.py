@@ -25,13 +25,12 @@ from journey_service.domain.journeys.explanation.forecast import build_forecast
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import (
     Activation,
-    ConditionReason,
     Rulebook,
-    RuleReason,
     Transition,
     TransitionCause,
     TriggerType,
 )
+from journey_service.domain.stages.reasons import ConditionReason, RuleReason
 
 UTC_ZONE = ZoneInfo("UTC")
 

@@ -1,6 +1,6 @@
 """Schemas of API keys."""
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -13,8 +13,50 @@ from journey_service.api.schema_fields import (
     Timestamp,
 )
 from journey_service.domain.access.actors import EVERYTHING, Role
-from journey_service.domain.access.records import StoredKey
+from journey_service.domain.access.records import DEFAULT_RATE_LIMIT, KeyRateLimit, StoredKey
 from journey_service.services.access.credentials import MAX_OVERLAP_SECONDS, KeyRequest, NewKey, allowed
+
+MAX_RATE: Final = 1_000_000
+"""Largest rate limit of a key, per second."""
+
+
+class ApiKeyRateLimit(RequestModel):
+    """Rate limits of a key. Bursts are four seconds of requests and two seconds of events."""
+
+    requests_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_RATE,
+        description="Requests per second; null or omitted: the default of the service",
+        examples=[20],
+    )
+    events_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_RATE,
+        description="Events per second; null or omitted: the default of the service",
+        examples=[500],
+    )
+
+    def to_limit(self) -> KeyRateLimit:
+        """Returns the limits for the service."""
+        return KeyRateLimit(self.requests_per_second, self.events_per_second)
+
+    @classmethod
+    def of(cls, limit: KeyRateLimit) -> "ApiKeyRateLimit | None":
+        """Returns the schema of limits; None if all are those of the service."""
+        if limit == DEFAULT_RATE_LIMIT:
+            return None
+        return cls(requests_per_second=limit.requests_per_second, events_per_second=limit.events_per_second)
+
+
+class ApiKeyUpdate(RequestModel):
+    """A change of an API key."""
+
+    rate_limit: ApiKeyRateLimit | None = Field(
+        description="Rate limits of the key; null if they shall be the defaults of the service. Only operators may set"
+        " limits above the defaults"
+    )
 
 
 class ApiKeyCreate(RequestModel):
@@ -45,6 +87,11 @@ class ApiKeyCreate(RequestModel):
         description="When the key expires; null or omitted: it does not expire",
         examples=["2027-03-01T00:00:00Z"],
     )
+    rate_limit: ApiKeyRateLimit | None = Field(
+        default=None,
+        description="Rate limits of the key; null or omitted: the defaults of the service. Only operators may set"
+        " limits above the defaults",
+    )
 
     @model_validator(mode="after")
     def _has_scopes_or_role(self) -> Self:
@@ -56,7 +103,8 @@ class ApiKeyCreate(RequestModel):
         """Returns the request for the service."""
         scopes = self.scopes or ()
         role = self.role or (Role.ADMIN if EVERYTHING in scopes else Role.SERVICE)
-        return KeyRequest(self.name, scopes, role, self.expires_at)
+        limit = DEFAULT_RATE_LIMIT if self.rate_limit is None else self.rate_limit.to_limit()
+        return KeyRequest(self.name, scopes, role, self.expires_at, limit)
 
 
 class ApiKeyRotation(RequestModel):
@@ -95,6 +143,9 @@ class ApiKey(ResponseModel):
     rotated_from: str | None = Field(
         description="Id of the previous key that this key replaces; null if there is none", examples=[None]
     )
+    rate_limit: ApiKeyRateLimit | None = Field(
+        description="Rate limits of the key; null if they are the defaults of the service", examples=[None]
+    )
 
     @classmethod
     def of(cls, key: StoredKey) -> "ApiKey":
@@ -109,6 +160,7 @@ class ApiKey(ResponseModel):
             revoked_at=key.revoked_at,
             last_used_at=key.last_used_at,
             rotated_from=key.rotated_from,
+            rate_limit=ApiKeyRateLimit.of(key.rate_limit),
         )
 
 

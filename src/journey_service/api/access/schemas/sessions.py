@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from journey_service.api.schema_fields import Id, RequestModel, ResponseModel, SingleLineText, Timestamp
-from journey_service.domain.access.actors import Role
+from journey_service.domain.access.actors import Role, assignee_of
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.services.access.credentials import Principal
 from journey_service.services.access.sessions import SessionDetails
@@ -61,7 +61,8 @@ class Session(ResponseModel):
         examples=["key:console"],
     )
     assignee: str = Field(
-        description="How tasks name the caller as their assignee", examples=["key:0123456789abcdef"]
+        description="How tasks name the caller as their assignee: `me` in `GET /people`",
+        examples=["0123456789abcdef"],
     )
     company_id: Id | None = Field(
         description="Id of the company. For an operator, the company that the session has chosen with"
@@ -91,7 +92,7 @@ class Session(ResponseModel):
         """Returns the schema of a principal."""
         return cls(
             name=principal.name,
-            assignee=principal.name,
+            assignee=assignee_of(principal.name),
             company_id=principal.own_or_chosen_company_id,
             company=None if details.company is None else SessionCompany.of(details.company),
             role=principal.role,

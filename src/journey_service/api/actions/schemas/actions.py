@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    CustomerRef,
     Id,
     NextCursor,
     Note,
@@ -141,6 +142,7 @@ class Action(ResponseModel):
 
     id: str = Field(description="UUID of the action", examples=[ACTION_ID])
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_ref: CustomerRef
     customer_name: str | None = Field(
         description="Name of the customer; null if it is unknown or erased", examples=["Ada Lovelace"]
     )
@@ -164,11 +166,14 @@ class Action(ResponseModel):
     )
     state: ActionState = Field(
         description="`pending`: planned; `leased`: being delivered; `done`: carried out; `cancelled`: not carried out,"
-        " see `reason`; `dead`: delivery has failed permanently and can be retried manually",
+        " see `reason`, and for `no_address` can be retried manually; `dead`: delivery has failed permanently and can"
+        " be retried manually",
         examples=["done"],
     )
     reason: EndReason | None = Field(
-        description="Why the action was cancelled; null unless `state` is `cancelled`", examples=[None]
+        description="Why the action was cancelled, or `awaiting_address` while a `pending` action waits for an address;"
+        " null otherwise",
+        examples=[None],
     )
     template: str | None = Field(
         description="Key of the template; null for channels without templates", examples=["loyalty"]
@@ -190,10 +195,14 @@ class Action(ResponseModel):
     task_id: Id | None = Field(
         description="Id of the task that the action created; null if there is none", examples=[None]
     )
-    planned_at: Timestamp = Field(description="Time for which the action was planned", examples=[_ENTERED_AT])
+    planned_at: Timestamp = Field(
+        description="Time for which the action was planned; for an action that waited for an address, when it could go"
+        " on",
+        examples=[_ENTERED_AT],
+    )
     due_at: Timestamp = Field(
         description="When the action is due; later than `planned_at` if quiet hours, a pause or a frequency cap"
-        " postponed it",
+        " postponed it; while it waits for an address, the end of the wait",
         examples=[_ENTERED_AT],
     )
     finished_at: Timestamp | None = Field(

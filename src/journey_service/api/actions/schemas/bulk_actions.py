@@ -1,33 +1,18 @@
 """Request and response schemas of bulk actions."""
 
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
 from journey_service.api.actions.schemas.actions import ActionRequest
+from journey_service.api.journeys.schemas.bulk_selection import CustomerSelection
 from journey_service.api.operations.schemas.jobs import Job
-from journey_service.api.schema_fields import (
-    SEARCHED_WORDS,
-    CustomerId,
-    RequestModel,
-    ResponseModel,
-    SingleLineText,
-    StageKey,
-    Text,
-)
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.actions.bulk import BulkFate
-from journey_service.domain.analytics import records
-from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.operations.records import Job as StoredJob
-from journey_service.services.actions.bulk_actions import (
-    MAX_MATCHING_CUSTOMERS,
-    MAX_NAMED_CUSTOMERS,
-    BulkRequest,
-)
+from journey_service.services.actions.bulk_actions import BulkRequest
 
-_MAX_STAGES: Final = 50
 _EXAMPLE: Final[dict[str, Any]] = {
     "type": "offer",
     "note": "We would like to see you again.",
@@ -37,66 +22,11 @@ _EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-class RiskFilter(RequestModel):
-    """Filter of customers at risk, with the meaning of the parameters of `GET /portal/customers/at-risk`."""
-
-    stage: list[StageKey] | None = Field(
-        default=None,
-        max_length=_MAX_STAGES,
-        description="Only customers in a stage with one of these keys; null, omitted or empty: all stages",
-        examples=[["at_risk"]],
-    )
-    owner: SingleLineText | None = Field(
-        default=None, description="Only customers of this owner; null or omitted: all", examples=["ben"]
-    )
-    days_min: int | None = Field(
-        default=None,
-        strict=True,
-        ge=0,
-        le=records.MAX_FILTER_DAYS,
-        description="Only customers whose last appointment was at least this many days of 24 hours ago; null or"
-        " omitted: all",
-        examples=[90],
-    )
-    value_min: float | None = Field(
-        default=None,
-        ge=-records.MAX_FILTER_VALUE,
-        le=records.MAX_FILTER_VALUE,
-        allow_inf_nan=False,
-        description="Only customers with at least this lifetime value, in the company's currency; null or omitted: all",
-        examples=[500],
-    )
-    q: Annotated[Text, Field(max_length=records.MAX_FILTER_TEXT_LENGTH)] | None = Field(
-        default=None,
-        description=f"{SEARCHED_WORDS}. Null, omitted or empty: all",
-        examples=["grace"],
-    )
-
-    def to_domain(self) -> records.RiskFilter:
-        """Converts the filter."""
-        value_min = None if self.value_min is None else Decimal(str(self.value_min))
-        return records.RiskFilter(self.stage or (), self.owner, self.days_min, value_min, self.q or None)
-
-
-class BulkActionRequest(ActionRequest):
+class BulkActionRequest(ActionRequest, CustomerSelection):
     """A manual action for many customers: those in `customer_ids`, or those at risk that match `filter`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    customer_ids: list[CustomerId] | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_NAMED_CUSTOMERS,
-        description="Ids of the customers. Each must be known or erased; null or omitted: those that match"
-        " `filter`",
-        examples=[[4711, 4712]],
-    )
-    filter: RiskFilter | None = Field(
-        default=None,
-        description="Filter of the customers at risk, which determines the customers when the request is accepted; an"
-        f" empty filter matches all of them. It must match at most {MAX_MATCHING_CUSTOMERS:,} customers. Null or"
-        " omitted: those in `customer_ids`",
-    )
     include_booked: bool = Field(
         default=False,
         strict=True,
@@ -104,20 +34,11 @@ class BulkActionRequest(ActionRequest):
         " about to come",
         examples=[False],
     )
-    dry_run: bool = Field(
-        default=False,
-        strict=True,
-        description="Whether to return only what would happen; nothing is changed, and the key is not used up",
-        examples=[False],
-    )
 
-    def to_bulk(self) -> BulkRequest:
-        """Converts the request. Raises InvalidInputError."""
-        action = self.to_domain(None)
-        if (self.customer_ids is None) == (self.filter is None):
-            raise InvalidInputError.at("", "must contain either customer_ids or filter")
-        filter_ = None if self.filter is None else self.filter.to_domain()
-        return BulkRequest(action, self.customer_ids, filter_, self.include_booked)
+    def to_bulk(self, customer_ids: Sequence[int] | None) -> BulkRequest:
+        """Converts the request for the customers with these ids. Raises InvalidInputError."""
+        action, selection = self.to_domain(None), self.to_selection(customer_ids)
+        return BulkRequest(action, selection.customer_ids, selection.filter_, self.include_booked)
 
 
 class BulkCounts(ResponseModel):

@@ -6,7 +6,14 @@ from typing import Final
 from pydantic import Field
 
 from journey_service.api.actions.schemas.actions import ACTION_ID
-from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    CustomerRef,
+    Id,
+    NextCursor,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.domain.actions.action import ActionState, EndReason
 from journey_service.domain.actions.records import CampaignCounts, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
@@ -55,6 +62,7 @@ class Campaign(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_ref: CustomerRef
     customer_name: str | None = Field(
         description="Name of the customer; null if it is unknown or erased", examples=["Grace Hopper"]
     )
@@ -82,6 +90,7 @@ class Campaign(ResponseModel):
         same = (
             "id",
             "customer_id",
+            "customer_ref",
             "customer_name",
             "type",
             "transition_seq",

@@ -20,10 +20,16 @@ from journey_service.services.actions import stage_actions
 _Line = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 
 _EXAMPLE: list[dict[str, Any]] = [
-    {"name": "send_welcome_email", "campaign": False, "steps": [{"channel": "email", "template": "welcome"}]},
+    {
+        "name": "send_welcome_email",
+        "campaign": False,
+        "repeat": "once",
+        "steps": [{"channel": "email", "template": "welcome"}],
+    },
     {
         "name": "call_back",
         "campaign": False,
+        "repeat": "every",
         "steps": [
             {
                 "channel": "call",
@@ -40,10 +46,11 @@ _EXAMPLE: list[dict[str, Any]] = [
 class ActionStep(RequestModel):
     """A step of an action. A field that does not apply to the channel is refused."""
 
-    channel: Literal["email", "sms", "call", "offer", "crm", "task", "assignment"] = Field(
+    channel: Literal["email", "sms", "call", "offer", "crm", "task", "assignment", "notice"] = Field(
         description="How the step is carried out. `email`, `sms`, `offer`: as a message from a template; `call`,"
         " `task`: by creating a task; `assignment`: by setting the customer's owner; `crm`: by a webhook message to"
-        " the company's CRM",
+        " the company's CRM; `notice`: by an email to the owner of the customer, if that is an email address, else to"
+        " the `account_manager_email` of the settings; without either, the step is left out",
         examples=["call"],
     )
     delay_days: int = Field(
@@ -53,13 +60,28 @@ class ActionStep(RequestModel):
         description="Local days after the stage is entered, at the same time of day",
         examples=[3],
     )
+    delay_from: Literal["entry", "appointment"] | None = Field(
+        default=None,
+        description="What the delay is counted from. `entry`: the entry into the stage; `appointment`: the customer's"
+        " last completed appointment before it, but the step is due no earlier than the entry. Null or omitted:"
+        " `entry`",
+        examples=["entry"],
+    )
+    every_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DAYS,
+        description="Days after which the step is due again, at the same local time, as long as the customer is in the"
+        " stage; only for the single step of an action. Null or omitted: it does not recur",
+        examples=[90],
+    )
     delay_hours: int = Field(
         default=0, ge=0, le=23, description="Hours that are added to `delay_days`", examples=[0]
     )
     template: _Line | None = Field(
         default=None,
-        description="For `email`, `sms` and `offer`, where it is required: key of the template; null or omitted for"
-        " other channels",
+        description="For `email`, `sms`, `offer` and `notice`, where it is required: key of the template; null or"
+        " omitted for other channels",
         examples=["welcome"],
     )
     title: _Line | None = Field(
@@ -101,6 +123,13 @@ class StageAction(RequestModel):
         " customer leaves the stage. A stage has at most one campaign",
         examples=[False],
     )
+    repeat: Literal["once", "every"] | None = Field(
+        default=None,
+        description="How often the action runs for a customer. `once`: a step that is done is not run again; `every`:"
+        " on every entry into the stage. Null or omitted: `once` in a progress stage, unless the action recurs;"
+        " `every` in a risk stage",
+        examples=["once"],
+    )
     steps: list[ActionStep] = Field(
         min_length=1, max_length=MAX_STEPS, description="Steps in the order of their delays"
     )
@@ -127,7 +156,9 @@ class StageActionsUpdate(RequestModel):
 class ChannelWarning(ResponseModel):
     """A channel of the actions without a receiver: its steps are cancelled as `no_channel`."""
 
-    channel: Literal["email", "sms", "offer", "crm"] = Field(description="The channel", examples=["sms"])
+    channel: Literal["email", "sms", "offer", "crm", "notice"] = Field(
+        description="The channel", examples=["sms"]
+    )
     message: str = Field(
         description="What is missing, in a sentence",
         examples=["no enabled webhook endpoint receives action.sms"],
@@ -148,7 +179,7 @@ class StageActions(ResponseModel):
     )
 
     @classmethod
-    def of(cls, view: stage_actions.StageActions) -> "StageActions":
+    def of(cls, view: stage_actions.StoredStageActions) -> "StageActions":
         """Builds the response from the stage's actions."""
         return cls.model_validate(
             {

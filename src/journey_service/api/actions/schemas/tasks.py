@@ -8,9 +8,10 @@ from pydantic import ConfigDict, Field
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.schema_fields import (
     AnyCustomerId,
-    CustomerId,
+    CustomerRef,
     Id,
     Instant,
+    NamedCustomer,
     NextCursor,
     Note,
     PatchModel,
@@ -54,6 +55,7 @@ class Task(ResponseModel):
         description="Id of the customer; negative for an erased customer; null for a task about no customer",
         examples=[4712],
     )
+    customer_ref: CustomerRef
     customer_name: str | None = Field(
         description="Name of the customer; null if it is unknown or erased, or there is no customer",
         examples=["Grace Hopper"],
@@ -127,9 +129,10 @@ class TaskCreate(RequestModel):
     """A task to create."""
 
     title: SingleLineText = Field(description="What is to be done", examples=["Order new towels"])
-    customer_id: CustomerId | None = Field(
+    customer_id: NamedCustomer | None = Field(
         default=None,
-        description="Id of the customer that the task is about; null or omitted: none",
+        description="The customer that the task is about, by id or by `ref:` and the `customer_ref`; null or"
+        " omitted: none",
         examples=[4712],
     )
     due_at: Instant = Field(description="When the task is due", examples=[_DUE_AT])
@@ -142,9 +145,9 @@ class TaskCreate(RequestModel):
         default=None, description="Note on the task; null or omitted: none", examples=["The grey ones."]
     )
 
-    def to_domain(self, request_key: str | None) -> NewTask:
-        """Converts the request."""
-        return NewTask(**self.model_dump(), request_key=request_key)
+    def to_domain(self, customer_id: int | None, request_key: str | None) -> NewTask:
+        """Converts the request for the customer with this id."""
+        return NewTask(**{**self.model_dump(), "customer_id": customer_id}, request_key=request_key)
 
 
 class TaskUpdate(PatchModel):

@@ -26,11 +26,13 @@ from journey_service.domain.actions.templates import (
 )
 from journey_service.services.actions.template_rendering import VARIABLES, RenderedTemplate
 
-_LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in VARIABLES)}"
+_VARIABLES: Final = (*VARIABLES, "customer.attributes.<name>")
+_LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in _VARIABLES)}"
 _Channel = Annotated[
-    Literal["email", "sms", "offer"],
+    Literal["email", "sms", "offer", "notice"],
     Field(
-        description="Channel of the message. `email`: email; `sms`: text message; `offer`: special offer",
+        description="Channel of the message. `email`: email; `sms`: text message; `offer`: special offer; `notice`:"
+        " email to an employee",
         examples=["sms"],
     ),
 ]
@@ -55,7 +57,7 @@ _Subject = Annotated[
     str | None,
     Field(
         max_length=MAX_SUBJECT_LENGTH,
-        description="Subject in Liquid; required for `email`, null for other channels",
+        description="Subject in Liquid; required for `email` and `notice`, null for other channels",
         examples=[None],
     ),
 ]
@@ -73,7 +75,7 @@ _HtmlBody = Annotated[
     str | None,
     Field(
         max_length=MAX_HTML_LENGTH,
-        description="HTML version of an email in Liquid, with values escaped; null if there is only `text`",
+        description="HTML version of an email or a notice in Liquid, with values escaped; null if there is only `text`",
         examples=[None],
     ),
 ]
@@ -163,7 +165,9 @@ class TemplatePreviewRequest(RequestModel):
 class RenderedMessage(ResponseModel):
     """A rendered message, as a customer receives it."""
 
-    subject: str | None = Field(description="Subject; null for channels other than `email`", examples=[None])
+    subject: str | None = Field(
+        description="Subject; null for channels other than `email` and `notice`", examples=[None]
+    )
     text: str = Field(
         description="Text of the message", examples=["Hello Ada, spring is here. Salon Lumière"]
     )

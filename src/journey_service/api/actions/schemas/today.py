@@ -76,7 +76,7 @@ class Today(ResponseModel):
     )
 
     @classmethod
-    def of(cls, counts: service.Today) -> "Today":
+    def of(cls, counts: service.TodayCounts) -> "Today":
         """Builds the response from the counts."""
         same = {
             name: getattr(counts, name) for name in cls.model_fields if name not in ("tasks", "agreement")

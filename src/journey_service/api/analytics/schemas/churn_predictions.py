@@ -13,10 +13,17 @@ from journey_service.api.journeys.schemas.contact import (
     Owner,
     contact_fields,
 )
+from journey_service.api.journeys.schemas.predictions import (
+    NEXT_VISIT_DATE,
+    P_RETURN_30,
+    P_RETURN_90,
+    outlook_fields,
+)
 from journey_service.api.schema_fields import (
     AnyCustomerId,
     Currency,
     CustomerName,
+    CustomerRef,
     NextCursor,
     ResponseModel,
     Timestamp,
@@ -30,6 +37,17 @@ RETENTION_EXAMPLE: Final = [
     {"type": "email_campaign", "priority": "low", "description": "Include in re-engagement email campaign"},
 ]
 """Recommended actions for the customer at risk of the examples."""
+CHURN_PROBABILITY: Final = Field(
+    ge=0,
+    le=1,
+    description="Chance to churn, computed now by the churn model; null if unknown",
+    examples=[0.91],
+)
+EXPECTED_LOSS: Final = Field(
+    ge=0,
+    description="`churn_probability` times `lifetime_value`, at least 0; null if unknown",
+    examples=[709.8],
+)
 
 
 class RetentionAction(ResponseModel):
@@ -59,6 +77,7 @@ class ChurnPrediction(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_ref: CustomerRef
     customer_name: CustomerName
     current_stage: str = Field(description="Key of the current stage", examples=["at_risk"])
     stage_name: str = Field(description="Name of the current stage", examples=["At Risk"])
@@ -87,6 +106,16 @@ class ChurnPrediction(ResponseModel):
         description="Number of earlier visits of `current_stage` by any customer that ended in the last risk stage",
         examples=[23],
     )
+    churn_probability: float | None = CHURN_PROBABILITY
+    p_return_30: float | None = P_RETURN_30
+    p_return_90: float | None = P_RETURN_90
+    next_visit_date: date | None = NEXT_VISIT_DATE
+    forecast_churn_date: date | None = Field(
+        description="Local day on which the customer will more likely than not have churned, by the churn model; null"
+        " if none is foreseen within three years, or if unknown",
+        examples=["2026-04-12"],
+    )
+    expected_loss: float | None = EXPECTED_LOSS
     retention_actions: list[RetentionAction] = Field(
         description="Actions that the guide recommends, highest priority first",
         examples=[RETENTION_EXAMPLE],
@@ -103,6 +132,7 @@ class ChurnPrediction(ResponseModel):
         reach, task, campaign = contact_fields(customer.actions, customer.reach)
         return cls(
             customer_id=found.customer_id,
+            customer_ref=found.customer_ref if is_named else None,
             customer_name=found.name if is_named else None,
             current_stage=found.current_stage,
             stage_name=stage_name(context, found.current_stage),
@@ -113,6 +143,8 @@ class ChurnPrediction(ResponseModel):
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
             sample_size=customer.sample,
+            **outlook_fields(customer.outlook),
+            expected_loss=customer.expected_loss,
             retention_actions=[RetentionAction.of(action) for action in customer.recommended],
             owner=found.owner,
             reach=reach,
@@ -122,7 +154,7 @@ class ChurnPrediction(ResponseModel):
 
 
 class ChurnPredictionPage(ResponseModel):
-    """A page of churn predictions, highest risk first."""
+    """A page of churn predictions, in the requested order."""
 
     as_of: Timestamp = Field(description="Time as of which the page was read")
     currency: Currency

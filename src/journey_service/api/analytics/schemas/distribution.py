@@ -52,7 +52,7 @@ class Distribution(ResponseModel):
     )
 
     @classmethod
-    def of(cls, distribution: overview.Distribution) -> "Distribution":
+    def of(cls, distribution: overview.DistributionReport) -> "Distribution":
         """Returns the schema of a distribution."""
         return cls(
             as_of=distribution.as_of,
@@ -86,7 +86,7 @@ class RiskDistribution(ResponseModel):
     )
 
     @classmethod
-    def of(cls, risks: overview.RiskDistribution) -> "RiskDistribution":
+    def of(cls, risks: overview.RiskReport) -> "RiskDistribution":
         """Returns the schema of a risk distribution."""
         return cls(
             as_of=risks.as_of,

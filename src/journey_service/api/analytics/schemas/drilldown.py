@@ -6,6 +6,7 @@ from journey_service.api.schema_fields import (
     AnyCustomerId,
     Currency,
     CustomerName,
+    CustomerRef,
     NextCursor,
     ResponseModel,
     Timestamp,
@@ -26,6 +27,7 @@ class DrilldownCustomer(ResponseModel):
     """A customer behind a metric, in the current state."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_ref: CustomerRef
     customer_name: CustomerName
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
@@ -39,6 +41,11 @@ class DrilldownCustomer(ResponseModel):
         description="Number of transitions or actions of the customer that the metric counts; 1 if it counts customers",
         examples=[1],
     )
+    merged_into: AnyCustomerId | None = Field(
+        description="Id of the customer that this one has been merged into; null if it was not merged. Its stage is"
+        " `merged`",
+        examples=[None],
+    )
 
     @classmethod
     def of(
@@ -47,6 +54,7 @@ class DrilldownCustomer(ResponseModel):
         """Returns the schema of a customer."""
         return cls(
             customer_id=customer.customer_id,
+            customer_ref=customer.customer_ref if is_named else None,
             customer_name=customer.name if is_named else None,
             current_stage=customer.current_stage,
             stage_name=stage_name(context, customer.current_stage),
@@ -54,6 +62,7 @@ class DrilldownCustomer(ResponseModel):
             risk_score=customer.risk / 100,
             lifetime_value=float(customer.lifetime_value),
             moves=customer.moves,
+            merged_into=customer.merged_into,
         )
 
 
@@ -85,6 +94,7 @@ class StageVisit(ResponseModel):
     """The time of a customer in a stage, from one transition to the next."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_ref: CustomerRef
     customer_name: CustomerName
     seq: int = Field(ge=1, description="`seq` of the transition that began the visit", examples=[3])
     entered_at: Timestamp = Field(description="When the visit began", examples=["2025-09-02T09:00:00Z"])
@@ -98,8 +108,12 @@ class StageVisit(ResponseModel):
     motion: Motion | None = Field(
         description="Kind of the transition that ended the visit. `entry`: to a higher progress stage; `down`: to a"
         " lower one, by a manual move; `lapse`: into a risk stage; `return`: from a risk stage to a progress stage;"
-        " `remap`: out of an archived stage. Null if the visit is open",
+        " `remap`: out of an archived stage, or out of the map by a merge. Null if the visit is open",
         examples=["entry"],
+    )
+    merged_into: AnyCustomerId | None = Field(
+        description="Id of the customer that this one has been merged into; null if it was not merged",
+        examples=[None],
     )
 
     @classmethod
@@ -107,12 +121,14 @@ class StageVisit(ResponseModel):
         """Returns the schema of a stage visit."""
         return cls(
             customer_id=visit.customer_id,
+            customer_ref=visit.customer_ref if is_named else None,
             customer_name=visit.name if is_named else None,
             seq=visit.seq,
             entered_at=visit.entered_at,
             left_at=visit.left_at,
             to_stage=visit.to_stage,
             motion=visit.motion,
+            merged_into=visit.merged_into,
         )
 
 

@@ -31,7 +31,7 @@ class Cohorts(RangedReport):
     items: list[CohortMonth] = Field(description="The months of each cohort, oldest cohort first")
 
     @classmethod
-    def of(cls, found: cohorts.Cohorts) -> "Cohorts":
+    def of(cls, found: cohorts.CohortReport) -> "Cohorts":
         """Returns the schema of retention cohorts."""
         return cls.model_validate(
             {
@@ -95,7 +95,7 @@ class Automation(RangedReport):
     items: list[ActionOutcomes] = Field(description="The actions by name")
 
     @classmethod
-    def of(cls, found: automation.Automation) -> "Automation":
+    def of(cls, found: automation.AutomationReport) -> "Automation":
         """Returns the schema of the outcomes of actions."""
         items = [
             ActionOutcomes(

@@ -44,7 +44,7 @@ class Overview(RangedReport):
     )
 
     @classmethod
-    def of(cls, found: overview.Overview) -> "Overview":
+    def of(cls, found: overview.OverviewReport) -> "Overview":
         """Returns the schema of an overview."""
         return cls.model_validate(
             {
@@ -61,7 +61,7 @@ class Overview(RangedReport):
         )
 
 
-def counts_of(found: overview.Overview) -> dict[str, int | float]:
+def counts_of(found: overview.OverviewReport) -> dict[str, int | float]:
     """Returns the current counts of an overview, which the guide's dashboard shows too."""
     return {
         "total_customers": found.total,
@@ -141,7 +141,7 @@ class Funnel(RangedReport):
     items: list[FunnelStage] = Field(description="The progress stages in their order")
 
     @classmethod
-    def of(cls, funnel: funnels.Funnel | funnels.CohortFunnel) -> "Funnel":
+    def of(cls, funnel: funnels.FunnelReport | funnels.CohortFunnel) -> "Funnel":
         """Returns the schema of a funnel."""
         is_cohort = isinstance(funnel, funnels.CohortFunnel)
         return cls.model_validate(
@@ -178,7 +178,7 @@ class Flows(RangedReport):
     items: list[Flow] = Field(description="Pairs of stages with at least one transition")
 
     @classmethod
-    def of(cls, flows: funnels.Flows) -> "Flows":
+    def of(cls, flows: funnels.FlowReport) -> "Flows":
         """Returns the schema of flows."""
         names = stage_labels(flows.query.stage_map)
         items = [
@@ -221,7 +221,7 @@ class TimeInStage(RangedReport):
     items: list[StageTime] = Field(description="The stages")
 
     @classmethod
-    def of(cls, times: time_in_stage.TimeInStage) -> "TimeInStage":
+    def of(cls, times: time_in_stage.TimeInStageReport) -> "TimeInStage":
         """Returns the schema of times in stages."""
         items = [
             {"stage_key": each.stage.key, "stage_name": each.stage.name, **each._asdict()}

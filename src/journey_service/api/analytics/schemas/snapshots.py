@@ -6,7 +6,7 @@ from pydantic import Field
 
 from journey_service.api.schema_fields import Currency, Day, RequestModel, ResponseModel, Timestamp
 from journey_service.domain.analytics.snapshots import Interval
-from journey_service.services.analytics.snapshots import SnapshotPage
+from journey_service.services.analytics.snapshots import IntervalMetrics, SnapshotPage
 
 
 class DailyMetric(ResponseModel):
@@ -81,22 +81,7 @@ class DailyMetrics(ResponseModel):
     @classmethod
     def of(cls, page: SnapshotPage) -> "DailyMetrics":
         """Returns the schema of snapshots."""
-        items = [
-            DailyMetric(
-                metric_date=each.first,
-                last_date=each.last,
-                stage_key=each.stage_key,
-                stage_name=each.stage_key if each.stage is None else each.stage.name,
-                customer_count=each.metrics.customers,
-                ended_visits=each.metrics.ended,
-                avg_time_in_stage=None if each.metrics.avg_time is None else float(each.metrics.avg_time),
-                conversion_rate=None if each.metrics.conversion is None else float(each.metrics.conversion),
-                revenue=float(each.metrics.revenue),
-                revision=each.revision,
-                computed_at=each.computed_at,
-            )
-            for each in page.items
-        ]
+        items = [_metric(each) for each in page.items]
         return cls.model_validate(
             {
                 "from": page.first,
@@ -114,4 +99,21 @@ class MetricsRebuild(RequestModel):
     first: Day = Field(alias="from", description="First local day, included", examples=["2026-02-01"])
     last: Day = Field(
         alias="to", description="Last local day, included; it must have ended", examples=["2026-02-28"]
+    )
+
+
+def _metric(found: IntervalMetrics) -> DailyMetric:
+    metrics = found.metrics
+    return DailyMetric(
+        metric_date=found.first,
+        last_date=found.last,
+        stage_key=found.stage_key,
+        stage_name=found.stage_key if found.stage is None else found.stage.name,
+        customer_count=metrics.customers,
+        ended_visits=metrics.ended,
+        avg_time_in_stage=None if metrics.avg_time is None else float(metrics.avg_time),
+        conversion_rate=None if metrics.conversion is None else float(metrics.conversion),
+        revenue=float(metrics.revenue),
+        revision=found.revision,
+        computed_at=found.computed_at,
     )

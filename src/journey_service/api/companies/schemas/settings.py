@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field
 from journey_service.api.operations.schemas.jobs import Job
 from journey_service.api.schema_fields import RequestModel, ResponseModel, described_by
 from journey_service.api.stages.schemas.stage_maps import LintFinding
-from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, policy_to_json
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy
+from journey_service.domain.companies.policy_parsing import policy_to_json
 from journey_service.services.companies.settings import PolicyChangeResult
 
 _DEFAULTS: Final[dict[str, Any]] = policy_to_json(DEFAULT_POLICY)
@@ -135,6 +136,21 @@ class Settings(ResponseModel):
         ge=1,
         le=3650,
         description="Days before an appointment from which its booking has this effect",
+    )
+    usual_gap_days: int = Field(
+        ge=1,
+        le=3650,
+        description="Usual number of days between two appointments of a customer. Rules on `rhythm_ratio` use it for"
+        " customers with few appointments",
+    )
+    address_wait_hours: int = Field(
+        ge=0,
+        le=72,
+        description="Hours for which an action of a stage waits for a missing email address or phone number",
+    )
+    account_manager_email: str | None = Field(
+        max_length=254,
+        description="Address of notices about customers whose owner is no email address; null if these are not sent",
     )
     reply_to: str | None = Field(
         max_length=254,

@@ -1,22 +1,28 @@
-"""Request and response schemas of customers and their consents."""
+"""Request and response schemas of customers."""
 
-from enum import StrEnum
-from typing import Annotated, Final, Literal
+from decimal import Decimal
+from typing import Final
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticKnownError
+from pydantic import Field
 
+from journey_service.api.customers.schemas.consents import CREATED_AT, ConsentInput, CustomerConsents
 from journey_service.api.journeys.schemas.contact import (
+    CONSENT_CHANNELS,
+    ConsentChannel,
     CustomerCampaign,
     CustomerReach,
     CustomerTask,
     contact_fields,
 )
 from journey_service.api.journeys.schemas.journeys import Journey
+from journey_service.api.journeys.schemas.predictions import ChurnOutlook
 from journey_service.api.schema_fields import (
     AnyCustomerId,
+    AttributeChange,
+    AttributeName,
+    AttributeValue,
     Currency,
-    Instant,
+    CustomerRef,
     NextCursor,
     PatchModel,
     RequestModel,
@@ -26,75 +32,35 @@ from journey_service.api.schema_fields import (
     Total,
     TotalEstimate,
 )
-from journey_service.domain.customers import records
+from journey_service.domain.customers.attributes import (
+    MAX_ATTRIBUTES,
+    MAX_DECIMALS,
+    MAX_DIGITS,
+    MAX_TEXT_LENGTH,
+)
 from journey_service.services.customers import profiles
 
-CONSENT_CHANNELS: Final = ("email", "sms", "call", "offer")
-ConsentChannel = Literal["email", "sms", "call", "offer"]
-
-_CREATED_AT: Final = "2025-08-20T08:12:00Z"
-
-
-class ConsentStatus(StrEnum):
-    """Whether a customer may be contacted on a channel."""
-
-    GRANTED = "granted"
-    WITHDRAWN = "withdrawn"
-    UNKNOWN = "unknown"
-
-
-class ConsentGrantMethod(StrEnum):
-    """How a customer gave a consent."""
-
-    FORM = "form"
-    IN_PERSON = "in_person"
-    PHONE = "phone"
-    DOUBLE_OPT_IN = "double_opt_in"
-
-
-class ConsentUpdate(RequestModel):
-    """A consent with how and when the customer gave it. Only this form lifts a withdrawal by the customer."""
-
-    status: ConsentStatus = Field(
-        description="Whether the customer may be contacted. `granted`: yes; `withdrawn`: no; `unknown`: the setting"
-        " `consent` of the company decides",
-        examples=["granted"],
-    )
-    method: ConsentGrantMethod | None = Field(
-        default=None,
-        description="How the customer granted the consent. `form`: a form; `in_person`: in person; `phone`: a call;"
-        " `double_opt_in`: a confirmed email. Null or omitted: it is not known",
-        examples=["form"],
-    )
-    granted_at: Instant | None = Field(
-        default=None,
-        description="When the customer granted the consent, not in the future; null or omitted: it is not known",
-        examples=["2026-02-27T10:15:00Z"],
-    )
-
-
-def _to_update(value: object) -> object:
-    """Returns the object that a plain status stands for."""
-    if not isinstance(value, str):
-        return value
-    if value not in tuple(ConsentStatus):
-        raise PydanticKnownError("enum", {"expected": ", ".join(ConsentStatus)})
-    return {"status": value}
-
-
-ConsentInput = Annotated[
-    ConsentUpdate, BeforeValidator(_to_update, json_schema_input_type=ConsentStatus | ConsentUpdate)
-]
 _CONSENTS: Final = (
     "Consent by channel, as a status or as an object that says how and when the customer gave it. Each change is"
     " recorded with its time and source. `unknown` does not replace a withdrawal. A withdrawal by the customer, with"
     " the link of an email, is lifted only by `granted` with `method` and a `granted_at` after it; other requests leave"
     " it as it is, and `warnings` of the response say so"
 )
+_ATTRIBUTES: Final = (
+    f"Attributes of the customer by name, at most {MAX_ATTRIBUTES}: text of 1 to {MAX_TEXT_LENGTH} characters, numbers"
+    f" of at most {MAX_DIGITS} digits with at most {MAX_DECIMALS} decimals, true and false. A text such as `2026-01-31`"
+    " is a date. A name has 1 to 64 lower-case letters, digits and underscores, and starts with a letter"
+)
+_ATTRIBUTE_EXAMPLE: Final = {
+    "plan": "gold",
+    "visits_planned": 12,
+    "newsletter": True,
+    "renewed_on": "2026-01-31",
+}
 
 
 class CustomerProfile(RequestModel):
-    """A customer's profile. Omitted fields become unknown; consents of omitted channels do not change."""
+    """A customer's profile. Omitted fields and attributes become unknown; omitted consents do not change."""
 
     name: Text | None = Field(
         default=None,
@@ -126,6 +92,12 @@ class CustomerProfile(RequestModel):
         " `de-DE` to `de`. Null or omitted, and text that is no tag: the language of the company",
         examples=["de"],
     )
+    attributes: dict[AttributeName, AttributeChange] = Field(
+        default_factory=dict,
+        max_length=MAX_ATTRIBUTES,
+        description=f"{_ATTRIBUTES}. They replace all attributes of the customer; null stands for an omitted one",
+        examples=[_ATTRIBUTE_EXAMPLE],
+    )
     consents: dict[ConsentChannel, ConsentInput] = Field(
         default_factory=dict,
         description=_CONSENTS,
@@ -134,7 +106,7 @@ class CustomerProfile(RequestModel):
 
 
 class CustomerUpdate(PatchModel):
-    """Changes of a customer's profile. Omitted fields and consents of omitted channels do not change."""
+    """Changes of a customer's profile. Omitted fields, attributes and consents do not change."""
 
     name: Text | None = Field(
         default=None,
@@ -166,91 +138,22 @@ class CustomerUpdate(PatchModel):
         " tag, stands for the language of the company",
         examples=["de"],
     )
+    attributes: dict[AttributeName, AttributeChange] = Field(
+        default_factory=dict,
+        max_length=2 * MAX_ATTRIBUTES,
+        description=f"{_ATTRIBUTES}. Null removes one; omitted ones do not change",
+        examples=[{"plan": "gold", "newsletter": None}],
+    )
     consents: dict[ConsentChannel, ConsentInput] = Field(
         default_factory=dict, description=_CONSENTS, examples=[{"email": "granted"}]
     )
-
-
-class Consent(ResponseModel):
-    """The consent of a customer on one channel."""
-
-    status: ConsentStatus = Field(
-        description="Whether the customer may be contacted. `granted`: yes; `withdrawn`: no; `unknown`: the setting"
-        " `consent` of the company decides",
-        examples=["granted"],
-    )
-    at: Timestamp | None = Field(
-        default=None,
-        description="When the consent was last changed; null if it never was",
-        examples=[_CREATED_AT],
-    )
-    source: str | None = Field(
-        default=None,
-        description="Credential or system that made the last change; null if there was none",
-        examples=["key:console"],
-    )
-    method: ConsentGrantMethod | None = Field(
-        default=None,
-        description="How the customer last granted the consent. `form`: a form; `in_person`: in person; `phone`: a"
-        " call; `double_opt_in`: a confirmed email. Null if it is not known",
-        examples=[None],
-    )
-    granted_at: Timestamp | None = Field(
-        default=None,
-        description="When the customer last granted the consent; null if it is not known",
-        examples=[None],
-    )
-
-
-class CustomerConsents(ResponseModel):
-    """The consents of a customer, by channel."""
-
-    email: Consent = Field(description="Consent to emails")
-    sms: Consent = Field(
-        description="Consent to text messages",
-        examples=[{"status": "withdrawn", "at": _CREATED_AT, "source": "key:console"}],
-    )
-    call: Consent = Field(description="Consent to calls", examples=[{"status": "unknown"}])
-    offer: Consent = Field(description="Consent to special offers", examples=[{"status": "unknown"}])
-
-
-class ConsentChange(ResponseModel):
-    """A change of a consent."""
-
-    channel: ConsentChannel = Field(
-        description="Channel of the consent. `email`: emails; `sms`: text messages; `call`: calls; `offer`: special"
-        " offers",
-        examples=["email"],
-    )
-    previous_status: ConsentStatus = Field(description="Status before the change", examples=["unknown"])
-    status: ConsentStatus = Field(description="Status after the change", examples=["granted"])
-    at: Timestamp = Field(description="When the consent was changed", examples=[_CREATED_AT])
-    source: str = Field(description="Credential or system that made the change", examples=["key:console"])
-    method: ConsentGrantMethod | None = Field(
-        description="How the customer granted the consent. `form`: a form; `in_person`: in person; `phone`: a call;"
-        " `double_opt_in`: a confirmed email. Null if it is not known",
-        examples=[None],
-    )
-    granted_at: Timestamp | None = Field(
-        description="When the customer granted the consent; null if it is not known", examples=[None]
-    )
-
-    @classmethod
-    def of(cls, change: records.ConsentChange) -> "ConsentChange":
-        """Builds the response from a stored change."""
-        return cls.model_validate(change, from_attributes=True)
-
-
-class ConsentChangeList(ResponseModel):
-    """All changes of a customer's consents, oldest first."""
-
-    items: list[ConsentChange] = Field(description="All changes of the customer's consents")
 
 
 class Customer(ResponseModel):
     """A customer's profile, consents and journey."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_ref: CustomerRef
     name: str | None = Field(description="Full name; null if it is unknown", examples=["Ada Lovelace"])
     first_name: str | None = Field(
         description="Name by which messages greet the customer; null if they greet by the full name",
@@ -263,9 +166,19 @@ class Customer(ResponseModel):
     language: str | None = Field(
         description="Language of messages; null if it is the language of the company", examples=["de"]
     )
+    attributes: dict[str, AttributeValue] = Field(
+        description="Attributes of the customer, sorted by name. A text such as `2026-01-31` is a date",
+        examples=[_ATTRIBUTE_EXAMPLE],
+    )
     consents: CustomerConsents = Field(description="Consent on each channel")
+    churn_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Stored chance to churn, of the last event or nightly run; null if it is not known",
+        examples=[0.34],
+    )
     created_at: Timestamp = Field(
-        description="When the customer was created, in real time", examples=[_CREATED_AT]
+        description="When the customer was created, in real time", examples=[CREATED_AT]
     )
     updated_at: Timestamp = Field(
         description="When the profile was last changed, in real time", examples=["2025-08-20T08:12:00Z"]
@@ -273,22 +186,25 @@ class Customer(ResponseModel):
     journey: Journey = Field(description="Current stage, facts and scores")
 
     @classmethod
-    def of(cls, customer: profiles.Customer) -> "Customer":
+    def of(cls, customer: profiles.CustomerView) -> "Customer":
         """Builds the response from a profile and its journey."""
         profile = customer.profile
         return cls(
             customer_id=profile.customer_id,
+            customer_ref=profile.customer_ref,
             name=profile.name,
             first_name=profile.first_name,
             email=profile.email,
             phone=profile.phone,
             language=profile.language,
+            attributes=dict(sorted(profile.attributes.items())),
             consents=CustomerConsents.model_validate(
                 {
                     channel: profile.consents.get(channel, {"status": "unknown"})
                     for channel in CONSENT_CHANNELS
                 }
             ),
+            churn_probability=_to_number(customer.view.stored.churn_probability),
             created_at=profile.created_at,
             updated_at=profile.updated_at,
             journey=Journey.of(customer.view),
@@ -316,13 +232,20 @@ class CustomerDetail(Customer):
     reach: CustomerReach
     open_task: CustomerTask
     running_campaign: CustomerCampaign
+    prediction: ChurnOutlook = Field(description="What is predicted for the customer now")
 
     @classmethod
-    def with_contact(cls, detail: profiles.CustomerDetail) -> "CustomerDetail":
+    def with_contact(cls, detail: profiles.CustomerDetailView) -> "CustomerDetail":
         """Builds the response from a customer and what is open for them."""
         reach, task, campaign = contact_fields(detail.actions, detail.reach)
         customer = Customer.of(detail.customer)
-        return cls(**dict(customer), reach=reach, open_task=task, running_campaign=campaign)
+        return cls(
+            **dict(customer),
+            reach=reach,
+            open_task=task,
+            running_campaign=campaign,
+            prediction=ChurnOutlook.of(detail.prediction),
+        )
 
 
 class CustomerPage(ResponseModel):
@@ -335,67 +258,5 @@ class CustomerPage(ResponseModel):
     total_estimate: TotalEstimate
 
 
-class CustomerLine(ResponseModel):
-    """A line of the customer list as CSV."""
-
-    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
-    name: str | None = Field(description="Full name; null if it is unknown", examples=["Ada Lovelace"])
-    email: str | None = Field(
-        description="Email address; null if it is unknown", examples=["ada@customers.example"]
-    )
-    phone: str | None = Field(description="Phone number; null if it is unknown", examples=["+49 30 1234567"])
-    language: str | None = Field(
-        description="Language of messages; null if it is the language of the company", examples=["de"]
-    )
-    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
-    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
-    stage_entered_at: Timestamp = Field(
-        description="When the customer entered `current_stage`", examples=["2026-01-15T10:00:00Z"]
-    )
-    pin_until: Timestamp | None = Field(
-        description="Time until which a pin keeps the customer in `current_stage`; null if there is no pin",
-        examples=[None],
-    )
-    owner: str | None = Field(
-        description="Employee who is responsible for the customer; null if there is none", examples=["ben"]
-    )
-    lifetime_value: float = Field(description="Lifetime value, in `currency`", examples=[349.9])
-    total_appointments: int = Field(ge=0, description="Number of completed appointments", examples=[5])
-    last_appointment_at: Timestamp | None = Field(
-        description="Time of the last completed appointment; null if there is none",
-        examples=["2026-03-01T09:30:00Z"],
-    )
-    next_booking_at: Timestamp | None = Field(
-        description="Time of the earliest appointment that is booked and has no outcome; null if there is none",
-        examples=[None],
-    )
-    risk_score: float = Field(
-        ge=0, le=1, description="Stored risk of losing the customer, 0 (none) to 1", examples=[0.2]
-    )
-    engagement_score: float = Field(
-        ge=0, le=1, description="Stored engagement of the customer, 0 (none) to 1", examples=[0.79]
-    )
-    scored_at: Timestamp = Field(
-        description="Time as of which the scores were computed", examples=["2026-03-01T12:00:00Z"]
-    )
-    consent_email: ConsentStatus = Field(description="Consent to emails", examples=["granted"])
-    consent_sms: ConsentStatus = Field(description="Consent to text messages", examples=["withdrawn"])
-    consent_call: ConsentStatus = Field(description="Consent to calls", examples=["unknown"])
-    consent_offer: ConsentStatus = Field(description="Consent to special offers", examples=["unknown"])
-    created_at: Timestamp = Field(
-        description="When the customer was created, in real time", examples=[_CREATED_AT]
-    )
-
-    @classmethod
-    def of(cls, customer: Customer) -> "CustomerLine":
-        """Builds the line of a customer."""
-        own = {name: getattr(customer, name) for name in cls.model_fields if name in Customer.model_fields}
-        journey = {
-            name: getattr(customer.journey, name)
-            for name in cls.model_fields
-            if name in Journey.model_fields and name not in own
-        }
-        consents = {
-            f"consent_{channel}": getattr(customer.consents, channel).status for channel in CONSENT_CHANNELS
-        }
-        return cls.model_validate({**own, **journey, **consents})
+def _to_number(probability: Decimal | None) -> float | None:
+    return None if probability is None else float(probability)

@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.scores import CustomerScores
-from journey_service.api.schema_fields import ResponseModel, Timestamp
-from journey_service.domain.events.event import MAX_CUSTOMER_ID
+from journey_service.api.schema_fields import CustomerRef, ResponseModel, Timestamp
+from journey_service.domain.events.event import MAX_ID
 from journey_service.services.customers import privacy
 
 _AT: Final = "2026-03-01T12:00:00Z"
@@ -15,9 +15,13 @@ _ROW: Final = [[{"id": 12, "customer_id": 4711, "created_at": _AT}]]
 
 
 class CustomerExport(ResponseModel):
-    """Everything stored about a customer. A row is an object with the columns of its table as keys."""
+    """Everything stored about a customer, and about those merged into it.
 
-    customer_id: int = Field(ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer", examples=[4711])
+    A row is an object with the columns of its table as keys. Rows of merged customers follow those of the customer.
+    """
+
+    customer_id: int = Field(ge=0, le=MAX_ID, description="Id of the customer", examples=[4711])
+    customer_ref: CustomerRef
     exported_at: Timestamp = Field(description="Time of the export", examples=[_AT])
     profile: dict[str, Any] = Field(
         description="Row of the customer: profile and consents",
@@ -57,6 +61,18 @@ class CustomerExport(ResponseModel):
         description="Rows of the outbound events, which webhook endpoints and event streams receive",
         examples=_ROW,
     )
+    predictions: list[dict[str, Any]] = Field(
+        description="Rows of the predictions that are kept until it is known whether the customer returned",
+        examples=[[{"month": "2026-02-01", "probability": 0.41}]],
+    )
+    merged_profiles: list[dict[str, Any]] = Field(
+        description="Rows of the customers that were merged into this one: profile and consents at the merge",
+        examples=[[]],
+    )
+    merged_relationships: list[dict[str, Any]] = Field(
+        description="Rows of the closed journeys of the customers that were merged into this one",
+        examples=[[]],
+    )
     import_lines: list[dict[str, Any]] = Field(
         description="Rows of the lines of import files that are not replayed yet", examples=[[]]
     )
@@ -70,15 +86,19 @@ class CustomerExport(ResponseModel):
     )
 
     @classmethod
-    def of(cls, export: privacy.CustomerExport) -> "CustomerExport":
+    def of(cls, export: privacy.ExportedCustomer) -> "CustomerExport":
         """Builds the response from exported tables."""
         tables = {name: [dict(row) for row in rows] for name, rows in export.tables.items()}
-        [profile], [relationship] = tables.pop("customers"), tables.pop("customer_relationships")
+        profile, *merged_profiles = tables.pop("customers")
+        relationship, *merged_relationships = tables.pop("customer_relationships")
         return cls(
             customer_id=export.customer_id,
+            customer_ref=profile["customer_ref"],
             exported_at=export.at,
             profile=profile,
             relationship=relationship,
+            merged_profiles=merged_profiles,
+            merged_relationships=merged_relationships,
             scores=CustomerScores.of(export.scores),
             **{_FIELDS[name]: rows for name, rows in tables.items()},
         )
@@ -93,6 +113,7 @@ _FIELDS: Final = {
     "action_attempts": "attempts",
     "journey_tasks": "tasks",
     "outbound_events": "outbound_events",
+    "churn_samples": "predictions",
     "import_lines": "import_lines",
     "import_errors": "import_errors",
     "audit_log": "audit",

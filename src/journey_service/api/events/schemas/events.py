@@ -1,12 +1,15 @@
 """Schemas of events."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from journey_service.api.journeys.schemas.journeys import Journey, Transition
+from journey_service.api.journeys.schemas.contact import ConsentChannel, ConsentStatus
+from journey_service.api.journeys.schemas.journeys import Journey, journey_values
+from journey_service.api.journeys.schemas.transitions import Transition, transition_values
 from journey_service.api.problems import Problem
 from journey_service.api.schema_fields import (
+    GivenRef,
     Instant,
     JsonObject,
     RequestModel,
@@ -14,7 +17,7 @@ from journey_service.api.schema_fields import (
     Text,
     described_by,
 )
-from journey_service.domain.events.event import MAX_CALL_SECONDS, MAX_CUSTOMER_ID, EventType
+from journey_service.domain.events.event import MAX_CALL_SECONDS, MAX_ID, EventType
 from journey_service.services.events.ingest import IngestOutcome
 
 
@@ -82,6 +85,58 @@ class EventData(RequestModel):
     )
 
 
+class EventCustomer(RequestModel):
+    """What an event says of its customer. Omitted and null fields, and consents of omitted channels, do not change."""
+
+    name: Text | None = Field(
+        default=None,
+        max_length=255,
+        description="Full name; null or omitted: it stays as it is",
+        examples=["Ada Lovelace"],
+    )
+    first_name: Text | None = Field(
+        default=None,
+        max_length=255,
+        description="Name by which messages greet the customer; null or omitted: it stays as it is",
+        examples=["Ada"],
+    )
+    email: Text | None = Field(
+        default=None,
+        max_length=320,
+        description="Email address; null or omitted: it stays as it is",
+        examples=["ada@customers.example"],
+    )
+    phone: Text | None = Field(
+        default=None,
+        max_length=64,
+        description="Phone number; null or omitted: it stays as it is",
+        examples=["+49 30 1234567"],
+    )
+    language: Text | None = Field(
+        default=None,
+        max_length=64,
+        description="Language of messages: a tag of BCP 47; null or omitted: it stays as it is",
+        examples=["de"],
+    )
+    consents: dict[ConsentChannel, ConsentStatus] | None = Field(
+        default=None,
+        description="Consent by channel. An event lifts no withdrawal; null or omitted: no change",
+        examples=[{"email": "granted"}],
+    )
+
+
+_CUSTOMER: Final = (
+    "Fields of the customer's profile, as of `occurred_at`: fields that were changed later stay as they are. Null or"
+    " omitted: none"
+)
+
+
+class CloudEventData(EventData):
+    """Details of an event in a CloudEvents message."""
+
+    customer: EventCustomer | None = Field(default=None, description=_CUSTOMER)
+
+
 class Event(RequestModel):
     """An event of a customer. `source` and `id` identify it permanently."""
 
@@ -110,14 +165,27 @@ class Event(RequestModel):
         min_length=1, max_length=255, description="System that reports the event", examples=["booking"]
     )
     type: EventType = Field(description="Type of the event", examples=["appointment_completed"])
-    customer_id: int = Field(
-        ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, chosen by the caller", examples=[4711]
+    customer_id: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_ID,
+        description="Id of the customer: a number up to 2^52 - 1 that the caller chooses, or the number that the"
+        " service has given to a `customer_ref`; null or omitted: `customer_ref` names the customer",
+        examples=[4711],
     )
+    customer_ref: GivenRef = None
     occurred_at: Instant = Field(
         description="When the event occurred, at most five minutes in the future",
         examples=["2026-03-01T09:30:00Z"],
     )
+    customer: EventCustomer | None = Field(default=None, description=_CUSTOMER)
     data: EventData | None = Field(default=None, description="Details; null or omitted: none")
+
+    @model_validator(mode="after")
+    def _names_a_customer(self) -> Self:
+        if self.customer_id is None and self.customer_ref is None:
+            raise ValueError("must contain customer_id or customer_ref")
+        return self
 
 
 class CloudEvent(BaseModel):
@@ -150,8 +218,8 @@ class CloudEvent(BaseModel):
         examples=["com.example.appointment_completed"],
     )
     subject: str = Field(
-        description="Id of the customer in decimal digits: a number from 0 to 2^52 - 1",
-        pattern=r"^\d{1,19}$",
+        description="Id of the customer in decimal digits, or `ref:` and the percent-encoded `customer_ref`",
+        pattern=r"^(\d{1,19}$|ref:.)",
         examples=["4711"],
     )
     time: Instant = Field(description="When the event occurred, at most five minutes in the future")
@@ -160,7 +228,7 @@ class CloudEvent(BaseModel):
         description="Media type of `data`, which is JSON",
         examples=["application/json"],
     )
-    data: EventData | None = Field(default=None, description="Details; null or omitted: none")
+    data: CloudEventData | None = Field(default=None, description="Details; null or omitted: none")
     data_base64: str | None = Field(
         default=None,
         description="Details as JSON in base64, instead of `data`; null or omitted: none",
@@ -183,14 +251,14 @@ class EventResult(ResponseModel):
         description="Transition that the event caused; null if it caused none"
     )
 
-    @classmethod
-    def of(cls, outcome: IngestOutcome) -> "EventResult":
-        """Returns the schema of an outcome."""
-        return cls.model_construct(
-            status=outcome.status.value,
-            journey=None if outcome.view is None else Journey.of(outcome.view),
-            transition=None if outcome.entry is None else Transition.of(outcome.entry),
-        )
+
+def result_values(outcome: IngestOutcome) -> dict[str, Any]:
+    """Returns the fields of an EventResult as plain values, which are written without models."""
+    return {
+        "status": outcome.status.value,
+        "journey": None if outcome.view is None else journey_values(outcome.view),
+        "transition": None if outcome.entry is None else transition_values(outcome.entry),
+    }
 
 
 class BatchItemResult(ResponseModel):

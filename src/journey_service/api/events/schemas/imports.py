@@ -206,6 +206,18 @@ class CheckedError(ResponseModel):
     )
 
 
+class ProfileFields(ResponseModel):
+    """Numbers of lines by the fields of the profile that they name."""
+
+    name: int = Field(default=0, ge=0, description="Lines with a name", examples=[870])
+    first_name: int = Field(default=0, ge=0, description="Lines with a first name", examples=[0])
+    email: int = Field(default=0, ge=0, description="Lines with an email address", examples=[850])
+    phone: int = Field(default=0, ge=0, description="Lines with a phone number", examples=[410])
+    language: int = Field(default=0, ge=0, description="Lines with a language", examples=[0])
+    consents: int = Field(default=0, ge=0, description="Lines with a consent", examples=[0])
+    attributes: int = Field(default=0, ge=0, description="Lines with an attribute", examples=[0])
+
+
 class ImportCheck(ResponseModel):
     """What an import of the file would do. Nothing was changed."""
 
@@ -233,6 +245,10 @@ class ImportCheck(ResponseModel):
     failed: int = Field(ge=0, description="Invalid lines", examples=[2])
     customers_new: int = Field(ge=0, description="Customers of the lines who are new", examples=[120])
     customers_known: int = Field(ge=0, description="Customers of the lines who are known", examples=[880])
+    profile_fields: ProfileFields = Field(
+        description="Lines that would be applied, by the fields of the profile that they name. A field that was changed"
+        " later than the event stays as it is"
+    )
     errors: list[CheckedError] = Field(
         description="The first 100 errors, and lines that would be held back, by line"
     )
@@ -253,6 +269,7 @@ class ImportCheck(ResponseModel):
             failed=found.failed,
             customers_new=found.customers_new,
             customers_known=found.customers_known,
+            profile_fields=ProfileFields.model_validate(found.profile_fields),
             errors=[
                 CheckedError(
                     line=error.line,

@@ -120,7 +120,7 @@ class SourceMapping(RequestModel):
     )
     customer_ref: Expression | None = Field(
         default=None,
-        description="Yields the id of the customer as text, if events take such ids; null or omitted: none",
+        description="Yields the id of the customer as text, such as a UUID; null or omitted: none",
         examples=[None],
     )
     customer_email: Expression | None = Field(

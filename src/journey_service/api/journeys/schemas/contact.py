@@ -1,6 +1,7 @@
 """Fields of customers about contact: who can be reached on which channel, the open task, the running campaign."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -14,7 +15,17 @@ _DECISIONS: Final = (
     "`ok`: it would be sent, if necessary after the quiet hours; `no_consent`: consent is missing; `no_address`: the"
     " address is unknown; `capped`: the frequency cap is reached"
 )
+CONSENT_CHANNELS: Final = ("email", "sms", "call", "offer")
+ConsentChannel = Literal["email", "sms", "call", "offer"]
 _Decision = Literal["ok", "no_consent", "no_address", "capped"]
+
+
+class ConsentStatus(StrEnum):
+    """Whether a customer may be contacted on a channel."""
+
+    GRANTED = "granted"
+    WITHDRAWN = "withdrawn"
+    UNKNOWN = "unknown"
 
 
 class Reach(ResponseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.journeys import SuppressedMove
-from journey_service.api.schema_fields import AnyCustomerId, ResponseModel, Timestamp
+from journey_service.api.schema_fields import AnyCustomerId, CustomerRef, ResponseModel, Timestamp
 from journey_service.domain.companies.currencies import Currency
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys import relationship as domain
@@ -250,7 +250,8 @@ class StagePath(ResponseModel):
     )
     unit: paths.PathUnit | None = Field(
         description="Unit of `value` and `missing`. `money`: the company's currency; `appointments`, `days`,"
-        " `seconds`: their number; `score`, `rate`: 0 to 1. Null if the rule has no conditions",
+        " `seconds`: their number; `ratio`: 1 is the customer's usual gap; `probability`, `score`, `rate`: 0 to 1."
+        " Null if the rule has no conditions",
         examples=["money"],
     )
     needs: RequiredEvents | None = Field(
@@ -295,6 +296,7 @@ class Explanation(ResponseModel):
         description="Time as of which everything was computed", examples=["2026-03-01T12:00:00Z"]
     )
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_ref: CustomerRef
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     since: Timestamp = Field(
@@ -323,7 +325,7 @@ class Explanation(ResponseModel):
     paths: list[StagePath] = Field(description="Every rule that can move the customer, and what it requires")
 
     @classmethod
-    def of(cls, explanation: explanations.Explanation) -> "Explanation":
+    def of(cls, explanation: explanations.JourneyExplanation) -> "Explanation":
         """Builds the response from an explanation of the service."""
         context, relationship, outlook = explanation.context, explanation.relationship, explanation.forecast
         zone = context.company.zone
@@ -331,6 +333,7 @@ class Explanation(ResponseModel):
         return cls(
             as_of=outlook.as_of,
             customer_id=relationship.customer_id,
+            customer_ref=explanation.customer_ref,
             current_stage=relationship.current_stage,
             stage_name=relationship.current_stage if stage is None else stage.name,
             since=relationship.stage_entered_at,

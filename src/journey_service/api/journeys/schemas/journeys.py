@@ -1,81 +1,27 @@
-"""Request and response schemas of journeys and transitions."""
+"""Request and response schemas of journeys."""
 
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import Field
 
+from journey_service.api.journeys.schemas.transitions import MANUAL_MOVE_EXAMPLE, StageResult, Transition
 from journey_service.api.schema_fields import (
     AnyCustomerId,
-    Id,
+    CustomerRef,
     Instant,
     JsonObject,
-    NextCursor,
     RequestModel,
     ResponseModel,
     SingleLineText,
     Text,
     Timestamp,
 )
-from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys import relationship as domain
 from journey_service.domain.journeys.booking_pause import next_booking
 from journey_service.domain.journeys.facts import days_since
-from journey_service.domain.journeys.records import TransitionRecord
-from journey_service.domain.journeys.relationship import TriggerType
-from journey_service.domain.stages.stage_map import StageKind
 from journey_service.services.journeys import manual_changes
 from journey_service.services.journeys.view import JourneyView
-
-_MANUAL_MOVE: Final[dict[str, Any]] = {
-    "id": 9005,
-    "seq": 5,
-    "from_stage": "regular",
-    "to_stage": "vip",
-    "transitioned_at": "2026-03-01T12:00:00Z",
-    "recorded_at": "2026-03-01T12:00:00Z",
-    "trigger_type": "manual",
-    "trigger_event": None,
-    "actor": "key:console",
-    "performed_by": 77,
-    "notes": "Has agreed on monthly appointments",
-    "reasons": [],
-    "map_version": 3,
-    "is_silent": False,
-}
-
-
-class TransitionCreate(RequestModel):
-    """A manual move of a customer to another stage."""
-
-    to_stage: Text = Field(
-        min_length=1, max_length=50, description="Key of an active stage", examples=["vip"]
-    )
-    notes: Text | None = Field(
-        default=None,
-        max_length=10_000,
-        description="Reason for the move, stored with the transition; null or omitted: none",
-        examples=["Has agreed on monthly appointments"],
-    )
-    performed_by: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_ID,
-        description="Id, in the caller's system, of the person who makes the move; null or omitted: unknown",
-        examples=[77],
-    )
-    pin_until: Instant | None = Field(
-        default=None,
-        description="Time until which the customer is pinned to the stage; it must be in the future. Null or omitted:"
-        " the customer is pinned only if the rules would undo the move at once",
-        examples=[None],
-    )
-    run_actions: bool | None = Field(
-        default=None,
-        strict=True,
-        description="Whether the actions of the stage are carried out; a move without them has `is_silent`. Null or"
-        " omitted: they are",
-        examples=[True],
-    )
 
 
 class PinUpdate(RequestModel):
@@ -132,6 +78,7 @@ class Journey(ResponseModel):
     """The current stage of a customer, with the facts and scores behind it."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_ref: CustomerRef
     current_stage: str = Field(description="Key of the current stage", examples=["regular"])
     stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
     stage_entered_at: Timestamp = Field(
@@ -222,210 +169,55 @@ class Journey(ResponseModel):
     @classmethod
     def of(cls, view: JourneyView) -> "Journey":
         """Builds the response from a stored journey and its scores."""
-        stored, relationship = view.stored, view.stored.relationship
-        facts, policy = relationship.facts, view.context.rulebook.policy
-        stage = view.context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls.model_construct(
-            customer_id=relationship.customer_id,
-            current_stage=relationship.current_stage,
-            stage_name=relationship.current_stage if stage is None else stage.name,
-            stage_entered_at=relationship.stage_entered_at,
-            days_in_current_stage=days_since(relationship.stage_entered_at, view.as_of),
-            previous_stage=relationship.previous_stage,
-            version=relationship.version,
-            pin_until=relationship.pin_until,
-            # Suppressed moves outlive their pin in storage; they are shown only while a pin holds.
-            suppressed=[
-                SuppressedMove.of(move)
-                for move in (relationship.pin_state.suppressed if relationship.pin_until else ())
-            ],
-            lifetime_value=facts.lifetime_cents(policy) / policy.currency.units,
-            total_appointments=facts.total_appointments,
-            total_missed=facts.total_missed,
-            first_appointment_at=facts.first_appointment_at,
-            last_appointment_at=facts.last_appointment_at,
-            next_booking_at=next_booking(facts.open_bookings, view.as_of),
-            last_event_at=facts.last_event_at,
-            risk_score=view.risk / 100,
-            engagement_score=view.engagement / 100,
-            scored_at=view.as_of,
-            next_evaluation_at=relationship.next_evaluation_at,
-            map_version=view.context.company.map_version,
-            owner=stored.owner,
-            notes=stored.notes,
-            metadata=stored.metadata,
-            created_at=stored.created_at or relationship.stage_entered_at,
-            updated_at=stored.updated_at,
+            **_journey_values(view, [SuppressedMove.of(move) for move in _shown_moves(view)])
         )
 
 
-class ConditionResult(ResponseModel):
-    """The result of one condition."""
-
-    field: str = Field(
-        description="Field of the trigger that was compared: `count`, `value`, `days`, `score`, `rate`,"
-        " `call_duration` or `total_amount`",
-        examples=["count"],
-    )
-    condition: str = Field(
-        description="Operator and number that the value was compared with", examples=[">=3"]
-    )
-    value: float | int | None = Field(
-        description="Value that was compared, in the unit of the field; null if it is unknown", examples=[3]
-    )
-    held: bool = Field(description="Whether the value met the condition", examples=[True])
+def journey_values(view: JourneyView) -> dict[str, Any]:
+    """Returns the fields of a Journey as plain values: for responses whose time matters."""
+    return _journey_values(view, [move._asdict() for move in _shown_moves(view)])
 
 
-class RuleResult(ResponseModel):
-    """The result of one rule."""
-
-    trigger: str = Field(description="Trigger of the rule", examples=["appointment_count"])
-    held: bool = Field(description="Whether all conditions of the rule were met", examples=[True])
-    conditions: list[ConditionResult] = Field(
-        description="Conditions in the order in which they were evaluated; empty if the rule has none"
-    )
+def _shown_moves(view: JourneyView) -> Sequence[domain.SuppressedMove]:
+    # Suppressed moves outlive their pin in storage; they are shown only while a pin holds.
+    relationship = view.stored.relationship
+    return relationship.pin_state.suppressed if relationship.pin_until else ()
 
 
-class StageResult(ResponseModel):
-    """The result of the rules of one stage."""
-
-    stage: str = Field(description="Key of the stage", examples=["regular"])
-    kind: StageKind = Field(description="Kind of the stage: `progress` or `risk`", examples=["progress"])
-    held: bool = Field(description="Whether at least one rule of the stage held", examples=[True])
-    paused_by: Timestamp | None = Field(
-        description="Time of the appointment whose booking kept the customer out of a risk stage that held; null if"
-        " there was none",
-        examples=[None],
-    )
-    rules: list[RuleResult] = Field(description="Rules in the order in which they were evaluated")
-
-    @classmethod
-    def of(cls, reason: domain.StageReason) -> "StageResult":
-        """Builds the response from a reason of the domain."""
-        return cls.model_construct(
-            stage=reason.stage,
-            kind=StageKind(reason.kind),
-            held=reason.held,
-            paused_by=reason.paused_by,
-            rules=[
-                RuleResult.model_construct(
-                    trigger=rule.trigger,
-                    held=rule.held,
-                    conditions=[
-                        ConditionResult.model_construct(**condition._asdict())
-                        for condition in rule.conditions
-                    ],
-                )
-                for rule in reason.rules
-            ],
-        )
-
-
-class Transition(ResponseModel):
-    """A transition in a journey's ledger."""
-
-    id: Id | None = Field(description="Id of the transition; null in a dry run", examples=[9001])
-    seq: int = Field(ge=1, description="Number of the transition in the journey, from 1", examples=[4])
-    from_stage: str | None = Field(
-        description="Key of the stage that the customer left; null for the first transition of a journey",
-        examples=["customer"],
-    )
-    to_stage: str = Field(description="Key of the stage that the customer entered", examples=["regular"])
-    transitioned_at: Timestamp = Field(
-        description="When the transition took effect", examples=["2026-01-15T10:00:00Z"]
-    )
-    recorded_at: Timestamp = Field(
-        description="When the transition was written, in real time; later than `transitioned_at` for imports and late"
-        " events",
-        examples=["2026-01-15T10:00:01Z"],
-    )
-    trigger_type: TriggerType = Field(
-        description="What caused the transition. `manual`: a person; `automatic`: a rule; `system`: the service itself",
-        examples=["automatic"],
-    )
-    trigger_event: str | None = Field(
-        description="Event type or trigger that caused the transition; null if `trigger_type` is `manual`",
-        examples=["appointment_count"],
-    )
-    actor: str | None = Field(
-        description="Credential that made a manual move: `key:<id>` or `user:<subject>`; null for other transitions",
-        examples=[None],
-    )
-    performed_by: int | None = Field(
-        ge=0,
-        le=MAX_ID,
-        description="Id, in the caller's system, of the person who made a manual move; null if it is unknown, and for"
-        " other transitions",
-        examples=[None],
-    )
-    notes: str | None = Field(
-        description="Reason that was given for a manual move; null if there is none", examples=[None]
-    )
-    reasons: list[StageResult] = Field(
-        description="Every stage that was evaluated, with the results of its rules; empty if `trigger_type` is"
-        " `manual` or `system`"
-    )
-    map_version: int = Field(
-        ge=1, description="Version of the stage map that decided the transition", examples=[3]
-    )
-    is_silent: bool = Field(description="Whether the actions of `to_stage` were skipped", examples=[False])
-
-    @classmethod
-    def of(cls, entry: TransitionRecord) -> "Transition":
-        """Builds the response from a ledger entry."""
-        move = entry.transition
-        return cls.model_construct(
-            id=entry.id or None,
-            seq=move.seq,
-            from_stage=move.from_stage,
-            to_stage=move.to_stage,
-            transitioned_at=move.transitioned_at,
-            recorded_at=entry.recorded_at,
-            trigger_type=move.trigger_type,
-            trigger_event=move.trigger_event,
-            actor=move.actor,
-            performed_by=move.performed_by,
-            notes=move.notes,
-            reasons=[StageResult.of(reason) for reason in move.reasons],
-            map_version=move.map_version,
-            is_silent=move.is_silent,
-        )
-
-
-class TransitionPage(ResponseModel):
-    """A page of a journey's transitions, newest first."""
-
-    items: list[Transition] = Field(description="The transitions of this page")
-    next_cursor: NextCursor
-
-
-class AutomaticPin(ResponseModel):
-    """A pin that the service set, because the rules would have undone a manual move at once."""
-
-    until: Timestamp = Field(description="End of the pin", examples=["2026-03-31T12:00:00Z"])
-    reason: str = Field(
-        description="Why the customer was pinned, in one English sentence",
-        examples=["The rules would undo this move at once, so the customer is pinned."],
-    )
-
-
-class TransitionCreated(ResponseModel):
-    """The outcome of a manual move."""
-
-    transition: Transition = Field(description="The transition that was written", examples=[_MANUAL_MOVE])
-    journey: Journey = Field(description="The journey in its current state")
-    pinned: AutomaticPin | None = Field(
-        description="The pin that the service set; null if it set none", examples=[None]
-    )
-
-    @classmethod
-    def of(cls, moved: manual_changes.ManualMoveResult) -> "TransitionCreated":
-        """Builds the response from the outcome of a manual move."""
-        pinned = None
-        if moved.pinned_until is not None:
-            reason = "The rules would undo this move at once, so the customer is pinned."
-            pinned = AutomaticPin(until=moved.pinned_until, reason=reason)
-        return cls(transition=Transition.of(moved.entry), journey=Journey.of(moved.view), pinned=pinned)
+def _journey_values(view: JourneyView, suppressed: Sequence[object]) -> dict[str, Any]:
+    stored, relationship = view.stored, view.stored.relationship
+    facts, policy = relationship.facts, view.context.rulebook.policy
+    stage = view.context.rulebook.stage_map.by_key.get(relationship.current_stage)
+    return {
+        "customer_id": relationship.customer_id,
+        "customer_ref": stored.customer_ref,
+        "current_stage": relationship.current_stage,
+        "stage_name": relationship.current_stage if stage is None else stage.name,
+        "stage_entered_at": relationship.stage_entered_at,
+        "days_in_current_stage": days_since(relationship.stage_entered_at, view.as_of),
+        "previous_stage": relationship.previous_stage,
+        "version": relationship.version,
+        "pin_until": relationship.pin_until,
+        "suppressed": suppressed,
+        "lifetime_value": facts.lifetime_cents(policy) / policy.currency.units,
+        "total_appointments": facts.total_appointments,
+        "total_missed": facts.total_missed,
+        "first_appointment_at": facts.first_appointment_at,
+        "last_appointment_at": facts.last_appointment_at,
+        "next_booking_at": next_booking(facts.open_bookings, view.as_of),
+        "last_event_at": facts.last_event_at,
+        "risk_score": view.risk / 100,
+        "engagement_score": view.engagement / 100,
+        "scored_at": view.as_of,
+        "next_evaluation_at": relationship.next_evaluation_at,
+        "map_version": view.context.company.map_version,
+        "owner": stored.owner,
+        "notes": stored.notes,
+        "metadata": stored.metadata,
+        "created_at": stored.created_at or relationship.stage_entered_at,
+        "updated_at": stored.updated_at,
+    }
 
 
 class Evaluation(ResponseModel):
@@ -450,7 +242,7 @@ class Evaluation(ResponseModel):
     journey: Journey = Field(description="The journey after the evaluation")
 
     @classmethod
-    def of(cls, evaluation: manual_changes.Evaluation) -> "Evaluation":
+    def of(cls, evaluation: manual_changes.EvaluationResult) -> "Evaluation":
         """Builds the response from an evaluation."""
         unmoved: Literal["stayed", "suppressed"] = (
             "stayed" if evaluation.suppressed_to is None else "suppressed"
@@ -463,3 +255,34 @@ class Evaluation(ResponseModel):
             reasons=[StageResult.of(reason) for reason in evaluation.reasons],
             journey=Journey.of(evaluation.view),
         )
+
+
+class AutomaticPin(ResponseModel):
+    """A pin that the service set, because the rules would have undone a manual move at once."""
+
+    until: Timestamp = Field(description="End of the pin", examples=["2026-03-31T12:00:00Z"])
+    reason: str = Field(
+        description="Why the customer was pinned, in one English sentence",
+        examples=["The rules would undo this move at once, so the customer is pinned."],
+    )
+
+
+class TransitionCreated(ResponseModel):
+    """The outcome of a manual move."""
+
+    transition: Transition = Field(
+        description="The transition that was written", examples=[MANUAL_MOVE_EXAMPLE]
+    )
+    journey: Journey = Field(description="The journey in its current state")
+    pinned: AutomaticPin | None = Field(
+        description="The pin that the service set; null if it set none", examples=[None]
+    )
+
+    @classmethod
+    def of(cls, moved: manual_changes.ManualMoveResult) -> "TransitionCreated":
+        """Builds the response from the outcome of a manual move."""
+        pinned = None
+        if moved.pinned_until is not None:
+            reason = "The rules would undo this move at once, so the customer is pinned."
+            pinned = AutomaticPin(until=moved.pinned_until, reason=reason)
+        return cls(transition=Transition.of(moved.entry), journey=Journey.of(moved.view), pinned=pinned)

@@ -12,7 +12,7 @@ from journey_service.services.operations.data_quality import REPAIRABLE, DataIss
 RepairableIssue = Literal[
     "orphans", "unknown_stages", "wrong_facts", "stale_scores", "wrong_sums", "stuck_actions"
 ]
-assert get_args(RepairableIssue) == REPAIRABLE  # noqa: S101  # the contract offers what the service can repair
+assert get_args(RepairableIssue) == REPAIRABLE  # the contract offers what the service can repair
 
 
 class DataQualityIssue(ResponseModel):

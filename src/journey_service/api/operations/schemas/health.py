@@ -7,6 +7,7 @@ from pydantic import Field
 
 from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
+from journey_service.domain.operations import records
 from journey_service.services.operations import health, schedule
 
 CheckStatus = Literal["ok", "warning", "failed"]
@@ -23,15 +24,17 @@ class Readiness(ResponseModel):
 
     status: Literal["ok", "degraded", "unavailable"] = Field(
         description="`ok`: ready. `degraded`: Redis is unreachable or not configured, so background work starts some"
-        " seconds later. `unavailable`: the database is unreachable, or its schema is that of another version"
+        " seconds later. `unavailable`: see `database` and `schema`"
     )
-    database: Literal["ok", "unreachable"] = Field(
-        description="`ok`: the database answers; `unreachable`: it does not"
+    database: records.DatabaseCondition = Field(
+        description="`ok`: the database answers and accepts writes. `unreachable`: it does not answer in time."
+        " `no_connections`: all its connections are in use. `read_only`: it accepts no writes. `disk_full`: its disk is"
+        " full"
     )
     schema_status: Literal["ok", "mismatch"] = Field(
         alias="schema",
-        description="`ok`: the schema of the database is that of this version of the service; `mismatch`: it is not,"
-        " or it cannot be read",
+        description="`ok`: this version of the service runs on the schema of the database; `mismatch`: it does not, or"
+        " the schema cannot be read",
     )
     redis: Literal["ok", "unreachable"] = Field(
         description="`ok`: Redis answers; `unreachable`: it does not, or it is not configured"
@@ -93,7 +96,7 @@ class Schedule(ResponseModel):
     )
 
     @classmethod
-    def of(cls, found: schedule.Schedule) -> "Schedule":
+    def of(cls, found: schedule.CompanySchedule) -> "Schedule":
         """Returns the schema of a schedule."""
         return cls(
             timezone=found.company.timezone,
@@ -102,26 +105,28 @@ class Schedule(ResponseModel):
             next_nightly_run_at=found.next_nightly_run_at,
             next_nightly_run_local=found.next_nightly_run_local.isoformat(),
             scored_at=found.company.scored_at,
-            nightly_runs=[
-                NightlyRun(
-                    local_date=run.local_date,
-                    due_at=run.due_at,
-                    job_id=run.job_id,
-                    status=run.status,  # type: ignore[arg-type]  # a constraint of the table
-                    finished_at=run.finished_at,
-                )
-                for run in found.nightly_runs
-            ],
-            polling_tasks=[
-                PollingTask(
-                    name=task.name,
-                    description=task.description,
-                    every_seconds=task.every_seconds,
-                    can_be_woken=task.can_be_woken,
-                )
-                for task in found.polling_tasks
-            ],
+            nightly_runs=[_nightly_run(run) for run in found.nightly_runs],
+            polling_tasks=[_polling_task(task) for task in found.polling_tasks],
         )
+
+
+def _nightly_run(run: records.NightlyRun) -> NightlyRun:
+    return NightlyRun(
+        local_date=run.local_date,
+        due_at=run.due_at,
+        job_id=run.job_id,
+        status=run.status,  # type: ignore[arg-type]  # a constraint of the table
+        finished_at=run.finished_at,
+    )
+
+
+def _polling_task(task: schedule.ScheduledPolling) -> PollingTask:
+    return PollingTask(
+        name=task.name,
+        description=task.description,
+        every_seconds=task.every_seconds,
+        can_be_woken=task.can_be_woken,
+    )
 
 
 class HealthCheck(ResponseModel):

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from journey_service.api.schema_fields import (
-    CustomerId,
     Id,
+    NamedCustomers,
     NextCursor,
     RequestModel,
     ResponseModel,
@@ -23,9 +23,11 @@ JobKind = Literal[
     "apply_settings",
     "backtest",
     "bulk_actions",
+    "bulk_moves",
     "check_metrics",
     "count_rollups",
     "evaluate_transitions",
+    "fit_churn_model",
     "import",
     "inspect_data",
     "preview_stage_map",
@@ -42,11 +44,11 @@ JOB_KINDS = frozenset(get_args(JobKind))
 class EvaluationRequest(RequestModel):
     """The customers to evaluate."""
 
-    customer_ids: list[CustomerId] | None = Field(
+    customer_ids: NamedCustomers | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="Ids of the customers; null or omitted: all customers",
+        description="Customers, each by id or by `ref:` and the `customer_ref`; null or omitted: all customers",
         examples=[[4711, 4712]],
     )
 
@@ -78,10 +80,11 @@ class Job(ResponseModel):
         description="What the job does. `roll_out_stage_map`: applies a version of the stage map to customers."
         " `apply_settings`: evaluates and rescores customers after a change of settings. `advance_clock`: processes"
         " what became due by a test clock. `rescore`: computes scores, also as the nightly run."
-        " `evaluate_transitions`: evaluates customers. `preview_stage_map`, `backtest`: compute a preview or a"
+        " `evaluate_transitions`: evaluates customers. `fit_churn_model`: fits the churn model, and computes the"
+        " chances of all customers. `preview_stage_map`, `backtest`: compute a preview or a"
         " back-test. `rebuild_metrics`: recomputes daily metrics. `count_rollups`: recomputes the totals of reports."
-        " `bulk_actions`: requests an action for many customers. `replay_events`: sends events to a webhook endpoint"
-        " again."
+        " `bulk_actions`: requests an action for many customers. `bulk_moves`: moves many customers."
+        " `replay_events`: sends events to a webhook endpoint again."
         " `check_metrics`: compares metrics with the ledgers. `reconcile_metrics`: computes every metric in two ways."
         " `inspect_data`: looks for inconsistencies. `repair_data`: repairs inconsistencies. `import`: replays an"
         " import file",

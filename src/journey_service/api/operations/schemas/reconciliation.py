@@ -57,7 +57,7 @@ class Reconciliation(ResponseModel):
     )
 
     @classmethod
-    def of(cls, report: CheckReport[reconciliation.Reconciliation]) -> "Reconciliation":
+    def of(cls, report: CheckReport[reconciliation.ReconciliationReport]) -> "Reconciliation":
         """Returns the schema of a reconciliation."""
         found = report.found
         return cls(

@@ -1,6 +1,6 @@
 """Request and response schemas of back-tests of a draft of the stage map."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -9,15 +9,17 @@ from journey_service.api.customer_names import with_names
 from journey_service.api.operations.schemas.jobs import JobStatus
 from journey_service.api.schema_fields import (
     AnyCustomerId,
-    CustomerId,
     CustomerName,
+    CustomerRef,
     Id,
     Instant,
+    NamedCustomers,
     ResponseModel,
     Timestamp,
 )
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageMapDraft
 from journey_service.domain.operations.records import Job
+from journey_service.services.customers.names import CustomerNames
 from journey_service.services.stages.backtests import MAX_LAPSE_DAYS, MAX_NAMED_CUSTOMERS, BacktestParameters
 
 
@@ -41,17 +43,17 @@ class BacktestRequest(StageMapDraft):
         " the rule of the last risk stage of the current map that has such a rule, or 180 if none has",
         examples=[180],
     )
-    customer_ids: list[CustomerId] = Field(
+    customer_ids: NamedCustomers = Field(
         default_factory=list,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="Ids of customers whose moves are listed in `listed_customers`",
+        description="Customers whose moves are listed in `listed_customers`, each by id or by `ref:` and the"
+        " `customer_ref`",
         examples=[[4712]],
     )
 
-    @property
-    def parameters(self) -> BacktestParameters:
-        """The past range, as the service takes it."""
-        return BacktestParameters(self.since, self.until, self.lapse_days, self.customer_ids)
+    def to_parameters(self, customer_ids: Sequence[int]) -> BacktestParameters:
+        """Returns the past range, as the service takes it."""
+        return BacktestParameters(self.since, self.until, self.lapse_days, list(customer_ids))
 
 
 class BacktestMove(ResponseModel):
@@ -72,6 +74,7 @@ class BacktestSampleMove(BacktestMove):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_ref: CustomerRef
     customer_name: CustomerName
 
 
@@ -192,6 +195,7 @@ class BacktestCustomer(ResponseModel):
     customer_id: AnyCustomerId = Field(
         description="Id of the customer; negative for an erased customer", examples=[4712]
     )
+    customer_ref: CustomerRef
     customer_name: CustomerName
     opened_at: Timestamp | None = Field(
         description="When the journey began; null if it began after the range",
@@ -230,7 +234,7 @@ class BacktestResult(ResponseModel):
     warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
-    def of(cls, result: Mapping[str, Any], names: Mapping[int, str]) -> "BacktestResult":
+    def of(cls, result: Mapping[str, Any], names: Mapping[int, CustomerNames]) -> "BacktestResult":
         """Builds the response from the result of a back-test job, and the names of its customers."""
         return cls.model_validate(with_names(result, names))
 
@@ -256,7 +260,7 @@ class Backtest(ResponseModel):
     result: BacktestResult | None = Field(description="The comparison; null unless `status` is `done`")
 
     @classmethod
-    def of(cls, job: Job, names: Mapping[int, str]) -> "Backtest":
+    def of(cls, job: Job, names: Mapping[int, CustomerNames]) -> "Backtest":
         """Builds the response from a job, and the names of the customers in its result."""
         return cls(
             job_id=job.id,

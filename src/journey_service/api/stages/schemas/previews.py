@@ -7,16 +7,25 @@ from pydantic import Field
 
 from journey_service.api.customer_names import with_names
 from journey_service.api.operations.schemas.jobs import JobStatus
-from journey_service.api.schema_fields import AnyCustomerId, CustomerName, Id, ResponseModel, Timestamp
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    CustomerName,
+    CustomerRef,
+    Id,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.api.stages.schemas.stage_maps import LintFinding, StageFieldChange
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
+from journey_service.services.customers.names import CustomerNames
 
 
 class PreviewSample(ResponseModel):
     """A customer that the draft would move."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    customer_ref: CustomerRef
     customer_name: CustomerName
     trigger_event: str | None = Field(
         description="Event type or trigger that would cause the last move; null if the cause is that the draft"
@@ -127,7 +136,7 @@ class PreviewResult(ResponseModel):
     warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft", examples=[[]])
 
     @classmethod
-    def of(cls, result: Mapping[str, Any], names: Mapping[int, str]) -> "PreviewResult":
+    def of(cls, result: Mapping[str, Any], names: Mapping[int, CustomerNames]) -> "PreviewResult":
         """Builds the response from the result of a preview job, and the names of its customers."""
         result = with_names(result, names)
         moved = sum(cell["customers"] for cell in result["moves"])
@@ -155,7 +164,7 @@ class StageMapPreview(ResponseModel):
     )
 
     @classmethod
-    def of(cls, job: Job, names: Mapping[int, str]) -> "StageMapPreview":
+    def of(cls, job: Job, names: Mapping[int, CustomerNames]) -> "StageMapPreview":
         """Builds the response from a job, and the names of the customers in its result."""
         return cls(
             job_id=job.id,

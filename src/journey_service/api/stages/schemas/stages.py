@@ -23,7 +23,9 @@ _EXAMPLE: dict[str, Any] = {
     "retention_days": None,
 }
 
-ConditionField = Literal["count", "value", "days", "score", "rate", "call_duration", "total_amount"]
+ConditionField = Literal[
+    "count", "value", "days", "ratio", "probability", "score", "rate", "call_duration", "total_amount"
+]
 ConditionText = Annotated[
     str, Field(pattern=r"^(>=|<=|==|!=|>|<)\s*-?\d{1,12}(\.\d{1,6})?$", examples=[">=1000"])
 ]
@@ -98,7 +100,12 @@ class StageRule(RequestModel):
 
     trigger: str = Field(
         description="Event type, for a rule that is evaluated when such an event is stored; or a value of the"
-        " customer, for a rule that is evaluated at any time and requires a condition",
+        " customer, for a rule that is evaluated at any time and requires a condition. `appointment_count`: completed"
+        " appointments; `lifetime_value`: revenue; `days_since_last_appointment`: days since the last completed"
+        " appointment; `rhythm_ratio`: these days divided by the customer's usual number of days between appointments;"
+        " `churn_probability`: predicted probability that the customer stays away until they count as churned;"
+        " `risk_score`, `engagement_score`: the scores; `missed_rate`: missed of all past appointments;"
+        " `days_in_stage`: days since the customer entered the stage. A rule on an unknown value does not hold",
         examples=["lifetime_value"],
         json_schema_extra={"enum": [*TRIGGERS]},
     )
@@ -106,8 +113,9 @@ class StageRule(RequestModel):
         default_factory=dict,
         description="Operator and number, by field of the trigger. Event types have the fields `call_duration`"
         " (seconds) and `total_amount` (money in the company's currency). `appointment_count` has `count`;"
-        " `lifetime_value` has `value` (money); `days_...` has `days`; `..._score` has `score` (0 to 1);"
-        " `missed_rate` has `rate` (0 to 1)",
+        " `lifetime_value` has `value` (money); `days_...` has `days`; `rhythm_ratio` has `ratio`;"
+        " `churn_probability` has `probability` (0 to 1);"
+        " `..._score` has `score` (0 to 1); `missed_rate` has `rate` (0 to 1)",
         examples=[{"value": ">=1000"}],
     )
 

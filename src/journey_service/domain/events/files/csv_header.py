@@ -2,12 +2,12 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quote_value
-from journey_service.domain.events.files.customer_lines import CUSTOMER_COLUMNS
+from journey_service.domain.events.files.customer_lines import CUSTOMER_COLUMNS, is_attribute_column
 from journey_service.domain.events.parsing import FIELD_ALIASES, KNOWN_COLUMNS
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -32,6 +32,12 @@ class TableKind(NamedTuple):
     aliases: Mapping[str, str]
     required: Sequence[str]
     synonyms: Mapping[str, str]
+    is_further: Callable[[str], bool] | None = None
+    """Whether a name that is not known is one of a further field, such as an attribute."""
+
+    def has(self, name: str) -> bool:
+        """Whether a field has this name."""
+        return name in self.known or (self.is_further is not None and self.is_further(name))
 
 
 def _synonyms(fields: Mapping[str, str]) -> Mapping[str, str]:
@@ -39,9 +45,17 @@ def _synonyms(fields: Mapping[str, str]) -> Mapping[str, str]:
 
 
 _CUSTOMER: Final = (
-    "customer customer_number customer_no customer_nr client client_id client_number client_no member_id patient_id"
+    "customer_number customer_no customer_nr client client_id client_number client_no member_id patient_id"
     " kunde kunden_id kundenid kundennummer kunden_nummer kundennr kunden_nr patientennummer mitgliedsnummer"
 )
+_REF: Final = "customer_reference client_ref client_reference external_id external_customer_id kundenreferenz"
+_PROFILE: Final = {
+    "name": "full_name client_name kundenname vollst\u00e4ndiger_name",
+    "first_name": "given_name forename vorname",
+    "email": "e_mail mail email_address e_mail_address e_mail_adresse emailadresse mailadresse",
+    "phone": "phone_number telephone mobile mobile_number tel telefon telefonnummer mobil mobilnummer handy",
+    "language": "lang locale sprache",
+}
 EVENT_TABLE: Final = TableKind(
     KNOWN_COLUMNS,
     FIELD_ALIASES,
@@ -49,6 +63,7 @@ EVENT_TABLE: Final = TableKind(
     _synonyms(
         {
             "customer_id": _CUSTOMER,
+            "customer_ref": _REF,
             "occurred_at": "date time date_time datetime timestamp event_date appointment_date start_time"
             " datum zeit zeitpunkt uhrzeit datum_uhrzeit termindatum beginn",
             "type": "event kind event_name art typ ereignis ereignisart vorgang",
@@ -59,6 +74,7 @@ EVENT_TABLE: Final = TableKind(
             "booking_id": "booking booking_number booking_no appointment_id reservation_id buchung buchungsnummer"
             " buchungs_nr terminnummer",
             "scheduled_for": "scheduled scheduled_at booked_for geplant geplant_f\u00fcr termin",
+            **{f"customer_{field}": f"{field} {names}" for field, names in _PROFILE.items()},
         }
     ),
 )
@@ -69,16 +85,15 @@ CUSTOMER_TABLE: Final = TableKind(
     ("customer_id",),
     _synonyms(
         {
-            "customer_id": _CUSTOMER,
-            "name": "full_name customer_name client_name kundenname vollst\u00e4ndiger_name",
-            "first_name": "given_name forename vorname",
-            "email": "e_mail mail email_address e_mail_address e_mail_adresse emailadresse mailadresse",
-            "phone": "phone_number telephone mobile mobile_number tel telefon telefonnummer mobil mobilnummer handy",
-            "language": "lang locale sprache",
+            "customer_id": f"customer {_CUSTOMER}",
+            "customer_ref": _REF,
+            **_PROFILE,
+            "name": f"customer_name {_PROFILE['name']}",
             "consent_email": "newsletter email_consent email_opt_in",
             "consent_sms": "sms_consent sms_opt_in",
         }
     ),
+    is_attribute_column,
 )
 """Tables of customers."""
 
@@ -120,7 +135,7 @@ def parse_columns(
     errors = [
         FieldError(f"{pointer}/{at}", f"must be column:field; the fields are {', '.join(sorted(kind.known))}")
         for at, (name, _, field) in enumerate(split)
-        if not name or field not in kind.known
+        if not name or not kind.has(field)
     ]
     if errors:
         raise InvalidInputError(errors)
@@ -176,12 +191,14 @@ def propose_columns(
 
 def is_field(name: str, kind: TableKind) -> bool:
     """Returns whether a column of this name is taken for a field by itself."""
-    return _key(name) in {_key(each) for each in kind.known}
+    return kind.has(_key(name)) or _key(name) in {_key(each) for each in kind.known}
 
 
 def missing_fields(fields: Sequence[str | None], kind: TableKind) -> Sequence[str]:
     """Returns the required fields that no column has."""
     chosen = {kind.aliases.get(field, field) for field in fields if field is not None}
+    if "customer_ref" in chosen:
+        chosen.add("customer_id")
     return [field for field in kind.required if field not in chosen]
 
 
@@ -251,7 +268,7 @@ def _to_header(
     ignored: list[str] = []
     for name in names:
         key = _key(name)
-        field = renamed.get(key) or known.get(key)
+        field = renamed.get(key) or known.get(key) or (key if kind.has(key) else None)
         fields.append(field)
         if field is None and key:
             ignored.append(name.strip()[:_MAX_NAME_LENGTH])
@@ -260,6 +277,11 @@ def _to_header(
 
 def _key(name: str) -> str:
     return _BLANKS.sub("_", name.strip().casefold())
+
+
+def _alternative(field: str) -> str:
+    name = {"type": "event_type", "customer_id": "customer_ref"}.get(field)
+    return "" if name is None else f" (or {name!r})"
 
 
 def _check(header: CsvHeader, number: int, kind: TableKind) -> None:
@@ -272,7 +294,7 @@ def _check(header: CsvHeader, number: int, kind: TableKind) -> None:
     errors = [
         FieldError(
             position,
-            f"lacks the column {field!r}{' (or ' + repr('event_type') + ')' if field == 'type' else ''}"
+            f"lacks the column {field!r}{_alternative(field)}"
             + (
                 f"; is it {quote_value(proposed[field])}? Then name its field"
                 if field in proposed

@@ -4,30 +4,63 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from journey_service.domain.customers.profiles import normalize_language
+from journey_service.domain.customers.attributes import (
+    COLUMN_PREFIX,
+    MAX_ATTRIBUTES,
+    AttributeValue,
+    find_value_error,
+    is_attribute_name,
+    to_attribute_value,
+)
+from journey_service.domain.customers.references import CustomerName
+from journey_service.domain.customers.updates import PROFILE_LENGTHS, ProfileUpdate
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
-from journey_service.domain.events.cell_formats import CellFormat
-from journey_service.domain.events.parsing import parse_customer_id
-from journey_service.domain.events.values import find_text_error
+from journey_service.domain.events.cell_formats import CellFormat, parse_cell_value
+from journey_service.domain.events.event import NO_CUSTOMER_ID
+from journey_service.domain.events.parsing import parse_customer
+from journey_service.domain.events.profile_fields import (
+    CONSENT_CHANNELS,
+    parse_consents,
+    parse_profile_fields,
+)
 
-CONSENT_CHANNELS: Final = ("email", "sms", "call", "offer")
-CONSENT_STATUSES: Final = ("granted", "withdrawn", "unknown")
-_MAX_LENGTHS: Final = {"name": 255, "first_name": 100, "email": 320, "phone": 64}
 _CONSENT_PREFIX: Final = "consent_"
 _CONSENT_COLUMNS: Final = tuple(f"{_CONSENT_PREFIX}{channel}" for channel in CONSENT_CHANNELS)
 
-CUSTOMER_COLUMNS: Final = frozenset(("customer_id", *_MAX_LENGTHS, "language", "consents", *_CONSENT_COLUMNS))
-"""Names of fields in import files of customers."""
+CUSTOMER_COLUMNS: Final = frozenset(
+    (
+        *("customer_id", "customer_ref", *PROFILE_LENGTHS, "language", "attributes", "consents"),
+        *_CONSENT_COLUMNS,
+    )
+)
+"""Names of fields in import files of customers; columns of attributes are further ones."""
 
 
 class CustomerLine(NamedTuple):
-    """A parsed line of customers: the fields of the profile that it names, and consents by channel."""
+    """A parsed line of customers: the fields of the profile that it names, attributes, and consents by channel.
+
+    `customer_id` is NO_CUSTOMER_ID while a ref alone names the customer.
+    """
 
     number: int
     customer_id: int
     fields: Mapping[str, str]
     consents: Mapping[str, str]
+    attributes: Mapping[str, AttributeValue]
     cells: Sequence[str] | None = None
+    customer_ref: str | None = None
+
+    @property
+    def update(self) -> ProfileUpdate:
+        """What the line says of the customer."""
+        return ProfileUpdate(self.fields, self.consents, self.attributes)
+
+    @property
+    def customer(self) -> CustomerName:
+        """How the line names the customer."""
+        return CustomerName(
+            None if self.customer_id == NO_CUSTOMER_ID else self.customer_id, self.customer_ref
+        )
 
 
 def parse_customer_line(
@@ -35,56 +68,73 @@ def parse_customer_line(
 ) -> CustomerLine:
     """Parses one line; empty cells and nulls name nothing. Raises InvalidInputError with every error."""
     errors: list[FieldError] = []
-    customer_id = 0
+    customer = CustomerName(None, None)
     try:
-        customer_id = parse_customer_id(raw, cells)
+        customer = parse_customer(raw, cells)
     except InvalidInputError as error:
         errors += error.errors
     errors += [
         FieldError(f"/{pointer_token(name)}", "is not a known field")
         for name in raw
-        if name not in CUSTOMER_COLUMNS
+        if name not in CUSTOMER_COLUMNS and not name.startswith(COLUMN_PREFIX)
     ]
-    fields = {
-        name: text
-        for name, maximum in _MAX_LENGTHS.items()
-        if (text := _text(raw.get(name), name, maximum, errors)) is not None
-    }
-    language = _text(raw.get("language"), "language", 64, errors)
-    if language is not None:
-        tag = normalize_language(language)
-        if tag is None:
-            errors.append(FieldError("/language", "must be a language tag such as de or pt-BR"))
-        else:
-            fields["language"] = tag
+    fields = parse_profile_fields(raw, "", errors)
     consents = _consents(raw, errors)
+    attributes = _attributes(raw, cells, errors)
     if errors:
         raise InvalidInputError(errors)
-    return CustomerLine(number, customer_id, fields, consents)
+    customer_id = NO_CUSTOMER_ID if customer.customer_id is None else customer.customer_id
+    return CustomerLine(number, customer_id, fields, consents, attributes, customer_ref=customer.customer_ref)
 
 
-def _text(value: object, name: str, maximum: int, errors: list[FieldError]) -> str | None:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or len(value) > maximum:
-        errors.append(FieldError(f"/{name}", f"must be text of at most {maximum} characters"))
-    elif (problem := find_text_error(value)) is not None:
-        errors.append(FieldError(f"/{name}", problem))
-    else:
-        return value
-    return None
+def is_attribute_column(name: str) -> bool:
+    """Whether a column of this name holds an attribute, such as `attributes.plan`."""
+    return name.startswith(COLUMN_PREFIX) and is_attribute_name(name.removeprefix(COLUMN_PREFIX))
+
+
+def _attributes(
+    raw: Mapping[str, object], cells: CellFormat | None, errors: list[FieldError]
+) -> dict[str, AttributeValue]:
+    """Returns the attributes of the field `attributes` and of the columns of attributes; empty cells name none."""
+    named = _json_object(raw.get("attributes"))
+    if named is None:
+        errors.append(FieldError("/attributes", 'must be an object such as {"plan": "gold"}'))
+        named = {}
+    # The names of an object come from the line, and may be personal data.
+    values = [("/attributes", name, value) for name, value in named.items() if value is not None]
+    for column, value in raw.items():
+        if not column.startswith(COLUMN_PREFIX) or value in (None, ""):
+            continue
+        read = parse_cell_value(value, cells) if isinstance(value, str) and cells is not None else value
+        pointer = f"/{column}" if is_attribute_column(column) else "/attributes"
+        values.append((pointer, column.removeprefix(COLUMN_PREFIX), read))
+    attributes: dict[str, AttributeValue] = {}
+    for pointer, name, value in values:
+        error = find_value_error(value) if is_attribute_name(name) else "contains a name that is not allowed"
+        if error is not None:
+            errors.append(FieldError(pointer, error))
+        else:
+            attributes[name] = to_attribute_value(value)  # type: ignore[arg-type]  # it was just checked
+    if len(attributes) > MAX_ATTRIBUTES:
+        errors.append(FieldError("/attributes", f"must be at most {MAX_ATTRIBUTES}"))
+    return attributes
+
+
+def _json_object(value: object) -> Mapping[str, object] | None:
+    """Returns an object, also one that is written as text; none for other values."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if value in (None, ""):
+        return {}
+    return value if isinstance(value, Mapping) else None
 
 
 def _consents(raw: Mapping[str, object], errors: list[FieldError]) -> dict[str, str]:
-    named = raw.get("consents")
-    if isinstance(named, str) and named:
-        try:
-            named = json.loads(named)
-        except (ValueError, RecursionError):
-            named = ()
-    if named in (None, ""):
-        named = {}
-    if not isinstance(named, Mapping):
+    named = _json_object(raw.get("consents"))
+    if named is None:
         errors.append(FieldError("/consents", 'must be an object such as {"email": "granted"}'))
         named = {}
     values = {
@@ -95,14 +145,4 @@ def _consents(raw: Mapping[str, object], errors: list[FieldError]) -> dict[str, 
         for name in _CONSENT_COLUMNS
         if raw.get(name) not in (None, "")
     }
-    consents: dict[str, str] = {}
-    for pointer, (channel, value) in values.items():
-        status = value.strip().lower() if isinstance(value, str) else value
-        if channel not in CONSENT_CHANNELS:
-            # The name comes from the line, and may be personal data.
-            errors.append(FieldError("/consents", f"must be by channel: {', '.join(CONSENT_CHANNELS)}"))
-        elif status not in CONSENT_STATUSES:
-            errors.append(FieldError(pointer, f"must be one of {', '.join(CONSENT_STATUSES)}"))
-        elif consents.setdefault(channel, status) != status:
-            errors.append(FieldError(pointer, f"differs from another consent to {channel} in the line"))
-    return consents
+    return parse_consents(values, "/consents", errors)

@@ -23,8 +23,14 @@ from journey_service.domain.events.files.import_table import (
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LINE_BYTES: Final = 64 * 1024
 """Maximum length of a line; a longer line is an error and is skipped."""
-_CHUNK_BYTES: Final = 256 * 1024
-"""Maximum number of bytes that are decompressed at once."""
+_CHUNK_BYTES: Final = 64 * 1024
+"""Maximum number of bytes that are decompressed and split at once."""
+MAX_LINES: Final = 10_000_000
+"""Maximum number of lines of a file, blank ones too; a longer file is an error."""
+MAX_UNPACKED_RATIO: Final = 100
+"""Maximum number of unpacked bytes of a gzip file for each compressed byte, beyond MIN_UNPACKED_LIMIT."""
+MIN_UNPACKED_LIMIT: Final = 8 * 1024**2
+"""Number of bytes to which any gzip file may unpack."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Encoding = Literal["utf-8", "utf-16", "windows-1250", "windows-1252", "iso-8859-15"]
 
@@ -85,6 +91,8 @@ class ImportFileReader:
             date_format=format_.date_format,
         )
         self._inflater: zlib._Decompress | None = None
+        self._packed_bytes = 0
+        self._unpacked_bytes = 0
         self._head = b""
         self._has_format = False
         self._text = _Utf8(format_.encoding)
@@ -103,6 +111,14 @@ class ImportFileReader:
 
     def parse_chunk(self, data: bytes) -> Iterator[ParsedLine]:
         """Parses the next bytes of the file."""
+        for lines in self.parse_pieces(data):
+            yield from lines
+
+    def parse_pieces(self, data: bytes) -> Iterator[Iterator[ParsedLine]]:
+        """Parses the next bytes of the file: one iterator for each piece of at most 64 KiB, to be read to its end.
+
+        A small compressed chunk may have many pieces, and a piece of blank lines yields nothing.
+        """
         if not self._has_format:
             self._head += data
             if len(self._head) < len(_GZIP):
@@ -110,7 +126,7 @@ class ImportFileReader:
             data, self._head, self._has_format = self._head, b"", True
             self._detect_gzip(data)
         for piece in self._inflate(data):
-            yield from self._split(self._text.convert(piece))
+            yield self._split(self._text.convert(piece))
 
     def parse_rest(self) -> Iterator[ParsedLine]:
         """Parses what is left at the end of the file. Raises MalformedError for an empty file."""
@@ -150,8 +166,10 @@ class ImportFileReader:
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         if self._inflater is None:
-            yield data
+            for start in range(0, len(data), _CHUNK_BYTES):
+                yield data[start : start + _CHUNK_BYTES]
             return
+        self._packed_bytes += len(data)
         while not self._is_broken:
             if self._inflater.eof:
                 if not data:
@@ -164,9 +182,17 @@ class ImportFileReader:
                 yield from self._decompress_up_to_error(before, data)
                 return
             data = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+            self._count_unpacked(len(piece))
             yield piece
             if not data and not self._inflater.eof and len(piece) < _CHUNK_BYTES:
                 return
+
+    def _count_unpacked(self, size: int) -> None:
+        self._unpacked_bytes += size
+        if self._unpacked_bytes > max(MIN_UNPACKED_LIMIT, self._packed_bytes * MAX_UNPACKED_RATIO):
+            raise InvalidInputError.at(
+                "", f"unpacks to more than {MAX_UNPACKED_RATIO} times its size; send it without compression"
+            )
 
     def _decompress_up_to_error(self, inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         """Yields the bytes before damaged data, which a failing call of the decompressor does not return."""
@@ -198,6 +224,8 @@ class ImportFileReader:
 
     def _line(self, raw: bytes) -> Iterator[ParsedLine]:
         self.lines_read += 1
+        if self.lines_read > MAX_LINES:
+            raise InvalidInputError.at("", f"has more than {MAX_LINES:,} lines; split it into several files")
         raw = raw.removesuffix(b"\r")
         if self.lines_read == 1:
             raw = raw.removeprefix(codecs.BOM_UTF8)
@@ -249,11 +277,15 @@ class ImportFileReader:
 
 
 class _Utf8:
-    """Converts the bytes of a file to UTF-8: from UTF-16 with a byte order mark, or from the encoding that is named."""
+    """Converts the bytes of a file to UTF-8: from UTF-16 with a byte order mark, or from the encoding that is named.
 
-    def __init__(self, encoding: str | None) -> None:
-        self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)("replace")
-        self._is_known = encoding is not None
+    A file that is named as UTF-16 and has no mark is little-endian.
+    """
+
+    def __init__(self, encoding: Encoding | None) -> None:
+        self._is_utf_16 = encoding == "utf-16"
+        self._is_known = encoding is not None and not self._is_utf_16
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
         self._head = b""
 
     def convert(self, data: bytes) -> bytes:
@@ -266,6 +298,8 @@ class _Utf8:
             self._is_known = True
             if data.startswith(_UTF_16):
                 self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            elif self._is_utf_16:
+                self._decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
         return data if self._decoder is None else self._decoder.decode(data).encode("utf-8", "replace")
 
     def finish(self) -> bytes:

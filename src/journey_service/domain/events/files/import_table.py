@@ -6,6 +6,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.companies.currencies import Currency
+from journey_service.domain.customers.updates import PROFILE_LENGTHS
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.cell_formats import (
     CellFormat,
@@ -13,7 +14,7 @@ from journey_service.domain.events.cell_formats import (
     DecimalSeparator,
     parse_whole_number,
 )
-from journey_service.domain.events.event import MAX_CUSTOMER_ID
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.files.csv_header import (
     CUSTOMER_TABLE,
     EVENT_TABLE,
@@ -23,10 +24,13 @@ from journey_service.domain.events.files.csv_header import (
 from journey_service.domain.events.files.csv_records import CsvRecord
 from journey_service.domain.events.files.customer_lines import CustomerLine, parse_customer_line
 from journey_service.domain.events.parsing import ImportLine, parse_line
+from journey_service.domain.events.profile_fields import CONSENT_CHANNELS
+from journey_service.domain.texts import is_formula
 
 ImportKind = Literal["events", "customers"]
 _UNDECODED: Final = re.compile("[\udc80-\udcff]")
 """Bytes of a cell that are not UTF-8, as `surrogateescape` decodes them."""
+_NAMES_IN_CUSTOMER: Final = frozenset((*PROFILE_LENGTHS, "language", "consents", *CONSENT_CHANNELS))
 _MAX_KEPT_LENGTH: Final = 8 * 1024
 """Maximum number of characters of a line whose cells are kept for the report of errors."""
 
@@ -104,7 +108,7 @@ class ImportTable:
         if record.error is not None:
             yield InvalidLineError(record.number, (FieldError("", record.error),))
             return
-        cells = [cell.strip() for cell in record.cells]
+        cells = [_unescaped(cell.strip()) for cell in record.cells]
         if not any(cells):
             return
         kept = kept_cells(cells)
@@ -144,13 +148,13 @@ class ImportTable:
         return InvalidLineError(number, errors, cells, _customer_of(values))
 
     def _values(self, cells: list[str]) -> dict[str, object]:
-        assert self.header is not None  # noqa: S101  # records follow the header
+        assert self.header is not None  # records follow the header
         return {
             field: cell for field, cell in zip(self.header.fields, cells, strict=False) if field is not None
         }
 
     def _check_cells(self, cells: list[str]) -> None:
-        assert self.header is not None  # noqa: S101  # records follow the header
+        assert self.header is not None  # records follow the header
         number = len(self.header.fields)
         if len(cells) < number or any(cells[number:]):
             raise InvalidInputError.at("", f"has {len(cells)} columns instead of {number}")
@@ -159,9 +163,16 @@ class ImportTable:
 
     def _without_unknown_names(self, error: FieldError) -> FieldError:
         """Removes the pointer of an error if it contains a name from the line, which may be personal data."""
-        *_, name = error.pointer.split("/")
-        is_known = name in self.kind.known or name in ("", "data") or error.pointer.startswith("/consents/")
+        parent, _, name = error.pointer.rpartition("/")
+        if parent.startswith("/customer"):
+            return error if name in _NAMES_IN_CUSTOMER else FieldError("/customer", error.message)
+        is_known = self.kind.has(name) or name in ("", "data") or parent == "/consents"
         return error if is_known else FieldError("", error.message)
+
+
+def _unescaped(cell: str) -> str:
+    """Returns a cell without the apostrophe by which exports keep a text from being evaluated as a formula."""
+    return cell[1:] if cell.startswith("'") and is_formula(cell[1:]) else cell
 
 
 def _customer_of(values: Mapping[str, object]) -> int | None:
@@ -169,7 +180,7 @@ def _customer_of(values: Mapping[str, object]) -> int | None:
     number = parse_whole_number(value) if isinstance(value, str) else value
     if not isinstance(number, int) or isinstance(number, bool):
         return None
-    return number if 0 <= number <= MAX_CUSTOMER_ID else None
+    return number if 0 <= number <= MAX_ID else None
 
 
 def kept_cells(cells: Sequence[str]) -> Sequence[str] | None:

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from journey_service.domain.events.parsing import KNOWN_COLUMNS
 from journey_service.domain.events.sources.signatures import Signature
 
-SUPPORTS_CUSTOMER_REF: Final = "customer_ref" in KNOWN_COLUMNS
-"""Whether events take the customer's id in another system as text."""
 CUSTOMER_FIELDS: Final = ("customer_id", "customer_ref", "customer_email")
 """Fields of a mapping that identify the customer, the first that yields a value."""
 ANY_TYPE: Final = "*"

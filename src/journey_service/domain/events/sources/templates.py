@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from journey_service.domain.events.event import EventType
-from journey_service.domain.events.sources.records import ANY_TYPE, SUPPORTS_CUSTOMER_REF, SourceMapping
+from journey_service.domain.events.sources.records import ANY_TYPE, SourceMapping
 from journey_service.domain.events.sources.signatures import Signature, SignatureScheme
 
 
@@ -117,6 +117,7 @@ GENERIC: Final = SourceTemplate(
         id="id",
         occurred_at="occurred_at",
         customer_id="customer_id",
+        customer_ref="customer_ref",
         customer_email="customer_email",
         booking_id="booking_id",
         scheduled_for="scheduled_for",
@@ -124,11 +125,6 @@ GENERIC: Final = SourceTemplate(
     ),
 )
 TEMPLATES: Final = MappingProxyType(
-    {
-        template.key: template
-        for template in (CAL_COM, CALENDLY, SQUARE, GENERIC)
-        # Square sends neither a number nor an email address of the customer.
-        if SUPPORTS_CUSTOMER_REF or template.mapping.customer_ref is None
-    }
+    {template.key: template for template in (CAL_COM, CALENDLY, SQUARE, GENERIC)}
 )
 """The templates that can be used, by key."""

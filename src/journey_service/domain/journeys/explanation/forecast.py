@@ -23,6 +23,7 @@ from journey_service.domain.journeys.booking_pause import next_pause_change, pau
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation.paths import (
     ONE_APPOINTMENT,
+    SINCE_LAST,
     UNITS,
     PathState,
     RequiredEvents,
@@ -39,22 +40,16 @@ from journey_service.domain.journeys.explanation.projection import (
     with_rule_keys,
 )
 from journey_service.domain.journeys.journey import Journey
-from journey_service.domain.journeys.relationship import (
-    NO_PIN_STATE,
-    ConditionReason,
-    Relationship,
-    Rulebook,
-    RuleReason,
-    SuppressedMove,
-)
+from journey_service.domain.journeys.relationship import NO_PIN_STATE, Relationship, Rulebook, SuppressedMove
 from journey_service.domain.stages.compiled_rules import (
     ArbitrationStep,
     CompiledCondition,
     CompiledRule,
     compile_stage,
 )
+from journey_service.domain.stages.reasons import RuleReason
 from journey_service.domain.stages.rules import ConditionField
-from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
+from journey_service.domain.stages.stage_map import StageKind
 
 MAX_APPOINTMENTS_TRIED: Final = 1_000
 """Maximum number of appointments that are applied to a copy; `leads_to` is None for more."""
@@ -221,7 +216,7 @@ class _ForecastBuilder:
         return _STEP_ORDER.index(path.step), stage.order
 
     def _paths(self) -> Iterator[RulePath]:
-        assert self._compiled_stage is not None  # noqa: S101  # checked by the caller
+        assert self._compiled_stage is not None  # checked by the caller
         if self._compiled_stage.is_risk:
             return_path = self._return_path()
             yield return_path
@@ -268,16 +263,7 @@ class _ForecastBuilder:
         decision = decide(relationship, self._rulebook, self._now, appointment)
         for rule in () if compiled is None else compiled.blockers.for_event(appointment):
             if rule.holds(decision):
-                reasons = [
-                    ConditionReason(
-                        condition.condition.field.label,
-                        condition.condition.text,
-                        condition.display_value(decision),
-                        held=True,
-                    )
-                    for condition in rule.conditions
-                ]
-                return RuleReason(rule.trigger, held=True, conditions=tuple(reasons))
+                return rule.explain(decision)
         return None
 
     def _path(self, rule: CompiledRule, key: RuleKey | None = None) -> RulePath:
@@ -393,9 +379,9 @@ class _ForecastBuilder:
                 is_averted=self._projection.contains_move(path.to_stage, at)
                 and self._is_prevented(path.to_stage, at),
             )
-        if path.unit != "days":
+        if path.unit not in ("days", "ratio"):
             return path
-        if path.trigger == INACTIVITY and path.missing is None and smallest_accepted(condition, 0) == 0:
+        if path.trigger in SINCE_LAST and path.missing is None and smallest_accepted(condition, 0) == 0:
             # The appointment resets the number of days.
             return replace(path, needs=ONE_APPOINTMENT, leads_to=self._stage_after(ONE_APPOINTMENT))
         state = PathState.SHADOWED if overtaken_by == path.to_stage else path.state

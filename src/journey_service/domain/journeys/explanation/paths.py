@@ -8,24 +8,30 @@ from fractions import Fraction
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from journey_service.domain.events.event import EventType
-from journey_service.domain.journeys.relationship import RuleReason
 from journey_service.domain.rounding import FULL
 from journey_service.domain.stages.compiled_rules import ArbitrationStep, CompiledCondition
-from journey_service.domain.stages.rules import Condition, ConditionField
+from journey_service.domain.stages.reasons import RuleReason
+from journey_service.domain.stages.rules import RHYTHM, Condition, ConditionField
 from journey_service.domain.stages.stage_map import INACTIVITY
 
-PathUnit: TypeAlias = Literal["money", "appointments", "days", "score", "rate", "seconds"]
+PathUnit: TypeAlias = Literal[
+    "money", "appointments", "days", "ratio", "probability", "score", "rate", "seconds"
+]
 
 UNITS: Final[Mapping[ConditionField, PathUnit]] = {
     ConditionField.COUNT: "appointments",
     ConditionField.VALUE: "money",
     ConditionField.DAYS: "days",
+    ConditionField.RATIO: "ratio",
+    ConditionField.PROBABILITY: "probability",
     ConditionField.SCORE: "score",
     ConditionField.RATE: "rate",
     ConditionField.CALL_DURATION: "seconds",
     ConditionField.TOTAL_AMOUNT: "money",
 }
 """Unit of `value` and `missing` by field."""
+SINCE_LAST: Final = (INACTIVITY, RHYTHM)
+"""Triggers whose value grows from 0 after each completed appointment."""
 
 
 class RequiredEvents(NamedTuple):
@@ -87,19 +93,24 @@ def distance(path: RulePath, compiled: CompiledCondition, missed_ratio: tuple[in
     match condition.field:
         case ConditionField.RATE:
             return _rate_distance(path, condition, missed_ratio)
-        case ConditionField.SCORE:
+        case ConditionField.SCORE | ConditionField.PROBABILITY:
             units = round((value or 0) * FULL)
             target = smallest_accepted(compiled, units)
             if target is None or target > FULL:
                 target = largest_accepted(compiled, units)
             if target is None or target < 0:
                 return replace(path, state=PathState.IMPOSSIBLE)
+            if value is None:
+                return path
             return replace(path, missing=abs(target - units) / FULL, is_less=target < units)
         case _:
-            target = smallest_accepted(compiled, int(value or 0))
-            if smallest_accepted(compiled, 0) is None or (target is None and path.trigger != INACTIVITY):
+            units = round((value or 0) * condition.units)
+            target = smallest_accepted(compiled, units)
+            if smallest_accepted(compiled, 0) is None or (target is None and path.trigger not in SINCE_LAST):
                 return replace(path, state=PathState.IMPOSSIBLE)
-            return replace(path, missing=None if target is None or value is None else target - value)
+            if target is None or value is None:
+                return replace(path, missing=None)
+            return replace(path, missing=to_display_units(condition, target - units))
 
 
 def _rate_distance(path: RulePath, condition: Condition, missed_ratio: tuple[int, int]) -> RulePath:

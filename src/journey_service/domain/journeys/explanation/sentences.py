@@ -13,15 +13,10 @@ from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
 from journey_service.domain.journeys.explanation.paths import PathState, RulePath
-from journey_service.domain.journeys.journey import ARCHIVED_EVENT, OPENING_EVENT
-from journey_service.domain.journeys.relationship import (
-    ConditionReason,
-    RuleReason,
-    SuppressedMove,
-    Transition,
-    TriggerType,
-)
+from journey_service.domain.journeys.relationship import SuppressedMove, Transition, TriggerType
+from journey_service.domain.journeys.transitions.causes import ARCHIVED_EVENT, OPENING_EVENT
 from journey_service.domain.stages.compiled_rules import ArbitrationStep
+from journey_service.domain.stages.reasons import ConditionReason, RuleReason
 from journey_service.domain.stages.rules import Condition, ConditionField, parse_condition
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
@@ -48,6 +43,8 @@ _EVENTS: Final[Mapping[str, str]] = {
 }
 _MEASURES: Final[Mapping[str, str]] = {
     "lifetime_value": "lifetime value",
+    "rhythm_ratio": "rhythm ratio",
+    "churn_probability": "churn probability",
     "risk_score": "risk score",
     "engagement_score": "engagement score",
     "missed_rate": "missed rate",
@@ -296,6 +293,10 @@ def _value(trigger: str, condition: Condition, value: float | None) -> str:
             return f"{number} {_plural('day', value)} since the last appointment"
         case ConditionField.DAYS:
             return f"{number} {_plural('day', value)} in the stage"
+        case ConditionField.RATIO:
+            if number is None:
+                return "no completed appointment yet"
+            return f"the time since the last appointment is {number} times the usual gap"
         case ConditionField.CALL_DURATION | ConditionField.TOTAL_AMOUNT:
             return _event_value(_EVENTS[trigger], field, number)
         case _:

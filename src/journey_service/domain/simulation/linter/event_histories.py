@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, TypeAlias
 
-from journey_service.domain.events.event import Event
+from journey_service.domain.events.event import MAX_AMOUNT_CENTS, Event, EventType
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook
+from journey_service.domain.simulation.linter.time_values import predict
+
+START_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Begin of every history: after it there is time for two of the longest waits that a rule can require, before it for
+one late report.
+"""
 
 
 class WaitUntil(NamedTuple):
@@ -63,6 +69,7 @@ class ExampleHistory:
         journey = journey_type.open(self.entries[0].event.customer_id, rulebook, self.entries[0].at)
         for at, event in self.events():
             journey.apply_event(event, at)
+            predict(journey, event, at)
         journey.advance_to(self.until)
         return journey
 
@@ -95,3 +102,28 @@ class ReachedCustomer:
     def facts(self) -> Facts:
         """The facts of the customer."""
         return self.relationship.facts
+
+
+def new_event(type_: EventType, cents: int = 0, *, call: int | None = None) -> Event:
+    """Returns an event without a time; the time is set when it is simulated."""
+    return Event("history", "", 1, type_.value, START_TIME, cents, call)
+
+
+def new_appointment(cents: int = 0) -> Event:
+    """Returns a completed appointment, as `new_event` does."""
+    return new_event(EventType.APPOINTMENT_COMPLETED, cents)
+
+
+def is_appointment(step: Sequence[SimulatedEvent]) -> bool:
+    """Returns whether a step is one appointment, or the same one several times."""
+    return len(step) == 1 and step[0].event.type == EventType.APPOINTMENT_COMPLETED
+
+
+def new_payments(type_: EventType, cents: int) -> tuple[SimulatedEvent, ...]:
+    """Returns an amount, split into as many events as the largest amount requires."""
+    times, rest = divmod(cents, MAX_AMOUNT_CENTS)
+    step = (
+        SimulatedEvent(new_event(type_, MAX_AMOUNT_CENTS), times),
+        SimulatedEvent(new_event(type_, rest), min(rest, 1)),
+    )
+    return tuple(simulated for simulated in step if simulated.times)

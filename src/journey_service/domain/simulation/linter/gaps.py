@@ -47,7 +47,7 @@ class _RuleValues(NamedTuple):
 
 def gaps(rulebook: Rulebook) -> Iterator[RuleGap]:
     """Yields the values that the stages of one kind leave out between their lowest and highest thresholds."""
-    stage_map, policy = rulebook
+    stage_map, policy, _ = rulebook
     for kind in StageKind:
         stages = [stage for stage in stage_map.active if stage.kind is kind]
         for trigger in _COMPARED_TRIGGERS:

@@ -1,10 +1,10 @@
 """Next steps of the search: events and waits that can change the result of a rule for a customer."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import product
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from journey_service.domain.events.event import EARLIEST, LATEST, MAX_AMOUNT_CENTS, Event, EventType
 from journey_service.domain.journeys import scoring
@@ -22,8 +22,14 @@ from journey_service.domain.simulation.linter.event_histories import (
     SimulatedEvent,
     SimulationStep,
     WaitUntil,
+    is_appointment,
+    new_appointment,
+    new_event,
+    new_payments,
 )
+from journey_service.domain.simulation.linter.time_values import TimeValues
 from journey_service.domain.simulation.linter.value_ranges import (
+    ValueScale,
     accepted_values,
     bounding_interval,
     breakpoints,
@@ -31,14 +37,13 @@ from journey_service.domain.simulation.linter.value_ranges import (
     rank,
     with_retention,
 )
-from journey_service.domain.stages.rules import TRIGGERS, ConditionField, Rule
+from journey_service.domain.stages.rules import CHURN, RHYTHM, TRIGGERS, ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
-
-# After it there is time for two of the longest waits that a rule can require; before it, for one late report.
-START_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 # Limits of the alternatives that one step or key distinguishes.
 _FEW, _SEVERAL, _MANY = 3, 8, 32
+_REGULAR_GAPS: Final = (1, 365)
+"""Days between the appointments of customers with a short and a long usual gap."""
 _MAX_EXACT_COUNT: Final = 10
 """Counts up to this number are distinguished on the way to a threshold; larger ones are equivalent."""
 
@@ -50,31 +55,11 @@ _SCORES: Final = frozenset(("risk_score", "engagement_score", "missed_rate"))
 T = TypeVar("T")
 
 
-class ValueScale(NamedTuple):
-    """Breakpoints at which a rule changes its result. They divide the values into buckets of equivalent values."""
-
-    breakpoints: tuple[int, ...]
-
-    def bucket(self, value: int | None) -> int:
-        """Returns the index of the bucket that a value lies in; -1 for None."""
-        return -1 if value is None else bisect_right(self.breakpoints, value)
-
-    def above(self, value: int) -> tuple[int, ...]:
-        """Returns the lowest value of each bucket above that of `value`, the nearest first."""
-        return self.breakpoints[bisect_right(self.breakpoints, value) :]
-
-    def below(self, value: int) -> tuple[int, ...]:
-        """Returns the highest value of each bucket below that of `value`, the nearest first."""
-        return tuple(
-            point - 1 for point in reversed(self.breakpoints[: bisect_right(self.breakpoints, value)])
-        )
-
-
 class NextSteps:
     """Steps that can change the result of a rule under one map and policy, and the equivalence of customers."""
 
     def __init__(self, rulebook: Rulebook) -> None:
-        self._stage_map, self._policy = rulebook
+        self._stage_map, self._policy, _ = rulebook
         self._rules = tuple(self._all_rules())
         self._triggers = frozenset(rule.trigger.name for rule in self._rules)
         self._has_score_rules = not self._triggers.isdisjoint(_SCORES)
@@ -83,6 +68,11 @@ class NextSteps:
         self.count = self._value_scale("appointment_count", ConditionField.COUNT)
         self.value = self._value_scale("lifetime_value", ConditionField.VALUE)
         self.inactivity = self._value_scale(INACTIVITY, ConditionField.DAYS)
+        self._time_values = TimeValues(
+            rulebook,
+            self._value_scale(RHYTHM, ConditionField.RATIO),
+            self._value_scale(CHURN, ConditionField.PROBABILITY),
+        )
         self.days_in_stage = self._value_scale("days_in_stage", ConditionField.DAYS)
         self.risk = self._value_scale("risk_score", ConditionField.SCORE)
         self.engagement = self._value_scale("engagement_score", ConditionField.SCORE)
@@ -160,7 +150,7 @@ class NextSteps:
         seen: dict[tuple[int, bool], Event] = {}
         for cents, call in product(by_amount, by_length):
             effect = by_length[call] & by_amount[cents], is_scored and (call or 0) > limit
-            seen.setdefault(effect, _event(type_, cents, call=call))
+            seen.setdefault(effect, new_event(type_, cents, call=call))
         yield from _sample(tuple(seen.values()), _MANY)
 
     def _threshold_samples(self, type_: EventType, field: ConditionField) -> Sequence[int]:
@@ -190,9 +180,14 @@ class NextSteps:
             self.value.bucket(facts.lifetime_cents(self._policy)),
             self.inactivity.bucket(days),
             self.days_in_stage.bucket(days_since(relationship.stage_entered_at, now)),
+            self._time_values.buckets(relationship, now),
         )
-        exact_count = min(count, _MAX_EXACT_COUNT) if self.count.breakpoints else 0
-        return primary, (exact_count, self._score_key(facts, days, now) if self._has_score_rules else None)
+        secondary = (
+            min(count, _MAX_EXACT_COUNT) if self.count.breakpoints else 0,
+            self._time_values.gap_size(facts),
+            self._score_key(facts, days, now) if self._has_score_rules else None,
+        )
+        return primary, secondary
 
     def _score_key(self, facts: Facts, days: int | None, now: datetime) -> Hashable:
         policy = self._policy
@@ -247,30 +242,33 @@ class NextSteps:
         A journey opens with an event, so the first step of a customer without a history is not only a wait.
         """
         if customer.history is None:
-            yield (SimulatedEvent(_event(EventType.APPOINTMENT_BOOKED)),)  # no rule listens to it
-        yield (SimulatedEvent(_appointment()),)
-        yield (WaitUntil(self._all_due_time(customer.now)),)
+            yield (SimulatedEvent(new_event(EventType.APPOINTMENT_BOOKED)),)  # no rule listens to it
+        yield (SimulatedEvent(new_appointment()),)
+        yield (WaitUntil(self._all_due_time(customer)),)
         yield from ((SimulatedEvent(event),) for event in self._distinct_events)
         yield from self._value_steps(customer)
         yield from self._count_steps(customer)
         yield from ((WaitUntil(until),) for until in self._change_times(customer))
         yield from self._late_steps(customer)
         yield from self._rate_steps(customer)
+        if self._time_values.has_rhythm:
+            yield from (_regular_visits(customer.now, days) for days in _REGULAR_GAPS)
         if self.engagement.breakpoints:
             yield from self._repeated_event_steps(_FEW)
             if customer.history is None:
                 yield from self._repeated_event_steps(_MANY)
 
-    def _all_due_time(self, now: datetime) -> datetime:
+    def _all_due_time(self, customer: ReachedCustomer) -> datetime:
         """Returns a time at which everything that is due without an event has been evaluated."""
         scales = (self.inactivity.breakpoints, self.days_in_stage.breakpoints, self._window_days)
         days = sum(scale[-1] for scale in scales if scale) + 1
-        return min(now + days * DAY, LATEST)
+        times = self._time_values.change_times(customer.relationship, customer.now)
+        return min(max((customer.now, *times)) + days * DAY, LATEST)
 
     def appointments(self, customer: ReachedCustomer) -> Iterator[SimulationStep]:
         """Yields steps with one appointment: for each amount that makes a difference, and reported late."""
-        yield from ((SimulatedEvent(_appointment(cents)),) for cents in self._amounts)
-        yield from (step for step in self._value_steps(customer) if _is_appointment(step))
+        yield from ((SimulatedEvent(new_appointment(cents)),) for cents in self._amounts)
+        yield from (step for step in self._value_steps(customer) if is_appointment(step))
         yield from self._late_steps(customer)
 
     def _value_steps(self, customer: ReachedCustomer) -> Iterator[tuple[SimulatedEvent, ...]]:
@@ -279,11 +277,11 @@ class NextSteps:
         is_paid = self._policy.revenue_source == "payments"
         income = EventType.PAYMENT_RECEIVED if is_paid else _APPOINTMENT
         for target in _sample(self.value.above(value), _SEVERAL):
-            yield _payments(income, target - value)
+            yield new_payments(income, target - value)
         yield from self._engagement_steps(customer, income)
         if is_paid:
             for target in _sample(self.value.below(value), _SEVERAL):
-                yield _payments(EventType.PAYMENT_REFUNDED, value - target)
+                yield new_payments(EventType.PAYMENT_REFUNDED, value - target)
 
     def _engagement_steps(
         self, customer: ReachedCustomer, income: EventType
@@ -294,7 +292,7 @@ class NextSteps:
         facts, policy, now = customer.facts, self._policy, customer.now
 
         def engagement(cents: int) -> int:
-            event = _event(income, cents)._replace(occurred_at=now)
+            event = new_event(income, cents)._replace(occurred_at=now)
             return scoring.engagement(apply_event_to_facts(facts, event, policy), policy, now)
 
         missing = policy.target_cents - facts.lifetime_cents(policy)
@@ -302,16 +300,18 @@ class NextSteps:
         most = engagement(amounts[-1])
         within = tuple(score for score in self.engagement.above(engagement(0)) if score <= most)
         for score in _sample(within, _SEVERAL):
-            yield _payments(income, bisect_left(amounts, score, key=engagement))
+            yield new_payments(income, bisect_left(amounts, score, key=engagement))
         if amounts[-1]:
-            yield _payments(income, amounts[-1])
+            yield new_payments(income, amounts[-1])
 
     def _count_steps(self, customer: ReachedCustomer) -> Iterator[SimulationStep]:
         """Yields repeated appointments until their count reaches a threshold."""
         count = customer.facts.total_appointments
         for target in _sample(self.count.above(count), _FEW):
             if target - count > 1:
-                yield from ((SimulatedEvent(_appointment(cents), target - count),) for cents in self._amounts)
+                yield from (
+                    (SimulatedEvent(new_appointment(cents), target - count),) for cents in self._amounts
+                )
 
     def _change_times(self, customer: ReachedCustomer) -> Iterator[datetime]:
         """Yields the next times at which a number of days or a window changes the result of a rule."""
@@ -320,6 +320,7 @@ class NextSteps:
         if last is not None:
             anchored.append((last, self.inactivity))
         instants = {now + days * DAY for days in self._window_days}
+        instants |= set(self._time_values.change_times(customer.relationship, now))
         for anchor, scale in anchored:
             following = scale.above(days_since(anchor, now))
             instants |= {anchor + days * DAY for days in _sample(following, _SEVERAL)}
@@ -328,9 +329,10 @@ class NextSteps:
     def _late_steps(self, customer: ReachedCustomer) -> Iterator[SimulationStep]:
         """Yields appointments that are reported long after they took place."""
         now, last = customer.now, customer.facts.last_appointment_at
-        days = _sample(tuple(sorted({*self.inactivity.breakpoints, *self._window_days})), _SEVERAL)
-        appointments = [SimulatedEvent(_appointment(cents)) for cents in self._amounts]
-        appointments += [step[0] for step in self._value_steps(customer) if _is_appointment(step)][:1]
+        delays = self._time_values.delays(customer.facts, now)
+        days = _sample(tuple(sorted({*self.inactivity.breakpoints, *self._window_days, *delays})), _SEVERAL)
+        appointments = [SimulatedEvent(new_appointment(cents)) for cents in self._amounts]
+        appointments += [step[0] for step in self._value_steps(customer) if is_appointment(step)][:1]
         for number in days:
             at = now - number * DAY
             if at >= EARLIEST and (self._has_score_rules or last is None or last <= at):
@@ -354,19 +356,21 @@ class NextSteps:
                 if (bucket, is_firm) not in reached:
                     reached |= {(bucket, is_firm), (bucket, False)}
                     step = (
-                        SimulatedEvent(_event(EventType.APPOINTMENT_MISSED), extra_missed),
-                        SimulatedEvent(_appointment(), extra - extra_missed),
+                        SimulatedEvent(new_event(EventType.APPOINTMENT_MISSED), extra_missed),
+                        SimulatedEvent(new_appointment(), extra - extra_missed),
                     )
                     yield tuple(simulated for simulated in step if simulated.times)
 
     def _repeated_event_steps(self, times: int) -> Iterator[SimulationStep]:
         """Yields repeated events that change engagement by a large amount."""
-        yield from ((SimulatedEvent(_event(type_), times),) for type_ in (_APPOINTMENT, *_NEGATIVE_EVENTS))
+        yield from ((SimulatedEvent(new_event(type_), times),) for type_ in (_APPOINTMENT, *_NEGATIVE_EVENTS))
 
 
-def _event(type_: EventType, cents: int = 0, *, call: int | None = None) -> Event:
-    """Returns an event without a time; the time is set when it is simulated."""
-    return Event("history", "", 1, type_.value, START_TIME, cents, call)
+def _regular_visits(now: datetime, gap_days: int) -> SimulationStep:
+    """Returns appointments with a gap in days, the first one now."""
+    times = [now + number * gap_days * DAY for number in range(1, _FEW + 1)]
+    visits = [(WaitUntil(at), SimulatedEvent(new_appointment())) for at in times if at <= LATEST]
+    return (SimulatedEvent(new_appointment()), *(part for visit in visits for part in visit))
 
 
 def _satisfied(rules: Sequence[Rule], field: ConditionField, value: int | None) -> int:
@@ -376,24 +380,6 @@ def _satisfied(rules: Sequence[Rule], field: ConditionField, value: int | None) 
         conditions = (condition for condition in rule.conditions if condition.field is field)
         satisfied |= all(value is not None and condition.accepts(value) for condition in conditions) << index
     return satisfied
-
-
-def _appointment(cents: int = 0) -> Event:
-    return _event(_APPOINTMENT, cents)
-
-
-def _is_appointment(step: Sequence[SimulatedEvent]) -> bool:
-    return len(step) == 1 and step[0].event.type == _APPOINTMENT
-
-
-def _payments(type_: EventType, cents: int) -> tuple[SimulatedEvent, ...]:
-    """Returns an amount, split into as many events as the largest amount requires."""
-    times, rest = divmod(cents, MAX_AMOUNT_CENTS)
-    step = (
-        SimulatedEvent(_event(type_, MAX_AMOUNT_CENTS), times),
-        SimulatedEvent(_event(type_, rest), min(rest, 1)),
-    )
-    return tuple(simulated for simulated in step if simulated.times)
 
 
 def _sample(values: Sequence[T], limit: int) -> tuple[T, ...]:

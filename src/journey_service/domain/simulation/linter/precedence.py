@@ -18,12 +18,16 @@ from journey_service.domain.simulation.linter.value_ranges import (
     rule_text,
     with_retention,
 )
-from journey_service.domain.stages.rules import ConditionField, Rule
+from journey_service.domain.stages.rules import CHURN, RHYTHM, ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind
 
+_AFTER_APPOINTMENT: Final = (INACTIVITY, RHYTHM, CHURN)
+"""Triggers whose value is unknown before the first completed appointment."""
 _LIMITS: Final[Mapping[ConditionField, str]] = {
     ConditionField.COUNT: f"the number of appointments is a whole number from 0 to {MAX_APPOINTMENTS}",
     ConditionField.DAYS: "days are whole numbers from 0 to about 200 years",
+    ConditionField.RATIO: "a ratio has two decimals and is not negative",
+    ConditionField.PROBABILITY: "a probability has two decimals and is between 0 and 1",
     ConditionField.RATE: "a rate is between 0 and 1, computed from at most 64 missed and 64 completed appointments",
     ConditionField.CALL_DURATION: "the duration of a call is a whole number of seconds, at least 0",
     ConditionField.TOTAL_AMOUNT: "an amount has no more decimals than the currency and is not negative",
@@ -50,7 +54,7 @@ class RulePrecedence:
     """Compares the rules of one map with each other."""
 
     def __init__(self, rulebook: Rulebook) -> None:
-        self._stage_map, self._policy = rulebook
+        self._stage_map, self._policy, _ = rulebook
         # The `retention_days` that a customer's stage may have, including None.
         self._retention_variants = tuple({stage.retention_days for stage in self._stage_map.progress})
         self._accepted: dict[tuple[int, int | None, StageKind], Mapping[ConditionField, Intervals]] = {}
@@ -168,7 +172,7 @@ class RulePrecedence:
 
     def _implies_appointment(self, rule: Rule) -> bool:
         """Returns whether the rule holds only for customers with a completed appointment."""
-        if rule.trigger.event is EventType.APPOINTMENT_COMPLETED or rule.trigger.name == INACTIVITY:
+        if rule.trigger.event is EventType.APPOINTMENT_COMPLETED or rule.trigger.name in _AFTER_APPOINTMENT:
             return True
         is_sum = rule.trigger.name == "lifetime_value" and self._policy.revenue_source == "appointments"
         if rule.trigger.name != "appointment_count" and not is_sum:

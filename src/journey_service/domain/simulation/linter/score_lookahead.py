@@ -10,8 +10,9 @@ from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.engine import Decision, decide
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.journey import Journey
-from journey_service.domain.journeys.relationship import Relationship, Rulebook, StageReason
+from journey_service.domain.journeys.relationship import Relationship, Rulebook
 from journey_service.domain.stages.compiled_rules import CompiledRule
+from journey_service.domain.stages.reasons import StageReason
 
 _MAX_SCORE_STEPS: Final = 64
 """Score changes followed ahead; at the limit, the evaluation is scheduled early."""
@@ -62,7 +63,7 @@ class _LookaheadDecision(Decision):
         if self._compiled_stage is None or self.move is None:
             return ()
         stage, compiled_rules = self._compiled_stage.evaluated_stages(self.move)[-1]
-        rules = tuple([self._reason(rule) for rule in compiled_rules])
+        rules = tuple([self._explain(rule) for rule in compiled_rules])
         return (StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules),)
 
     def _score_change(self, rule: CompiledRule, before: datetime | None) -> datetime | None:

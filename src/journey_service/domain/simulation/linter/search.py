@@ -17,11 +17,12 @@ from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, Transition
 from journey_service.domain.simulation.linter.event_histories import (
+    START_TIME,
     ExampleHistory,
     ReachedCustomer,
     SimulationStep,
 )
-from journey_service.domain.simulation.linter.next_steps import START_TIME, NextSteps
+from journey_service.domain.simulation.linter.next_steps import NextSteps
 from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
 from journey_service.domain.simulation.linter.simulated_customer import MoveSequence, SimulatedCustomer
 

@@ -17,6 +17,7 @@ from journey_service.domain.simulation.linter.event_histories import (
     SimulationStep,
 )
 from journey_service.domain.simulation.linter.next_steps import NextSteps
+from journey_service.domain.simulation.linter.time_values import predict
 
 _MAX_EVALUATIONS_PER_WAIT: Final = 400
 """Evaluations within one wait; the step ends at the limit."""
@@ -106,6 +107,7 @@ class SimulatedCustomer:
             left, count_before = journey.relationship.current_stage, len(journey.new_transitions)
             try:
                 journey.apply_event(event, self.now)
+                predict(journey, event, self.now)
             except InvalidInputError:  # the sum exceeds its limit
                 self.is_over = True
                 return

@@ -6,7 +6,7 @@ from datetime import timedelta
 from fractions import Fraction
 from functools import lru_cache, reduce
 from itertools import product
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.events.event import (
@@ -65,12 +65,15 @@ def possible_values(
         ConditionField.COUNT: MAX_APPOINTMENTS,
         ConditionField.VALUE: max_sum(policy.currency),
         ConditionField.DAYS: MAX_DAYS,
+        ConditionField.RATIO: FULL * MAX_DAYS,  # a usual gap is at least one day
         ConditionField.CALL_DURATION: MAX_CALL_SECONDS,
         ConditionField.TOTAL_AMOUNT: MAX_AMOUNT_CENTS,
     }
     match field:
         case ConditionField.RATE:
             return ((0, len(rates()) - 1),)
+        case ConditionField.PROBABILITY:
+            return ((0, FULL),)
         case ConditionField.SCORE if trigger.name == "risk_score":
             return _risks(policy)
         case ConditionField.SCORE:
@@ -175,6 +178,26 @@ def with_retention(rule: Rule, days: int | None) -> Rule:
     if days is None or rule.trigger.name != INACTIVITY:
         return rule
     return Rule(rule.trigger, tuple(condition.with_number(days) for condition in rule.conditions))
+
+
+class ValueScale(NamedTuple):
+    """Breakpoints at which a rule changes its result. They divide the values into buckets of equivalent values."""
+
+    breakpoints: tuple[int, ...]
+
+    def bucket(self, value: int | None) -> int:
+        """Returns the index of the bucket that a value lies in; -1 for None."""
+        return -1 if value is None else bisect_right(self.breakpoints, value)
+
+    def above(self, value: int) -> tuple[int, ...]:
+        """Returns the lowest value of each bucket above that of `value`, the nearest first."""
+        return self.breakpoints[bisect_right(self.breakpoints, value) :]
+
+    def below(self, value: int) -> tuple[int, ...]:
+        """Returns the highest value of each bucket below that of `value`, the nearest first."""
+        return tuple(
+            point - 1 for point in reversed(self.breakpoints[: bisect_right(self.breakpoints, value)])
+        )
 
 
 def breakpoints(sets: Iterable[Intervals]) -> tuple[int, ...]:

@@ -4,14 +4,15 @@ Stage, consent, quiet hours and frequency cap are checked again under the custom
 claims the action. A change that commits later finds the action already leased.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from journey_service.domain.actions.action import Action, ActionState, EndReason
-from journey_service.domain.actions.action_plan import ActionPlan, DueDecision
-from journey_service.domain.actions.stage_actions import HUMAN_TASK_CHANNELS, Channel
+from journey_service.domain.actions.action_plan import ActionPlan
+from journey_service.domain.actions.planning.state import DueDecision
+from journey_service.domain.actions.stage_actions import HUMAN_TASK_CHANNELS, MAIL_CHANNELS, Channel
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery.outbound_messages import (
     Links,
@@ -93,31 +94,42 @@ async def claim_due(
     customers = {stored.id: customer_id for customer_id, stored in transaction.relationships.items()}
     versions = {stored.id: stored.relationship.version for stored in transaction.relationships.values()}
     action_plans = await load_action_plans(uow, transaction.context, versions, now=transaction.now)
-    to_send: list[tuple[int, Action]] = []
-    settled = 0
-    decoded = set()
     for relationship_id, action_plan in action_plans.by_id.items():
         action_plan.is_erased = customers[relationship_id] < 0
-        for action in action_plan.actions:
-            decoded.add(action.id)
-            if action.id not in claimed:
-                continue
-            if _is_to_be_sent(action_plan, action, transaction.now, has_mailer=has_mailer):
-                to_send.append((relationship_id, action))
-            else:
-                settled += 1
-    if claimed - decoded:
-        raise ActionDecodeError(f"{len(claimed - decoded)} actions cannot be decoded")
+        _mark_in_flight(action_plan, claimed)
+    to_send = _decide(action_plans.by_id, claimed, transaction.now, has_mailer=has_mailer)
     builder = MessageBuilder(uow, transaction, customers, links)
     outbound_messages = await builder.build(to_send, action_plans.by_id)
-    settled += len(to_send) - len(outbound_messages)
     await action_plans.save(uow)
-    attempts = await uow.outbox.get_attempt_counts(
-        [outbound_message.id for outbound_message in outbound_messages]
-    )
+    await _set_attempts(uow, outbound_messages)
+    return ClaimedBatch(outbound_messages, len(claimed) - len(outbound_messages))
+
+
+def _decide(
+    action_plans: Mapping[int, ActionPlan], claimed: Collection[str], now: datetime, *, has_mailer: bool
+) -> list[tuple[int, Action]]:
+    """Decides every claimed action; returns those to be sent, with their relationship ids.
+
+    Raises ActionDecodeError.
+    """
+    to_send: list[tuple[int, Action]] = []
+    missing = set(claimed)
+    for relationship_id, action_plan in action_plans.items():
+        for action in action_plan.actions:
+            if action.id not in claimed:
+                continue
+            missing.discard(action.id)
+            if _is_to_be_sent(action_plan, action, now, has_mailer=has_mailer):
+                to_send.append((relationship_id, action))
+    if missing:
+        raise ActionDecodeError(f"{len(missing)} actions cannot be decoded")
+    return to_send
+
+
+async def _set_attempts(uow: UnitOfWork, outbound_messages: Sequence[OutboundMessage]) -> None:
+    attempts = await uow.outbox.get_attempt_counts([each.id for each in outbound_messages])
     for outbound_message in outbound_messages:
         outbound_message.attempts = attempts[outbound_message.id]
-    return ClaimedBatch(outbound_messages, settled)
 
 
 async def claim_outbound_events(uow: UnitOfWork, request: ClaimRequest, *, share: int) -> ClaimedBatch:
@@ -159,6 +171,12 @@ async def claim_outbound_events(uow: UnitOfWork, request: ClaimRequest, *, share
     return ClaimedBatch(outbound_messages, len(claimed) - len(outbound_messages))
 
 
+def _mark_in_flight(action_plan: ActionPlan, claimed: Collection[str]) -> None:
+    """Marks the actions that other workers are carrying out."""
+    for action in action_plan.actions:
+        action.is_in_flight = action.state is ActionState.LEASED and action.id not in claimed
+
+
 def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Decides whether an action is sent now; completes, defers or drops it otherwise."""
     channel = action.step.channel
@@ -173,7 +191,7 @@ def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, ha
     if channel in _INTERNAL_CHANNELS:
         action_plan.complete_internally(action, now)
         return False
-    if channel is Channel.EMAIL and not has_mailer:
+    if channel in MAIL_CHANNELS and not has_mailer:
         action_plan.cancel(action, EndReason.NO_CHANNEL, now)
         return False
     return True

@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Final, TypeAlias
 
 from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryReceipt, Mailer, Messenger
-from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.stage_actions import MAIL_CHANNELS, Channel
 from journey_service.domain.errors import UnavailableError, is_database_outage
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -39,7 +40,7 @@ _LANES_PER_COMPANY: Final = 3
 _EXTERNAL_LANES_PER_COMPANY: Final = 2
 MAX_CONCURRENT_CALLS: Final = _MAX_COMPANIES * CONCURRENT_CALLS_PER_COMPANY * _EXTERNAL_LANES_PER_COMPANY
 """Concurrent calls of one worker to companies' systems: actions and outbound events."""
-_OWN_CHANNELS: Final = (Channel.EMAIL, Channel.CALL, Channel.TASK, Channel.ASSIGNMENT)
+_OWN_CHANNELS: Final = (*MAIL_CHANNELS, Channel.CALL, Channel.TASK, Channel.ASSIGNMENT)
 """Channels of the service itself and its mail server."""
 _COMPANY_CHANNELS: Final = (Channel.SMS, Channel.OFFER, Channel.CRM)
 """Channels delivered by the company's own systems."""
@@ -67,13 +68,13 @@ class MessageSenders:
     mailer: Mailer | None = None
     links: Links = field(default_factory=Links)
 
-    async def send(self, outbound_message: OutboundMessage) -> DeliveryReceipt:
-        """Sends a message by its channel. Raises DeliveryFailedError, DeliveryRefusedError."""
-        if outbound_message.channel is not Channel.EMAIL:
-            return await self.messenger.send(outbound_message.message())
+    async def send(self, outbound_message: OutboundMessage, sent_at: datetime) -> DeliveryReceipt:
+        """Sends a message by its channel, dated `sent_at`. Raises DeliveryFailedError, DeliveryRefusedError."""
+        if outbound_message.channel not in MAIL_CHANNELS:
+            return await self.messenger.send(outbound_message.message(sent_at))
         if self.mailer is None:
             raise DeliveryFailedError("No mail server is configured.")
-        return await self.mailer.send(outbound_message.email())
+        return await self.mailer.send(outbound_message.email(sent_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +168,10 @@ class OutboxDispatcher:
         A failure is logged and ends this lane only. Returns whether anything was processed.
         """
         lease = Lease(new_token(), self.lease_seconds)
-        has_progress = False
         worker = LaneWorker(self.database, company_id, lease, self.senders.send, lambda: self.is_stopping)
         try:
             try:
-                while not self.is_stopping:
-                    claimed = ClaimedBatch()
-                    if worker.has_room:
-                        request = ClaimRequest(lease, busy_endpoints=worker.busy_endpoints)
-                        claimed = await self._claim(company_id, lane, request)
-                        worker.begin(claimed.outbound_messages)
-                        has_progress = has_progress or not claimed.is_empty
-                    if claimed.is_empty and not worker.is_busy:
-                        break
-                    if claimed.is_empty or not worker.has_room:
-                        await worker.wait_for_one()
-                    if self._is_full:
-                        break
+                return await self._work(worker, company_id, lane, lease)
             except asyncio.CancelledError:
                 worker.abandon()
                 raise
@@ -191,10 +179,25 @@ class OutboxDispatcher:
                 await worker.close()
         except UnavailableError as error:
             _LOGGER.warning("deliveries of company %d are delayed: %s", company_id, error)
-            return False
         except Exception:
             _LOGGER.exception("deliveries of company %d failed", company_id)
-            return False
+        return False
+
+    async def _work(self, worker: LaneWorker, company_id: int, lane: _Lane, lease: Lease) -> bool:
+        has_progress = False
+        while not self.is_stopping:
+            claimed = ClaimedBatch()
+            if worker.has_room:
+                request = ClaimRequest(lease, busy_endpoints=worker.busy_endpoints)
+                claimed = await self._claim(company_id, lane, request)
+                worker.begin(claimed.outbound_messages)
+                has_progress = has_progress or not claimed.is_empty
+            if claimed.is_empty and not worker.is_busy:
+                break
+            if claimed.is_empty or not worker.has_room:
+                await worker.wait_for_one()
+            if self._is_full:
+                break
         return has_progress
 
     def _lanes(self) -> tuple[_Lane, ...]:

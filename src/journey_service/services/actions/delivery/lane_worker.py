@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from opentelemetry.trace import SpanKind
+
 from journey_service.domain.access.actors import DELIVERY
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.delivery import (
@@ -32,6 +34,7 @@ from journey_service.services.actions.delivery.outbound_messages import (
     TemplateRenderError,
 )
 from journey_service.services.batching import Batcher
+from journey_service.services.tracing import background_span, set_failed
 
 CONCURRENT_CALLS_PER_COMPANY: Final = 10
 """Concurrent calls of one lane of a company in one worker; further messages wait."""
@@ -68,7 +71,7 @@ class LaneWorker:
     database: Database
     company_id: int
     lease: Lease
-    send: Callable[[OutboundMessage], Awaitable[DeliveryReceipt]]
+    send: Callable[[OutboundMessage, datetime], Awaitable[DeliveryReceipt]]
     is_stopping: Callable[[], bool]
     _held: set[str] = field(default_factory=set)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_CALLS_PER_COMPANY))
@@ -76,7 +79,7 @@ class LaneWorker:
     _running: int = 0
     _by_endpoint: Counter[int] = field(default_factory=Counter)
     _renewing: asyncio.Task[None] | None = None
-    _renewals: Batcher[str, bool] = field(init=False)
+    _renewals: Batcher[str, datetime | None] = field(init=False)
     _outcomes: Batcher[SentMessage, None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,33 +166,49 @@ class LaneWorker:
         self._running += 1
         try:
             # Renewed immediately before the call: a worker that was suspended learns that it has lost the lease.
-            if not await self._renewals.submit(outbound_message.id):
+            renewed_at = await self._renewals.submit(outbound_message.id)
+            if renewed_at is None:
                 self._held.discard(outbound_message.id)
                 return
             began = time.monotonic()
-            result = await self._send(outbound_message)
+            result = await self._send(outbound_message, renewed_at)
             await self._outcomes.submit(SentMessage(outbound_message, result, time.monotonic() - began))
             self._held.discard(outbound_message.id)
         finally:
             self._running -= 1
 
-    async def _send(self, outbound_message: OutboundMessage) -> DeliveryResult:
+    async def _send(self, outbound_message: OutboundMessage, sent_at: datetime) -> DeliveryResult:
+        with background_span(
+            f"deliver {outbound_message.channel.value}",
+            kind=SpanKind.CLIENT,
+            company_id=self.company_id,
+            action_id=outbound_message.id,
+            attempt=outbound_message.attempts + 1,
+        ) as span:
+            result = await self._try_to_send(outbound_message, sent_at)
+            if result.status is not None:
+                span.set_attribute("http.response.status_code", result.status)
+            if not isinstance(result, DeliveryReceipt):
+                set_failed(span, type(result).__name__)
+            return result
+
+    async def _try_to_send(self, outbound_message: OutboundMessage, sent_at: datetime) -> DeliveryResult:
         try:
-            return await self.send(outbound_message)
+            return await self.send(outbound_message, sent_at)
         except (DeliveryFailedError, DeliveryRefusedError) as error:
             return error
         except Exception as error:
             _LOGGER.exception("sending action %s of company %d failed", outbound_message.id, self.company_id)
             return DeliveryFailedError(f"The message could not be sent: {type(error).__name__}")
 
-    async def _renew(self, ids: Sequence[str]) -> Sequence[bool]:
-        """Renews leases; returns for each whether it is still held."""
+    async def _renew(self, ids: Sequence[str]) -> Sequence[datetime | None]:
+        """Renews leases; returns for each the time by the clock of the database, or None if it is no longer held."""
 
-        async def unit(uow: UnitOfWork) -> set[str]:
+        async def unit(uow: UnitOfWork) -> dict[str, datetime]:
             return await uow.outbox.renew(ids, self.lease.token, self.lease.seconds)
 
-        held = await self.database.run(self.company_id, unit)
-        return [id_ in held for id_ in ids]
+        renewed = await self.database.run(self.company_id, unit)
+        return [renewed.get(id_) for id_ in ids]
 
     async def _record(self, sent_messages: Sequence[SentMessage]) -> Sequence[None]:
         """Records the outcomes of calls, and the successes and failures of their endpoints."""

@@ -23,7 +23,7 @@ from journey_service.domain.actions.templates import Template, select_template
 from journey_service.domain.calendar import local_day
 from journey_service.domain.customers.profiles import greeting_name
 from journey_service.domain.errors import InvalidInputError, UnavailableError
-from journey_service.repositories.customers.profiles import CustomerProfile
+from journey_service.repositories.customers.profiles import StoredProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.template_rendering import RenderedTemplate, render
 from journey_service.services.actions.templates import load_templates
@@ -63,19 +63,18 @@ class OutboundMessage:
     endpoint: StoredEndpoint | None = None
     secrets: Sequence[bytes] = ()
     action: Action | None = None
-    profile: CustomerProfile | None = None
+    profile: StoredProfile | None = None
     template: Template | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     outbound_event: OutboundEventRecord | None = None
 
-    def email(self) -> Email:
+    def email(self, sent_at: datetime) -> Email:
         """Renders the email. Raises DeliveryRefusedError."""
         rendered = self._rendered()
-        assert self.profile is not None  # noqa: S101  # every customer has one
         url = self.values.get("unsubscribe_url")
         return Email(
             key=self.id,
-            to=(self.profile.email or "").strip(),
+            to=self.values["recipient"],
             subject=rendered.subject or "",
             # Appended if the template did not render the link, for example within a condition.
             text=rendered.text if url is None or url in rendered.text else f"{rendered.text}\n\n{url}\n",
@@ -83,26 +82,32 @@ class OutboundMessage:
             unsubscribe_url=url,
             sender_name=self.values["company"]["name"],
             reply_to=self.values["reply_to"],
+            sent_at=sent_at,
         )
 
-    def message(self) -> WebhookMessage:
+    def message(self, sent_at: datetime) -> WebhookMessage:
         """Builds the signed webhook message. Raises DeliveryRefusedError, DeliveryFailedError."""
-        assert self.endpoint is not None  # noqa: S101  # actions without an endpoint are dropped
+        assert self.endpoint is not None  # actions without an endpoint are dropped
         if not self.secrets:
             raise SecretDecryptionError("The endpoint's secret cannot be decrypted: check JOURNEY_VAULT_KEY.")
         payload = self._payload() if self.outbound_event is None else self.outbound_event.payload
         return WebhookMessage(
-            self.id, self.endpoint.url, orjson.dumps(payload, option=orjson.OPT_UTC_Z), self.secrets
+            self.id,
+            self.endpoint.url,
+            orjson.dumps(payload, option=orjson.OPT_UTC_Z),
+            self.secrets,
+            sent_at=sent_at,
         )
 
     def _payload(self) -> dict[str, Any]:
         action, profile = self.action, self.profile
-        assert action is not None and profile is not None  # noqa: S101, PT018  # a customer's action has both
+        assert action is not None and profile is not None  # noqa: PT018  # a customer's action has both
         data: dict[str, Any] = {
             "company_id": self.company_id,
             "action_id": self.id,
             "name": action.name,
             "customer_id": profile.customer_id,
+            "customer_ref": profile.customer_ref,
             "stage": action.stage,
             "campaign_id": None if action.campaign is None else action.campaign.id,
             "step": action.number,
@@ -184,20 +189,20 @@ class MessageBuilder:
         return None if endpoint is None else (endpoint, await load_secrets(self.uow, endpoint.id))
 
     def _template(
-        self, templates: Mapping[str, Sequence[Template]], action: Action, profile: CustomerProfile
+        self, templates: Mapping[str, Sequence[Template]], action: Action, profile: StoredProfile
     ) -> Template | None:
         """Chooses a template by language: the customer's, then the company's, then English."""
         key = action.step.template
         if key is None:
             return None
         policy = self.transaction.context.rulebook.policy
-        languages = [
-            language for language in (profile.language, policy.language, _FALLBACK_LANGUAGE) if language
-        ]
+        # A notice is written for an employee.
+        language = None if action.step.channel is Channel.NOTICE else profile.language
+        languages = [each for each in (language, policy.language, _FALLBACK_LANGUAGE) if each]
         return select_template(templates[key], languages)
 
     def _values(
-        self, relationship_id: int, action: Action, profile: CustomerProfile, action_plan: ActionPlan
+        self, relationship_id: int, action: Action, profile: StoredProfile, action_plan: ActionPlan
     ) -> dict[str, Any]:
         context = self.transaction.context
         relationship = self.transaction.relationships[profile.customer_id].relationship
@@ -209,8 +214,10 @@ class MessageBuilder:
                 "id": profile.customer_id,
                 "name": profile.name,
                 "first_name": greeting_name(profile.first_name, profile.name),
+                "attributes": profile.attributes,
             },
             "company": {"name": context.company.name},
+            "recipient": _recipient(action, profile, action_plan),
             "reply_to": context.rulebook.policy.reply_to,
             "stage": _stage(context, relationship.current_stage),
             "offer": _offer(action, context, action.reserved_at or self.transaction.now),
@@ -219,6 +226,12 @@ class MessageBuilder:
             "unsubscribe_url": None if token is None else self.links.unsubscribe(token),
             "action": {"id": action.id, "name": action.name},
         }
+
+
+def _recipient(action: Action, profile: StoredProfile, action_plan: ActionPlan) -> str:
+    """Returns the address of an email: the customer's, or of a notice that of the responsible employee."""
+    address = action_plan.account_manager if action.step.channel is Channel.NOTICE else profile.email
+    return (address or "").strip()
 
 
 def _stage(context: CompanyContext, key: str) -> dict[str, Any]:

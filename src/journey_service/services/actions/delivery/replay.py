@@ -19,7 +19,7 @@ from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import LEASE_SECONDS, InlineJob, JobPage, JobRun, new_token, run_inline
+from journey_service.services.jobs import LEASE_SECONDS, InlineJob, JobRun, PageResult, new_token, run_inline
 
 REPLAY_JOB: Final = "replay_events"
 MAX_REPLAYED_EVENTS: Final = 10_000
@@ -57,29 +57,19 @@ async def replay_events(
     }
     request_hash = hashlib.sha256(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)).digest()
 
+    request = None if key is None else (key, request_hash)
+
     async def unit(uow: UnitOfWork) -> InlineJob:
         endpoint = await uow.webhook_endpoints.find(endpoint_id)
         if endpoint is None:
             raise EndpointNotFoundError(endpoint_id)
-        earlier = None if key is None else await uow.jobs.find_by_request(REPLAY_JOB, key)
+        earlier = await _find_earlier(uow, request)
         if earlier is not None:
-            if earlier[1] != request_hash:
-                raise IdempotencyKeyReusedError
             await uow.audit_log.record_operator_access(by, "replay_webhook_events")
-            return InlineJob(earlier[0], None)
+            return InlineJob(earlier, None)
         if not endpoint.is_enabled:
             raise EndpointDisabledError(endpoint_id)
-        request = None if key is None else (key, request_hash)
-        job_id = await uow.jobs.enqueue(REPLAY_JOB, parameters, actor=by.name, request=request)
-        detail = {"since": parameters["since"], "job_id": job_id}
-        await uow.audit_log.record(
-            by, AuditEntry("endpoint.replay", target=f"endpoint:{endpoint_id}", detail=detail)
-        )
-        token = new_token()
-        await uow.jobs.claim(job_id, token, LEASE_SECONDS)
-        job = await uow.jobs.find(job_id)
-        assert job is not None  # noqa: S101  # it was just written
-        return InlineJob(job, token)
+        return await _enqueue(uow, parameters, request, by)
 
     inline_job = await database.run(company_id, unit)
     return _to_replay(
@@ -94,11 +84,37 @@ async def replay_events(
     )
 
 
+async def _find_earlier(uow: UnitOfWork, request: tuple[str, bytes] | None) -> Job | None:
+    """Returns the job of an earlier request with the same key. Raises IdempotencyKeyReusedError."""
+    if request is None:
+        return None
+    key, request_hash = request
+    earlier = await uow.jobs.find_by_request(REPLAY_JOB, key)
+    if earlier is not None and earlier[1] != request_hash:
+        raise IdempotencyKeyReusedError
+    return None if earlier is None else earlier[0]
+
+
+async def _enqueue(
+    uow: UnitOfWork, parameters: Mapping[str, object], request: tuple[str, bytes] | None, by: Actor
+) -> InlineJob:
+    """Enqueues the job, and claims it for this process."""
+    job_id = await uow.jobs.enqueue(REPLAY_JOB, parameters, actor=by.name, request=request)
+    detail = {"since": parameters["since"], "job_id": job_id}
+    target = f"endpoint:{parameters['endpoint_id']}"
+    await uow.audit_log.record(by, AuditEntry("endpoint.replay", target=target, detail=detail))
+    token = new_token()
+    await uow.jobs.claim(job_id, token, LEASE_SECONDS)
+    job = await uow.jobs.find(job_id)
+    assert job is not None  # it was just written
+    return InlineJob(job, token)
+
+
 async def run_replay(run: JobRun) -> None:
     """Job handler: makes the deliveries due again, in one transaction."""
     parameters = run.job.parameters
 
-    async def page(uow: UnitOfWork) -> JobPage:
+    async def page(uow: UnitOfWork) -> PageResult:
         context = await uow.companies.get_context()
         endpoint = await uow.webhook_endpoints.find(parameters["endpoint_id"])
         request = ReplayRequest(
@@ -114,7 +130,7 @@ async def run_replay(run: JobRun) -> None:
             delivers_messages=context.company.clock_at is None or context.company.delivers_messages,
         )
         next_since = None if replayed.next_since is None else replayed.next_since.isoformat()
-        return JobPage({"next_since": next_since}, {"replayed": replayed.count}, done=replayed.count)
+        return PageResult({"next_since": next_since}, {"replayed": replayed.count}, done=replayed.count)
 
     if "next_since" not in run.cursor:
         await run.page(page, timeout_ms=_TIMEOUT_MS)

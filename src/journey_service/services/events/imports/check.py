@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from journey_service.domain.customers.updates import ProfileUpdate
 from journey_service.domain.errors import FieldError
 from journey_service.domain.events.event import Event, content_hash
 from journey_service.domain.events.files.csv_header import CsvHeader
@@ -14,6 +15,7 @@ from journey_service.domain.events.parsing import ImportLine, future_error
 from journey_service.domain.events.records import CheckedError, ImportCheck, ImportCursor, ImportOptions
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.events.counting import is_same_content
 from journey_service.services.events.imports.customers import cursor_after, load_customer_lines
 from journey_service.services.events.imports.matching import LineMatches, match_lines
 from journey_service.services.events.imports.reading import ImportSource
@@ -31,6 +33,13 @@ class _Page:
     cursor: ImportCursor
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[tuple[ImportLine, Sequence[FieldError]]] = field(default_factory=list)
+    fields: Counter[str] = field(default_factory=Counter)
+
+    def count_fields(self, profile: ProfileUpdate | None) -> None:
+        """Counts a line by the fields of the profile that it names."""
+        if profile is not None:
+            self.fields.update(profile.fields.keys())
+            self.fields.update(name for name in ("consents", "attributes") if getattr(profile, name))
 
 
 async def check_lines(
@@ -38,10 +47,11 @@ async def check_lines(
 ) -> ImportCheck:
     """Counts what the lines of a staged file would do, page by page."""
     import_id = staging.import_id
-    assert import_id is not None  # noqa: S101  # the file is staged
+    assert import_id is not None  # the file is staged
     check: Callable[..., Awaitable[_Page | None]]
     check = _check_customers if options.kind == "customers" else partial(_check_events, options=options)
     counts: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
     header = source.header
     errors = [
         each
@@ -55,6 +65,7 @@ async def check_lines(
             break
         cursor = page.cursor
         counts += page.counts
+        fields += page.fields
         for line, found in page.errors[:MAX_ERRORS_KEPT]:
             errors += _checked(line.number, found, line.cells, header)
         errors = sorted(errors, key=lambda each: each[:2])[:MAX_ERRORS_KEPT]
@@ -70,6 +81,7 @@ async def check_lines(
         failed=staging.failed + counts["failed"],
         customers_new=counts["customers_new"],
         customers_known=counts["customers_known"],
+        profile_fields=fields,
         errors=errors,
     )
 
@@ -90,29 +102,27 @@ async def _check_events(
         if event.customer_id in erased:
             page.counts["erased"] += 1
             continue
-        outcome, errors = _outcome(line, event, matches, digests, options, now)
+        stored = matches.stored.by_key.get(event.key)
+        first = digests.get(event.key) if stored is None else stored.digest
+        if first is None:
+            outcome, errors = _outcome_of_new(event, matches, options, now)
+            if outcome == "new":
+                digests[event.key] = content_hash(event)
+                page.count_fields(event.profile)
+        elif not line.has_id or await is_same_content(uow, event, first, ignores_profile=True):
+            outcome, errors = "known", ()
+        else:
+            outcome, errors = "failed", [FieldError("/id", OTHER_CONTENT)]
         page.counts[outcome] += 1
         if errors:
             page.errors.append((line, errors))
     return page
 
 
-def _outcome(
-    line: ImportLine,
-    event: Event,
-    matches: LineMatches,
-    digests: dict[tuple[str, str], bytes],
-    options: ImportOptions,
-    now: datetime,
+def _outcome_of_new(
+    event: Event, matches: LineMatches, options: ImportOptions, now: datetime
 ) -> tuple[str, Sequence[FieldError]]:
-    """Returns what the line would do, and its errors; `digests` are those of events earlier in the page."""
-    digest = content_hash(event)
-    stored = matches.stored.by_key.get(event.key)
-    first = digests.get(event.key) if stored is None else stored.digest
-    if first is not None:
-        if first == digest or not line.has_id:
-            return "known", ()
-        return "failed", [FieldError("/id", OTHER_CONTENT)]
+    """Returns what a line with an unknown event would do, and its errors."""
     if options.until is not None and event.occurred_at > options.until:
         return "later", ()
     if event.key in matches.changed and options.on_changed == "hold":
@@ -120,7 +130,6 @@ def _outcome(
     error = future_error(event, options.until or now)
     if error is not None:
         return "failed", error.errors
-    digests[event.key] = digest
     return "new", ()
 
 
@@ -133,6 +142,7 @@ async def _check_customers(uow: UnitOfWork, *, import_id: int, cursor: ImportCur
     for line in lines:
         is_erased, is_known = line.customer_id in erased, line.customer_id in known
         page.counts["erased" if is_erased else "known" if is_known else "new"] += 1
+        page.count_fields(None if is_erased else line.update)
     return page
 
 

@@ -1,42 +1,34 @@
 """Import of customers: one page of staged lines, whose fields and consents are written to the profiles."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.customers.consents import (
-    ConsentRequest,
-    StoredConsents,
-    decide_consents,
-    with_changes,
-    withdraw_by_link,
-)
-from journey_service.domain.customers.records import ConsentChange
+from journey_service.domain.customers.attributes import MAX_ATTRIBUTES
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.events.files.customer_lines import CustomerLine
 from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
-from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.customers.profiles import normalize_fields
-from journey_service.services.journeys.transaction import JourneyTransaction, load, write
+from journey_service.services.customers.profile_batch import ProfileBatch, lock_mailboxes
+from journey_service.services.events.imports.numbering import resolve_staged
+from journey_service.services.journeys.transaction import JourneyTransaction, load, wake_waiting, write
 
 CUSTOMERS_BATCH_SIZE: Final = 1_000
 WITHDRAWN: Final = "was withdrawn, and an import does not change that; the rest of the line was applied"
 """Message of a consent that would lift a withdrawal."""
-_FIELDS: Final = ("name", "first_name", "email", "phone", "phone_digits", "language")
+TOO_MANY: Final = f"would be more than {MAX_ATTRIBUTES} for the customer; the rest of the line was applied"
+"""Message of attributes that are too many together with the stored ones."""
 
 
 async def load_customer_lines(
     uow: UnitOfWork, import_id: int, cursor: ImportCursor | None
 ) -> list[CustomerLine]:
     """Loads the lines after the cursor, in order of customer and line."""
-    return await uow.imports.list_customer_lines(import_id, cursor, limit=CUSTOMERS_BATCH_SIZE)
+    return await uow.import_lines.list_customers(import_id, cursor, limit=CUSTOMERS_BATCH_SIZE)
 
 
-async def load_customer_page(uow: UnitOfWork, import_: ImportRecord) -> "CustomerPage":
+async def load_customer_page(uow: UnitOfWork, import_: ImportRecord) -> "AppliedCustomerLines":
     """Loads the next page of an import of customers."""
-    return CustomerPage(import_, await load_customer_lines(uow, import_.id, import_.cursor))
+    return AppliedCustomerLines(import_, await load_customer_lines(uow, import_.id, import_.cursor))
 
 
 def cursor_after(line: CustomerLine) -> ImportCursor:
@@ -45,19 +37,17 @@ def cursor_after(line: CustomerLine) -> ImportCursor:
 
 
 @dataclass(slots=True)
-class CustomerPage:
+class AppliedCustomerLines:
     """The lines of one page, and the counts of what was applied. Later lines of a customer win."""
 
     import_: ImportRecord
     lines: list[CustomerLine]
     counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("done", "applied", "duplicates", "erased", "transitions"), 0)
+        default_factory=lambda: dict.fromkeys(
+            ("done", "applied", "duplicates", "erased", "transitions", "failed"), 0
+        )
     )
-    _profiles: dict[int, dict[str, Any]] = field(default_factory=dict)
-    _changed: set[int] = field(default_factory=set)
-    _consents: dict[int, list[ConsentChange]] = field(default_factory=dict)
     _errors: list[ImportLineError] = field(default_factory=list)
-    _withdrawals: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def cursor(self) -> ImportCursor | None:
@@ -66,73 +56,51 @@ class CustomerPage:
 
     async def replay(self, uow: UnitOfWork) -> None:
         """Opens journeys of new customers, changes profiles, and writes everything."""
-        customers = sorted({line.customer_id for line in self.lines})
-        emails = {email for line in self.lines if (email := line.fields.get("email")) is not None}
-        await uow.mailboxes.lock_many(emails)
-        self._withdrawals = await uow.mailboxes.find_withdrawals(emails)
-        transaction = await load(uow, customers)
-        stored = await uow.customers.get_many(customers)
-        for line in self.lines:
+        refs = await resolve_staged(uow, [(line.customer_id, line.customer_ref) for line in self.lines])
+        lines = [
+            line if line.customer_ref is None else line._replace(customer_id=refs.ids[line.customer_ref])
+            for line in self.lines
+        ]
+        customers = sorted({line.customer_id for line in lines})
+        withdrawals = await lock_mailboxes(uow, [line.update for line in lines])
+        transaction = await load(uow, customers, refs=refs.new)
+        stored = await uow.customers.get_many(sorted({transaction.resolve(id_) for id_ in customers}))
+        profiles = ProfileBatch(stored, withdrawals, transaction.context.company.timezone)
+        for line in lines:
             if line.customer_id in transaction.erased:
                 self.counts["erased"] += 1
             else:
-                self._apply_line(transaction, line, stored.get(line.customer_id))
+                self._apply_line(transaction, profiles, line)
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(
             len(journey.new_transitions) for journey in transaction.journeys.values()
         )
         if transaction.journeys:
-            await uow.customers.insert_missing(list(transaction.journeys))
-        await uow.customers.update_many({id_: self._profiles[id_] for id_ in sorted(self._changed)})
-        await uow.consents.insert(self._consents)
+            await uow.customers.insert_missing(list(transaction.journeys), transaction.new_refs)
+        await profiles.write(uow)
+        await wake_waiting(uow, transaction, profiles.changed)
         if transaction.journeys:
             await write(uow, transaction, runs_actions=self.import_.runs_actions, is_import=True)
         await uow.imports.insert_errors(self.import_.id, self._errors)
 
     def _apply_line(
-        self, transaction: JourneyTransaction, line: CustomerLine, stored: CustomerProfile | None
+        self, transaction: JourneyTransaction, profiles: ProfileBatch, line: CustomerLine
     ) -> None:
-        customer_id = line.customer_id
+        error = transaction.reserved_error(line.customer_id)
+        if error is not None:
+            self._add_error(line, "/customer_id", error.errors[0].message)
+            self.counts["failed"] += 1
+            return
+        customer_id = transaction.resolve(line.customer_id)
         is_new = customer_id not in transaction.relationships and customer_id not in transaction.journeys
         if is_new:
             transaction.open(customer_id, transaction.now).schedule_first_evaluation(transaction.now)
-        profile = self._profiles.setdefault(customer_id, _values(stored))
-        stored_consents: StoredConsents = profile["consents"]
-        changes = self._mailbox_changes(stored_consents, line)
-        consents = with_changes(stored_consents, changes)
-        accepted = self._accepted(consents, line)
-        changes += decide_consents(consents, accepted, transaction.now, self.import_.actor).changes
-        fields, _ = normalize_fields(line.fields, transaction.context.company.timezone)
-        changed = {name: value for name, value in fields.items() if profile[name] != value}
-        if not is_new and not changes and not changed:
-            self.counts["duplicates"] += 1
-            return
-        profile |= changed
-        profile["consents"] = with_changes(stored_consents, changes)
-        self._consents.setdefault(customer_id, []).extend(changes)
-        self._changed.add(customer_id)
-        self.counts["applied"] += 1
+        change = profiles.apply(customer_id, line.update, transaction.now, self.import_.actor)
+        for channel in change.kept_withdrawals:
+            self._add_error(line, f"/consents/{channel}", WITHDRAWN)
+        if change.has_too_many_attributes:
+            self._add_error(line, "/attributes", TOO_MANY)
+        self.counts["applied" if is_new or change.is_changed else "duplicates"] += 1
 
-    def _mailbox_changes(self, consents: StoredConsents, line: CustomerLine) -> list[ConsentChange]:
-        at = self._withdrawals.get(line.fields.get("email", ""))
-        return [] if at is None else withdraw_by_link(consents, Channel.EMAIL.value, at)
-
-    def _accepted(self, consents: StoredConsents, line: CustomerLine) -> dict[str, ConsentRequest]:
-        """Returns the consents of a line that an import may change: it lifts no withdrawal."""
-        accepted = {}
-        for channel, status in line.consents.items():
-            if consents.get(channel, {}).get("status") == "withdrawn" and status != "withdrawn":
-                self._errors.append(
-                    ImportLineError(
-                        line.number, f"/consents/{channel}", WITHDRAWN, line.customer_id, line.cells
-                    )
-                )
-            else:
-                accepted[channel] = ConsentRequest(status)
-        return accepted
-
-
-def _values(stored: CustomerProfile | None) -> dict[str, Any]:
-    if stored is None:
-        return {**dict.fromkeys(_FIELDS), "consents": {}}
-    return {**{name: getattr(stored, name) for name in _FIELDS}, "consents": stored.consents}
+    def _add_error(self, line: CustomerLine, pointer: str, message: str) -> None:
+        self._errors.append(ImportLineError(line.number, pointer, message, line.customer_id, line.cells))

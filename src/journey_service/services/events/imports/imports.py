@@ -57,7 +57,8 @@ async def stage_import(
     Its transitions run actions only if the options enable it, and those older than a day never do. `on_progress` is
     called with the number of bytes read so far.
 
-    Raises MalformedError or InvalidInputError, with nothing stored, if the whole file is unreadable.
+    Raises MalformedError or InvalidInputError, with nothing stored, if the whole file is unreadable, and
+    TooManyImportsError.
     """
     context = await get_company_context(database, company_id)
     if options.until is not None and options.until > context.now:
@@ -69,8 +70,8 @@ async def stage_import(
     try:
         await staging.add_all(source, _observed(chunks, digest.update, on_progress))
         return await staging.finish(digest.digest(), source)
-    except BaseException:
-        await staging.abandon()
+    except BaseException as error:
+        await asyncio.shield(staging.abandon(error))
         raise
 
 
@@ -87,7 +88,7 @@ async def check_import(
 
     The lines are staged until the result is known, and then deleted; nothing else is written.
 
-    Raises MalformedError or InvalidInputError if the whole file is unreadable.
+    Raises MalformedError or InvalidInputError if the whole file is unreadable, and TooManyImportsError.
     """
     context = await get_company_context(database, company_id)
     if options.until is not None and options.until > context.now:

@@ -1,7 +1,11 @@
-"""Reads an import file of any form as batches of parsed lines; spreadsheets in a thread, from a temporary file."""
+"""Reads an import file of any form as batches of parsed lines; spreadsheets in a thread, from a temporary file.
+
+Other requests are served while a file is read: text is parsed in small batches.
+"""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final
@@ -21,9 +25,13 @@ from journey_service.services.events.imports.spreadsheets import (
     SpreadsheetTooLargeError,
 )
 
+_LINES_BATCH_SIZE: Final = 100
+"""Lines that are parsed at once: some milliseconds."""
 _ROWS_BATCH_SIZE: Final = 1_000
 _SPOOLED_BYTES: Final = 1024**2
 """Maximum size of a spreadsheet that is kept in memory; a larger one is written to a temporary file."""
+_PARSER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spreadsheet-parser")
+"""Thread that parses spreadsheets. One: each takes its share of the processor from the event loop."""
 
 
 class ImportSource:
@@ -61,21 +69,28 @@ class ImportSource:
             source=options.source,
         )
 
-        def noted(lines: Iterator[ParsedLine]) -> Iterator[Sequence[ParsedLine]]:
-            while True:
-                batch = list(islice(lines, _ROWS_BATCH_SIZE))
-                self.header, self.lines_read = reader.header, reader.lines_read
-                if not batch:
-                    return
-                yield batch
-
-        for batch in noted(reader.parse_chunk(head)):
+        async for batch in self._batches(reader, reader.parse_pieces(head)):
             yield batch
         async for chunk in rest:
-            for batch in noted(reader.parse_chunk(chunk)):
+            async for batch in self._batches(reader, reader.parse_pieces(chunk)):
                 yield batch
-        for batch in noted(reader.parse_rest()):
+        async for batch in self._batches(reader, iter((reader.parse_rest(),))):
             yield batch
+
+    async def _batches(
+        self, reader: ImportFileReader, pieces: Iterator[Iterator[ParsedLine]]
+    ) -> AsyncIterator[Sequence[ParsedLine]]:
+        """Yields the lines of pieces in small batches, between which other tasks of the event loop run.
+
+        In a thread, parsing would make every other request wait for the interpreter's lock many times.
+        """
+        for lines in pieces:
+            while batch := list(islice(lines, _LINES_BATCH_SIZE)):
+                self.header, self.lines_read = reader.header, reader.lines_read
+                yield batch
+                await asyncio.sleep(0)
+            self.header, self.lines_read = reader.header, reader.lines_read
+            await asyncio.sleep(0)
 
     async def _read_spreadsheet(
         self, head: bytes, rest: AsyncIterator[bytes]
@@ -89,7 +104,7 @@ class ImportSource:
                     raise SpreadsheetTooLargeError(f"more than {MAX_SPREADSHEET_BYTES // 1024**2} MiB")
                 await asyncio.to_thread(file.write, chunk)
             lines = self._parse_rows(file)
-            while batch := await asyncio.to_thread(lambda: list(islice(lines, _ROWS_BATCH_SIZE))):
+            async for batch in _in_thread(iter(lambda: list(islice(lines, _ROWS_BATCH_SIZE)), [])):
                 yield batch
 
     def _parse_rows(self, file: IO[bytes]) -> Iterator[ParsedLine]:
@@ -112,3 +127,10 @@ class ImportSource:
                 table.open(self.header)
         if self.header is None:
             raise MalformedError("The file is empty.")
+
+
+async def _in_thread(batches: Iterator[Sequence[ParsedLine]]) -> AsyncIterator[Sequence[ParsedLine]]:
+    """Yields what an iterator yields, each item produced in a thread."""
+    loop = asyncio.get_running_loop()
+    while (batch := await loop.run_in_executor(_PARSER, next, batches, None)) is not None:
+        yield batch

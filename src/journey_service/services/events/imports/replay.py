@@ -1,17 +1,27 @@
 """Replay of an import: one page of staged lines, applied to their customers in one transaction."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
+from journey_service.domain.events.content_keys import retraction_id
 from journey_service.domain.events.event import Event, EventType, content_hash
 from journey_service.domain.events.parsing import ImportLine, future_error, reported_error
 from journey_service.domain.events.records import ImportCursor, ImportLineError, ImportRecord
 from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.rollups import count_money
-from journey_service.services.events.counting import CountedEvents, load_counted_events
+from journey_service.services.customers.profile_batch import lock_mailboxes
+from journey_service.services.events.counting import (
+    CountedEvents,
+    concerning,
+    is_same_content,
+    load_counted_events,
+)
+from journey_service.services.events.event_profiles import apply_profiles
+from journey_service.services.events.imports.customers import WITHDRAWN
 from journey_service.services.events.imports.matching import LineMatches, match_lines
+from journey_service.services.events.imports.numbering import resolve_staged
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 REPLAY_BATCH_SIZE: Final = 1_000
@@ -34,7 +44,7 @@ async def load_lines(
 
     Lines of which others may be on the next page are left for it: the last customer's, or those of the last instant.
     """
-    lines = await uow.imports.list_lines(import_id, cursor, limit=REPLAY_BATCH_SIZE)
+    lines = await uow.import_lines.list_events(import_id, cursor, limit=REPLAY_BATCH_SIZE)
     if len(lines) < REPLAY_BATCH_SIZE:
         return lines, None
     last = lines[-1].event
@@ -78,41 +88,53 @@ class ReplayPage:
     async def replay(self, uow: UnitOfWork) -> None:
         """Applies the lines, advances customers without further lines to the end, and writes everything."""
         cursor = self.import_.cursor
-        customers = {line.event.customer_id for line in self.lines}
+        staged = [(line.event.customer_id, line.event.customer_ref) for line in self.lines]
+        refs = await resolve_staged(uow, staged)
+        numbers = {number: refs.ids[ref] for number, ref in staged if ref is not None}
+        customers = {numbers.get(number, number) for number, _ in staged}
         if cursor is not None:
             customers.add(cursor[0])  # whose lines may have ended with the previous page
-        transaction = await load(uow, customers, now=self.import_.until)
+        updates = [line.event.profile for line in self.lines if line.event.profile is not None]
+        withdrawals = await lock_mailboxes(uow, updates) if updates else {}
+        transaction = await load(uow, customers, now=self.import_.until, refs=refs.new)
         matches = await match_lines(
-            uow,
-            self.import_.id,
-            self.lines,
-            cursor,
-            transaction.relationship_ids,
+            uow, self.import_.id, self.lines, cursor, transaction.relationship_ids, numbers
         )
         self._retractions = self._replaced(matches)
-        events = [*matches.events, *self._retractions.values()]
+        events = [concerning(transaction, event) for event in (*matches.events, *self._retractions.values())]
         counted = await load_counted_events(uow, transaction, events, matches.stored)
         for line, event in zip(self.lines, matches.events, strict=True):
-            await self._apply_line(transaction, line, event, matches, counted)
+            await self._apply_line(uow, transaction, line, event, matches, counted)
+        open_customer = (
+            None if self.open_customer is None else numbers.get(self.open_customer, self.open_customer)
+        )
         for customer_id in sorted(customers):
             journey = transaction.find(customer_id)
-            if journey is not None and customer_id != self.open_customer:
+            if journey is not None and customer_id != open_customer:
                 journey.advance_to(transaction.now)
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(
             len(journey.new_transitions) for journey in transaction.journeys.values()
         )
-        await write(uow, transaction, runs_actions=self.import_.runs_actions, is_import=True)
+        await write(
+            uow,
+            transaction,
+            runs_actions=self.import_.runs_actions,
+            is_import=True,
+            revenue=counted.revenue,
+        )
         applied = [
             AppliedEvent(transaction.relationships[event.customer_id].id, event, digest, stage, seq, is_late)
             for event, digest, stage, seq, is_late in self._applied.values()
         ]
         await uow.events.insert(applied)
-        await count_money(uow, transaction.context, counted.revenue)
+        kept = await apply_profiles(uow, transaction, [row.event for row in applied], withdrawals)
+        self._report_withdrawals(matches, kept)
         await uow.imports.insert_errors(self.import_.id, self._errors)
 
-    async def _apply_line(
+    async def _apply_line(  # what is known of the page
         self,
+        uow: UnitOfWork,
         transaction: JourneyTransaction,
         line: ImportLine,
         event: Event,
@@ -126,7 +148,8 @@ class ReplayPage:
         digest = content_hash(event)
         if (first := self._first_digest(event, matches)) is not None:
             # A line that is known by its content has that content: its instant may be another one in a corrected zone.
-            if first == digest or not line.has_id:
+            # The profile may have changed since.
+            if not line.has_id or await is_same_content(uow, event, first, ignores_profile=True):
                 self.counts["duplicates"] += 1
             else:
                 self._add_error(line, "/id", OTHER_CONTENT)
@@ -138,18 +161,26 @@ class ReplayPage:
             self.counts["changed"] += 1
             self._errors.append(_line_error(line, "", CHANGED))
             return
-        rejection: JourneyServiceError | None = future_error(event, until) or reported_error(
-            event, transaction.context.now, "/reported_at"
+        rejection: JourneyServiceError | None = (
+            transaction.reserved_error(event.customer_id)
+            or future_error(event, until)
+            or reported_error(event, transaction.context.now, "/reported_at")
         )
         retraction = self._retractions.get(event.key)
-        if rejection is None and retraction is not None:
-            rejection = await self._apply_event(transaction, counted, retraction, content_hash(retraction))
-            self.counts["applied"] -= rejection is None  # counts lines
         if rejection is None:
-            rejection = await self._apply_event(transaction, counted, event, digest)
+            rejection = await self._apply_event(transaction, counted, event, digest, retraction)
         if isinstance(rejection, InvalidInputError):
             for error in rejection.errors:
                 self._add_error(line, error.pointer, error.message)
+
+    def _report_withdrawals(
+        self, matches: LineMatches, kept: Mapping[tuple[str, str], Sequence[str]]
+    ) -> None:
+        """Reports the consents that lines would have granted in spite of a withdrawal."""
+        remaining = dict(kept)  # a further line with the same key was not applied
+        for line, event in zip(self.lines, matches.events, strict=True):
+            for channel in remaining.pop(event.key, ()):
+                self._errors.append(_line_error(line, f"/customer/consents/{channel}", WITHDRAWN))
 
     def _replaced(self, matches: LineMatches) -> dict[tuple[str, str], Event]:
         """Returns the retractions of the known events that events replace, by the keys of the latter."""
@@ -169,14 +200,26 @@ class ReplayPage:
         return None if stored is None else stored.digest
 
     async def _apply_event(
-        self, transaction: JourneyTransaction, counted: CountedEvents, event: Event, digest: bytes
+        self,
+        transaction: JourneyTransaction,
+        counted: CountedEvents,
+        event: Event,
+        digest: bytes,
+        retraction: Event | None,
     ) -> InvalidInputError | None:
         until = transaction.now
+        event = concerning(transaction, event)
         at = min(event.occurred_at, until)
         journey = transaction.open(event.customer_id, at)
         is_late = journey.is_late(event.occurred_at)
+        decided_at, before = until if is_late else at, journey.relationship.current_stage
         try:
-            transition = await counted.apply(journey, event, until if is_late else at)
+            if retraction is None:
+                transition = await counted.apply(journey, event, decided_at)
+            else:
+                retracted = concerning(transaction, retraction)
+                transition = await counted.replace(journey, retracted, event, decided_at)
+                self._applied[retraction.key] = (retracted, content_hash(retraction), before, None, is_late)
         except InvalidInputError as error:
             return error
         self.counts["applied"] += 1
@@ -195,7 +238,7 @@ def _retraction(event: Event, replaced_id: str) -> Event:
     """Returns the event that retracts the known one which an imported event replaces."""
     return Event(
         event.source,
-        f"{replaced_id}:replaced",
+        retraction_id(replaced_id),
         event.customer_id,
         EventType.EVENT_RETRACTED,
         event.occurred_at,

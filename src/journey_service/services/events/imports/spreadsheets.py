@@ -4,17 +4,18 @@ import struct
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from importlib import import_module
 from io import SEEK_END
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, Self, TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from defusedxml.ElementTree import iterparse
-from openpyxl.reader.excel import ExcelReader
-from openpyxl.styles.stylesheet import apply_stylesheet
-from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
 
 from journey_service.domain.errors import InvalidInputError, quote_value
 from journey_service.domain.events.cell_formats import DecimalSeparator
+
+_OpenpyxlObject: TypeAlias = Any
+"""A module or an object of openpyxl, which is imported when the first spreadsheet is read, and not for its types."""
 
 ZIP_MAGIC: Final = b"PK\x03\x04"
 """The first bytes of a spreadsheet, which is a ZIP archive."""
@@ -70,14 +71,16 @@ class SpreadsheetRows:
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         _check_directory(self._file)
         with _BoundedArchive(self._file) as archive:
-            reader = ExcelReader(self._file, read_only=True, data_only=True, keep_links=False)
+            reader = _openpyxl("reader.excel").ExcelReader(
+                self._file, read_only=True, data_only=True, keep_links=False
+            )
             reader.archive.close()
             reader.archive = archive
             # Without the step that looks at every sheet, which can read them to their ends.
             reader.read_manifest()
             reader.read_strings()
             reader.read_workbook()
-            apply_stylesheet(archive, reader.wb)
+            _openpyxl("styles.stylesheet").apply_stylesheet(archive, reader.wb)
             sheets: Any = reader.parser.find_sheets()
             path = self._find_sheet({sheet.name: rel.target for sheet, rel in sheets if _is_worksheet(rel)})
             archive.unpacked_since_row = 0
@@ -99,7 +102,7 @@ class SpreadsheetRows:
             raise InvalidInputError.at("query/sheet", f"is not a sheet of the file; its sheets are {names}")
         return sheets[name]
 
-    def _text(self, value: Any) -> str:  # noqa: ANN401  # the value of a cell
+    def _text(self, value: object) -> str:
         if value is None:
             return ""
         if isinstance(value, bool):
@@ -114,31 +117,39 @@ class SpreadsheetRows:
         return str(value)
 
 
-def _is_worksheet(relation: Any) -> bool:  # noqa: ANN401  # openpyxl's own
+def _openpyxl(module: str) -> _OpenpyxlObject:
+    """Returns a module of openpyxl, which loads numpy if it is there: not before a spreadsheet is read."""
+    return import_module(f"openpyxl.{module}")
+
+
+def _is_worksheet(relation: _OpenpyxlObject) -> bool:
     return str(relation.Type).endswith("/worksheet")
 
 
 def _parse_rows(
-    archive: "_BoundedArchive", path: str, reader: ExcelReader
+    archive: "_BoundedArchive",
+    path: str,
+    reader: _OpenpyxlObject,
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Yields (number, cells) of the rows that a sheet has. Unlike openpyxl's own loop, it keeps nothing of a row."""
     book: Any = reader.wb
+    worksheet = _openpyxl("worksheet._reader")
     with archive.open(path) as source:
-        parser = WorkSheetParser(
+        parser = worksheet.WorkSheetParser(
             source,
             reader.shared_strings,
             data_only=True,
             epoch=book.epoch,
             date_formats=book._date_formats,  # noqa: SLF001  # there is no other access
-            timedelta_formats=book._timedelta_formats,  # noqa: SLF001
+            timedelta_formats=book._timedelta_formats,  # noqa: SLF001  # likewise
         )
         rows = None
         for event, element in iterparse(source, events=("start", "end")):
-            if element.tag == DATA_TAG:
+            if element.tag == worksheet.DATA_TAG:
                 if event == "end":
                     return
                 rows = element
-            elif element.tag == ROW_TAG and event == "end" and rows is not None:
+            elif element.tag == worksheet.ROW_TAG and event == "end" and rows is not None:
                 yield parser.parse_row(element)
                 rows.clear()
                 parser.row_dimensions.clear()

@@ -1,0 +1,1 @@
+"""The HTTP server: limits and deadlines of connections, trusted proxies, shutdown."""

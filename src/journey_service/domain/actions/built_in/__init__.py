@@ -1,0 +1,1 @@
+"""What the service brings along for the actions of stages: the texts of the built-in templates."""

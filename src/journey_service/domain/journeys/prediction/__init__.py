@@ -1,0 +1,1 @@
+"""Predictions of one customer from the fitted parameters of the company, without numpy."""

@@ -1,0 +1,1 @@
+"""Transitions of one journey: their causes, and the changes that each makes to the relationship."""

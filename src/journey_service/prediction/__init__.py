@@ -1,0 +1,1 @@
+"""Churn prediction: fits and evaluates survival curves of customers. Numpy and scipy; no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Lists of customers: filtered, sorted, searched and counted."""

@@ -1,0 +1,1 @@
+"""Groups of settings, each with its checks; `Settings` is composed of them. Checks have different names."""
