@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILT = ROOT / "src" / "journey_service" / "dashboard"
 GENERATED = {"node_modules", "printed", "test-results", "schema.d.ts", "__pycache__"}
-TESTS = (".test.ts", ".test.tsx", ".spec.ts")
+TESTS = (".test.ts", ".test.tsx", ".test.mjs", ".spec.ts")
 
 
 def hash_of(files: list[Path]) -> str:

@@ -21,6 +21,7 @@ export default defineConfig({
   },
   projects: [
     { name: 'e2e', testMatch: /.*\.spec\.ts/ },
+    { name: 'measure', testMatch: /measure\.ts/ },
     { name: 'screenshots', testMatch: /screenshots\.ts/, use: { deviceScaleFactor: 2 } },
   ],
 });

@@ -3,6 +3,10 @@ import type { Page } from '@playwright/test';
 
 /** Returns what axe finds on a page by WCAG 2.2 AA, one line each. */
 export async function axeFindings(page: Page): Promise<string[]> {
+  // The page learns of a changed theme with its next frame.
+  await page.evaluate(
+    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+  );
   const { violations } = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'])
     .analyze();

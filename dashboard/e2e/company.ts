@@ -15,6 +15,8 @@ export type Company = {
   api: APIRequestContext;
   /** Signs the page in as somebody with the rights of a role. */
   signInAs: (role: string) => Promise<void>;
+  /** Signs the page in with a key. */
+  signInWith: (secret: string) => Promise<void>;
 };
 
 const DAY_MS = 86_400_000;
@@ -73,13 +75,15 @@ export const test = base.extend<{ company: Company; clock: string | null }>({
     const api = await open(secret);
     await addPeople(api, clock === null ? Date.now() : Date.parse(clock));
     await signIn(page.context(), service, secret);
-    const signInAs = async (role: string) => {
-      const made = await api.post('/api/v1/admin/keys', { data: { name: role, role } });
-      const { secret: own } = (await made.json()) as { secret: string };
+    const signInWith = async (own: string) => {
       await page.context().clearCookies();
       await signIn(page.context(), service, own);
     };
-    await use({ id, api, signInAs });
+    const signInAs = async (role: string) => {
+      const made = await api.post('/api/v1/admin/keys', { data: { name: role, role } });
+      await signInWith(((await made.json()) as { secret: string }).secret);
+    };
+    await use({ id, api, signInAs, signInWith });
     await api.dispose();
     await operator.dispose();
   },

@@ -13,6 +13,10 @@ test('what moves the customer next, and why each move was made', async ({ salon,
   await expect(next.getByText(/more days? without an appointment/)).toBeVisible();
   await expect(next.getByRole('meter')).toHaveCount(1);
 
+  await expect(salon.locator('.customer-head')).toContainText(
+    'Reason: Days since the last appointment: 91 (asked: more than 90)',
+  );
+
   const moves = salon.getByRole('list', { name: 'Moves' });
   await expect(moves.getByRole('listitem').first()).toContainText('Churned, unless there is an appointment');
   const lapse = moves.getByRole('listitem').filter({ hasText: 'At Risk from VIP Customer' });
@@ -59,6 +63,9 @@ test('the whole page is read as of a past day, and actions are off there', async
   expect(days.length).toBeGreaterThan(10);
   expect(days.filter((each) => each > endOf(day))).toEqual([]);
 
+  // The reason is that of the last move before the end of that day.
+  await expect(salon.locator('.customer-reason')).toHaveText(/^Reason: /);
+  await expect(salon.locator('.customer-reason')).not.toContainText('91');
   await salon.getByRole('button', { name: 'Back to now' }).click();
   await expect(salon).toHaveURL(/\/customers\/297\?tab=everything$/);
   await expect(salon.locator('.customer-head .chip')).toHaveText('At Risk');

@@ -1,12 +1,22 @@
 import type { Page } from '@playwright/test';
 
-import { createCustomer, journeyOf, MET, move, movesOf, openCustomer as open } from './customers';
+import {
+  createCustomer,
+  dayOf,
+  endOf,
+  journeyOf,
+  MET,
+  move,
+  movesOf,
+  openCustomer as open,
+} from './customers';
 import { expect, test } from './fixtures';
 
 /** Opens the dialog by its key, chooses VIP and writes why. */
 async function fillMove(page: Page, notes: string): Promise<void> {
   await page.keyboard.press('m');
   const dialog = page.getByRole('dialog');
+  await expect(dialog.getByRole('radio').first()).toBeFocused();
   await dialog.getByRole('radio', { name: 'VIP Customer' }).check();
   await dialog.getByLabel('Why (kept with the move)').fill(notes);
 }
@@ -24,7 +34,7 @@ test('a move with notes and a hold', async ({ salon, api }) => {
   await salon.getByRole('button', { name: 'Move to VIP Customer' }).click();
 
   await expect(salon.locator('.customer-head .chip')).toHaveText('VIP Customer');
-  await expect(salon.getByText(/Held here until/)).toBeVisible();
+  await expect(salon.getByText(/Held here until/).first()).toBeVisible();
   await expect(salon.locator('.line.move').first()).toContainText('Promised to come monthly');
   const journey = await journeyOf(api, id);
   expect(journey.current_stage).toBe('vip');
@@ -33,6 +43,19 @@ test('a move with notes and a hold', async ({ salon, api }) => {
   await choose(salon, 'End the hold');
   await expect(salon.getByText(/Held here until/)).toHaveCount(0);
   expect((await journeyOf(api, id)).pin_until).toBeNull();
+});
+
+test('a hold from the menu: until the end of the chosen day', async ({ salon, api }) => {
+  const id = await createCustomer(api, { name: 'Paula Pinned' }, [MET]);
+  await open(salon, id);
+  await choose(salon, 'Hold in this stage');
+  const dialog = salon.getByRole('dialog');
+  await dialog.getByRole('button', { name: '1 week' }).click();
+  await dialog.getByRole('button', { name: 'Hold', exact: true }).click();
+  await expect(dialog).toHaveCount(0);
+  const until = endOf(dayOf(Date.now() + 7 * 86_400_000));
+  expect(Date.parse((await journeyOf(api, id)).pin_until ?? '')).toBe(Date.parse(until));
+  await expect(salon.getByText(/Held here until/).first()).toBeVisible();
 });
 
 test('a stale version: what changed is told, what was typed stays, and it is offered again', async ({

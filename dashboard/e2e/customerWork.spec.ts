@@ -55,3 +55,41 @@ test('a link to a customer without the right says which role has it', async ({
   await expect(page.getByRole('alert')).toContainText('customers:read');
   await expect(page.getByRole('alert')).toContainText('Agent, Manager and Admin');
 });
+
+test('messages are listed with what became of them', async ({ salon, api }) => {
+  const id = await createCustomer(api, { name: 'Mia Mailed', email: 'mia@post.example' }, [MET]);
+  const asked = await api.post(`/api/v1/customers/${id}/actions`, { data: { type: 'email', note: 'Hello' } });
+  expect(asked.ok(), await asked.text()).toBe(true);
+  await salon.goto(`/customers/${id}?tab=messages`);
+  const lines = salon.getByRole('list', { name: 'Messages' }).getByRole('listitem');
+  await expect(lines.filter({ hasText: 'Personal email' })).toHaveCount(1);
+  await salon.getByText('Everything', { exact: true }).click();
+  await expect(salon).toHaveURL(/tab=everything/);
+  await expect(salon.getByRole('listitem').filter({ hasText: 'Personal email' })).toHaveCount(1);
+  await expect(
+    salon.getByRole('listitem').filter({ hasText: 'Appointment completed' }).first(),
+  ).toBeVisible();
+});
+
+test('without a connection a call is not planned, and not carried out by surprise later', async ({
+  salon,
+  api,
+  watch,
+}) => {
+  watch.allowed.push(/ERR_INTERNET_DISCONNECTED/);
+  const id = await createCustomer(api, { name: 'Olga Offline', phone: '+4930123457' }, [MET]);
+  await open(salon, id);
+  await salon.getByRole('button', { name: 'Call Olga Offline' }).click();
+  const dialog = salon.getByRole('dialog');
+  await expect(dialog.getByRole('link', { name: 'Call +4930123457' })).toBeVisible();
+  await expect(dialog.getByLabel('In how many days')).toBeFocused();
+  await salon.context().setOffline(true);
+  await dialog.getByRole('button', { name: 'Plan the call' }).click();
+  await expect(dialog.getByRole('alert')).toContainText('The answer has not arrived');
+  await salon.context().setOffline(false);
+  await expect(salon.locator('.banner')).toHaveCount(0);
+  const tasks = await api.get(`/api/v1/tasks?customer_id=${id}&channel=call`);
+  expect(((await tasks.json()) as { items: object[] }).items).toEqual([]);
+  await dialog.getByRole('button', { name: 'Send again' }).click();
+  await expect(dialog).toHaveCount(0);
+});

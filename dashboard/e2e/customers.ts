@@ -96,3 +96,15 @@ export async function openCustomer(page: Page, id: number, origin = ''): Promise
   await page.goto(`${origin}/customers/${id}`);
   await settled(page);
 }
+
+/** Creates two customers with one email address; the second one has more to give. */
+export async function twins(
+  api: APIRequestContext,
+): Promise<{ email: string; first: number; second: number }> {
+  made += 1;
+  const email = `twin-${made}-${Date.now()}@mail.example`;
+  const first = await createCustomer(api, { name: 'Tilda Twin', email }, [MET]);
+  const phone = `+49 30 77${first % 1_000_000}`;
+  const profile = { name: 'T. Twin', email: email.toUpperCase(), phone, consents: { email: 'withdrawn' } };
+  return { email, first, second: await createCustomer(api, profile, [MET, { ...MET, daysAgo: 9 }]) };
+}

@@ -89,4 +89,14 @@ export async function settled(page: Page): Promise<void> {
   await page.evaluate(() => document.fonts.ready);
 }
 
+/** Waits until the churn model of the company is there: a worker fits it when the demo has started. */
+export async function waitForModel(api: APIRequestContext): Promise<void> {
+  const isFitted = async () => {
+    const answer = await api.get('/api/v1/admin/jobs?kind=fit_churn_model');
+    const { items } = (await answer.json()) as { items: { status: string }[] };
+    return items.some(({ status }) => status === 'done');
+  };
+  await expect.poll(isFitted, { timeout: 60_000 }).toBe(true);
+}
+
 export { expect };

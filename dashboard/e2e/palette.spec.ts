@@ -70,6 +70,18 @@ test('what is shown is the answer to the last words', async ({ salon, watch }) =
   expect(asked.at(-1)).toBe('schmidt');
 });
 
+test('what is typed right after the key is in the field, and no letter of it is a shortcut', async ({
+  salon,
+}) => {
+  await salon.goto('/today');
+  await settled(salon);
+  await salon.keyboard.press('Control+k');
+  await salon.keyboard.type('jurgen');
+  await expect(finder(salon)).toHaveValue('jurgen');
+  await expect(salon.getByRole('dialog')).toHaveCount(1);
+  await expect(salon.getByRole('option', { name: /Jürgen/ }).first()).toBeVisible();
+});
+
 test('g c goes to the customers, ? lists the keys, and single letters can be switched off', async ({
   salon,
 }) => {

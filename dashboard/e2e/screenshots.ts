@@ -1,7 +1,7 @@
 /** Pictures of the documentation, from the demo: `npm run screenshots`. Look at them. */
 import { fileURLToPath } from 'node:url';
 
-import { settled, test } from './fixtures';
+import { settled, test, waitForModel } from './fixtures';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screens/', import.meta.url));
 const SIZES = { desktop: { width: 1440, height: 1000 }, phone: { width: 390, height: 844 } };
@@ -12,6 +12,7 @@ const PAGES = {
   customers: '/customers',
   customer: '/customers/297',
   'at-risk': '/at-risk',
+  calibration: '/calibration',
   drill: '/drill/stage?stage=at_risk',
 };
 
@@ -19,7 +20,8 @@ for (const [name, place, size, viewport] of Object.entries(PAGES).flatMap(([page
   Object.entries(SIZES).map(([each, pixels]) => [page, path, each, pixels] as const),
 )) {
   for (const theme of ['light', 'dark'] as const) {
-    test(`${name}-${size}-${theme}`, async ({ salon }) => {
+    test(`${name}-${size}-${theme}`, async ({ salon, api }) => {
+      await waitForModel(api);
       await salon.setViewportSize(viewport);
       await salon.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
       await salon.goto(place);

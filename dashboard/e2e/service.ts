@@ -48,7 +48,16 @@ export async function startJourney(
   const chosen = port ?? (await freePort());
   const key = operator ?? `jrn_e2e_${randomBytes(24).toString('hex')}`;
   const child = spawn(JOURNEY, ['up', ...args, '--port', String(chosen), '--data-dir', folder], {
-    env: { ...process.env, JOURNEY_BOOTSTRAP_KEY: key },
+    env: {
+      ...process.env,
+      JOURNEY_BOOTSTRAP_KEY: key,
+      // Many pages use one key at the same time.
+      JOURNEY_KEY_REQUEST_LIMIT: '10000',
+      JOURNEY_COMPANY_REQUEST_LIMIT: '10000',
+      // On a busy machine, requests wait longer than a user would.
+      JOURNEY_POOL_TIMEOUT: '30',
+      JOURNEY_STATEMENT_TIMEOUT: '60',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

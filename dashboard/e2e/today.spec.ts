@@ -34,6 +34,24 @@ test('tasks stand by when they are due, and the first sentence counts them', asy
   await expect(page.getByText('Ask about the cut')).toBeVisible();
 });
 
+test('mine are those of the person who is signed in, also for a reload of the address', async ({
+  page,
+  company,
+}) => {
+  const session = await page.request.get('/api/v1/session');
+  const { assignee } = (await session.json()) as { assignee: string };
+  await addTask(company.api, 'Ada Adler', 'My own task', '2026-03-10T12:00:00Z', assignee);
+  await addTask(company.api, 'Bela Busch', 'Of somebody else', '2026-03-10T12:00:00Z', 'Mara');
+  await openToday(page);
+  await page.getByText('Mine', { exact: true }).click();
+  await expect(page).toHaveURL(/whose=mine/);
+  await expect(page.getByText('Of somebody else')).toHaveCount(0);
+  await expect(page.getByText('My own task')).toBeVisible();
+  await page.reload();
+  await expect(page.getByText('My own task')).toBeVisible();
+  await expect(page.getByText('Of somebody else')).toHaveCount(0);
+});
+
 test('a new task appears by itself', async ({ page, company }) => {
   await openToday(page);
   await expect(page.locator('.live.live')).toBeVisible();

@@ -5,6 +5,7 @@ import './look/base.css';
 import './look/shell.css';
 import './look/cards.css';
 import './look/charts.css';
+import './look/segments.css';
 import './look/contact.css';
 import './look/table.css';
 import './look/customers.css';
@@ -20,7 +21,11 @@ import { router } from './routes';
 import { wordsReady } from './words/setup';
 
 const client = new QueryClient({
-  defaultOptions: { queries: { staleTime: 30_000, retry: isRetried, retryDelay } },
+  defaultOptions: {
+    queries: { staleTime: 30_000, retry: isRetried, retryDelay },
+    // Without a connection a change fails at once, and is not carried out by surprise when the connection is back.
+    mutations: { networkMode: 'always' },
+  },
 });
 
 const root = document.querySelector('#root');

@@ -47,6 +47,7 @@ const PageLoading = () => (
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
+const MONTH = /^\d{4}-\d{2}$/;
 
 const overview = createRoute({
   getParentRoute: () => root,
@@ -89,6 +90,12 @@ const customer = createRoute({
   component: lazyRouteComponent(() => import('./pages/customer/CustomerPage'), 'CustomerPage'),
 });
 
+const duplicates = createRoute({
+  getParentRoute: () => root,
+  path: '/customers/duplicates',
+  component: lazyRouteComponent(() => import('./pages/duplicates/DuplicatesPage'), 'DuplicatesPage'),
+});
+
 const today = createRoute({
   getParentRoute: () => root,
   path: '/today',
@@ -103,8 +110,16 @@ const atRisk = createRoute({
   component: lazyRouteComponent(() => import('./pages/at-risk/AtRiskPage'), 'AtRiskPage'),
 });
 
+const calibration = createRoute({
+  getParentRoute: () => root,
+  path: '/calibration',
+  validateSearch: (search): { month?: string } =>
+    typeof search.month === 'string' && MONTH.test(search.month) ? { month: search.month } : {},
+  component: lazyRouteComponent(() => import('./pages/calibration/CalibrationPage'), 'CalibrationPage'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([overview, today, customers, customer, atRisk, drill]),
+  routeTree: root.addChildren([overview, today, customers, duplicates, customer, atRisk, calibration, drill]),
   defaultPreload: 'intent',
   defaultErrorComponent: Crash as ErrorRouteComponent,
   defaultPendingComponent: PageLoading,

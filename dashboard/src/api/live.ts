@@ -5,8 +5,12 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { useSyncExternalStore } from 'react';
 
+import type { Schemas } from './client';
+
 export type LiveState = 'connecting' | 'live' | 'lost';
 type Message = { state: LiveState } | { type: string } | { question: true };
+
+const FITTED = 'churn-model.fitted';
 
 /** The first parts of the keys of the queries that an event of each type can change. */
 const CHANGED: Record<string, readonly string[]> = {
@@ -18,8 +22,10 @@ const CHANGED: Record<string, readonly string[]> = {
   'campaign.ended': ['campaigns', 'today', 'atRisk', 'customers'],
   'action.finished': ['actions', 'campaigns', 'today', 'atRisk', 'customers'],
   'job.progress': ['jobs'],
+  // Not a type of the stream: the end of the job that fits the churn model, which changes every prediction.
+  [FITTED]: ['jobs', 'analytics', 'customers', 'atRisk'],
 };
-const TYPES = Object.keys(CHANGED);
+const TYPES = Object.keys(CHANGED).filter((type) => type !== FITTED);
 const LOCK = 'journey.stream';
 /** Streams end each minute by design; a pause of this length is no alarm. */
 const PATIENCE_MS = 10_000;
@@ -93,6 +99,13 @@ export function refresher(client: QueryClient): (type: string) => void {
   };
 }
 
+/** Returns what an event of a type has changed: its type, or that a new churn model is there. */
+export function changeOf(type: string, text: string): string {
+  if (type !== 'job.progress') return type;
+  const { data } = JSON.parse(text) as Schemas['JobProgressMessage'];
+  return data.kind === 'fit_churn_model' && data.status === 'done' ? FITTED : type;
+}
+
 /** Reads the stream until the page goes away. An answer other than 200 closes an EventSource: then a new one is made. */
 function readStream(tell: (message: Message) => void, signal: AbortSignal): Promise<void> {
   let source: EventSource;
@@ -123,8 +136,9 @@ function readStream(tell: (message: Message) => void, signal: AbortSignal): Prom
     });
     for (const type of TYPES) {
       source.addEventListener(type, (event) => {
-        lastId = (event as MessageEvent<string>).lastEventId;
-        tell({ type });
+        const { lastEventId, data } = event as MessageEvent<string>;
+        lastId = lastEventId;
+        tell({ type: changeOf(type, data) });
       });
     }
   };

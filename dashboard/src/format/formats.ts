@@ -28,6 +28,7 @@ export function createFormats({ language, timezone, currency }: Place) {
     currency,
     int: numbers({ maximumFractionDigits: 0 }),
     decimal: numbers({ maximumFractionDigits: 1 }),
+    exact: numbers({ maximumFractionDigits: 6 }),
     score: numbers({ minimumFractionDigits: 2, maximumFractionDigits: 2 }),
     /** Of a number of 0 to 100. */
     percent: (value: number) => percent(value / 100),

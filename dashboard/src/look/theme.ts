@@ -41,11 +41,6 @@ export function antdTheme(theme: Theme, motion: boolean): ThemeConfig {
     },
     components: {
       Button: { primaryColor: isDark ? '#14161B' : '#FFFFFF', fontWeight: 550 },
-      Segmented: {
-        trackBg: isDark ? '#23262E' : '#ECE9E2',
-        itemColor: TOKENS[theme].colorTextSecondary,
-        itemSelectedBg: isDark ? '#121317' : '#FFFFFF',
-      },
     },
   };
 }

@@ -1,13 +1,13 @@
 import { useTranslation } from 'react-i18next';
 
-type Who = { customer_id: number; name: string | null };
+type Who = { customer_id: number; customer_ref?: string | null; name: string | null };
 
 /** Returns what a customer is called, also without a name or after the erasure. */
 export function useCustomerName(): (who: Who) => string {
   const { t } = useTranslation();
-  return ({ customer_id: id, name }) => {
+  return ({ customer_id: id, customer_ref: ref, name }) => {
     if (id < 0) return t('parts.erased');
-    return name === null || name.trim() === '' ? t('parts.customer', { id }) : name;
+    return name === null || name.trim() === '' ? t('parts.customer', { id: ref ?? id }) : name;
   };
 }
 

@@ -1,67 +1,36 @@
-import { Button, Popover, Segmented } from 'antd';
-import { CalendarDays } from 'lucide-react';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
-import { useFormats } from '../format/useFormats';
-import { DEFAULT_PERIOD, PERIODS, type Period, type RangeChoice } from '../format/ranges';
-import { Loading } from './Loading';
+import { DEFAULT_PERIOD, PERIODS, type RangeChoice } from '../format/ranges';
+import { RangeButton } from './RangeButton';
+import { Segments } from './Segments';
 
 type Props = { choice: RangeChoice; today: string; onChoose: (choice: RangeChoice) => void };
 
 // Calendars are large, and seldom opened.
-const DayPickers = lazy(() => import('./DayPickers'));
+const FreeRange = lazy(() => import('./FreeRange'));
 
 /** The period of the reports: one that ends today, or any days. */
 export function DateRange({ choice, today, onChoose }: Props) {
   const { t } = useTranslation();
-  const formats = useFormats();
-  const [isOpen, setOpen] = useState(false);
+  const [isWanted, setWanted] = useState(false);
   const isFree = choice.from !== undefined && choice.to !== undefined;
-  const chosen = isFree ? undefined : (choice.period ?? DEFAULT_PERIOD);
-  const choose = (next: RangeChoice) => {
-    setOpen(false);
-    onChoose(next);
-  };
+  const button = <RangeButton choice={choice} isOpen={isWanted} onClick={() => setWanted(true)} />;
   return (
-    <div className="date-range">
-      <Segmented<Period | ''>
-        aria-label={t('range.label')}
-        value={chosen ?? ''}
+    <div className="page-tools">
+      <Segments
+        label={t('range.label')}
+        value={isFree ? undefined : (choice.period ?? DEFAULT_PERIOD)}
         options={PERIODS.map((period) => ({ value: period, label: t(`range.${period}`) }))}
-        onChange={(period) => {
-          if (period !== '') choose({ period });
-        }}
+        onChange={(period) => onChoose({ period })}
       />
-      <Popover
-        open={isOpen}
-        onOpenChange={setOpen}
-        trigger="click"
-        placement="bottomRight"
-        destroyOnHidden
-        content={
-          <Suspense fallback={<Loading height={80} />}>
-            <DayPickers choice={choice} today={today} onChoose={choose} />
-          </Suspense>
-        }
-      >
-        <Button
-          icon={<CalendarDays size={15} aria-hidden />}
-          type={isFree ? 'primary' : 'default'}
-          ghost={isFree}
-          aria-label={t('range.free')}
-          aria-expanded={isOpen}
-        >
-          {isFree ? (
-            t('range.days', {
-              from: formats.shortDay(choice.from ?? ''),
-              to: formats.shortDay(choice.to ?? ''),
-            })
-          ) : (
-            <span className="wide-only">{t('range.freeShort')}</span>
-          )}
-        </Button>
-      </Popover>
+      {isWanted ? (
+        <Suspense fallback={button}>
+          <FreeRange choice={choice} today={today} onChoose={onChoose} />
+        </Suspense>
+      ) : (
+        button
+      )}
     </div>
   );
 }

@@ -14,6 +14,7 @@ type Props = {
   label: string;
   min?: string;
   max?: string;
+  isDisabled?: boolean;
   onChoose: (day: string | null) => void;
 };
 
@@ -22,7 +23,7 @@ const LOCALES = { en: enDates, de: deDates };
 const ISO = 'YYYY-MM-DD';
 
 /** One day, chosen from a calendar or typed. Calendars are large: load this only when it is shown. */
-export default function DayField({ id, day, label, min, max, onChoose }: Props) {
+export default function DayField({ id, day, label, min, max, isDisabled = false, onChoose }: Props) {
   const language = useLanguage();
   return (
     <DatePicker
@@ -32,8 +33,13 @@ export default function DayField({ id, day, label, min, max, onChoose }: Props) 
       locale={LOCALES[language]}
       value={day === null ? null : dayjs(day)}
       placeholder=""
+      disabled={isDisabled}
       {...(min === undefined ? {} : { minDate: dayjs(min) })}
       {...(max === undefined ? {} : { maxDate: dayjs(max) })}
+      onKeyDown={(event) => {
+        // Enter chooses the day that was typed, and does not submit the form around the field.
+        if (event.key === 'Enter') event.preventDefault();
+      }}
       onChange={(chosen) => onChoose(chosen === null ? null : chosen.format(ISO))}
     />
   );

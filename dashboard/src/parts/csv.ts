@@ -5,7 +5,11 @@ type Value = string | number | boolean;
 /** Parameters of a list; a parameter with several values is repeated. */
 export type CsvSearch = Record<string, Value | readonly Value[]>;
 
-/** Reads a list as CSV, page by page, and returns it as one file with one header line. */
+/**
+ * Reads a list as CSV, page by page, and returns it as one file with one header line.
+ *
+ * A list may get a column while it is read, such as one of a new attribute: then it is read from the beginning.
+ */
 export async function readCsv(
   path: string,
   search: CsvSearch,
@@ -14,17 +18,23 @@ export async function readCsv(
 ): Promise<Blob> {
   let cursor: string | null = null;
   let rows = 0;
-  const parts: string[] = [];
-  do {
+  let header = '';
+  let parts: string[] = [];
+  for (;;) {
     const response: Response = await readPage(`${path}.csv?${parametersOf(search, cursor)}`, signal);
     const text = await response.text();
     const end = text.indexOf('\r\n') + 2;
+    if (parts.length > 0 && text.slice(0, end) !== header) {
+      [cursor, rows, parts] = [null, 0, []];
+      continue;
+    }
+    header = text.slice(0, end);
     parts.push(parts.length === 0 ? text : text.slice(end));
     rows += recordsOf(text.slice(end));
     cursor = response.headers.get('x-next-cursor');
     onProgress(rows);
-  } while (cursor !== null);
-  return new Blob(parts, { type: 'text/csv' });
+    if (cursor === null) return new Blob(parts, { type: 'text/csv' });
+  }
 }
 
 function parametersOf(search: CsvSearch, cursor: string | null): string {

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
+import { useTranslation } from 'react-i18next';
 
 import { stagesQuery, type Stage } from '../api/queries/stages';
 import { stageColours, type StageColours } from '../look/stageColours';
@@ -18,6 +19,8 @@ export type StageLook = StageColours & {
   order: number;
 };
 
+/** The stage in which the journey of a merged customer ends; no map has it. */
+const MERGED = 'merged';
 const SAME_WORD = /(?<=\S) (Customer|Kunde|Kundin)$/;
 
 export function lookOf(stage: Stage, order: number, theme: Theme, palette: Palette = 'company'): StageLook {
@@ -46,21 +49,26 @@ export function useStages(): StageLook[] | undefined {
   }, [data, theme, palette]);
 }
 
-/** Returns how a stage is drawn; one that the map no longer has is grey and named by its key. */
+/** Returns how a stage is drawn; one that the map does not have is grey and named by its key. */
 export function useStageLook(): (key: string, name?: string) => StageLook {
+  const { t } = useTranslation();
   const stages = useStages();
   const theme = useTheme();
   return useMemo(() => {
     const byKey = new Map(stages?.map((stage) => [stage.key, stage]));
-    return (key, name = key) =>
-      byKey.get(key) ?? {
-        ...stageColours(null, theme),
-        key,
-        name,
-        short: name,
-        icon: null,
-        kind: 'progress',
-        order: byKey.size,
-      };
-  }, [stages, theme]);
+    return (key, given = key) => {
+      const name = key === MERGED ? t('parts.merged') : given;
+      return (
+        byKey.get(key) ?? {
+          ...stageColours(null, theme),
+          key,
+          name,
+          short: name,
+          icon: null,
+          kind: 'progress',
+          order: byKey.size,
+        }
+      );
+    };
+  }, [stages, theme, t]);
 }

@@ -7,7 +7,16 @@ export type EventType = Schemas['EventType'];
 /** A trigger that is a value, not an event. */
 export type Measure = Exclude<Trigger, EventType>;
 /** What a condition compares. */
-export type Field = 'count' | 'value' | 'days' | 'score' | 'rate' | 'call_duration' | 'total_amount';
+export type Field =
+  | 'count'
+  | 'value'
+  | 'days'
+  | 'ratio'
+  | 'probability'
+  | 'score'
+  | 'rate'
+  | 'call_duration'
+  | 'total_amount';
 export type Unit = NonNullable<Schemas['StagePath']['unit']>;
 
 const TRIGGERS = {
@@ -21,6 +30,8 @@ const TRIGGERS = {
   appointment_count: 'measure',
   lifetime_value: 'measure',
   days_since_last_appointment: 'measure',
+  rhythm_ratio: 'measure',
+  churn_probability: 'measure',
   risk_score: 'measure',
   engagement_score: 'measure',
   missed_rate: 'measure',
@@ -46,6 +57,8 @@ export const MEASURE_FIELDS: Record<Measure, Field> = {
   appointment_count: 'count',
   lifetime_value: 'value',
   days_since_last_appointment: 'days',
+  rhythm_ratio: 'ratio',
+  churn_probability: 'probability',
   risk_score: 'score',
   engagement_score: 'score',
   missed_rate: 'rate',
@@ -56,6 +69,8 @@ const UNIT_FIELDS: Record<Unit, Field> = {
   money: 'value',
   appointments: 'count',
   days: 'days',
+  ratio: 'ratio',
+  probability: 'probability',
   score: 'score',
   rate: 'rate',
   seconds: 'call_duration',

@@ -11,6 +11,8 @@ const UNITS: Partial<Record<Field, Path['unit']>> = {
   count: 'appointments',
   value: 'money',
   days: 'days',
+  ratio: 'ratio',
+  probability: 'probability',
   score: 'score',
   rate: 'rate',
 };

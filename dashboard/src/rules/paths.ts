@@ -51,12 +51,15 @@ export function pathTitle(voice: Voice, path: Path): string {
         return path.trigger === 'days_in_stage'
           ? t('rules.missing.daysInStage', { count: missing })
           : t('rules.missing.daysAway', { count: missing });
+      case 'ratio':
+      case 'probability':
       case 'score':
       case 'rate':
         if (path.at !== null) break;
         return t(isLess ? 'rules.missing.fall' : 'rules.missing.rise', {
           measure: measureName(voice, path.trigger),
-          value: valueText(voice, fieldOf(path.unit), missing),
+          value:
+            path.unit === 'ratio' ? formats.exact(missing) : valueText(voice, fieldOf(path.unit), missing),
         });
       default:
     }

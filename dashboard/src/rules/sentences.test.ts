@@ -55,6 +55,12 @@ test('units: days, money, scores, shares, seconds', () => {
   expect(conditionText(en, 'days_since_last_appointment', { condition: '>90' })).toBe(
     'Days since the last appointment: more than 90',
   );
+  expect(conditionText(en, 'rhythm_ratio', { condition: '>=3.5' })).toBe(
+    'Days since the last appointment, by the usual gap: at least 3.5 times',
+  );
+  expect(conditionText(de, 'churn_probability', { condition: '>=0.5' })).toMatch(
+    /^Abwanderungswahrscheinlichkeit: mindestens 50\s%$/,
+  );
   expect(conditionText(en, 'lifetime_value', { condition: '>=1000' })).toBe(
     'Lifetime value: at least €1,000.00',
   );

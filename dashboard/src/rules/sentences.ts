@@ -42,9 +42,11 @@ export function triggerName(voice: Voice, trigger: string): string {
 const VALUES: Record<Field, (voice: Voice, value: number) => string> = {
   count: ({ formats }, value) => formats.int(value),
   days: ({ formats }, value) => formats.int(value),
+  ratio: ({ t, formats }, value) => t('rules.times', { number: formats.exact(value) }),
   value: ({ formats }, value) => formats.money(value),
   total_amount: ({ formats }, value) => formats.money(value),
   score: ({ formats }, value) => formats.score(value),
+  probability: ({ formats }, value) => formats.percent(value * 100),
   rate: ({ formats }, value) => formats.percent(value * 100),
   call_duration: ({ t }, value) => t('rules.seconds', { count: value }),
 };
@@ -110,6 +112,7 @@ export function seenText(
     return voice.t('rules.seen', {
       value: field === null ? voice.formats.decimal(seen.value) : valueText(voice, field, seen.value),
     });
-  if (trigger === 'days_since_last_appointment') return voice.t('rules.noAppointment');
+  if (trigger === 'days_since_last_appointment' || trigger === 'rhythm_ratio')
+    return voice.t('rules.noAppointment');
   return voice.t(isEvent(trigger) ? 'rules.happenedNot' : 'rules.seenNone');
 }

@@ -2,11 +2,11 @@ import { useRouterState } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect } from 'react';
 
 import { useBoot } from '../parts/useBoot';
+import { Palette } from './Palette';
 import { customerOf, rememberCustomer } from './recent';
 import { useShellKeys, type Overlay } from './useShellKeys';
 
 // Seldom needed at once.
-const Palette = lazy(() => import('./Palette'));
 const ShortcutHelp = lazy(() => import('./ShortcutHelp'));
 
 type Props = { shown: Overlay; onShow: (overlay: Overlay) => void };
@@ -23,7 +23,7 @@ export function Overlays({ shown, onShow }: Props) {
   const close = () => onShow(null);
   return (
     <Suspense>
-      {shown === 'palette' && <Palette onClose={close} />}
+      {shown === 'palette' && <Palette onClose={close} onShow={onShow} />}
       {shown === 'keys' && <ShortcutHelp onClose={close} />}
     </Suspense>
   );

@@ -4,25 +4,29 @@ import { useId, useState, type KeyboardEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { Dialog } from '../parts/Dialog';
-import { stepped, type PaletteItem } from './paletteItems';
+import { GROUPS, stepped, type PaletteItem } from './paletteItems';
 import { usePaletteItems } from './usePaletteItems';
+import type { Overlay } from './useShellKeys';
 
-/** Finds customers and pages by the keyboard: a field, and the list that it chooses from. */
-export default function Palette({ onClose }: { onClose: () => void }) {
+type Props = { onClose: () => void; onShow: (overlay: Overlay) => void };
+
+/** Finds customers, pages and commands by the keyboard: a field, and the list that it chooses from. */
+export function Palette({ onClose, onShow }: Props) {
   const { t } = useTranslation();
   const router = useRouter();
   const id = useId();
   const [typed, setTyped] = useState('');
   const [index, setIndex] = useState(0);
   const words = typed.trim();
-  const { items, isSearching, isFailed } = usePaletteItems(words);
+  const { items, isSearching, isFailed } = usePaletteItems(words, onShow);
   const chosen = items[Math.min(index, items.length - 1)];
   // The entry for all that match is a way to more, not one of the results.
   const count = items.filter((item) => item.key !== 'all').length;
   const optionId = (item: PaletteItem) => `${id}-${item.key.replaceAll(' ', '-')}`;
   const open = (item: PaletteItem) => {
     onClose();
-    void router.navigate({ href: item.href });
+    if (typeof item.open === 'string') void router.navigate({ href: item.open });
+    else item.open();
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
@@ -90,7 +94,7 @@ type OptionsProps = {
 
 function Options({ id, items, chosen, optionId, onOpen }: OptionsProps) {
   const { t } = useTranslation();
-  const groups = (['recent', 'pages', 'customers'] as const).map((group) => ({
+  const groups = GROUPS.map((group) => ({
     group,
     members: items.filter((item) => item.group === group),
   }));

@@ -16,6 +16,7 @@ import { ContactHost } from '../parts/contact/ContactHost';
 import { EmptyState } from '../parts/EmptyState';
 import { Failure } from '../parts/Failure';
 import { Loading } from '../parts/Loading';
+import { NewTaskHost } from '../parts/newTask/NewTaskHost';
 import { Notices } from '../parts/Notices';
 import { BootContext } from '../parts/useBoot';
 import { i18next } from '../words/setup';
@@ -118,6 +119,7 @@ function Frame({ session }: { session: Session }) {
         </div>
         <Overlays shown={overlay} onShow={setOverlay} />
         <ContactHost />
+        <NewTaskHost />
         <Notices />
       </FormatsContext>
     </BootContext>

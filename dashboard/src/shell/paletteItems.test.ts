@@ -8,7 +8,7 @@ const items = ['Überblick', 'At risk', 'Customers'].map((name) => ({
   group: 'pages' as const,
   name,
   icon: UserRound,
-  href: '/',
+  open: '/',
 }));
 const found = (words: string) => matching(items, words).map((item) => item.name);
 

@@ -1,13 +1,17 @@
 import type { LucideIcon } from 'lucide-react';
 
+/** The groups in the order of the list. */
+export const GROUPS = ['here', 'recent', 'pages', 'general', 'customers'] as const;
+
 export type PaletteItem = {
   key: string;
-  group: 'pages' | 'recent' | 'customers';
+  group: (typeof GROUPS)[number];
   name: string;
-  /** What stands behind the name: a phone number, or the number of the customer. */
+  /** What stands behind the name: a phone number, or whom a command concerns. */
   detail?: string | undefined;
   icon: LucideIcon;
-  href: string;
+  /** The address that it leads to, or what it does. */
+  open: string | (() => void);
 };
 
 const MARKS = /\p{Mark}/gu;

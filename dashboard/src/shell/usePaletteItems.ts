@@ -1,20 +1,25 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { Search, UserRound } from 'lucide-react';
+import { CopyCheck, ListPlus, Moon, Search, Sun, UserRound } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { customersByIdQuery, findCustomersQuery, type Customer } from '../api/queries/customers';
 import { can } from '../api/rights';
+import { chooseTaste, useTheme } from '../look/taste';
+import { useOffered, type Command } from '../parts/commands';
 import { customerPath, useCustomerName } from '../parts/CustomerName';
+import { openNewTask } from '../parts/newTask/newTaskTarget';
 import { useBoot } from '../parts/useBoot';
 import { useDelayed } from '../parts/useDelayed';
 import { PAGES } from './pages';
 import { matching, type PaletteItem } from './paletteItems';
 import { recentCustomers } from './recent';
+import { useAccountCommands } from './useAccountCommands';
+import type { Overlay } from './useShellKeys';
 
 const DELAY_MS = 250;
 
-/** Returns what the palette offers for the words: pages at once, customers a moment after the last key. */
-export function usePaletteItems(words: string) {
+/** Returns what the palette offers for the words: commands and pages at once, customers a moment after the last key. */
+export function usePaletteItems(words: string, show: (overlay: Overlay) => void) {
   const { t } = useTranslation();
   const nameOf = useCustomerName();
   const { scopes, company } = useBoot();
@@ -27,13 +32,8 @@ export function usePaletteItems(words: string) {
   });
   const ids = recentCustomers(company.id);
   const recent = useQuery({ ...customersByIdQuery(ids), enabled: isAllowed && ids.length > 0 });
-  const pages = PAGES.filter((page) => can(scopes, page.scope)).map(({ to, word, icon }): PaletteItem => ({
-    key: to,
-    group: 'pages',
-    name: t(`nav.${word}`),
-    icon,
-    href: to,
-  }));
+  const pages = usePages();
+  const commands = useCommandItems(show);
   const itemOf =
     (group: 'recent' | 'customers') =>
     (customer: Customer): PaletteItem => ({
@@ -42,12 +42,13 @@ export function usePaletteItems(words: string) {
       name: nameOf(customer),
       detail: customer.phone ?? customer.email ?? undefined,
       icon: UserRound,
-      href: customerPath(customer.customer_id),
+      open: customerPath(customer.customer_id),
     });
   if (words === '') {
     const byId = new Map(recent.data?.items.map((each) => [each.customer_id, each]));
     const opened = ids.flatMap((id) => byId.get(id) ?? []);
-    return { items: [...opened.map(itemOf('recent')), ...pages], isSearching: false, isFailed: false };
+    const items = [...commands.here, ...opened.map(itemOf('recent')), ...pages, ...commands.general];
+    return { items, isSearching: false, isFailed: false };
   }
   const isStale = settled !== words || found.isPlaceholderData;
   const customers = settled === '' || !isAllowed ? [] : (found.data?.items ?? []);
@@ -56,15 +57,67 @@ export function usePaletteItems(words: string) {
     group: 'customers',
     name: t('palette.allMatching', { words }),
     icon: Search,
-    href: `/customers?q=${encodeURIComponent(JSON.stringify(words))}`,
+    open: `/customers?q=${encodeURIComponent(JSON.stringify(words))}`,
   };
   return {
     items: [
-      ...matching(pages, words),
+      ...matching([...commands.here, ...pages, ...commands.general], words),
       ...customers.map(itemOf('customers')),
       ...(found.data?.next_cursor != null ? [all] : []),
     ],
     isSearching: isAllowed && (isStale || found.isFetching),
     isFailed: found.isError && !isStale,
+  };
+}
+
+function usePages(): PaletteItem[] {
+  const { t } = useTranslation();
+  const { scopes } = useBoot();
+  const pages = PAGES.filter((page) => can(scopes, page.scope)).map(({ to, word, icon }): PaletteItem => ({
+    key: to,
+    group: 'pages',
+    name: t(`nav.${word}`),
+    icon,
+    open: to,
+  }));
+  if (!can(scopes, 'customers:read')) return pages;
+  const open = '/customers/duplicates';
+  return [...pages, { key: open, group: 'pages', name: t('customers.duplicates'), icon: CopyCheck, open }];
+}
+
+const commandItem =
+  (group: 'here' | 'general', detail?: string) =>
+  ({ key, label, icon, run }: Command): PaletteItem => ({
+    key: `${group} ${key}`,
+    group,
+    name: label,
+    detail,
+    icon,
+    open: run,
+  });
+
+/** What can be done on the page that is open, and on every page. */
+function useCommandItems(show: (overlay: Overlay) => void) {
+  const { t } = useTranslation();
+  const { scopes } = useBoot();
+  const isDark = useTheme() === 'dark';
+  const account = useAccountCommands(show);
+  const offered = useOffered();
+  const theme: Command = {
+    key: 'theme',
+    icon: isDark ? Sun : Moon,
+    label: t(isDark ? 'shell.light' : 'shell.dark'),
+    run: () => chooseTaste({ theme: isDark ? 'light' : 'dark' }),
+  };
+  const task: Command = {
+    key: 'task',
+    icon: ListPlus,
+    label: t('newTask.general'),
+    run: () => openNewTask({ customer: null }),
+  };
+  const tasks = can(scopes, 'actions:write') ? [task] : [];
+  return {
+    here: offered.flatMap(({ title, commands }) => commands.map(commandItem('here', title))),
+    general: [...tasks, theme, ...account].map(commandItem('general')),
   };
 }

@@ -8,6 +8,7 @@ export const atRisk: AtRiskWords = {
       '{{count, number}} Person jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
     lead_other:
       '{{count, number}} Kunden jetzt: in der ersten Stufe mit Risiko oder mit einem Risiko über 70 %.',
+    early: 'Frühwarnung: alle anderen nach erwartetem Verlust',
     list: 'Gefährdete Kunden',
     customer: 'Kunde',
     risk: 'Risiko',

@@ -5,6 +5,7 @@ export const atRisk = {
     title: 'At risk',
     lead_one: '{{count, number}} customer now: in the first stage of risk, or with a risk above 70%.',
     lead_other: '{{count, number}} customers now: in the first stage of risk, or with a risk above 70%.',
+    early: 'Early warning: everybody else by expected loss',
     list: 'Customers at risk',
     customer: 'Customer',
     risk: 'Risk',

@@ -66,6 +66,8 @@ export const contact: ContactWords = {
       erased: 'die Person wurde gelöscht',
       held_too_long: 'die Nachricht wurde zu lange zurückgehalten',
       no_channel: 'es ist niemand eingerichtet, der es zustellt',
+      awaiting_address: 'wartet auf eine Adresse',
+      already_done: 'die Person hat es schon einmal bekommen',
       completed: 'es ist abgeschlossen',
       left_stage: 'die Stufe hat inzwischen gewechselt',
       campaign_running: 'eine andere Kampagne läuft',

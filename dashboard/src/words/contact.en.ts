@@ -65,6 +65,8 @@ export const contact = {
       erased: 'the customer was erased',
       held_too_long: 'it was held back for too long',
       no_channel: 'nobody is set up to deliver it',
+      awaiting_address: 'waiting for an address',
+      already_done: 'the customer has had it before',
       completed: 'it is completed',
       left_stage: 'the customer has moved to another stage',
       campaign_running: 'another campaign is running',

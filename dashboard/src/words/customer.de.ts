@@ -11,6 +11,7 @@ export const customer: CustomerWords = {
   forDays_one: 'seit {{count, number}} Tag',
   forDays_other: 'seit {{count, number}} Tagen',
   forToday: 'seit heute',
+  reason: 'Grund: {{reason}}',
   notFound: 'Es gibt keinen Kunden {{id}}',
   notFoundText: 'Vielleicht ist die Nummer falsch, oder der Kunde wurde gelöscht.',
   goneTitle: 'Kunde {{id}} ist nicht mehr hier',
@@ -51,8 +52,9 @@ export const customer: CustomerWords = {
     save: 'Speichern',
     cancel: 'Abbrechen',
     pastNote:
-      'Zuständigkeit, Notizen, Einwilligungen und Festhalten haben keine Vergangenheit: sie stehen hier nicht.',
+      'Zuständigkeit, Notizen, Merkmale, Einwilligungen und Festhalten haben keine Vergangenheit: sie stehen hier nicht.',
   },
+  attributes: { title: 'Merkmale', true: 'ja', false: 'nein' },
   next: {
     paused: 'Wechsel in Risikostufen pausieren: Für {{day}} ist ein Termin gebucht.',
     title: 'Was {{name}} als Nächstes bewegt',
@@ -122,6 +124,7 @@ export const customer: CustomerWords = {
     crm: 'Meldung an das CRM',
     task: 'Aufgabe',
     assignment: 'Zuweisung',
+    notice: 'Nachricht an das Team',
     webhook: 'Webhook',
   },
   state: {

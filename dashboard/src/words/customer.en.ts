@@ -11,6 +11,7 @@ export const customer = {
   forDays_one: 'for {{count, number}} day',
   forDays_other: 'for {{count, number}} days',
   forToday: 'since today',
+  reason: 'Reason: {{reason}}',
   notFound: 'There is no customer {{id}}',
   notFoundText: 'The number may be mistyped, or the customer was erased.',
   goneTitle: 'Customer {{id}} is not here any more',
@@ -50,8 +51,9 @@ export const customer = {
     notesLabel: 'Notes about the customer',
     save: 'Save',
     cancel: 'Cancel',
-    pastNote: 'Owner, notes, consents and holds have no past: they are not shown here.',
+    pastNote: 'Owner, notes, attributes, consents and holds have no past: they are not shown here.',
   },
+  attributes: { title: 'Attributes', true: 'yes', false: 'no' },
   next: {
     paused: 'Moves to stages of risk pause: an appointment is booked for {{day}}.',
     title: 'What moves {{name}} next',
@@ -121,6 +123,7 @@ export const customer = {
     crm: 'Message to the CRM',
     task: 'Task',
     assignment: 'Assignment',
+    notice: 'Notice to the team',
     webhook: 'Webhook',
   },
   state: {

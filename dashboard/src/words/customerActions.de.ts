@@ -3,6 +3,7 @@ import type { CustomerActionWords } from './words';
 export const customerActions: CustomerActionWords = {
   open: {
     title: 'Jetzt offen',
+    nothing: 'Es läuft keine Kampagne, und keine Aufgabe ist offen.',
     campaign: 'Kampagne {{stage}}',
     campaignSteps: '{{done}} von {{all}} Schritten getan',
     campaignSince: 'seit {{day}}',

@@ -2,6 +2,7 @@
 export const customerActions = {
   open: {
     title: 'Open now',
+    nothing: 'No campaign is running, and no task is open.',
     campaign: '{{stage}} campaign',
     campaignSteps: '{{done}} of {{all}} steps done',
     campaignSince: 'since {{day}}',

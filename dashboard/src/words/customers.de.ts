@@ -4,6 +4,7 @@ import type { Texts } from './words';
 export const customers: Texts<typeof english> = {
   customers: {
     title: 'Kunden',
+    duplicates: 'Mögliche Dubletten',
     all_one: '{{formatted}} Kunde',
     all_other: '{{formatted}} Kunden',
     allAbout: 'Etwa {{formatted}} Kunden',
@@ -11,7 +12,7 @@ export const customers: Texts<typeof english> = {
     matching_other: '{{formatted}} Kunden gefunden',
     matchingAbout: 'Etwa {{formatted}} Kunden gefunden',
     search: 'Kunden suchen',
-    searchHint: 'Name, Telefon, E-Mail oder Nummer',
+    searchHint: 'Name, Telefon, Nummer',
     clearSearch: 'Suche leeren',
     stages: 'Stufen',
     everyStage: 'Alle',

@@ -2,6 +2,7 @@
 export const customers = {
   customers: {
     title: 'Customers',
+    duplicates: 'Possible duplicates',
     all_one: '{{formatted}} customer',
     all_other: '{{formatted}} customers',
     allAbout: 'About {{formatted}} customers',
@@ -9,7 +10,7 @@ export const customers = {
     matching_other: '{{formatted}} customers match',
     matchingAbout: 'About {{formatted}} customers match',
     search: 'Search customers',
-    searchHint: 'Name, phone, email or number',
+    searchHint: 'Name, phone, number',
     clearSearch: 'Clear the search',
     stages: 'Stages',
     everyStage: 'All',

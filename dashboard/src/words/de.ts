@@ -1,6 +1,7 @@
 import { atRisk } from './atRisk.de';
 import { contact } from './contact.de';
 import { customers } from './customers.de';
+import { newTask } from './newTask.de';
 import { palette } from './palette.de';
 import { parts } from './parts.de';
 import { reports } from './reports.de';
@@ -16,6 +17,7 @@ export const de: Words = {
     today: 'Heute',
     customers: 'Kunden',
     atRisk: 'Gefährdet',
+    calibration: 'Vorhersagen',
     drill: 'Kunden hinter einer Zahl',
   },
   shell: {
@@ -88,6 +90,7 @@ export const de: Words = {
   },
   ...reports,
   ...contact,
+  ...newTask,
   ...customers,
   ...palette,
   ...atRisk,

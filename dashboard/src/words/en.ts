@@ -1,6 +1,7 @@
 import { atRisk } from './atRisk.en';
 import { contact } from './contact.en';
 import { customers } from './customers.en';
+import { newTask } from './newTask.en';
 import { palette } from './palette.en';
 import { parts } from './parts.en';
 import { reports } from './reports.en';
@@ -16,6 +17,7 @@ export const en = {
     today: 'Today',
     customers: 'Customers',
     atRisk: 'At risk',
+    calibration: 'Predictions',
     drill: 'Customers behind a number',
   },
   shell: {
@@ -88,6 +90,7 @@ export const en = {
   },
   ...reports,
   ...contact,
+  ...newTask,
   ...customers,
   ...palette,
   ...atRisk,

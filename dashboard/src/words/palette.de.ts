@@ -5,7 +5,9 @@ export const palette: Texts<typeof english> = {
   palette: {
     open: 'Kunde oder Seite finden',
     title: 'Finden',
+    here: 'Auf dieser Seite',
     pages: 'Seiten',
+    general: 'Überall',
     recent: 'Zuletzt geöffnet',
     customers: 'Kunden',
     searching: 'Sucht …',

@@ -3,7 +3,9 @@ export const palette = {
   palette: {
     open: 'Find a customer or a page',
     title: 'Find',
+    here: 'On this page',
     pages: 'Pages',
+    general: 'Everywhere',
     recent: 'Recently opened',
     customers: 'Customers',
     searching: 'Searching …',

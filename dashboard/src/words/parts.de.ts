@@ -3,12 +3,16 @@ import type { Texts } from './words';
 
 export const parts: Texts<typeof english> = {
   parts: {
+    merged: 'Zusammengeführt',
     csv: 'CSV von allen',
     csvBusy: '{{rows}} Zeilen … anhalten',
     close: 'Schließen',
     customer: 'Kunde {{id}}',
     erased: 'Gelöschter Kunde',
     risk: 'Risiko',
+    expectedLoss: 'Erwarteter Verlust',
+    churnChance: 'zu {{percent}} verloren',
+    noPrediction: 'nicht bekannt',
   },
   builtIn: {
     assign_dedicated_manager: 'Eigene Betreuung zuweisen',
@@ -23,7 +27,7 @@ export const parts: Texts<typeof english> = {
     personal_email: 'Persönliche E-Mail',
     personal_offer: 'Persönliches Angebot',
     schedule_check_in_call: 'Anruf zur Nachfrage',
-    send_onboarding_sequence: 'E-Mail zum Einstieg',
+    send_onboarding_sequence: 'E-Mails zum Einstieg',
     send_vip_benefits_email: 'E-Mail zu VIP-Vorteilen',
     send_welcome_email: 'Willkommens-E-Mail',
     update_crm_status: 'CRM aktualisieren',

@@ -1,12 +1,16 @@
 /** Words of parts that several pages share. */
 export const parts = {
   parts: {
+    merged: 'Merged',
     csv: 'CSV of all',
     csvBusy: '{{rows}} rows … stop',
     close: 'Close',
     customer: 'Customer {{id}}',
     erased: 'Erased customer',
     risk: 'Risk',
+    expectedLoss: 'Expected loss',
+    churnChance: '{{percent}} to churn',
+    noPrediction: 'not known',
   },
   builtIn: {
     assign_dedicated_manager: 'Assign a dedicated manager',
@@ -21,7 +25,7 @@ export const parts = {
     personal_email: 'Personal email',
     personal_offer: 'Personal offer',
     schedule_check_in_call: 'Check-in call',
-    send_onboarding_sequence: 'Onboarding email',
+    send_onboarding_sequence: 'Onboarding emails',
     send_vip_benefits_email: 'Email on VIP benefits',
     send_welcome_email: 'Welcome email',
     update_crm_status: 'Update the CRM',

@@ -126,6 +126,7 @@ export const today: TodayWords = {
       crm: 'CRM-Eintrag',
       task: 'Aufgabe',
       assignment: 'Zuteilung',
+      notice: 'Nachricht an das Team',
       webhook: 'Webhook',
     },
     lists: { running: 'Laufende', returned: 'Beendet, weil jemand zurückkam' },

@@ -125,6 +125,7 @@ export const today = {
       crm: 'CRM entry',
       task: 'task',
       assignment: 'assignment',
+      notice: 'notice to the team',
       webhook: 'webhook',
     },
     lists: { running: 'Running', returned: 'Ended, because the customer came back' },

@@ -48,16 +48,14 @@ export const writeJourney = (id: number, version: number, body: Written) =>
     }),
   );
 
-/** Changes one consent. The profile is replaced as a whole, so it must be as it is stored now. */
-export function setConsent(id: number, stored: Customer, channel: Channel, status: Consent) {
-  const { name, email, phone, language } = stored;
-  return dataOf(
-    api.PUT('/api/v1/customers/{customer_id}', {
+/** Changes one consent, and nothing else of the profile. */
+export const setConsent = (id: number, channel: Channel, status: Consent) =>
+  dataOf(
+    api.PATCH('/api/v1/customers/{customer_id}', {
       params: { path: path(id) },
-      body: { name, email, phone, language, consents: { [channel]: status } },
+      body: { consents: { [channel]: status } },
     }),
   );
-}
 
 export const eraseCustomer = (id: number) =>
   dataOf(api.POST('/api/v1/customers/{customer_id}/anonymize', { params: { path: path(id) } }));

@@ -14,6 +14,7 @@ test('an address is read as filter, order and page; what makes no sense is left 
       job: 'x',
     }),
   ).toEqual({ q: '4711', stage: 'at_risk', days: 90, sort: '-days_inactive' });
+  expect(readRiskSearch({ sort: '-expected_loss' })).toEqual({ sort: '-expected_loss' });
   expect(readRiskSearch({ sort: 'name', cursor: 'abc', page: 3 })).toEqual({ cursor: 'abc', page: 3 });
 });
 

@@ -5,7 +5,7 @@ import { readPageSearch, type PageSearch } from '../../parts/Pager';
 
 export const SORTS = [
   ...(['-risk_score', 'risk_score', '-days_inactive', 'days_inactive'] as const),
-  ...(['-lifetime_value', 'lifetime_value'] as const),
+  ...(['-lifetime_value', 'lifetime_value', '-expected_loss', 'expected_loss'] as const),
 ] as const;
 export const DEFAULT_SORT = '-risk_score';
 /** Choices of the filter of days since the last appointment. */

@@ -4,11 +4,12 @@ import type { RiskCustomer } from '../../api/queries/atRisk';
 import { useFormats } from '../../format/useFormats';
 import { ContactName } from '../../parts/contact/ContactName';
 import type { Column } from '../../parts/DataTable';
+import { ExpectedLoss } from '../../parts/ExpectedLoss';
 import { RiskMeter } from '../../parts/RiskMeter';
 import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
 
-/** The columns of the guide's table, and the stage. An owner stands with the customer: most have none. */
+/** The columns of the guide's table, what is likely to be lost, and the stage. An owner stands with the customer: most have none. */
 export function useRiskColumns(): Column<RiskCustomer>[] {
   const { t } = useTranslation();
   const formats = useFormats();
@@ -40,6 +41,12 @@ export function useRiskColumns(): Column<RiskCustomer>[] {
       sort: 'lifetime_value',
       isNumber: true,
       cell: (row) => formats.money(row.lifetime_value),
+    },
+    {
+      title: t('parts.expectedLoss'),
+      sort: 'expected_loss',
+      isNumber: true,
+      cell: (row) => <ExpectedLoss chance={row.churn_probability} value={row.lifetime_value} />,
     },
     {
       title: t('atRisk.lostBy'),

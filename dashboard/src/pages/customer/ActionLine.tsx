@@ -1,4 +1,5 @@
 import {
+  Bell,
   Gift,
   Mail,
   MessageSquare,
@@ -23,6 +24,7 @@ const ICONS: Record<Action['channel'], LucideIcon> = {
   crm: Send,
   task: ListTodo,
   assignment: UserCheck,
+  notice: Bell,
   webhook: Webhook,
 };
 

@@ -4,7 +4,13 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { can } from '../../api/rights';
-import { ContactActions, type ReachState } from '../../parts/contact/ContactActions';
+import { useCommands } from '../../parts/commands';
+import {
+  CONTACT_ICONS,
+  CONTACT_TYPES,
+  ContactActions,
+  type ReachState,
+} from '../../parts/contact/ContactActions';
 import { openContact } from '../../parts/contact/contactTarget';
 import { useShortcut } from '../../parts/shortcuts';
 import { useBoot } from '../../parts/useBoot';
@@ -25,26 +31,35 @@ export function Actions() {
   const { t } = useTranslation();
   const { scopes } = useBoot();
   const off = useOff();
-  const { id, customer } = useView();
+  const { id, customer, name } = useView();
   const [dialog, open] = useState<DialogName | null>(null);
   const mayMove = can(scopes, 'journeys:write');
   const isOn = off === null;
-  useShortcut('m', t('customer.move'), () => open('move'), { isOn: isOn && mayMove });
+  const mayContact = isOn && can(scopes, 'actions:write');
   const whom = { customer: { id, name: customer.name }, openTask: customer.open_task };
+  const move = { key: 'move', label: t('customer.move'), icon: Waypoints, run: () => open('move') };
+  const contact = CONTACT_TYPES.filter((type) => mayContact && customer.reach[type] === 'ok').map((type) => ({
+    key: type,
+    label: t(`contact.${type}`),
+    icon: CONTACT_ICONS[type],
+    run: () => openContact({ ...whom, type }),
+  }));
+  useShortcut('m', move.label, move.run, { isOn: isOn && mayMove });
+  useCommands(name, [...contact, ...(isOn && mayMove ? [move] : [])]);
   const Dialog = dialog === null ? null : DIALOGS[dialog];
   return (
     <div className="customer-actions">
       {isOn && <ContactActions {...whom} reach={customer.reach} />}
-      {isOn && can(scopes, 'actions:write') && <ContactKeys reach={customer.reach} whom={whom} />}
+      {mayContact && <ContactKeys reach={customer.reach} whom={whom} />}
       {mayMove && (
         <Tooltip title={off}>
           <Button
             type="primary"
             icon={<Waypoints size={15} aria-hidden />}
             disabled={!isOn}
-            onClick={() => open('move')}
+            onClick={move.run}
           >
-            {t('customer.move')}
+            {move.label}
           </Button>
         </Tooltip>
       )}

@@ -1,8 +1,6 @@
-import { useQueryClient } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 
 import { setConsent, type Channel, type Consent } from '../../api/mutations/customer';
-import { customerQuery } from '../../api/queries/customer';
 import { can } from '../../api/rights';
 import { useFormats } from '../../format/useFormats';
 import { notify } from '../../parts/notices';
@@ -17,11 +15,9 @@ const STATUSES = ['granted', 'withdrawn', 'unknown'] as const satisfies readonly
 /** Whether the customer may be contacted, by channel, and who said so. */
 export function Consents() {
   const { t } = useTranslation();
-  const client = useQueryClient();
   const { id } = useView();
   const change = useChange(
-    async ({ channel, status }: { channel: Channel; status: Consent }) =>
-      setConsent(id, await client.fetchQuery({ ...customerQuery(id), staleTime: 0 }), channel, status),
+    ({ channel, status }: { channel: Channel; status: Consent }) => setConsent(id, channel, status),
     (_, { channel, status }) =>
       notify(
         t('customer.told.consent', {

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { Link, useParams, useSearch } from '@tanstack/react-router';
-import { useState } from 'react';
+import { Link, Navigate, useParams, useSearch } from '@tanstack/react-router';
+import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { ProblemError } from '../../api/problems';
@@ -12,14 +12,17 @@ import { useFormats } from '../../format/useFormats';
 import { EmptyState } from '../../parts/EmptyState';
 import { Denied, Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
+import { notify } from '../../parts/notices';
 import { useBoot } from '../../parts/useBoot';
 import { AsOfBanner } from './AsOf';
 import { ViewContext, type View } from './context';
+import { DuplicateHint } from './DuplicateHint';
 import { Glance } from './Glance';
 import { Head } from './Head';
 import { Journeys } from './Journeys';
 import { NextMoves } from './NextMoves';
 import { OpenWork } from './OpenWork';
+import { Prediction } from './Prediction';
 import { Scores } from './Scores';
 import '../../look/customer.css';
 import '../../words/customerPage';
@@ -93,6 +96,8 @@ function Loaded({ id }: { id: number }) {
         )}
       </div>
     );
+  // A merged id leads to the survivor, whose id the answer has.
+  if (customer.customer_id !== id) return <Survivor merged={id} survivor={customer.customer_id} />;
   const journey = instant === undefined ? customer.journey : past.data;
   return (
     <Shown
@@ -104,6 +109,17 @@ function Loaded({ id }: { id: number }) {
       onErased={() => setErased(true)}
     />
   );
+}
+
+/** Goes on to the customer that this one was merged into. */
+function Survivor({ merged, survivor }: { merged: number; survivor: number }) {
+  const { t } = useTranslation();
+  const told = useRef(false);
+  useEffect(() => {
+    if (!told.current) notify(t('merge.redirected', { id: merged }));
+    told.current = true;
+  }, [t, merged]);
+  return <Navigate to="/customers/$id" params={{ id: String(survivor) }} search replace />;
 }
 
 type ShownProps = {
@@ -138,6 +154,7 @@ function Shown({ customer, journey, error, onRetry, place, onErased }: ShownProp
       <div className="page customer">
         <Head />
         <AsOfBanner />
+        <DuplicateHint />
         {isErased && <p className="erased-note">{t('customer.erasedNote')}</p>}
         {notStarted ? (
           <EmptyState
@@ -157,6 +174,7 @@ function Body() {
     <div className="grid customer-grid">
       <div className="grid customer-main">
         <NextMoves />
+        <Prediction />
         <Journeys />
       </div>
       <div className="grid customer-side">

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 
 import { eraseCustomer } from '../../api/mutations/customer';
 import { useView } from './context';
+import { focusFirstField } from '../../parts/focusFirstField';
 import { Fault } from './Fault';
 import { useChange } from './useChange';
 
@@ -19,6 +20,7 @@ export default function EraseDialog({ onClose }: { onClose: () => void }) {
       open
       title={t('customer.dialog.eraseTitle', { id })}
       onCancel={onClose}
+      afterOpenChange={focusFirstField}
       footer={
         <>
           <Button onClick={onClose}>{t('customer.dialog.close')}</Button>

@@ -2,6 +2,7 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 import { useFormats } from '../../format/useFormats';
+import { Attributes } from './Attributes';
 import { Consents } from './Consents';
 import { useView } from './context';
 import { Notes } from './Notes';
@@ -45,6 +46,7 @@ export function Glance() {
         <>
           <Pin />
           <Notes />
+          <Attributes />
           <Consents />
         </>
       ) : (

@@ -4,6 +4,7 @@ import { StageChip } from '../../parts/StageChip';
 import { useStageLook } from '../../parts/useStages';
 import { Actions } from './Actions';
 import { useView } from './context';
+import { Reason } from './Reason';
 
 /** Who it is, where the customer stands, and what can be done. */
 export function Head() {
@@ -25,7 +26,7 @@ export function Head() {
         </div>
         {!isErased && (
           <p className="customer-contact">
-            <span>{t('customer.number', { id })}</span>
+            <span>{t('customer.number', { id: customer.customer_ref ?? id })}</span>
             {customer.email === null ? (
               <span className="quiet">{t('customer.noEmail')}</span>
             ) : (
@@ -42,6 +43,7 @@ export function Head() {
             )}
           </p>
         )}
+        <Reason />
       </div>
       <Actions />
     </header>

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { Button, Segmented } from 'antd';
+import { Button } from 'antd';
 import { useTranslation } from 'react-i18next';
 
 import { explanationQuery } from '../../api/queries/customer';
@@ -9,6 +9,7 @@ import { usePhone } from '../../look/media';
 import { EmptyState } from '../../parts/EmptyState';
 import { Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
+import { Segments } from '../../parts/Segments';
 import { useBoot } from '../../parts/useBoot';
 import { AsOfSlider } from './AsOf';
 import { Bookings } from './Bookings';
@@ -48,8 +49,8 @@ export function Journeys() {
   return (
     <Card title={t('customer.journey.title')} extra={<AsOfSlider />}>
       <div className="journey-tabs">
-        <Segmented<Tab>
-          aria-label={t('customer.journey.tabs')}
+        <Segments<Tab>
+          label={t('customer.journey.tabs')}
           value={tab}
           options={tabs.map((value) => ({
             value,

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 
 import { evaluateCustomer, exportCustomer, unpinCustomer } from '../../api/mutations/customer';
 import { can } from '../../api/rights';
+import { useCommands, type Command } from '../../parts/commands';
 import { notify } from '../../parts/notices';
 import { useBoot } from '../../parts/useBoot';
 import { useStageLook } from '../../parts/useStages';
@@ -13,48 +14,58 @@ import { useFaultText } from './Fault';
 import { useChange } from './useChange';
 
 type Item = NonNullable<MenuProps['items']>[number];
+type Entry = Command & { isOff?: boolean; isDangerous?: boolean };
 
-const icon = (Icon: typeof Pin) => <Icon size={14} aria-hidden />;
+const itemOf = ({ key, label, icon: Icon, run, isOff = false, isDangerous = false }: Entry): Item => ({
+  key,
+  label,
+  icon: <Icon size={14} aria-hidden />,
+  disabled: isOff,
+  danger: isDangerous,
+  onClick: run,
+});
 
 /** What is seldom done: hold, evaluate, export, erase. */
 export function More({ onOpen }: { onOpen: (dialog: DialogName) => void }) {
   const { t } = useTranslation();
   const { scopes } = useBoot();
-  const { journey, isErased } = useView();
-  const off = useOff();
+  const { name, journey, isErased } = useView();
   const evaluate = useEvaluate();
   const unpin = useUnpin();
   const save = useExport();
-  const disabled = off !== null;
+  const isOff = useOff() !== null;
   const isPinned = journey.pin_until !== null;
-  const moving: Item[] = [
-    { key: 'evaluate', label: t('customer.evaluate'), icon: icon(RefreshCw), disabled, onClick: evaluate },
+  const moving: Entry[] = [
+    { key: 'evaluate', label: t('customer.evaluate'), icon: RefreshCw, isOff, run: evaluate },
     {
       key: 'pin',
       label: t(isPinned ? 'customer.pinChange' : 'customer.pin'),
-      icon: icon(Pin),
-      disabled,
-      onClick: () => onOpen('pin'),
+      icon: Pin,
+      isOff,
+      run: () => onOpen('pin'),
     },
-    ...(isPinned
-      ? [{ key: 'unpin', label: t('customer.unpin'), icon: icon(PinOff), disabled, onClick: unpin }]
-      : []),
+    ...(isPinned ? [{ key: 'unpin', label: t('customer.unpin'), icon: PinOff, isOff, run: unpin }] : []),
   ];
-  const privacy: Item[] = [
-    { key: 'export', label: t('customer.export'), icon: icon(Download), disabled: isErased, onClick: save },
+  const privacy: Entry[] = [
+    { key: 'export', label: t('customer.export'), icon: Download, isOff: isErased, run: save },
     {
       key: 'erase',
       label: t('customer.erase'),
-      icon: icon(Eraser),
-      danger: true,
-      disabled,
-      onClick: () => onOpen('erase'),
+      icon: Eraser,
+      isDangerous: true,
+      isOff,
+      run: () => onOpen('erase'),
     },
   ];
-  const items: Item[] = [
-    ...(can(scopes, 'journeys:write') ? moving : []),
-    ...(can(scopes, 'privacy') ? [{ key: 'line', type: 'divider' as const }, ...privacy] : []),
-  ];
+  const groups = [can(scopes, 'journeys:write') ? moving : [], can(scopes, 'privacy') ? privacy : []];
+  useCommands(
+    name,
+    groups.flat().filter((entry) => entry.isOff !== true),
+  );
+  const items: Item[] = groups.flatMap((entries, index) => [
+    ...(index > 0 && entries.length > 0 ? [{ key: 'line', type: 'divider' as const }] : []),
+    ...entries.map(itemOf),
+  ]);
   if (items.length === 0) return null;
   return (
     // An open menu has the focus, so that the arrow keys act.

@@ -11,6 +11,7 @@ import { addDays } from '../../format/formats';
 import { endOfDay } from '../../format/instants';
 import { useFormats } from '../../format/useFormats';
 import { Loading } from '../../parts/Loading';
+import { focusFirstField } from '../../parts/focusFirstField';
 import { notify } from '../../parts/notices';
 import { useBoot } from '../../parts/useBoot';
 import { useStageLook } from '../../parts/useStages';
@@ -101,6 +102,7 @@ export default function MoveDialog({ onClose }: { onClose: () => void }) {
       open
       title={t('customer.dialog.moveTitle', { name })}
       onCancel={onClose}
+      afterOpenChange={focusFirstField}
       footer={
         <>
           <Button onClick={onClose}>{t('customer.dialog.close')}</Button>

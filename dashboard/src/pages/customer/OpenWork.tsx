@@ -1,38 +1,67 @@
 import { Button, Popconfirm } from 'antd';
+import { ListPlus, Plus } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { cancelCampaign } from '../../api/mutations/customer';
 import type { Campaign } from '../../api/queries/customer';
 import { can } from '../../api/rights';
 import { useFormats } from '../../format/useFormats';
+import { useCommands } from '../../parts/commands';
+import { openNewTask } from '../../parts/newTask/newTaskTarget';
 import { notify } from '../../parts/notices';
+import { useShortcut } from '../../parts/shortcuts';
 import { useBoot } from '../../parts/useBoot';
 import { useStageLook } from '../../parts/useStages';
-import { useOff } from './context';
+import { useOff, useView } from './context';
 import { Fault } from './Fault';
 import { Card } from './Section';
 import { TaskLine } from './TaskLine';
 import { useChange } from './useChange';
 import { useOpenTasks, useRunningCampaigns } from './useOpenWork';
 
-/** The campaign that runs and the tasks that are open; nothing if there are none. */
+/** The campaign that runs, the tasks that are open, and the way to a new task; nothing if there is none of them. */
 export function OpenWork() {
   const { t } = useTranslation();
   const campaigns = useRunningCampaigns();
   const tasks = useOpenTasks();
-  if (campaigns.length + tasks.length === 0) return null;
+  const add = useNewTask();
+  const isNothing = campaigns.length + tasks.length === 0;
+  if (isNothing && add === null) return null;
+  const button = add !== null && (
+    <button type="button" className="quiet-button" onClick={add}>
+      <Plus size={14} aria-hidden />
+      {t('newTask.button')}
+    </button>
+  );
   return (
-    <Card title={t('customer.open.title')}>
-      <ul className="open-work">
-        {campaigns.map((campaign) => (
-          <CampaignLine key={campaign.id} campaign={campaign} />
-        ))}
-        {tasks.map((task) => (
-          <TaskLine key={task.id} task={task} />
-        ))}
-      </ul>
+    <Card title={t('customer.open.title')} extra={button}>
+      {isNothing ? (
+        <p className="quiet">{t('customer.open.nothing')}</p>
+      ) : (
+        <ul className="open-work">
+          {campaigns.map((campaign) => (
+            <CampaignLine key={campaign.id} campaign={campaign} />
+          ))}
+          {tasks.map((task) => (
+            <TaskLine key={task.id} task={task} />
+          ))}
+        </ul>
+      )}
     </Card>
   );
+}
+
+/** Returns how a task about the customer is created: by a button, a key and a command; null if it cannot be now. */
+function useNewTask(): (() => void) | null {
+  const { t } = useTranslation();
+  const { id, customer, name } = useView();
+  const { scopes } = useBoot();
+  const isOn = useOff() === null && can(scopes, 'actions:write');
+  const label = t('newTask.button');
+  const run = () => openNewTask({ customer: { id, name: customer.name } });
+  useShortcut('n', label, run, { isOn });
+  useCommands(name, isOn ? [{ key: 'task', label, icon: ListPlus, run }] : []);
+  return isOn ? run : null;
 }
 
 function CampaignLine({ campaign }: { campaign: Campaign }) {

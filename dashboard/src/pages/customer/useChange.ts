@@ -11,8 +11,6 @@ export function useChange<In, Out>(
   const client = useQueryClient();
   return useMutation({
     mutationFn: change,
-    // Without a connection it fails at once, and is not carried out by surprise when the connection is back.
-    networkMode: 'always',
     onSuccess: onDone,
     onSettled: () => {
       void client.invalidateQueries({ predicate: ({ queryKey }) => !CONSTANT.has(queryKey[0]) });

@@ -1,4 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { Button } from 'antd';
 import { SlidersHorizontal } from 'lucide-react';
 import { useState } from 'react';
@@ -75,6 +76,9 @@ function CustomersList() {
           </p>
         </div>
         <div className="head-actions">
+          <Link to="/customers/duplicates" className="link">
+            {t('customers.duplicates')}
+          </Link>
           <Views search={search} />
           <CsvButton
             path="/api/v1/customers"

@@ -7,7 +7,7 @@ import { useFormats } from '../../format/useFormats';
 import { CustomerLink } from '../../parts/CustomerLink';
 import { CustomerName } from '../../parts/CustomerName';
 import { DataTable } from '../../parts/DataTable';
-
+import { ExpectedLoss } from '../../parts/ExpectedLoss';
 import { RiskMeter } from '../../parts/RiskMeter';
 import { StageChip } from '../../parts/StageChip';
 import { useBoot } from '../../parts/useBoot';
@@ -80,6 +80,12 @@ export function CustomersTable({ rows, sort, onSort, isBusy }: Props) {
           isPlain: true,
         },
         {
+          title: t('parts.expectedLoss'),
+          cell: (row) => <ExpectedLoss chance={row.churn_probability} value={row.journey.lifetime_value} />,
+          sort: 'expected_loss',
+          isNumber: true,
+        },
+        {
           title: t('customers.owner'),
           cell: ({ journey }) => <bdi>{journey.owner}</bdi>,
           phone: 'hidden',
@@ -91,9 +97,9 @@ export function CustomersTable({ rows, sort, onSort, isBusy }: Props) {
 
 function Who({ row }: { row: Customer }) {
   const { t } = useTranslation();
-  const { customer_id: id, name, phone, email } = row;
+  const { customer_id: id, customer_ref: ref, name, phone, email } = row;
   const isNamed = name !== null && id > 0;
-  const number = isNamed ? t('customers.number', { id }) : null;
+  const number = isNamed ? t('customers.number', { id: ref ?? id }) : null;
   const contact = phone ?? email;
   return (
     <CustomerLink id={id} className="who">

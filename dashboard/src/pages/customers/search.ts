@@ -2,7 +2,10 @@
 import type { CustomersQuery } from '../../api/queries/customers';
 import { readPageSearch, type PageSearch } from '../../parts/Pager';
 
-const SORTS = ['name', 'stage_entered_at', 'risk_score', 'last_appointment_at', 'lifetime_value'] as const;
+const SORTS = [
+  ...(['name', 'stage_entered_at', 'risk_score'] as const),
+  ...(['last_appointment_at', 'lifetime_value', 'expected_loss'] as const),
+] as const;
 const CHANNELS = ['email', 'sms', 'call', 'offer'] as const;
 const CONSENTS = ['granted', 'withdrawn', 'unknown'] as const;
 /** Latest first: those without an appointment or a name come last, not first. */

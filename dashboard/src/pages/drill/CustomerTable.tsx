@@ -19,7 +19,10 @@ export function CustomerTable({ rows }: { rows: readonly CustomerRow[] }) {
       keyOf={(row) => String(row.id)}
       isList
       columns={[
-        { title: t('drill.customer'), cell: (row) => <Name id={row.id} name={row.name} /> },
+        {
+          title: t('drill.customer'),
+          cell: (row) => <Name id={row.id} reference={row.reference} name={row.name} />,
+        },
         {
           title: t('drill.inStage'),
           cell: (row) => <StageChip stage={lookOf(row.stage, row.stageName)} />,

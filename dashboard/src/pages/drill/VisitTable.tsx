@@ -20,7 +20,10 @@ export function VisitTable({ rows }: { rows: readonly VisitRow[] }) {
       keyOf={(row) => `${row.customer_id} ${row.seq}`}
       isList
       columns={[
-        { title: t('drill.customer'), cell: (row) => <Name id={row.customer_id} name={row.customer_name} /> },
+        {
+          title: t('drill.customer'),
+          cell: (row) => <Name id={row.customer_id} reference={row.customer_ref} name={row.customer_name} />,
+        },
         { title: t('drill.entered'), cell: (row) => time(row.entered_at), isNumber: true },
         { title: t('drill.left'), cell: (row) => time(row.left_at), isNumber: true },
         {

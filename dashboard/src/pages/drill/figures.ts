@@ -8,6 +8,8 @@ import { expectedOf, type Search } from './expected';
 /** A customer behind a number, whatever the list that names it. */
 export type CustomerRow = {
   id: number;
+  /** The id as text, of a customer who has one. */
+  reference: string | null;
   name: string | null;
   stage: string;
   stageName: string;
@@ -72,6 +74,7 @@ export function customerIds(pages: readonly DrillPage[]): number[] {
 function ofDrilldown(row: Schemas['DrilldownCustomer']): CustomerRow {
   return {
     id: row.customer_id,
+    reference: row.customer_ref,
     name: row.customer_name,
     stage: row.current_stage,
     stageName: row.stage_name,
@@ -85,6 +88,7 @@ function ofDrilldown(row: Schemas['DrilldownCustomer']): CustomerRow {
 function ofCustomer(row: Schemas['Customer']): CustomerRow {
   return {
     id: row.customer_id,
+    reference: row.customer_ref,
     name: row.name,
     stage: row.journey.current_stage,
     stageName: row.journey.stage_name,

@@ -1,6 +1,5 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { Segmented } from 'antd';
 import { useTranslation } from 'react-i18next';
 
 import { csvHref, funnelQuery } from '../../api/queries/analytics';
@@ -11,6 +10,7 @@ import { FUNNEL_MODES, type FunnelMode } from '../../format/ranges';
 import { useFormats } from '../../format/useFormats';
 import { DataTable } from '../../parts/DataTable';
 import { EmptyState } from '../../parts/EmptyState';
+import { Segments } from '../../parts/Segments';
 import { useStageLook } from '../../parts/useStages';
 import type { PageContext } from './context';
 
@@ -100,8 +100,8 @@ function Mode({ mode }: { mode: FunnelMode }) {
   const navigate = useNavigate({ from: '/' });
   const { funnel: _funnel, ...kept } = useSearch({ from: '/' });
   return (
-    <Segmented<FunnelMode>
-      aria-label={t('funnel.mode')}
+    <Segments<FunnelMode>
+      label={t('funnel.mode')}
       value={mode}
       options={FUNNEL_MODES.map((value) => ({ value, label: t(`funnel.${value}Mode`) }))}
       onChange={(value) => {

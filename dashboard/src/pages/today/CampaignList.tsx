@@ -46,7 +46,11 @@ function Item({ campaign }: { campaign: Campaign }) {
   return (
     <li>
       <div>
-        <ContactName id={campaign.customer_id} name={campaign.customer_name} />
+        <ContactName
+          id={campaign.customer_id}
+          reference={campaign.customer_ref}
+          name={campaign.customer_name}
+        />
         <small>
           {isRunning && next !== undefined
             ? t('today.nextStep', {

@@ -48,7 +48,13 @@ export function DoneToday({ today }: { today: Today }) {
             <div className="task-what">
               <b>{task.title}</b>
               <span className="task-whom">
-                {task.customer_id !== null && <ContactName id={task.customer_id} name={task.customer_name} />}
+                {task.customer_id !== null && (
+                  <ContactName
+                    id={task.customer_id}
+                    reference={task.customer_ref}
+                    name={task.customer_name}
+                  />
+                )}
               </span>
               {task.outcome !== null && <span className="task-note">{task.outcome}</span>}
             </div>

@@ -11,6 +11,7 @@ import { Field, PersonInput } from '../../parts/contact/ContactFields';
 import { useFaults } from '../../parts/contact/useFaults';
 import { WhomToContact } from '../../parts/contact/WhomToContact';
 import { Loading } from '../../parts/Loading';
+import { focusFirstField } from '../../parts/focusFirstField';
 import { notify } from '../../parts/notices';
 import type { AskProps } from './TaskAsk';
 import { useStaleWords, useTaskChange } from './useTaskChange';
@@ -74,6 +75,7 @@ export default function TaskDialog({ ask: { task, kind }, today, onClose }: AskP
         name: task.customer_name ?? task.customer_id ?? '',
       })}
       onCancel={onClose}
+      afterOpenChange={focusFirstField}
       footer={
         <>
           <Button onClick={onClose}>{t('contact.cancel')}</Button>

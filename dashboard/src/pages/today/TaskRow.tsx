@@ -37,7 +37,9 @@ export function TaskRow({ task, value, section, today, onAsk }: Props) {
       <div className="task-what">
         <b>{task.title}</b>
         <span className="task-whom">
-          {task.customer_id !== null && <ContactName id={task.customer_id} name={task.customer_name} />}
+          {task.customer_id !== null && (
+            <ContactName id={task.customer_id} reference={task.customer_ref} name={task.customer_name} />
+          )}
           {value !== undefined && <span>{formats.money(value)}</span>}
         </span>
         {task.note !== null && <span className="task-note">{task.note}</span>}

@@ -3,13 +3,17 @@ import '../../look/today.css';
 
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { Segmented } from 'antd';
+import { Button } from 'antd';
+import { Plus } from 'lucide-react';
 import { useTranslation } from 'react-i18next';
 
 import { todayQuery, type Today } from '../../api/queries/today';
 import { can } from '../../api/rights';
 import { Denied, Failure } from '../../parts/Failure';
 import { Loading } from '../../parts/Loading';
+import { openNewTask } from '../../parts/newTask/newTaskTarget';
+import { Segments } from '../../parts/Segments';
+import { useShortcut } from '../../parts/shortcuts';
 import { useBoot } from '../../parts/useBoot';
 import { Campaigns } from './Campaigns';
 import { JustNow } from './JustNow';
@@ -49,17 +53,20 @@ function Day({ today }: { today: Today }) {
           <h1>{t('today.title')}</h1>
           <Lead today={today} sections={read.sections} isKnown={read.isKnown} />
         </div>
-        <Segmented
-          className="whose"
-          aria-label={t('today.whose')}
-          value={whose}
-          options={WHOSE.map((each) => ({ value: each, label: t(`today.${each}`) }))}
-          onChange={(each) =>
-            void navigate({
-              search: ({ whose: _whose, ...rest }) => (each === 'everyone' ? rest : { ...rest, whose: each }),
-            })
-          }
-        />
+        <div className="page-tools">
+          <Segments
+            label={t('today.whose')}
+            value={whose}
+            options={WHOSE.map((each) => ({ value: each, label: t(`today.${each}`) }))}
+            onChange={(each) =>
+              void navigate({
+                search: ({ whose: _whose, ...rest }) =>
+                  each === 'everyone' ? rest : { ...rest, whose: each },
+              })
+            }
+          />
+          <NewTask />
+        </div>
       </div>
       <div className="today-grid">
         <div className="today-column">
@@ -72,5 +79,21 @@ function Day({ today }: { today: Today }) {
         </div>
       </div>
     </div>
+  );
+}
+
+const ask = (): void => openNewTask({ customer: null });
+
+/** The way to a task that concerns no customer: by a button and a key. */
+function NewTask() {
+  const { t } = useTranslation();
+  const isOn = can(useBoot().scopes, 'actions:write');
+  const label = t('newTask.button');
+  useShortcut('n', label, ask, { isOn });
+  if (!isOn) return null;
+  return (
+    <Button icon={<Plus size={15} aria-hidden />} aria-label={label} onClick={ask}>
+      <span className="wide-only">{label}</span>
+    </Button>
   );
 }

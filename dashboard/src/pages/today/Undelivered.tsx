@@ -33,7 +33,7 @@ function Item({ action }: { action: Action }) {
   return (
     <li>
       <div>
-        <ContactName id={action.customer_id} name={action.customer_name} />
+        <ContactName id={action.customer_id} reference={action.customer_ref} name={action.customer_name} />
         <small>{why.join(': ')}</small>
       </div>
       {can(scopes, 'actions:write') && <Retry action={action} />}

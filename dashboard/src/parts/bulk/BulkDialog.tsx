@@ -15,6 +15,7 @@ import { ContactFields } from '../contact/ContactFields';
 import { EMPTY_FORM, FIELD_OF_POINTER, requestOf } from '../contact/contactForm';
 import { useFormFaults } from '../contact/useFormFaults';
 import { Failure } from '../Failure';
+import { focusFirstField } from '../focusFirstField';
 import { Loading } from '../Loading';
 import { useBoot } from '../useBoot';
 import type { Whom } from './Bulk';
@@ -57,6 +58,7 @@ export default function BulkDialog({ type, whom, count, onClose, onAnswer, onUna
       open
       title={t(`atRisk.bulkTitle.${type}`, { count })}
       onCancel={onClose}
+      afterOpenChange={focusFirstField}
       footer={
         <>
           <Button onClick={onClose}>{t('contact.cancel')}</Button>

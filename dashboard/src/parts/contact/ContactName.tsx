@@ -2,10 +2,10 @@ import { useRouter } from '@tanstack/react-router';
 import type { MouseEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 
-type Props = { id: number; name: string | null };
+type Props = { id: number; reference?: string | null; name: string | null };
 
 /** The name of a customer, which leads to the customer's page. */
-export function ContactName({ id, name }: Props) {
+export function ContactName({ id, reference, name }: Props) {
   const { t } = useTranslation();
   const { history } = useRouter();
   if (id < 0) return <span className="erased">{t('drill.erased')}</span>;
@@ -18,7 +18,7 @@ export function ContactName({ id, name }: Props) {
   };
   return (
     <a href={href} onClick={follow} className="customer-link">
-      {name ?? t('contact.number', { id })}
+      {name ?? t('contact.number', { id: reference ?? id })}
     </a>
   );
 }

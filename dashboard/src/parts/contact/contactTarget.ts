@@ -1,7 +1,6 @@
-import { useSyncExternalStore } from 'react';
-
 import type { Schemas } from '../../api/client';
 import type { ContactType } from '../../api/mutations/actions';
+import { createDialogTarget } from '../dialogTarget';
 
 /** Whom to contact, and how. */
 export type ContactTarget = {
@@ -11,24 +10,9 @@ export type ContactTarget = {
   openTask?: Schemas['OpenTask'] | null;
 };
 
-let target: ContactTarget | null = null;
-const listeners = new Set<() => void>();
-
-function change(next: ContactTarget | null): void {
-  target = next;
-  for (const listener of listeners) listener();
-}
+const target = createDialogTarget<ContactTarget>();
 
 /** Opens the dialog that asks what to say to a customer. */
-export const openContact = (next: ContactTarget): void => change(next);
-export const closeContact = (): void => change(null);
-
-export function useContactTarget(): ContactTarget | null {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => target,
-  );
-}
+export const openContact = target.open;
+export const closeContact = target.close;
+export const useContactTarget = target.use;

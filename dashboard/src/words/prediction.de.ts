@@ -1,0 +1,71 @@
+import type { PredictionWords } from './words';
+
+export const prediction: PredictionWords = {
+  title: 'Vorhersage',
+  churn: 'Abwanderung',
+  return30: 'Kommt in 30 Tagen wieder',
+  return90: 'Kommt in 90 Tagen wieder',
+  nextVisit: 'Nächster Termin etwa',
+  churnDate: 'Verloren voraussichtlich am',
+  noChurn: 'nicht in drei Jahren',
+  still: 'Noch Kunde',
+  why: 'Warum',
+  whyList: 'Gründe, der stärkste zuerst',
+  effect: {
+    sooner: 'macht eine Rückkehr wahrscheinlicher: {{factor}} × der Durchschnitt',
+    later: 'macht eine Rückkehr unwahrscheinlicher: {{factor}} × der Durchschnitt',
+  },
+  mixed: 'Diese Gründe wirken gegeneinander: die Werte oben wägen sie gegeneinander ab.',
+  whyNote: 'Jeder Grund für sich, gegen den Durchschnitt. Erst zusammen ergeben sie die Chancen.',
+  reason: {
+    today: 'Der letzte Termin war heute',
+    since_one: 'Letzter Termin vor {{count, number}} Tag',
+    since_other: 'Letzter Termin vor {{count, number}} Tagen',
+    late: 'Kommt sonst alle {{gap}}; jetzt ist es {{factor}} mal so lang',
+    early: 'Kommt sonst alle {{gap}}; davon sind {{percent}} vergangen',
+    gap_one: '{{count, number}} Tag',
+    gap_other: '{{count, number}} Tage',
+    visits_one: 'Bisher {{count, number}} Termin',
+    visits_other: 'Bisher {{count, number}} Termine',
+    spend: 'Gibt im Mittel {{amount}} je Termin aus',
+    missed_zero: 'Hat keinen Termin versäumt',
+    missed_one: 'Hat {{count, number}} Termin versäumt',
+    missed_other: 'Hat {{count, number}} Termine versäumt',
+    missedSince: '{{missed}}, davon {{since}} seit dem letzten, der stattfand',
+  },
+  noReasons: 'Gründe folgen, wenn Kunden mindestens 5-mal wiedergekommen sind.',
+  curve: 'Wahrscheinlichkeit der Rückkehr',
+  curveNote:
+    'Wahrscheinlichkeit eines Termins in so vielen Tagen ab jetzt. Eine Buchung hebt sie an ihrem Tag.',
+  day: 'Tage ab jetzt',
+  byDay: 'Bis',
+  chance: 'Wahrscheinlichkeit',
+  within_zero: 'Heute',
+  within_one: 'In {{count, number}} Tag',
+  within_other: 'In {{count, number}} Tagen',
+  until: 'bis {{day}}',
+  basis: {
+    blend: 'Aus den Terminen dieses Unternehmens und dem Rhythmus seiner Kunden.',
+    purchase_model: 'Wenige Daten: Kunden kamen weniger als 5-mal wieder. Die Vorhersage ist grob.',
+    prior: 'Wenige Daten: Es gibt noch keine Termine. Die Vorhersage ist allgemeine Erfahrung.',
+  },
+  fitted: 'Modell vom {{day}}.',
+  tested:
+    'Bei der Prüfung an diesem Unternehmen, 90 Tage voraus, lag es im Mittel {{points}} Prozentpunkte daneben.',
+  untested:
+    'Es ist an diesem Unternehmen noch nicht geprüft: Dazu braucht es 30 Kunden mit einem Termin vor 90 Tagen.',
+  check: 'Wie gut die Vorhersagen sind',
+  past: 'Eine Vorhersage gilt für jetzt und hat keine Vergangenheit: sie steht hier nicht.',
+  erased: 'Für gelöschte Kunden wird nichts vorhergesagt.',
+  unavailable: {
+    no_model: 'Es gibt noch kein Modell',
+    worse_than_baseline: 'Vorhersagen werden nicht gezeigt',
+    no_appointment: 'Es gibt noch keinen Termin',
+  },
+  unavailableText: {
+    no_model: 'Es entsteht jede Nacht aus den Terminen aller Kunden.',
+    worse_than_baseline:
+      'Bei der Prüfung an diesem Unternehmen war das Modell ungenauer als ein einfacher Durchschnitt nach Tagen seit dem Termin. Es wird jede Nacht neu berechnet und geprüft.',
+    no_appointment: 'Eine Vorhersage folgt nach dem ersten Termin, der stattfand.',
+  },
+};
