@@ -120,6 +120,11 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
         {
             "DATABASE_URL": url,
             "JOURNEY_ENVIRONMENT": "development",
+            # The benchmark measures the service, not its rate limits.
+            "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
+            "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
+            "JOURNEY_KEY_EVENT_LIMIT": "1000000",
+            "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
             "JOURNEY_VAULT_KEY": VAULT_KEY,

@@ -1,7 +1,8 @@
 """Events per second: sent one by one, in batches, and imported. `python bench/ingest.py`, ends by itself.
 
 Starts its own PostgreSQL (default settings, fsync on) and one API process on loopback, in a temporary folder, and
-drives it with 64 connections. Figures depend on the machine; compare ratios.
+drives it with 64 connections. Figures depend on the machine; compare ratios. The numbers of SQL statements do not: they
+are those of single events and of batches, without a `booking_id` and with one. `--statements` counts these alone.
 """
 
 import asyncio
@@ -11,15 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from event_statements import capture
 
 from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.imports.imports import get_import, run_import, stage_import
 
 CONNECTIONS = 64
@@ -27,32 +31,39 @@ CUSTOMERS = 2_000
 SECONDS = 8.0
 BATCHES, BATCH = 8, 1_000
 LINES = 50_000
+COUNTED_COMPANY = 2
+"""The company whose statements are counted."""
 PORT = 18_099
 OPERATOR = "jrn_bench_0123456789abcdef0123456789abcdef"
 PEPPER = "a pepper for benches only"
 
 
-def _event(number: int, name: str) -> dict[str, object]:
+def make_event(number: int, name: str, *, has_booking: bool = False) -> dict[str, object]:
+    """Returns an event of one of the customers."""
+    data: dict[str, object] = {"total_amount": 20}
     return {
         "id": f"{name}-{number}",
         "source": "bench",
         "type": "appointment_completed",
         "customer_id": number % CUSTOMERS,
         "occurred_at": "2026-01-01T09:00:00Z",
-        "data": {"total_amount": 20},
+        "data": {**data, "booking_id": f"{name}-{number}"} if has_booking else data,
     }
 
 
-async def _one_by_one(key: str) -> tuple[float, list[float]]:
+async def one_by_one(
+    key: str, *, name: str = "single", has_booking: bool = False, seconds: float = SECONDS
+) -> tuple[float, list[float]]:
     """Returns events per second and the seconds of each request, over raw keep-alive connections."""
     numbers = iter(range(10**9))
     taken: list[float] = []
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
 
     async def connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         while time.perf_counter() < end:
-            body = json.dumps(_event(next(numbers), "single")).encode()
+            values = make_event(next(numbers), f"{name}-{has_booking}", has_booking=has_booking)
+            body = json.dumps(values).encode()
             began = time.perf_counter()
             writer.write(
                 b"POST /api/v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
@@ -71,14 +82,48 @@ async def _one_by_one(key: str) -> tuple[float, list[float]]:
     return len(taken) / (time.perf_counter() - began), sorted(taken)
 
 
-async def _in_batches(client: httpx.AsyncClient) -> float:
+async def in_batches(client: httpx.AsyncClient, *, name: str = "batch") -> float:
+    """Returns events per second of batches."""
     began = time.perf_counter()
     for batch in range(BATCHES):
-        events = [_event(batch * BATCH + number, "batch") for number in range(BATCH)]
+        events = [make_event(batch * BATCH + number, name) for number in range(BATCH)]
         answer = await client.post("/api/v1/events/batch", json=events, timeout=60)
         if {result["status"] for result in answer.json()["results"]} != {"applied"}:
             raise RuntimeError(answer.text[:500])
     return BATCHES * BATCH / (time.perf_counter() - began)
+
+
+async def count_statements(
+    database: Database, events: Sequence[dict[str, object]], company_id: int = COUNTED_COMPANY
+) -> int:
+    """Returns the number of SQL statements of one transaction that applies events, without its frame."""
+    return len(await capture(database, company_id, events))
+
+
+async def _count_statements(url: str) -> None:
+    """Prints the statements of events without a booking and with one, of known customers; one by one and in a batch."""
+    database = Database(url)
+    new = NewCompany(id=COUNTED_COMPANY, name="bench", timezone="UTC", currency="EUR")
+    await create_company(database, new, author=Actor("bench"))
+    for name in ("first", "second"):  # the customers are known, and their first moves are over
+        await count_statements(database, [make_event(number, name) for number in range(CUSTOMERS)])
+    for has_booking in (False, True):
+        name = "with booking_id" if has_booking else "without booking_id"
+        single = await count_statements(
+            database, [make_event(1, f"one-{has_booking}", has_booking=has_booking)]
+        )
+        events = [
+            make_event(number, f"many-{has_booking}", has_booking=has_booking) for number in range(BATCH)
+        ]
+        batch = await count_statements(database, events)
+        print(f"statements {name:19} {single:5} for one event   {batch:5} for a batch of {BATCH}")
+    outcome = make_event(1, "one-True", has_booking=True)
+    data = {"total_amount": 30, "booking_id": "one-True-1", "reported_at": "2026-01-01T10:00:00Z"}
+    correction = {**outcome, "id": "corrected", "data": data}
+    print(
+        f"statements of a corrected outcome  {await count_statements(database, [correction]):5} for one event"
+    )
+    await database.close()
 
 
 async def _imported(url: str) -> float:
@@ -117,11 +162,16 @@ async def _measure(url: str) -> None:
         )
         key = made.json()["secret"]
         client.headers["Authorization"] = f"Bearer {key}"
-        single, taken = await _one_by_one(key)
-        batched = await _in_batches(client)
+        single, taken = await one_by_one(key)
+        booked, taken_booked = await one_by_one(key, has_booking=True)
+        batched = await in_batches(client)
     imported = await _imported(url)
     print(
         f"one by one, {CONNECTIONS} connections  {single:8.0f} events/s   p50 {_at(taken, 0.5)}  p99 {_at(taken, 0.99)}"
+    )
+    print(
+        f"the same, with booking_id        {booked:8.0f} events/s   p50 {_at(taken_booked, 0.5)}"
+        f"  p99 {_at(taken_booked, 0.99)}"
     )
     print(f"in batches of {BATCH}          {batched:8.0f} events/s")
     print(f"imported, {LINES} lines       {imported:8.0f} events/s")
@@ -131,6 +181,38 @@ def _at(taken: list[float], share: float) -> str:
     return f"{taken[int(len(taken) * share)] * 1_000:.0f} ms"
 
 
+def environment(database_url: str) -> dict[str, str]:
+    """Returns the environment of an API process, which has no rate limits that the benchmark reaches."""
+    return {
+        **os.environ,
+        "JOURNEY_ENVIRONMENT": "development",
+        "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
+        "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
+        "JOURNEY_KEY_EVENT_LIMIT": "1000000",
+        "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
+        "DATABASE_URL": database_url,
+        "JOURNEY_KEY_PEPPER": PEPPER,
+        "JOURNEY_ERASURE_KEY": "a key of the benchmark",
+        "JOURNEY_VAULT_KEY": "a vault of benches, of nothing",
+        "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
+    }
+
+
+@contextmanager
+def api_process(database_url: str) -> Iterator[None]:
+    """Runs one API process on PORT during a `with` block."""
+    api = subprocess.Popen(  # noqa: S603  # ourselves
+        [sys.executable, "-m", "journey_service.cli", "api", "--port", str(PORT)],
+        env=environment(database_url),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        api.terminate()
+        api.wait(30)
+
+
 def main() -> None:
     """Measures once and prints the results."""
     with (
@@ -138,25 +220,11 @@ def main() -> None:
         EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
-        environment = {
-            **os.environ,
-            "JOURNEY_ENVIRONMENT": "development",
-            "DATABASE_URL": servers.database_url,
-            "JOURNEY_KEY_PEPPER": PEPPER,
-            "JOURNEY_ERASURE_KEY": "a key of the benchmark",
-            "JOURNEY_VAULT_KEY": "a vault of benches, of nothing",
-            "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
-        }
-        api = subprocess.Popen(  # noqa: S603  # ourselves
-            [sys.executable, "-m", "journey_service.cli", "api", "--port", str(PORT)],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+        asyncio.run(_count_statements(servers.database_url))
+        if "--statements" in sys.argv:
+            return
+        with api_process(servers.database_url):
             asyncio.run(_measure(servers.database_url))
-        finally:
-            api.terminate()
-            api.wait(30)
 
 
 if __name__ == "__main__":

@@ -301,6 +301,11 @@ async def measure(url: str, customers: int, runs: int, only: str) -> None:
         {
             "DATABASE_URL": url,
             "JOURNEY_ENVIRONMENT": "development",
+            # The benchmark measures the service, not its rate limits.
+            "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
+            "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
+            "JOURNEY_KEY_EVENT_LIMIT": "1000000",
+            "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
             "JOURNEY_VAULT_KEY": VAULT_KEY,

@@ -25,7 +25,7 @@ from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
-from journey_service.repositories.customers import customer_list
+from journey_service.repositories.customers.lists import customer_list
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.companies.provisioning import NewCompany, create_company
