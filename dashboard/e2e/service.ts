@@ -20,17 +20,22 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function isRunning(output: () => string, child: ChildProcess): Promise<void> {
-  const started = Date.now();
-  return new Promise((resolve, reject) => {
-    const timer = setInterval(() => {
-      const isOver = child.exitCode !== null || Date.now() - started > START_MS;
-      if (output().includes('Application startup complete')) resolve();
-      else if (isOver) reject(new Error(`The service did not start:\n${output()}`));
-      else return;
-      clearInterval(timer);
-    }, 100);
-  });
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until the service answers requests: its log says that it has started before it listens. */
+async function waitUntilReady(url: string, output: () => string, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + START_MS;
+  while (!(output().includes('Application startup complete') && (await isReady(url)))) {
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`The service did not start:\n${output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 export type Running = {
@@ -46,6 +51,7 @@ export async function startJourney(
   { args = [], port, operator }: { args?: string[]; port?: number; operator?: string } = {},
 ): Promise<Running> {
   const chosen = port ?? (await freePort());
+  const url = `http://127.0.0.1:${chosen}`;
   const key = operator ?? `jrn_e2e_${randomBytes(24).toString('hex')}`;
   const child = spawn(JOURNEY, ['up', ...args, '--port', String(chosen), '--data-dir', folder], {
     env: {
@@ -73,12 +79,12 @@ export async function startJourney(
     await isStopped;
   };
   try {
-    await isRunning(() => output, child);
+    await waitUntilReady(url, () => output, child);
   } catch (error) {
     await kill('SIGTERM');
     throw error;
   }
-  return { url: `http://127.0.0.1:${chosen}`, output, operator: key, kill };
+  return { url, output, operator: key, kill };
 }
 
 export default async function startService(): Promise<() => Promise<void>> {
