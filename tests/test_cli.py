@@ -91,7 +91,13 @@ class UpProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.await_ready()
+
+    @classmethod
+    def ready(cls, folder: Path, *options: str) -> "UpProcess":
+        """Starts the process and waits until the API is ready."""
+        up = cls(folder, *options)
+        up.await_ready()
+        return up
 
     def await_ready(self) -> None:
         """Waits until the API is ready."""
@@ -140,7 +146,7 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
     history = tmp_path / "history.csv"
     history.write_text(HISTORY, encoding="utf-8")
 
-    up = UpProcess(folder, "--no-demo")
+    up = UpProcess.ready(folder, "--no-demo")
     page = httpx.get(f"{up.url}/", timeout=10, follow_redirects=True)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "<h1>Customer journeys</h1>" in page.text
@@ -155,7 +161,7 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
     assert _journey("sign-in-link", *company).stdout.startswith(f"{up.url}/sign-in/link/")
     assert OPERATOR not in up.end(signal.SIGKILL)[1]
 
-    up = UpProcess(folder, "--no-demo")
+    up = UpProcess.ready(folder, "--no-demo")
     key = {"Authorization": f"Bearer {secret}"}
     found = httpx.get(f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30).json()
     assert {item["journey"]["lifetime_value"] for item in found["items"]} == {1200.0}
@@ -179,7 +185,7 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
 def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
-    up = UpProcess(tmp_path / "folder", "--no-demo")
+    up = UpProcess.ready(tmp_path / "folder", "--no-demo")
     try:
         first = _await(up.worker)
         os.kill(first, signal.SIGKILL)
@@ -189,7 +195,7 @@ def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
         up.end(signal.SIGKILL)
     _await(lambda: _parent(second) is None)
 
-    up = UpProcess(tmp_path / "folder", "--no-demo")
+    up = UpProcess.ready(tmp_path / "folder", "--no-demo")
     third = _await(up.worker)
     status, printed = up.end()
     assert (status, _parent(third)) == (0, None)
@@ -217,7 +223,7 @@ def test_a_child_without_a_parent_death_signal_outlives_its_owner():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
 def test_all_api_processes_end_with_up(tmp_path):
-    up = UpProcess(tmp_path / "folder", "--no-demo", "--workers", "2")
+    up = UpProcess.ready(tmp_path / "folder", "--no-demo", "--workers", "2")
     up.end(signal.SIGKILL)
 
     def is_unreachable() -> bool:
@@ -235,7 +241,7 @@ def test_all_api_processes_end_with_up(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
 def test_every_process_of_up_is_restarted_and_reported(tmp_path):
     folder = tmp_path / "folder"
-    up = UpProcess(folder, "--no-demo")
+    up = UpProcess.ready(folder, "--no-demo")
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
 
     def postgres() -> int | None:
@@ -275,7 +281,7 @@ def test_up_refuses_a_port_that_is_taken_before_anything_is_started(tmp_path):
 
 
 def test_up_creates_four_demo_companies_with_histories_and_keys(tmp_path):
-    up = UpProcess(tmp_path / "demo", "--demo")
+    up = UpProcess.ready(tmp_path / "demo", "--demo")
     answers = {}
     try:
         printed = ""
@@ -293,6 +299,14 @@ def test_up_creates_four_demo_companies_with_histories_and_keys(tmp_path):
         up.end()
     assert answers["1"] >= {"lead", "customer", "regular", "vip", "at_risk", "churned"}
     assert all(len(stages) > 2 for stages in answers.values()), answers
+
+
+def test_up_ends_in_order_while_the_demo_is_being_created(tmp_path):
+    folder = tmp_path / "data"
+    up = UpProcess(folder, "--demo")
+    _await((folder / "mail").is_dir)  # the first emails of the history
+    status, printed = up.end()
+    assert (status, "Traceback" in printed) == (0, False), printed
 
 
 def test_commands_report_errors_and_end_with_a_status(tmp_path):

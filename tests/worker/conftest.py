@@ -35,6 +35,7 @@ class WorkerDatabase:
             "JOURNEY_LEASE_SECONDS": "1",
             "JOURNEY_POLL_SECONDS": str(POLL_SECONDS),
             "JOURNEY_POOL_TIMEOUT": "20",
+            "JOURNEY_READINESS_TIMEOUT": "30",
         }
 
     async def create_company(self, **properties: object) -> int:

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -49,8 +48,13 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
     """Start PostgreSQL, Valkey, the API, and a worker on this machine, and restart them if they end."""
-    # Exiting normally stops the processes and the embedded servers.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # An interrupt ends running tasks in order, and stops the processes and the embedded servers.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with suppress(KeyboardInterrupt):
+        _up(port, host, data_dir, with_demo=with_demo, workers=workers)
+
+
+def _up(port: int, host: str, data_dir: Path, *, with_demo: bool, workers: int) -> None:
     with expected_errors():
         if bootstrap_key := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
             credentials.check_token(bootstrap_key, "JOURNEY_BOOTSTRAP_KEY")
@@ -65,7 +69,7 @@ def up(
         if with_demo:
             _create_demo(servers, address)
         read_settings()  # read first, so that errors are printed once
-        with Supervisor(embedded, _children(host, port, workers), print_error), suppress(KeyboardInterrupt):
+        with Supervisor(embedded, _children(host, port, workers), print_error):
             threading.Event().wait()  # until a signal
 
 
