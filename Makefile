@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BACKTEST := .venv-backtest
 AUDIT := .venv-audit
+BENCH := .venv-bench
 
 PORT ?= 8000
 DATA ?= .journey
@@ -33,7 +34,7 @@ dashboard: install ## Build the dashboard into the Python package, if it or the 
 dashboard-test: install ## Types, lint, unit tests, sizes and browser tests of the dashboard.
 	$(BIN)/python dashboard/check.py
 
-test: install lint types contracts dashboard-test ## Everything that CI runs.
+test: install $(BENCH)/.installed lint types contracts dashboard-test ## Everything that CI runs.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-full: install ## All tests, with ten times as many examples of each property.
@@ -62,25 +63,35 @@ openapi: install ## Write the published contract.
 docs: install ## Build the documentation as a site in site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: install ## Benchmarks of this machine; compare ratios.
-	$(BIN)/python bench/commands.py
+bench: install $(BENCH)/.installed ## Benchmarks of this machine, at full size: about two hours. Compare ratios.
+	PYTHONPATH=src $(BENCH)/bin/python bench/decisions.py --record
+	$(BIN)/python bench/commands.py --record
+	$(BIN)/python bench/startup.py --record
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/ingest_ratios.py --record
+	$(BIN)/python bench/api_workers.py --record
+	$(BIN)/python bench/outbox.py --record
 	$(BIN)/python bench/import_memory.py
-	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
-	$(BIN)/python bench/outbox.py
-	$(BIN)/python bench/lists.py
+	$(BIN)/python bench/lists.py --record
 	$(BIN)/python bench/figures.py --record
+	$(BIN)/python bench/timekeeping.py --record
 	$(BIN)/python bench/churn_prediction.py
+	$(BIN)/python bench/targets.py
 
-bench-small: install ## The same with few rows, to check that they run; the results mean nothing.
+bench-small: install $(BENCH)/.installed ## The same with few rows, to check that they run; the results mean nothing.
+	PYTHONPATH=src $(BENCH)/bin/python bench/decisions.py 200
 	$(BIN)/python bench/commands.py 1
-	$(BIN)/python bench/ingest.py 200
-	$(BIN)/python bench/ingest_ratios.py 1 --lines 200
+	$(BIN)/python bench/startup.py 1 --rest 0
+	$(BIN)/python bench/ingest.py --seconds 0.5 --batches 1 --lines 200
+	$(BIN)/python bench/ingest_ratios.py 1 --seconds 0.5 --batches 1 --lines 200
+	$(BIN)/python bench/api_workers.py 1 --seconds 0.5
+	$(BIN)/python bench/outbox.py 50
 	$(BIN)/python bench/import_memory.py 200
-	$(BIN)/python bench/lists.py 2000 --runs 1
+	$(BIN)/python bench/stage_maps.py 200 --turns 1
+	$(BIN)/python bench/lists.py 2000 --runs 1 --only "sort name"
 	$(BIN)/python bench/figures.py 1000
+	$(BIN)/python bench/timekeeping.py 200 --seconds 0.2
 	$(BIN)/python bench/churn_prediction.py 1000
 
 backtest: $(if $(ARGS),install,$(BACKTEST)/.installed) ## The churn prediction on public data, or on a file: ARGS="--help".
@@ -89,6 +100,11 @@ backtest: $(if $(ARGS),install,$(BACKTEST)/.installed) ## The churn prediction o
 $(BACKTEST)/.installed: requirements-backtest.lock ## What the back-test compares with, in an environment of its own.
 	$(PYTHON) -m venv $(BACKTEST)
 	$(BACKTEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-backtest.lock
+	touch $@
+
+$(BENCH)/.installed: requirements-bench.lock ## What decisions are compared with, in an environment of its own.
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	touch $@
 
 sbom: install $(AUDIT)/.installed ## Write bills of materials of the delivered packages to dist/, in the format CycloneDX.
@@ -122,7 +138,9 @@ lock: ## Resolve the dependencies again; needs uv.
 	  --no-emit-index-url --upgrade requirements-backtest.in -c requirements.lock -o requirements-backtest.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --upgrade requirements-audit.in -o requirements-audit.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --upgrade requirements-bench.in -o requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) $(BACKTEST) $(AUDIT) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist dashboard/node_modules dashboard/test-results \
+	rm -rf $(VENV) $(BACKTEST) $(AUDIT) $(BENCH) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist dashboard/node_modules dashboard/test-results \
 	  src/journey_service/dashboard

@@ -1,8 +1,10 @@
 """CPU time until each command of `journey` has started: the time of its `--help`. `python bench/commands.py [RUNS]`.
 
-Prints the median of RUNS (5 by default) runs of each command, user and system time of the whole process.
+Prints the median of RUNS (5 by default) runs of each command, user and system time of the whole process, and that of
+Python itself.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,7 +14,6 @@ from results import record
 
 from journey_service import cli
 
-RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 GROUPS = {"keys": cli._KEYS, "erasures": cli._ERASURES}
 COMMANDS = [
     *([name] for name in cli._COMMANDS),
@@ -21,10 +22,10 @@ COMMANDS = [
 
 
 def cpu_seconds(arguments: list[str]) -> float:
-    """Runs a command and returns the CPU time of its process."""
+    """Runs Python with arguments and returns the CPU time of its process."""
     before = os.times()
     subprocess.run(  # noqa: S603  # our own program
-        [sys.executable, "-m", "journey_service.cli", *arguments, "--help"],
+        [sys.executable, *arguments],
         stdout=subprocess.DEVNULL,
         check=True,
     )
@@ -34,13 +35,24 @@ def cpu_seconds(arguments: list[str]) -> float:
 
 def main() -> None:
     """Prints a line for each command, the slowest last."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("--record", action="store_true", help="store the results in results.json")
+    chosen = parser.parse_args()
     found = {
-        " ".join(command) or "journey": median(cpu_seconds(command) for _ in range(RUNS))
-        for command in [[], *COMMANDS]
+        name: median(cpu_seconds(arguments) for _ in range(chosen.runs))
+        for name, arguments in {
+            "(python -c pass)": ["-c", "pass"],
+            **{
+                " ".join(command) or "journey": ["-m", "journey_service.cli", *command, "--help"]
+                for command in [[], *COMMANDS]
+            },
+        }.items()
     }
     for name, seconds in sorted(found.items(), key=lambda each: each[1]):
         print(f"{name:<24} {seconds:6.2f} s of CPU")
-    record("commands", found)
+    if chosen.record:
+        record("commands", found)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,10 @@ def _quote(text: str) -> str:
 
 
 def run_pgbench(programs: Path, url: str, script: Path, *, clients: int, seconds: float, role: str) -> float:
-    """Returns transactions per second of a script with prepared statements, as the role of the service."""
+    """Returns transactions per second of a script with prepared statements, as the role of the service.
+
+    For less than a second, each client executes one transaction.
+    """
     parts = urlsplit(url)
     host = unquote(parts.hostname or "localhost")
     environment = {
@@ -139,7 +142,7 @@ def run_pgbench(programs: Path, url: str, script: Path, *, clients: int, seconds
     }
     command = [
         *(str(programs / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--client={clients}"),
-        *("--jobs=1", f"--time={round(seconds)}", f"--file={script}"),
+        *("--jobs=1", f"--time={round(seconds)}" if seconds >= 1 else "--transactions=1", f"--file={script}"),
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # a program of the package
     found = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)

@@ -10,7 +10,6 @@ sizes.
 import argparse
 import asyncio
 import json
-import secrets
 import statistics
 import tempfile
 import time
@@ -21,21 +20,18 @@ from typing import Any
 
 import asyncpg
 import duckdb
-import httpx
+from application import VAULT_KEY, client_of
 from results import record
 
 from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers
-from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.analytics.rollups import enqueue_rollup_rebuild
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job
-from journey_service.settings import Settings
 from ledger import make_ledger
 
 COMPANY = 1
@@ -46,18 +42,17 @@ WARM = 3
 ROUNDED = 0.0501
 """Maximum difference between a rounded metric with one decimal and its exact value."""
 BY = Actor("bench")
-PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
 
 YEAR = ", a year"
 ASKED = {
-    "overview": "/analytics/overview",
-    "funnel": "/analytics/funnel",
-    "flows": "/analytics/transitions",
-    "time in stage": "/analytics/time-in-stage",
-    "risk list": "/analytics/churn-predictions",
-    "funnel, a year": "/analytics/funnel?period=year",
-    "flows, a year": "/analytics/transitions?period=year",
-    "time in stage, a year": "/analytics/time-in-stage?period=year",
+    "overview": "/api/v1/analytics/overview",
+    "funnel": "/api/v1/analytics/funnel",
+    "flows": "/api/v1/analytics/transitions",
+    "time in stage": "/api/v1/analytics/time-in-stage",
+    "risk list": "/api/v1/analytics/churn-predictions",
+    "funnel, a year": "/api/v1/analytics/funnel?period=year",
+    "flows, a year": "/api/v1/analytics/transitions?period=year",
+    "time in stage, a year": "/api/v1/analytics/time-in-stage?period=year",
 }
 COPIED = {
     "moves": "SELECT relationship_id, from_stage, to_stage, motion, transitioned_at, since FROM journey_transitions"
@@ -116,48 +111,25 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
     duck = duckdb.connect()
     _load(duck, folder)
     moves = duck.execute("SELECT count(*) FROM moves").fetchone()
-    settings = Settings.model_validate(
-        {
-            "DATABASE_URL": url,
-            "JOURNEY_ENVIRONMENT": "development",
-            # The benchmark measures the service, not its rate limits.
-            "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
-            "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
-            "JOURNEY_KEY_EVENT_LIMIT": "1000000",
-            "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
-            "JOURNEY_KEY_PEPPER": PEPPER,
-            "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
-            "JOURNEY_VAULT_KEY": VAULT_KEY,
-        }
-    )
-    app = create_app(settings)
     seconds: dict[tuple[str, str], list[float]] = {}
     midnight = datetime.combine(now.date(), datetime.min.time(), tzinfo=UTC)
-    async with app.router.lifespan_context(app):
-        app_state: Database = app.state.app_state.database
-        key = await create_key(app_state, COMPANY, KeyRequest("bench", ["*"]), pepper=PEPPER, by=BY)
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app),
-            base_url="http://bench/api/v1",
-            headers={"Authorization": f"Bearer {key.token}"},
-            timeout=60,
-        ) as client:
-            for turn in range(TURNS + WARM):
-                for name, path in ASKED.items():
-                    query = QUERIES[name.removesuffix(YEAR)]
-                    days = 365 if name.endswith(YEAR) else 30
-                    first = {"first": midnight - timedelta(days=days - 1)} if "$first" in query else {}
-                    began = time.perf_counter()
-                    answer = await client.get(path)
-                    between = time.perf_counter()
-                    rows = duck.execute(query, first).fetchall()
-                    end = time.perf_counter()
-                    answer.raise_for_status()
-                    if turn == 0:
-                        _check(name.removesuffix(YEAR), answer.json(), rows)
-                    if turn >= WARM:
-                        seconds.setdefault((name, "service"), []).append(between - began)
-                        seconds.setdefault((name, "duckdb"), []).append(end - between)
+    async with client_of(url, COMPANY) as client:
+        for turn in range(TURNS + WARM):
+            for name, path in ASKED.items():
+                query = QUERIES[name.removesuffix(YEAR)]
+                days = 365 if name.endswith(YEAR) else 30
+                first = {"first": midnight - timedelta(days=days - 1)} if "$first" in query else {}
+                began = time.perf_counter()
+                answer = await client.get(path)
+                between = time.perf_counter()
+                rows = duck.execute(query, first).fetchall()
+                end = time.perf_counter()
+                answer.raise_for_status()
+                if turn == 0:
+                    _check(name.removesuffix(YEAR), answer.json(), rows)
+                if turn >= WARM:
+                    seconds.setdefault((name, "service"), []).append(between - began)
+                    seconds.setdefault((name, "duckdb"), []).append(end - between)
     duck.close()
     return {
         "customers": customers,

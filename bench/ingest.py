@@ -5,9 +5,11 @@ drives it with 64 connections. Figures depend on the machine; compare ratios. Th
 are those of single events and of batches, without a `booking_id` and with one. `--statements` counts these alone.
 """
 
+import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from application import NO_LIMITS
 from event_statements import capture
 
 from journey_service.domain.access.actors import Actor
@@ -33,7 +36,16 @@ BATCHES, BATCH = 8, 1_000
 LINES = 50_000
 COUNTED_COMPANY = 2
 """The company whose statements are counted."""
-PORT = 18_099
+
+
+def free_port() -> int:
+    """Returns a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PORT = free_port()
 OPERATOR = "jrn_bench_0123456789abcdef0123456789abcdef"
 PEPPER = "a pepper for benches only"
 
@@ -82,15 +94,15 @@ async def one_by_one(
     return len(taken) / (time.perf_counter() - began), sorted(taken)
 
 
-async def in_batches(client: httpx.AsyncClient, *, name: str = "batch") -> float:
+async def in_batches(client: httpx.AsyncClient, *, name: str = "batch", batches: int = BATCHES) -> float:
     """Returns events per second of batches."""
     began = time.perf_counter()
-    for batch in range(BATCHES):
+    for batch in range(batches):
         events = [make_event(batch * BATCH + number, name) for number in range(BATCH)]
         answer = await client.post("/api/v1/events/batch", json=events, timeout=60)
         if {result["status"] for result in answer.json()["results"]} != {"applied"}:
             raise RuntimeError(answer.text[:500])
-    return BATCHES * BATCH / (time.perf_counter() - began)
+    return batches * BATCH / (time.perf_counter() - began)
 
 
 async def count_statements(
@@ -126,15 +138,15 @@ async def _count_statements(url: str) -> None:
     await database.close()
 
 
-async def _imported(url: str) -> float:
+async def _imported(url: str, count: int) -> float:
     database = Database(url)
 
     async def lines() -> AsyncIterator[bytes]:
         yield b"customer_id,occurred_at,event_type,amount\n"
-        for start in range(0, LINES, 1_000):
+        for start in range(0, count, 1_000):
             yield "".join(
                 f"{100_000 + n // 5},202{1 + n % 5}-0{1 + n % 9}-11,appointment_completed,20\n"
-                for n in range(start, start + 1_000)
+                for n in range(start, min(start + 1_000, count))
             ).encode()
 
     began = time.perf_counter()
@@ -146,7 +158,7 @@ async def _imported(url: str) -> float:
     return applied / seconds
 
 
-async def _measure(url: str) -> None:
+async def _measure(url: str, seconds: float, batches: int, lines: int) -> None:
     operator = {"Authorization": f"Bearer {OPERATOR}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}") as client:
         for _ in range(300):
@@ -162,10 +174,10 @@ async def _measure(url: str) -> None:
         )
         key = made.json()["secret"]
         client.headers["Authorization"] = f"Bearer {key}"
-        single, taken = await one_by_one(key)
-        booked, taken_booked = await one_by_one(key, has_booking=True)
-        batched = await in_batches(client)
-    imported = await _imported(url)
+        single, taken = await one_by_one(key, seconds=seconds)
+        booked, taken_booked = await one_by_one(key, has_booking=True, seconds=seconds)
+        batched = await in_batches(client, batches=batches)
+    imported = await _imported(url, lines)
     print(
         f"one by one, {CONNECTIONS} connections  {single:8.0f} events/s   p50 {_at(taken, 0.5)}  p99 {_at(taken, 0.99)}"
     )
@@ -174,7 +186,7 @@ async def _measure(url: str) -> None:
         f"  p99 {_at(taken_booked, 0.99)}"
     )
     print(f"in batches of {BATCH}          {batched:8.0f} events/s")
-    print(f"imported, {LINES} lines       {imported:8.0f} events/s")
+    print(f"imported, {lines} lines       {imported:8.0f} events/s")
 
 
 def _at(taken: list[float], share: float) -> str:
@@ -182,14 +194,11 @@ def _at(taken: list[float], share: float) -> str:
 
 
 def environment(database_url: str) -> dict[str, str]:
-    """Returns the environment of an API process, which has no rate limits that the benchmark reaches."""
+    """Returns the environment of an API process without rate limits."""
     return {
         **os.environ,
         "JOURNEY_ENVIRONMENT": "development",
-        "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
-        "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
-        "JOURNEY_KEY_EVENT_LIMIT": "1000000",
-        "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
+        **NO_LIMITS,
         "DATABASE_URL": database_url,
         "JOURNEY_KEY_PEPPER": PEPPER,
         "JOURNEY_ERASURE_KEY": "a key of the benchmark",
@@ -199,15 +208,16 @@ def environment(database_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def api_process(database_url: str) -> Iterator[None]:
-    """Runs one API process on PORT during a `with` block."""
+def api_process(database_url: str, *, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs the API on PORT during a `with` block; yields its process, the parent of further ones."""
+    command = ["api", "--port", str(PORT), "--workers", str(workers)]
     api = subprocess.Popen(  # noqa: S603  # ourselves
-        [sys.executable, "-m", "journey_service.cli", "api", "--port", str(PORT)],
+        [sys.executable, "-m", "journey_service.cli", *command],
         env=environment(database_url),
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield api
     finally:
         api.terminate()
         api.wait(30)
@@ -215,16 +225,24 @@ def api_process(database_url: str) -> Iterator[None]:
 
 def main() -> None:
     """Measures once and prints the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--statements", action="store_true", help="count SQL statements only")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="length of each measurement of single events"
+    )
+    parser.add_argument("--batches", type=int, default=BATCHES)
+    parser.add_argument("--lines", type=int, default=LINES, help="lines of the import")
+    chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedServers(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
         asyncio.run(_count_statements(servers.database_url))
-        if "--statements" in sys.argv:
+        if chosen.statements:
             return
         with api_process(servers.database_url):
-            asyncio.run(_measure(servers.database_url))
+            asyncio.run(_measure(servers.database_url, chosen.seconds, chosen.batches, chosen.lines))
 
 
 if __name__ == "__main__":

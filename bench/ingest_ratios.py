@@ -104,7 +104,9 @@ async def import_lines(url: str, lines: int, first_customer: int) -> float:
         await database.close()
 
 
-async def measure(servers: ServerAddresses, turns: int, lines: int, folder: Path) -> dict[str, list[float]]:
+async def measure(
+    servers: ServerAddresses, chosen: argparse.Namespace, folder: Path
+) -> dict[str, list[float]]:
     """Measures everything in turns; returns rates per second by name."""
     url, script = servers.database_url, folder / "event.sql"
     rates: dict[str, list[float]] = {}
@@ -112,17 +114,17 @@ async def measure(servers: ServerAddresses, turns: int, lines: int, folder: Path
         key = await create_key(client)
         client.headers["Authorization"] = f"Bearer {key}"
         await write_script(url, script)
-        for turn in range(turns):
-            single, _ = await ingest.one_by_one(key, seconds=SECONDS, name=f"single-{turn}")
+        for turn in range(chosen.turns):
+            single, _ = await ingest.one_by_one(key, seconds=chosen.seconds, name=f"single-{turn}")
             bench = await asyncio.to_thread(
                 *(run_pgbench, postgres_binaries(), url, script),
                 clients=ingest.CONNECTIONS,
-                seconds=SECONDS,
+                seconds=chosen.seconds,
                 role=APP_ROLE,
             )
-            batched = await ingest.in_batches(client, name=f"batch-{turn}")
-            imported = await import_lines(url, lines, 1_000_000 * (turn + 1))
-            copied = await copy_events(url, COMPANY, lines)
+            batched = await ingest.in_batches(client, name=f"batch-{turn}", batches=chosen.batches)
+            imported = await import_lines(url, chosen.lines, 1_000_000 * (turn + 1))
+            copied = await copy_events(url, COMPANY, chosen.lines)
             measured = {
                 "single events": single,
                 "pgbench": bench,
@@ -140,6 +142,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("turns", nargs="?", type=int, default=5)
     parser.add_argument("--lines", type=int, default=20_000, help="lines of each import")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="length of each run with single events"
+    )
+    parser.add_argument("--batches", type=int, default=ingest.BATCHES, help="batches of each turn")
     parser.add_argument("--record", action="store_true", help="store the results in results.json")
     chosen = parser.parse_args()
     with (
@@ -148,7 +154,7 @@ def main() -> None:
     ):
         migrating.upgrade(servers.database_url)
         with ingest.api_process(servers.database_url):
-            rates = asyncio.run(measure(servers, chosen.turns, chosen.lines, Path(folder)))
+            rates = asyncio.run(measure(servers, chosen, Path(folder)))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     for name, values in rates.items():
         print(f"{name:14} {medians[name]:9.0f}/s   from {min(values):.0f} to {max(values):.0f}")

@@ -9,32 +9,33 @@ mean processor time of service and database, which depends less on other work of
 import argparse
 import asyncio
 import os
-import secrets
 import statistics
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
+from application import VAULT_KEY, client_of
+from results import record
 
 from journey_service.api.dependencies import to_cursor
 from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers
-from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.companies.provisioning import NewCompany, create_company
-from journey_service.settings import Settings
 
 COMPANY = 1
 WARM = 3
 """Number of warm-up runs that are not measured."""
 BY = Actor("bench")
-PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
+CUSTOMERS, AT_RISK = "/api/v1/customers", "/portal/customers/at-risk"
+AIM_MS = 150
+"""Aim of an answer at the 95th percentile."""
 
 FIRST = [
     *(
@@ -179,6 +180,43 @@ SEARCHES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A measured request."""
+
+    path: str
+    parameters: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The status of a request, the seconds of each run, its mean processor time in seconds, and the rows of a page."""
+
+    status: int
+    seconds: list[float] = field(default_factory=list)
+    busy: float = 0.0
+    rows: int | None = None
+
+    def at(self, share: float) -> float:
+        """Returns a percentile in milliseconds."""
+        return sorted(self.seconds)[min(len(self.seconds) - 1, int(len(self.seconds) * share))] * 1_000
+
+
+PAGES = {
+    "today": Request("/api/v1/today"),
+    "tasks": Request("/api/v1/tasks"),
+    "reconciliation": Request("/api/v1/analytics/reconciliation"),
+}
+"""Requests of the top bar and of Today."""
+BARE = {
+    f"sort {sign}{key}": f"SELECT * FROM customer_relationships WHERE company_id = $1"  # noqa: S608  # names of columns
+    f" ORDER BY {key} {direction}, customer_id {direction} LIMIT 51"
+    for key in ("lifetime_value", "risk_score", "stage_entered_at")
+    for sign, direction in (("", "ASC"), ("-", "DESC"))
+}
+"""The rows of a page, read with their best index: the lower bound of a request."""
+
+
 def searches() -> dict[str, list[tuple[str, Any]]]:
     """Returns the measured searches of the customer list."""
     named: dict[str, list[tuple[str, Any]]] = {}
@@ -295,62 +333,71 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-async def measure(url: str, customers: int, runs: int, only: str) -> None:
-    """Runs every request and prints its times."""
-    settings = Settings.model_validate(
-        {
-            "DATABASE_URL": url,
-            "JOURNEY_ENVIRONMENT": "development",
-            # The benchmark measures the service, not its rate limits.
-            "JOURNEY_KEY_REQUEST_LIMIT": "1000000",
-            "JOURNEY_COMPANY_REQUEST_LIMIT": "1000000",
-            "JOURNEY_KEY_EVENT_LIMIT": "1000000",
-            "JOURNEY_COMPANY_EVENT_LIMIT": "1000000",
-            "JOURNEY_KEY_PEPPER": PEPPER,
-            "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
-            "JOURNEY_VAULT_KEY": VAULT_KEY,
-        }
-    )
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        key = await create_key(
-            app.state.app_state.database, COMPANY, KeyRequest("bench", ["*"]), pepper=PEPPER, by=BY
+async def _bare(owner: asyncpg.Connection, query: str, runs: int) -> list[float]:
+    """Returns the seconds of each run of a query."""
+    prepared = await owner.prepare(query)
+    seconds = []
+    for turn in range(WARM + runs):
+        began = time.perf_counter()
+        await prepared.fetch(COMPANY)
+        if turn >= WARM:
+            seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+async def _requested(
+    client: httpx.AsyncClient, owner: asyncpg.Connection, request: Request, runs: int
+) -> Result:
+    """Sends a request several times."""
+    seconds: list[float] = []
+    busy = 0.0
+    for turn in range(WARM + runs):
+        if turn == WARM:
+            busy = await processor_seconds(owner)
+        began = time.perf_counter()
+        answer = await client.get(request.path, params=request.parameters)
+        if turn >= WARM:
+            seconds.append(time.perf_counter() - began)
+        if answer.is_error:
+            return Result(answer.status_code)
+    busy = (await processor_seconds(owner) - busy) / runs
+    items = answer.json().get("items")
+    return Result(answer.status_code, seconds, busy, None if items is None else len(items))
+
+
+async def measure(url: str, customers: int, runs: int, only: str) -> dict[str, dict[str, float | None]]:
+    """Runs every request and prints its times; returns them by name, in milliseconds."""
+    named = {
+        **{name: Request(CUSTOMERS, each) for name, each in requests(customers).items()},
+        **{name: Request(AT_RISK, each) for name, each in risk_requests().items()},
+        **PAGES,
+    }
+    found: dict[str, dict[str, float | None]] = {}
+    owner = await asyncpg.connect(url)
+    async with client_of(url, COMPANY) as client:
+        print(
+            "| request | rows | p50 ms | p95 ms | processor ms | bare p50 ms |\n|---|---:|---:|---:|---:|---:|"
         )
-        transport = httpx.ASGITransport(app=app)
-        headers = {"Authorization": f"Bearer {key.token}"}
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://bench", headers=headers, timeout=60
-        ) as client:
-            print("| request | rows | p50 ms | p95 ms | processor ms |\n|---|---:|---:|---:|---:|")
-            owner = await asyncpg.connect(url)
-            lists = [("/api/v1/customers", *each) for each in requests(customers).items()]
-            lists += [("/portal/customers/at-risk", *each) for each in risk_requests().items()]
-            for path, name, parameters in lists:
-                if only not in name:
-                    continue
-                seconds: list[float] = []
-                busy = 0.0
-                for turn in range(WARM + runs):
-                    if turn == WARM:
-                        busy = await processor_seconds(owner)
-                    began = time.perf_counter()
-                    answer = await client.get(path, params=parameters)
-                    if turn >= WARM:
-                        seconds.append(time.perf_counter() - began)
-                    if answer.is_error:
-                        break
-                if answer.is_error:
-                    print(f"| {name} | status {answer.status_code} | | | |", flush=True)
-                    continue
-                busy = (await processor_seconds(owner) - busy) / runs
-                p95 = sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * 0.95))]
-                rows = len(answer.json()["items"])
-                print(
-                    f"| {name} | {rows} | {statistics.median(seconds) * 1_000:.1f} | {p95 * 1_000:.1f}"
-                    f" | {busy * 1_000:.0f} |",
-                    flush=True,
-                )
-            await owner.close()
+        for name, request in named.items():
+            if only not in name:
+                continue
+            result = await _requested(client, owner, request, runs)
+            if not result.seconds:
+                print(f"| {name} | status {result.status} | | | | |", flush=True)
+                continue
+            bare = BARE.get(name)
+            alone = None if bare is None else statistics.median(await _bare(owner, bare, runs)) * 1_000
+            found[name] = {"p50_ms": result.at(0.5), "p95_ms": result.at(0.95), "bare_p50_ms": alone}
+            print(
+                f"| {name} | {'' if result.rows is None else result.rows} | {result.at(0.5):.1f}"
+                f" | {result.at(0.95):.1f} | {result.busy * 1_000:.0f}"
+                f" | {'' if alone is None else f'{alone:.1f}'} |",
+                flush=True,
+            )
+    await owner.close()
+    over = {name: each["p95_ms"] for name, each in found.items() if (each["p95_ms"] or 0) > AIM_MS}
+    print(f"{len(found)} requests, {len(over)} of them over {AIM_MS} ms at the 95th percentile")
+    return found
 
 
 def main() -> None:
@@ -359,6 +406,7 @@ def main() -> None:
     parser.add_argument("customers", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=20, help="measured runs of each request")
     parser.add_argument("--only", default="", help="measure requests with this text in their name only")
+    parser.add_argument("--record", action="store_true", help="store the results in results.json")
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="journey-bench-", ignore_cleanup_errors=True) as folder,
@@ -366,7 +414,11 @@ def main() -> None:
     ):
         migrating.upgrade(servers.database_url)
         asyncio.run(fill(servers.database_url, arguments.customers))
-        asyncio.run(measure(servers.database_url, arguments.customers, arguments.runs, arguments.only))
+        found = asyncio.run(
+            measure(servers.database_url, arguments.customers, arguments.runs, arguments.only)
+        )
+    if arguments.record:
+        record("lists", {"customers": arguments.customers, "requests": found})
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ async def read_all(database: Database) -> None:
             rows = (
                 await work._connection.execute(  # the very statement, without what is made of its rows
                     customer_list._PAGE_BY_RELATIONSHIP,
-                    {"company_id": COMPANY, "after": after, "limit": previews.CHUNK},
+                    {"company_id": COMPANY, "after": after, "limit": previews.BATCH_SIZE},
                 )
             ).all()
             return rows[-1].id if rows else None

@@ -15,6 +15,7 @@ LOCKS = (
     "requirements-runtime.lock",
     "requirements.lock",
     "requirements-backtest.lock",
+    "requirements-bench.lock",
     "requirements-audit.lock",
 )
 

@@ -159,6 +159,7 @@ class SystemUnderTest:
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_POOL_TIMEOUT": "20",
             "JOURNEY_READINESS_TIMEOUT": "30",
+            "JOURNEY_STATEMENT_TIMEOUT": "30",
             "JOURNEY_LEASE_SECONDS": "2",
             "JOURNEY_POLL_SECONDS": str(POLL_SECONDS),
             "JOURNEY_DELIVERY_LEASE_SECONDS": str(lease),

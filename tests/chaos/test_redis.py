@@ -144,12 +144,18 @@ async def test_events_are_ingested_and_actions_sent_in_time_without_redis(system
         api.await_ready()
         async with httpx.AsyncClient(base_url=f"{api.url}/api/v1", headers=headers, timeout=30) as client:
             visit_sender = VisitSender(system, company_id, client)
+
+            async def is_delivered():
+                # A call that took too long on a busy machine is due again in minutes.
+                await system.make_pending_ready("attempts > 0")
+                return not visit_sender.totals.lost
+
             for name in faults:
                 async with FAULTS[name](redis):
                     await visit_sender.send_next(visits_per_round)
-                    await wait_for(lambda: not visit_sender.totals.lost)
+                    await wait_for(is_delivered)
                 await visit_sender.send_next(1)
-                await wait_for(lambda: not visit_sender.totals.lost)
+                await wait_for(is_delivered)
         assert worker.is_alive
         assert worker.stop() == 0
 

@@ -36,6 +36,7 @@ class WorkerDatabase:
             "JOURNEY_POLL_SECONDS": str(POLL_SECONDS),
             "JOURNEY_POOL_TIMEOUT": "20",
             "JOURNEY_READINESS_TIMEOUT": "30",
+            "JOURNEY_STATEMENT_TIMEOUT": "30",
         }
 
     async def create_company(self, **properties: object) -> int:
