@@ -81,7 +81,7 @@ bench: install $(BENCH)/.installed ## Benchmarks of this machine, at full size: 
 
 bench-small: install $(BENCH)/.installed ## The same with few rows, to check that they run; the results mean nothing.
 	PYTHONPATH=src $(BENCH)/bin/python bench/decisions.py 200
-	$(BIN)/python bench/commands.py 1
+	$(BIN)/python bench/commands.py 1 --only "keys list"
 	$(BIN)/python bench/startup.py 1 --rest 0
 	$(BIN)/python bench/ingest.py --seconds 0.5 --batches 1 --lines 200
 	$(BIN)/python bench/ingest_ratios.py 1 --seconds 0.5 --batches 1 --lines 200

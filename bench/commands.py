@@ -37,6 +37,7 @@ def main() -> None:
     """Prints a line for each command, the slowest last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="?", type=int, default=5)
+    parser.add_argument("--only", help="measure this command only, such as 'keys list'")
     parser.add_argument("--record", action="store_true", help="store the results in results.json")
     chosen = parser.parse_args()
     found = {
@@ -48,6 +49,7 @@ def main() -> None:
                 for command in [[], *COMMANDS]
             },
         }.items()
+        if chosen.only in (None, name)
     }
     for name, seconds in sorted(found.items(), key=lambda each: each[1]):
         print(f"{name:<24} {seconds:6.2f} s of CPU")

@@ -86,7 +86,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     """Measures and prints the results."""
     owner = await asyncpg.connect(url)
     await owner.execute("SET statement_timeout = 0")
-    database = Database(url, pool_size=4, pool_timeout=30)
+    database = Database(url, vault_key="a key of the benchmark", pool_size=4, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
     await create_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)

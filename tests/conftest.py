@@ -22,6 +22,7 @@ import statements
 from journey_service.domain.access.actors import Actor
 from journey_service.embedded import EmbeddedServers, ServerAddresses
 from journey_service.main import create_app
+from journey_service.repositories import database as database_settings
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
@@ -58,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests take."""
     config.stash[_PROFILE] = load_profile()
     statements.record()
+    # A machine that stalls for seconds ends no transaction of this process.
+    database_settings.IDLE_TRANSACTION_TIMEOUT = "10min"
 
 
 def pytest_report_header(config: pytest.Config) -> str:

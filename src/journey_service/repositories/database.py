@@ -52,6 +52,9 @@ EXPENSIVE_QUEUE_LIMIT: Final = 20
 LOOKUP_CONNECTIONS: Final = 3
 """Connections for the lookup of credentials, apart from those of requests."""
 
+IDLE_TRANSACTION_TIMEOUT = "10s"
+"""Time after which PostgreSQL ends a transaction whose process sends nothing, and so frees its locks."""
+
 _MAX_ATTEMPTS: Final = 5
 _SETTINGS: Final = (
     "SELECT set_config('app.company_id', :company, true), set_config('statement_timeout', :timeout, true)"
@@ -303,7 +306,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
                 "role": role,
                 "application_name": application_name,
                 "lock_timeout": "2s",
-                "idle_in_transaction_session_timeout": "10s",
+                "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT,
                 # Otherwise most of the time of statements over arrays goes to planning.
                 "plan_cache_mode": "force_generic_plan",
                 "jit": "off",
