@@ -105,6 +105,12 @@ async def test_the_access_log_can_be_switched_off(lines, monkeypatch):
 # ---- sign-ins that fail
 
 
+def sign_in_warnings(caplog):
+    """Returns the warnings about sign-ins; a busy machine causes others."""
+    messages = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    return [message for message in messages if message.startswith("Sign-in with ")]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options"),
     [
@@ -118,12 +124,11 @@ async def test_a_sign_in_that_fails_is_a_warning_without_the_credential(http, ca
     answer = await http.request(method, path, **options)
 
     assert answer.status_code == 401
-    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert [record.getMessage().startswith("Sign-in with ") for record in warnings] == [True]
+    assert len(sign_in_warnings(caplog)) == 1
     assert TOKEN not in caplog.text
 
 
 async def test_a_request_with_a_refused_credential_is_no_sign_in(http, caplog):
     await http.get(f"{API}/customers", headers={"Authorization": f"Bearer {TOKEN}"})
 
-    assert [record for record in caplog.records if record.levelno == logging.WARNING] == []
+    assert sign_in_warnings(caplog) == []
