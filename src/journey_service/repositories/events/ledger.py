@@ -151,11 +151,13 @@ _LIST_BY_PREFIX: Final = text(
     "SELECT k.source, k.prefix, found.event_id FROM unnest(CAST(:relationship_ids AS bigint[]),"
     " CAST(:sources AS text[]), CAST(:prefixes AS text[]), CAST(:times AS timestamptz[]))"
     " AS k(relationship_id, source, prefix, occurred_at)"
-    " CROSS JOIN LATERAL (SELECT event_id FROM journey_events e WHERE e.company_id = :company_id"
+    # The order keeps a plan that is made on an empty table from reading all events of the source, by the primary key.
+    " CROSS JOIN LATERAL (SELECT e.source, e.event_id FROM journey_events e WHERE e.company_id = :company_id"
     " AND e.relationship_id = k.relationship_id AND e.occurred_at BETWEEN k.occurred_at - interval '26 hours'"
-    " AND k.occurred_at + interval '26 hours' AND e.source = k.source AND starts_with(e.event_id, k.prefix)"
+    " AND k.occurred_at + interval '26 hours' ORDER BY e.occurred_at OFFSET 0) found"
+    " WHERE found.source = k.source AND starts_with(found.event_id, k.prefix)"
     " AND NOT EXISTS (SELECT 1 FROM journey_events r WHERE r.company_id = :company_id AND r.retracts_id IS NOT NULL"
-    " AND r.retracts_source = e.source AND r.retracts_id = e.event_id AND r.relationship_id = e.relationship_id)) found"
+    " AND r.retracts_source = k.source AND r.retracts_id = found.event_id AND r.relationship_id = k.relationship_id)"
 )
 
 

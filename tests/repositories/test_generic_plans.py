@@ -1,6 +1,9 @@
-"""Foreign keys are checked by the key that they refer to, also with plans that a connection made on empty tables."""
+"""Plans that a connection makes on empty tables, and keeps while they fill, read the right index."""
 
 import asyncpg
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+from journey_service.repositories.events import ledger
 
 _REFERRED = """
     SELECT DISTINCT c.confrelid::regclass::text AS parent, i.relname AS key,
@@ -40,6 +43,31 @@ async def test_each_foreign_key_is_checked_by_its_key(copied):
         # A later index that begins with the company looks as good while the table is empty.
         await connection.execute("CREATE INDEX newest ON customer_relationships (company_id, owner)")
         assert [key for key, _ in await checked_otherwise(connection)] == ["pk_customer_relationships"]
+        print("guard removed: detected")
+    finally:
+        await connection.close()
+
+
+async def plan_of(connection, types, statement):
+    """Returns the generic plan of a statement with parameters of these types."""
+    await connection.execute(
+        f"SET plan_cache_mode = force_generic_plan; PREPARE planned({types}) AS {statement}"
+    )
+    values = ", ".join(["NULL"] * len(types.split(",")))
+    lines = await connection.fetch(f"EXPLAIN EXECUTE planned({values})")
+    await connection.execute("DEALLOCATE planned")
+    return "\n".join(line[0] for line in lines)
+
+
+async def test_known_events_of_an_import_are_found_by_their_customer(copied):
+    statement = str(ledger._LIST_BY_PREFIX.compile(dialect=dialect.dialect()))
+    types = "bigint[], text[], text[], timestamptz[], bigint"
+    connection = await asyncpg.connect(await copied("known_events"))
+    try:
+        assert "Index Scan using idx_relationship_events" in await plan_of(connection, types, statement)
+
+        unguarded = statement.replace("ORDER BY e.occurred_at", "")
+        assert "Index Scan using pk_journey_events" in await plan_of(connection, types, unguarded)
         print("guard removed: detected")
     finally:
         await connection.close()
