@@ -72,20 +72,13 @@ def _await(condition: Callable[[], T | None], seconds: float = 120) -> T:
 class UpProcess:
     """A process of `journey up` on a data directory."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, is_background: bool = False) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
+        command = (sys.executable, "-m", "journey_service.cli", "up", "--port", str(port))
+        # Shells start background jobs with SIGINT ignored.
+        shell = ("sh", "-c", 'trap "" INT; exec "$@"', "sh") if is_background else ()
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "journey_service.cli",
-                "up",
-                "--port",
-                str(port),
-                "--data-dir",
-                str(folder),
-                *options,
-            ],
+            [*shell, *command, "--data-dir", str(folder), *options],
             env={**os.environ, "JOURNEY_BOOTSTRAP_KEY": OPERATOR},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -195,7 +188,8 @@ def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
         up.end(signal.SIGKILL)
     _await(lambda: _parent(second) is None)
 
-    up = UpProcess.ready(tmp_path / "folder", "--no-demo")
+    up = UpProcess(tmp_path / "folder", "--no-demo", is_background=True)
+    up.await_ready()
     third = _await(up.worker)
     status, printed = up.end()
     assert (status, _parent(third)) == (0, None)
@@ -303,7 +297,7 @@ def test_up_creates_four_demo_companies_with_histories_and_keys(tmp_path):
 
 def test_up_ends_in_order_while_the_demo_is_being_created(tmp_path):
     folder = tmp_path / "data"
-    up = UpProcess(folder, "--demo")
+    up = UpProcess(folder, "--demo", is_background=True)
     _await((folder / "mail").is_dir)  # the first emails of the history
     status, printed = up.end()
     assert (status, "Traceback" in printed) == (0, False), printed

@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import TaskID
@@ -31,6 +31,8 @@ from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.settings import read_settings
 
+T = TypeVar("T")
+
 _FACTORY = "journey_service.main:create_app"
 _API_STOP_SECONDS = 30.0
 _WORKER_STOP_SECONDS = 15.0
@@ -48,13 +50,45 @@ def up(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
     """Start PostgreSQL, Valkey, the API, and a worker on this machine, and restart them if they end."""
-    # An interrupt ends running tasks in order, and stops the processes and the embedded servers.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    termination = _Termination()
+    signal.signal(signal.SIGTERM, termination)
+    # Ending in order stops the processes and the embedded servers.
     with suppress(KeyboardInterrupt):
-        _up(port, host, data_dir, with_demo=with_demo, workers=workers)
+        _up(port, host, data_dir, workers, termination if with_demo else None)
 
 
-def _up(port: int, host: str, data_dir: Path, *, with_demo: bool, workers: int) -> None:
+class _Termination:
+    """The handler of SIGTERM: cancels the running coroutine, or else raises KeyboardInterrupt.
+
+    It does not send SIGINT, which shells let background jobs ignore.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+
+    def __call__(self, *_: object) -> None:
+        if self._task is None:
+            raise KeyboardInterrupt
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine. Raises KeyboardInterrupt if it was cancelled."""
+
+        async def main() -> T:
+            self._task = asyncio.current_task()
+            try:
+                return await coroutine
+            finally:
+                self._task = None
+
+        try:
+            return asyncio.run(main())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _up(port: int, host: str, data_dir: Path, workers: int, termination: _Termination | None) -> None:
+    """Runs the service; creates the demo if a handler for its termination is given."""
     with expected_errors():
         if bootstrap_key := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
             credentials.check_token(bootstrap_key, "JOURNEY_BOOTSTRAP_KEY")
@@ -66,8 +100,8 @@ def _up(port: int, host: str, data_dir: Path, *, with_demo: bool, workers: int) 
         write_address(data_dir, address)
         migrations.upgrade(servers.database_url)
         os.environ.update(_environment(servers, data_dir, host, port))
-        if with_demo:
-            _create_demo(servers, address)
+        if termination is not None:
+            _create_demo(servers, address, termination)
         read_settings()  # read first, so that errors are printed once
         with Supervisor(embedded, _children(host, port, workers), print_error):
             threading.Event().wait()  # until a signal
@@ -194,11 +228,11 @@ async def _seed_demo(servers: ServerAddresses) -> list[demo.DemoKey]:
         await database.close()
 
 
-def _create_demo(servers: ServerAddresses, address: str) -> None:
+def _create_demo(servers: ServerAddresses, address: str, termination: _Termination) -> None:
     # The demo contains an email that is refused, which needs no warning.
     logging.getLogger("journey_service").setLevel(logging.ERROR)
     try:
-        keys = asyncio.run(_seed_demo(servers))
+        keys = termination.run(_seed_demo(servers))
     finally:
         logging.getLogger("journey_service").setLevel(logging.NOTSET)
     print_note(f"Dashboard: {address}/")
