@@ -205,9 +205,8 @@ class Result:
 PAGES = {
     "today": Request("/api/v1/today"),
     "tasks": Request("/api/v1/tasks"),
-    "reconciliation": Request("/api/v1/analytics/reconciliation"),
 }
-"""Requests of the top bar and of Today."""
+"""Requests of Today and of the rail, which shows whether the reports agree."""
 BARE = {
     f"sort {sign}{key}": f"SELECT * FROM customer_relationships WHERE company_id = $1"  # noqa: S608  # names of columns
     f" ORDER BY {key} {direction}, customer_id {direction} LIMIT 51"
