@@ -161,7 +161,7 @@ async def _imported(url: str, count: int) -> float:
 async def _measure(url: str, seconds: float, batches: int, lines: int) -> None:
     operator = {"Authorization": f"Bearer {OPERATOR}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}") as client:
-        for _ in range(300):
+        for _ in range(3_000):
             try:
                 if (await client.get("/readyz")).status_code == httpx.codes.OK:
                     break
@@ -220,7 +220,7 @@ def api_process(database_url: str, *, workers: int = 1) -> Iterator[subprocess.P
         yield api
     finally:
         api.terminate()
-        api.wait(30)
+        api.wait(300)
 
 
 def main() -> None:

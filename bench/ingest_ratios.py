@@ -70,7 +70,7 @@ async def write_script(url: str, file: Path) -> None:
 async def create_key(client: httpx.AsyncClient) -> str:
     """Waits for the API process, creates the company, and returns a key of it."""
     operator = {"Authorization": f"Bearer {ingest.OPERATOR}"}
-    for _ in range(300):
+    for _ in range(3_000):
         try:
             if (await client.get("/readyz")).status_code == httpx.codes.OK:
                 break
