@@ -13,19 +13,20 @@ from pathlib import Path
 
 import httpx
 import ingest
-from ingest_ratios import create_key
 from process_tree import processor_seconds
 from results import record
 
 from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations as migrating
 
+COMPANY = 1
+
 
 async def measure(url: str, turn: int, workers: int, seconds: float) -> tuple[float, float]:
     """Starts an API; returns events per second, and the microseconds of processor time of one event."""
     with ingest.api_process(url, workers=workers) as api:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.PORT}", timeout=60) as client:
-            key = await create_key(client)
+            key = await ingest.create_key(client, COMPANY)
         await ingest.one_by_one(key, name=f"warm-{turn}-{workers}", seconds=seconds / 4)
         before = processor_seconds(api.pid)
         rate, taken = await ingest.one_by_one(key, name=f"event-{turn}-{workers}", seconds=seconds)

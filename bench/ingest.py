@@ -34,6 +34,8 @@ CUSTOMERS = 2_000
 SECONDS = 8.0
 BATCHES, BATCH = 8, 1_000
 LINES = 50_000
+MAX_START_SECONDS = 600.0
+"""Seconds in which an API has to become ready; a busy machine needs many."""
 COUNTED_COMPANY = 2
 """The company whose statements are counted."""
 
@@ -105,6 +107,27 @@ async def in_batches(client: httpx.AsyncClient, *, name: str = "batch", batches:
     return batches * BATCH / (time.perf_counter() - began)
 
 
+async def is_ready(client: httpx.AsyncClient) -> bool:
+    """Returns whether an API answers and is ready."""
+    try:
+        return (await client.get("/readyz")).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+async def create_key(client: httpx.AsyncClient, company_id: int) -> str:
+    """Waits for the API, creates the company if it is not there, and returns a key of it."""
+    async with asyncio.timeout(MAX_START_SECONDS):
+        while not await is_ready(client):  # noqa: ASYNC110  # another process, which has no event
+            await asyncio.sleep(0.1)
+    operator = {"Authorization": f"Bearer {OPERATOR}"}
+    company = {"id": company_id, "name": "bench", "timezone": "UTC", "currency": "EUR"}
+    await client.post("/api/v1/admin/companies", json=company, headers=operator)
+    values = {"name": "bench", "scopes": ["*"]}
+    made = await client.post(f"/api/v1/admin/companies/{company_id}/keys", json=values, headers=operator)
+    return str(made.json()["secret"])
+
+
 async def count_statements(
     database: Database, events: Sequence[dict[str, object]], company_id: int = COUNTED_COMPANY
 ) -> int:
@@ -159,20 +182,8 @@ async def _imported(url: str, count: int) -> float:
 
 
 async def _measure(url: str, seconds: float, batches: int, lines: int) -> None:
-    operator = {"Authorization": f"Bearer {OPERATOR}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}") as client:
-        for _ in range(3_000):
-            try:
-                if (await client.get("/readyz")).status_code == httpx.codes.OK:
-                    break
-            except httpx.HTTPError:
-                await asyncio.sleep(0.1)
-        company = {"id": 1, "name": "bench", "timezone": "UTC", "currency": "EUR"}
-        await client.post("/api/v1/admin/companies", json=company, headers=operator)
-        made = await client.post(
-            "/api/v1/admin/companies/1/keys", json={"name": "bench", "scopes": ["*"]}, headers=operator
-        )
-        key = made.json()["secret"]
+        key = await create_key(client, 1)
         client.headers["Authorization"] = f"Bearer {key}"
         single, taken = await one_by_one(key, seconds=seconds)
         booked, taken_booked = await one_by_one(key, has_booking=True, seconds=seconds)

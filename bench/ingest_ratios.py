@@ -67,22 +67,6 @@ async def write_script(url: str, file: Path) -> None:
     await asyncio.to_thread(file.write_text, script.text, "utf-8")
 
 
-async def create_key(client: httpx.AsyncClient) -> str:
-    """Waits for the API process, creates the company, and returns a key of it."""
-    operator = {"Authorization": f"Bearer {ingest.OPERATOR}"}
-    for _ in range(3_000):
-        try:
-            if (await client.get("/readyz")).status_code == httpx.codes.OK:
-                break
-        except httpx.HTTPError:
-            await asyncio.sleep(0.1)
-    company = {"id": COMPANY, "name": "bench", "timezone": "UTC", "currency": "EUR"}
-    await client.post("/api/v1/admin/companies", json=company, headers=operator)
-    values = {"name": "bench", "scopes": ["*"]}
-    made = await client.post(f"/api/v1/admin/companies/{COMPANY}/keys", json=values, headers=operator)
-    return str(made.json()["secret"])
-
-
 async def import_lines(url: str, lines: int, first_customer: int) -> float:
     """Imports events of new customers, some of each; returns lines per second, from the first byte to the end."""
 
@@ -111,7 +95,7 @@ async def measure(
     url, script = servers.database_url, folder / "event.sql"
     rates: dict[str, list[float]] = {}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ingest.PORT}", timeout=120) as client:
-        key = await create_key(client)
+        key = await ingest.create_key(client, COMPANY)
         client.headers["Authorization"] = f"Bearer {key}"
         await write_script(url, script)
         for turn in range(chosen.turns):

@@ -16,13 +16,12 @@ import time
 from pathlib import Path
 
 import httpx
-from ingest import free_port
+from ingest import MAX_START_SECONDS, free_port, is_ready
 from process_tree import memory_bytes
 from results import record
 
 REST_SECONDS = 10.0
 MEBIBYTE = 1024 * 1024
-MAX_SECONDS = 600.0
 
 
 async def start(folder: Path, rest_seconds: float) -> tuple[float, int]:
@@ -37,9 +36,9 @@ async def start(folder: Path, rest_seconds: float) -> tuple[float, int]:
     )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            while not await _is_ready(client):
+            while not await is_ready(client):
                 assert process.poll() is None, "the service has ended"
-                assert time.perf_counter() - began < MAX_SECONDS, "the service does not become ready"
+                assert time.perf_counter() - began < MAX_START_SECONDS, "the service does not become ready"
                 await asyncio.sleep(0.02)
         seconds = time.perf_counter() - began
         await asyncio.sleep(rest_seconds)
@@ -47,13 +46,6 @@ async def start(folder: Path, rest_seconds: float) -> tuple[float, int]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(300)
-
-
-async def _is_ready(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/readyz")).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ class VisitHistories:
         )
 
     def selected(self, chosen: Bools) -> Self:
-        """Returns the histories of the chosen customers, numbered anew in the same order."""
+        """Returns the histories of the selected customers, renumbered from 0 in the same order."""
         number = np.cumsum(chosen) - 1
         visits, misses = chosen[self.visitor], chosen[self.misser]
         return type(self)(

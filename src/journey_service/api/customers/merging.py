@@ -79,8 +79,8 @@ async def merge_customers(
 ) -> CustomerMerge:
     """Merges the customer in the body into the customer in the path, permanently.
 
-    The survivor gets the events, tasks, actions and campaigns of both, and is decided anew without actions. The other
-    one is in no list or total any more, and its id leads to the survivor in requests and in events told later.
+    The survivor gets the events, tasks, actions and campaigns of both, and is evaluated again without running
+    actions. The other one is no longer in lists and totals, and its id refers to the survivor from then on.
     """
     merged = await merge(
         app_state.database,

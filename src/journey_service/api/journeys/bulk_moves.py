@@ -38,7 +38,7 @@ async def request_bulk_moves(
     app_state: AppStateDep,
     idempotency_key: BulkKey = None,
 ) -> BulkMoves:
-    """Moves each customer to an active stage, as a single move does.
+    """Moves each customer to an active stage, by the rules of a single move.
 
     If the rules would reverse a move immediately, a pin is set. A job moves the customers, whatever the versions of
     their journeys, and continues after a failure. Customers who are in the stage, and erased ones, are left as they

@@ -17,7 +17,7 @@ BY_LINK: Final = "unsubscribe link"
 """Source of a withdrawal that the person made with the link or the one click of an email."""
 
 BY_MERGE: Final = "merge"
-"""Source of a consent that is unknown since a customer was merged of whom nothing was known."""
+"""Source of a consent that became unknown when a customer without a known consent was merged."""
 
 _STRICTNESS: Final = {"granted": 0, "unknown": 1, "withdrawn": 2}
 _PROOF: Final = ("method", "granted_at")

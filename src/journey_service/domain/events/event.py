@@ -22,7 +22,7 @@ MAX_ID: Final = 2**53 - 1
 MAX_CUSTOMER_ID: Final = 2**52 - 1
 """Largest customer id that a caller may choose; larger ids are numbers that the service gives to refs."""
 NO_CUSTOMER_ID: Final = -MAX_ID - 1
-"""Stands for the id of a customer whom an event names by a ref alone, until the ref is resolved."""
+"""Placeholder for the id of a customer that an event identifies only by `customer_ref`, until it is resolved."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
 """Largest amount of an event, in smallest units of the currency; a larger one is refused."""
 MAX_SUM_CENTS: Final = 99_999_999_999_999

@@ -256,7 +256,7 @@ class Journey(JourneySteps):
         self._evaluate_repeatedly(at, TransitionCause("policy", timestamp_id(since)), is_silent=True)
 
     def set_facts(self, facts: Facts, at: datetime) -> None:
-        """Replaces the facts, and predicts returns anew as of `at` if they depend on what has changed."""
+        """Replaces the facts, and recomputes the prediction as of `at` if a fact that it depends on has changed."""
         relationship, model = self.relationship, self.rulebook.churn_model
         if not has_same_visits(facts, relationship.facts):
             values = None if model is None else predict_hazards(model, facts, at)

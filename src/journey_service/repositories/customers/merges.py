@@ -1,6 +1,6 @@
-"""Merged customers: whom an id leads to, and the rows that move from a merged customer to the survivor.
+"""Merged customers: which customer an id refers to, and the rows that move from a merged customer to the survivor.
 
-Transitions, outbound events and their deliveries stay with the customer to whom they happened.
+Transitions, outbound events and their deliveries stay with the customer for whom they were recorded.
 """
 
 from datetime import datetime

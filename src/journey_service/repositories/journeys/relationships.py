@@ -144,7 +144,7 @@ class Relationships:
         return int((await self._connection.execute(_COUNT, {"company_id": self._company_id})).scalar_one())
 
     async def resolve(self, customer_ids: Sequence[int]) -> dict[int, int]:
-        """Returns the customers to whom ids lead, by id: their own, or the survivor of a merge. Others are left out."""
+        """Returns the customer id for each id: the same, or the survivor of a merge. Unknown ids are omitted."""
         return {id_: row.customer_id for row, id_ in await self._requested(customer_ids)}
 
     async def find(self, customer_id: int) -> StoredRelationship | None:

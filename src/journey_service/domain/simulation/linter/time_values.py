@@ -23,7 +23,7 @@ _EXAMPLE_HAZARD: Final = 5.0
 _MAX_TIMES: Final = 8
 """Times that are tried of each value."""
 _MAX_DELAY_DAYS: Final = 1_000
-"""Longest delay of a report that is tried: a customer whom only a later one returns has no way back in practice."""
+"""Maximum delay of a report that is checked. A stage that only later reports leave counts as having no way back."""
 
 
 class TimeValues:

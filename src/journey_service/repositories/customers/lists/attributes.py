@@ -23,7 +23,7 @@ _NAMES: Final = text(
 
 
 def compare_attribute(filter_: AttributeFilter, number: int) -> tuple[str, Mapping[str, object]]:
-    """Returns the condition on a profile `c`, and its values. `number` tells the filters of a list apart.
+    """Returns the condition on a profile `c`, and its values. `number` is the index of the filter in its list.
 
     The value is read by the key of each customer that is compared: as a join, it could be planned the other way round.
     """
