@@ -10,6 +10,9 @@ BENCH := .venv-bench
 PORT ?= 8000
 DATA ?= .journey
 
+# Each process would compile all modules anew, which takes a second of CPU time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Of the tests: one more than cores, as they often wait for PostgreSQL.
 WORKERS ?= auto
 
@@ -87,7 +90,7 @@ bench-small: install $(BENCH)/.installed ## The same with few rows, to check tha
 	$(BIN)/python bench/ingest_ratios.py 1 --seconds 0.5 --batches 1 --lines 200
 	$(BIN)/python bench/api_workers.py 1 --seconds 0.5
 	$(BIN)/python bench/outbox.py 50
-	$(BIN)/python bench/import_memory.py 200
+	$(BIN)/python bench/import_memory.py 200 --kind csv
 	$(BIN)/python bench/stage_maps.py 200 --turns 1
 	$(BIN)/python bench/lists.py 2000 --runs 1 --only "sort name"
 	$(BIN)/python bench/figures.py 1000

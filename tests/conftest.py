@@ -47,6 +47,9 @@ VAULT_KEY = "nW3xKc8TzQ5vJb2RmLs9yGd6"
 OPERATOR_KEY = "jrn_tests_hY4sLm9QeWx2RtBv6KdPz8NcJg3FuT5a"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
+PATIENT = {"pool_timeout": 60.0, "statement_timeout_ms": 60_000}
+"""Options of a Database whose calls do not fail because the machine is busy."""
+
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _PROFILE = pytest.StashKey[str]()
 _ids = count(1_000)
@@ -59,7 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose how many examples property tests take."""
     config.stash[_PROFILE] = load_profile()
     statements.record()
-    # A machine that stalls for seconds ends no transaction of this process.
+    # No transaction of this process fails because the machine is busy or stalls for seconds.
+    database_settings.LOCK_TIMEOUT = "60s"
     database_settings.IDLE_TRANSACTION_TIMEOUT = "10min"
 
 
@@ -139,7 +143,7 @@ async def database(servers: ServerAddresses) -> AsyncIterator[Database]:
     opened = Database(
         servers.database_url,
         pool_size=20,
-        pool_timeout=30,
+        **PATIENT,
         erasure_key=ERASURE_KEY,
         vault_key=VAULT_KEY,
     )
@@ -200,7 +204,7 @@ def settings(servers: ServerAddresses) -> Settings:
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR_KEY,
             "JOURNEY_POOL_TIMEOUT": 30,
             **UNLIMITED,
-            "JOURNEY_STATEMENT_TIMEOUT": 30,
+            "JOURNEY_STATEMENT_TIMEOUT": 60,
             "JOURNEY_READINESS_TIMEOUT": 30,
         }
     )

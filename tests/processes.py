@@ -1,5 +1,6 @@
 """Processes of the service and of Valkey, which tests start, freeze and kill."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -7,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count, islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
 
+from journey_service.embedded.processes import set_parent_death_signal
 from journey_service.embedded.valkey import valkey_binary
 
 UNLIMITED = dict.fromkeys(
@@ -40,58 +43,116 @@ def free_port() -> int:
     raise OSError("no port is free")
 
 
-class Process:
-    """A `journey` command in its own process group."""
+# Imported once, in the server that forks the processes: a process that imports them itself takes seconds to start.
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(
+    ["journey_service.cli.serving", "journey_service.main", "journey_service.worker.main"]
+)
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
-        with Path(os.environ.get("JOURNEY_CHAOS_LOG") or os.devnull).open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "journey_service.cli", *arguments],
-                env={**os.environ, **UNLIMITED, **environment},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+
+def run_journey() -> None:
+    """Runs the `journey` command that `sys.argv` contains."""
+    from journey_service.cli import app  # noqa: PLC0415  # imported in the process that runs it
+
+    app()
+
+
+def _run(
+    main: Callable[[], None], arguments: Sequence[str], environment: Mapping[str, str], is_leader: Connection
+) -> None:
+    """Runs a command in this process, which the fork server has forked."""
+    os.setsid()
+    set_parent_death_signal(signal.SIGKILL)  # the fork server ends with the tests
+    with Path(os.environ.get("JOURNEY_CHAOS_LOG") or os.devnull).open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    is_leader.close()
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["journey", *arguments]
+    # Only a process that is no daemon is joined when its starter ends; this one may have children all the same.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    main()
+
+
+class Process:
+    """A `journey` command in its own process group. `main` runs it in the process, with its arguments in `sys.argv`."""
+
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str], main: Callable[[], None] = run_journey
+    ) -> None:
+        leads, is_leader = _forks.Pipe(duplex=False)
+        variables = {**os.environ, **UNLIMITED, **environment}
+        self._process = _forks.Process(target=_run, args=(main, arguments, variables, is_leader), daemon=True)
+        self._process.start()
+        is_leader.close()
+        with leads, suppress(EOFError):
+            leads.recv()  # ends when the process leads its group, which signals are sent to
+
+    @property
+    def pid(self) -> int:
+        """The id of the process and of its group."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while the process runs."""
+        return self._process.exitcode
 
     @property
     def is_alive(self) -> bool:
         """Whether the process is running."""
-        return self._process.poll() is None
+        return self.status is None
+
+    def signal(self, signal_: signal.Signals) -> None:
+        """Sends a signal to the process group."""
+        os.killpg(self.pid, signal_)
 
     def kill(self) -> None:
         """Kills the process group with SIGKILL."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+        self._process.join()
 
     def stop(self) -> int:
         """Stops the process with SIGTERM; returns its exit status."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            try:
-                self._process.wait(120)
-            except subprocess.TimeoutExpired:
+        if self.is_alive:
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGTERM)
+            self._process.join(120)
+            if self.is_alive:
                 self.kill()
-        return self._process.returncode
+        assert self.status is not None
+        return self.status
 
 
 class Server(Process):
     """`journey api` on a port."""
 
-    def __init__(self, environment: Mapping[str, str], *, port: int, workers: int = 1) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        port: int,
+        workers: int = 1,
+        main: Callable[[], None] = run_journey,
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__("api", "--port", str(port), "--workers", str(workers), environment=environment)
+        arguments = ("api", "--port", str(port), "--workers", str(workers))
+        super().__init__(*arguments, environment=environment, main=main)
 
-    def await_ready(self, seconds: float = 180) -> "Server":
+    def await_ready(self, seconds: float = 600) -> "Server":
         """Waits until the API responds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=300).status_code == 200:
                     return self
             except httpx.HTTPError:
                 time.sleep(0.05)
             if not self.is_alive:
-                raise RuntimeError(f"the server has ended with status {self._process.returncode}")
+                raise RuntimeError(f"the server has ended with status {self.status}")
         raise TimeoutError("the server is not ready")
 
 

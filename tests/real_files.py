@@ -5,7 +5,7 @@ from pathlib import Path
 
 from profiles import QUICK, active
 
-SHARE = 8
+SHARE = 16
 """A quick run reads one of this many customers."""
 
 

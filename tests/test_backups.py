@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
-from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
+from conftest import ERASURE_KEY, PATIENT, PEPPER, VAULT_KEY
 from dumps import dump
 from journey_service.cli import app
 from journey_service.domain.access.actors import Actor
@@ -76,7 +76,7 @@ async def fill(database: Database) -> None:
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Database]:
-    database = Database(url, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
+    database = Database(url, **PATIENT, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
     try:
         yield database
     finally:
@@ -352,7 +352,10 @@ async def test_a_data_directory_is_restored_with_its_secrets(tmp_path, key_file)
         await asyncio.to_thread(migrations.upgrade, servers.database_url)
         secrets = servers.secrets
         database = Database(
-            servers.database_url, erasure_key=secrets["erasure_key"], vault_key=secrets["vault_key"]
+            servers.database_url,
+            erasure_key=secrets["erasure_key"],
+            vault_key=secrets["vault_key"],
+            **PATIENT,
         )
         await fill(database)
         await database.close()

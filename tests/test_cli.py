@@ -33,7 +33,7 @@ def _journey(*arguments: str, check: bool = True) -> subprocess.CompletedProcess
         [sys.executable, "-m", "journey_service.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=300,
         check=False,
         env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
     )
@@ -94,7 +94,7 @@ class UpProcess:
 
     def await_ready(self) -> None:
         """Waits until the API is ready."""
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(self._process.communicate()[0])
@@ -123,12 +123,15 @@ class UpProcess:
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self._process.send_signal(how)
-        printed, _ = self._process.communicate(timeout=180)
+        printed, _ = self._process.communicate(timeout=300)
         return self._process.returncode, printed
 
     def post(self, path: str, body: object) -> dict[str, object]:
         answer = httpx.post(
-            f"{self.url}/api/v1{path}", json=body, headers={"Authorization": f"Bearer {OPERATOR}"}, timeout=30
+            f"{self.url}/api/v1{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {OPERATOR}"},
+            timeout=300,
         )
         assert answer.is_success, answer.text
         return answer.json()
@@ -140,10 +143,10 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
     history.write_text(HISTORY, encoding="utf-8")
 
     up = UpProcess.ready(folder, "--no-demo")
-    page = httpx.get(f"{up.url}/", timeout=10, follow_redirects=True)
+    page = httpx.get(f"{up.url}/", timeout=300, follow_redirects=True)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "<h1>Customer journeys</h1>" in page.text
-    assert httpx.get(f"{up.url}/readyz", timeout=10).json()["status"] == "ok"
+    assert httpx.get(f"{up.url}/readyz", timeout=300).json()["status"] == "ok"
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
     secret = up.post("/admin/companies/7/keys", {"name": "tests", "scopes": ["*"]})["secret"]
     company = ("--company", "7", "--data-dir", str(folder))
@@ -156,7 +159,7 @@ def test_up_starts_on_an_empty_directory_survives_sigkill_and_serves_commands(tm
 
     up = UpProcess.ready(folder, "--no-demo")
     key = {"Authorization": f"Bearer {secret}"}
-    found = httpx.get(f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30).json()
+    found = httpx.get(f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=300).json()
     assert {item["journey"]["lifetime_value"] for item in found["items"]} == {1200.0}
     assert len(found["items"]) == 30
     status, _ = up.end()
@@ -286,7 +289,7 @@ def test_up_creates_four_demo_companies_with_histories_and_keys(tmp_path):
         for company, token in tokens:
             key = {"Authorization": f"Bearer {token}"}
             found = httpx.get(
-                f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30
+                f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=300
             ).json()
             answers[company] = {item["journey"]["current_stage"] for item in found["items"]}
     finally:

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
-from conftest import PEPPER
+from conftest import PATIENT, PEPPER
 from journey_service import cli
 from journey_service.cli import app
 from journey_service.cli.imports import MAX_ERRORS_SHOWN
@@ -64,7 +64,7 @@ class CommandDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.database = Database(url, pool_timeout=30)
+        self.database = Database(url, **PATIENT)
 
     async def journey(self, *arguments: object, status: int = 0, **environment: str) -> Result:
         """Runs a command; it must exit with this status."""
@@ -175,7 +175,7 @@ async def test_a_job_that_a_worker_holds_is_watched_to_its_end(place):
     runner = JobRunner(place.database, kinds.JOB_HANDLERS)
     await runner.poll()
     with bar(is_shown=False) as shown:
-        job = await asyncio.wait_for(run_or_wait(place.database, STILL, job_id, shown), 120)
+        job = await asyncio.wait_for(run_or_wait(place.database, STILL, job_id, shown), 300)
     await runner.close()
     assert (job.status, job.counts["scored"]) == ("done", 3)
 

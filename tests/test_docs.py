@@ -279,7 +279,7 @@ def test_a_python_block_runs(block, environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
@@ -423,7 +423,7 @@ def _build(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -431,7 +431,7 @@ def _build(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def mkdocs() -> None:
     """Skips where the site generator is not installed, and fails where everything is required."""
     found = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "--version"], capture_output=True, check=False, timeout=60
+        [sys.executable, "-m", "mkdocs", "--version"], capture_output=True, check=False, timeout=300
     )
     if found.returncode:
         if os.environ.get("REQUIRE_ALL"):

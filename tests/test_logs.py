@@ -117,7 +117,7 @@ def test_no_personal_data_of_any_request_is_logged(servers, tenant, tmp_path):
         )
     try:
         with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=20), timeout=30
+            base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=20), timeout=300
         ) as http:
             while http.get("/readyz").status_code != 200:
                 pass

@@ -396,7 +396,7 @@ def test_the_service_ends_with_a_sentence_and_a_status(changed):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

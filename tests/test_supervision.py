@@ -20,7 +20,7 @@ from journey_service.cli.supervision import (
 )
 from journey_service.embedded import EmbeddedServers
 
-BOUND_SECONDS = 120
+BOUND_SECONDS = 300
 
 
 def until(condition):
@@ -65,6 +65,40 @@ def test_a_process_that_ends_again_and_again_is_given_up(tmp_path):
     assert status == 1
     assert sum("command is restarted" in line for line in printed) == MAX_RESTARTS
     assert "restarted 5 times within 60 seconds: giving up" in printed[-1]
+
+
+@pytest.fixture
+def preloaded():
+    child = ChildProcess("command", "no-such-command", death_signal=signal.SIGKILL, stop_seconds=5)
+    child.preload()
+    yield child
+    child.stop()
+
+
+def test_a_preloaded_process_goes_on_when_it_is_started(preloaded):
+    pid = preloaded._process.pid
+    assert preloaded.failure() is None
+    preloaded.start()
+    until(preloaded.failure)
+
+    assert (preloaded._process.pid, preloaded.failure()) == (pid, "command ended with status 1")
+
+
+def test_a_preloaded_process_that_ended_is_replaced_when_it_is_started(preloaded):
+    os.kill(preloaded._process.pid, signal.SIGKILL)
+    until(preloaded.failure)
+    pid = preloaded._process.pid
+    preloaded.start()
+    until(preloaded.failure)
+
+    assert preloaded._process.pid != pid
+    assert preloaded.failure() == "command ended with status 1"
+
+
+def test_a_preloaded_process_that_is_never_started_is_stopped(preloaded):
+    preloaded.stop()
+
+    assert preloaded.failure() == f"command ended with status {-signal.SIGTERM}"
 
 
 @pytest.fixture

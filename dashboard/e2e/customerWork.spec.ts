@@ -8,7 +8,7 @@ test('the page follows a move without a reload', async ({ salon, api }) => {
   await expect(salon.locator('.customer-head .chip')).toHaveText('Prospect');
   await send(api, id, MET);
 
-  await expect(salon.locator('.customer-head .chip')).toHaveText('Customer', { timeout: 20_000 });
+  await expect(salon.locator('.customer-head .chip')).toHaveText('Customer', { timeout: 60_000 });
   await expect(salon.locator('.line.move').first()).toContainText('Customer from Prospect');
 });
 

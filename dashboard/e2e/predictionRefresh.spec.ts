@@ -31,7 +31,7 @@ async function predictionsAfter(page: Page, status: string): Promise<number> {
   });
   await page.goto('/customers/1');
   await settled(page);
-  await expect.poll(() => asked.today, { timeout: 20_000 }).toBeGreaterThan(1);
+  await expect.poll(() => asked.today, { timeout: 60_000 }).toBeGreaterThan(1);
   return asked.prediction;
 }
 

@@ -64,7 +64,7 @@ test('an event changes the page without a reload', async ({ salon, api }) => {
   });
   expect(answer.ok()).toBe(true);
 
-  await expect(total).toHaveText(String(before + 1), { timeout: 20_000 });
+  await expect(total).toHaveText(String(before + 1), { timeout: 60_000 });
 });
 
 test('without a connection a banner says from when the numbers are', async ({ salon, watch }) => {

@@ -14,7 +14,7 @@ test('a task is done, taken back, and done again', async ({ page, company }) => 
   expect((await read(company.api, task.id)).status).toBe('open');
 
   await done.click();
-  await expect.poll(async () => (await read(company.api, task.id)).status, { timeout: 20_000 }).toBe('done');
+  await expect.poll(async () => (await read(company.api, task.id)).status, { timeout: 60_000 }).toBe('done');
   await page.getByText('Done today').click();
   await expect(page.locator('.tasks.done')).toContainText('Ask about the cut');
 });
@@ -25,7 +25,7 @@ test('a task that is done is done, even if the page goes away at once', async ({
   await page.getByRole('button', { name: 'Done: Ask about the cut, Ada Adler' }).click();
   await expect(rowOf(page, task)).toHaveCount(0);
   await page.goto('/docs');
-  await expect.poll(async () => (await read(company.api, task.id)).status, { timeout: 30_000 }).toBe('done');
+  await expect.poll(async () => (await read(company.api, task.id)).status, { timeout: 60_000 }).toBe('done');
 });
 
 test('a task is dismissed with a reason, given away, and snoozed', async ({ page, company }) => {

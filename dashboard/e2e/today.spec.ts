@@ -56,7 +56,7 @@ test('a new task appears by itself', async ({ page, company }) => {
   await openToday(page);
   await expect(page.locator('.live.live')).toBeVisible();
   const task = await addTask(company.api, 'Ada Adler', 'Just in', '2026-03-10T12:00:00Z');
-  await expect(rowOf(page, task)).toBeVisible({ timeout: 20_000 });
+  await expect(rowOf(page, task)).toBeVisible({ timeout: 60_000 });
   await expect(section(page, 'Today')).toContainText('Just in');
 });
 

@@ -43,7 +43,7 @@ async def blocked(settings, tenant):
 
 async def reach(read, value):
     """Waits until a count has a value."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while read() != value:
             await asyncio.sleep(0.005)
 

@@ -1213,15 +1213,17 @@ class Prober:
 
     async def probe(self) -> None:
         """Calls every operation, in every way, as every caller without access."""
-        readers = await self._twins(is_busy=True)
+        readers, writers = await self._twins(is_busy=True), await self._twins(is_busy=False)
         for operation in self._document.operations:
             changes = not operation.is_reading and operation.scope != OPERATE
-            twins = await self._twins(is_busy=False) if changes else readers
+            twins, first = writers if changes else readers, len(self._probed.pairs)
             for attempt in attempts_for(self._document, operation, self._owned):
                 await self._as_neighbours(attempt, twins)
                 # A refusal comes before anything is read.
                 if attempt.number == 0 and not attempt.label.endswith("beside"):
                     await self._as_others(attempt, twins[0].own)
+            if changes and any(pair.theirs.status < 400 for pair in self._probed.pairs[first:]):
+                writers = await self._twins(is_busy=False)  # each operation finds them as they were made
 
     async def _twins(self, *, is_busy: bool) -> tuple[Neighbour, Neighbour]:
         return (

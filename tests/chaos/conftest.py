@@ -12,7 +12,7 @@ import pytest
 from chaos.receivers import Receivers
 from chaos.receivers import receivers as opened
 from chaos.system import SystemUnderTest
-from conftest import ERASURE_KEY, VAULT_KEY, Copied
+from conftest import ERASURE_KEY, PATIENT, VAULT_KEY, Copied
 from journey_service.repositories.database import Database
 
 _SIZES = ("ci", "chaos", "full")
@@ -61,7 +61,7 @@ def receivers() -> Iterator[Receivers]:
 async def system(copied: Copied, receivers: Receivers) -> AsyncIterator[SystemUnderTest]:
     """An empty database with receivers."""
     url = await copied(f"chaos_{next(_numbers)}")
-    database = Database(url, pool_size=10, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
+    database = Database(url, pool_size=10, **PATIENT, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
     owner = await asyncpg.connect(url)
     yield SystemUnderTest(url, database, owner, receivers)
     await owner.close()

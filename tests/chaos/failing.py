@@ -1,19 +1,14 @@
 """Runs a command of the service with an injected fault: killed at a chosen point, or without some guards.
 
-    python failing.py worker
-    python failing.py api --port 8000
-
 JOURNEY_FAULT is `point:n`: the process kills itself (SIGKILL) when that point is reached for the n-th time.
 JOURNEY_WITHOUT is a comma-separated list of guards to remove; the test must then detect the violation. JOURNEY_NAME is
 the name of the process in its calls. JOURNEY_POLL_SECONDS replaces the seconds between two polls of a worker, so that
 tests are fast. The service itself contains none of this code.
 """
 
-import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -43,9 +38,8 @@ from journey_service.services.actions.delivery.lane_worker import LaneWorker, Se
 from journey_service.services.actions.delivery.outbound_messages import OutboundMessage
 from journey_service.services.events import ingest_batcher
 from journey_service.services.journeys import transaction as context
-from journey_service.settings import read_settings
 from journey_service.worker import polling
-from journey_service.worker.main import run_worker
+from processes import run_journey
 
 Hit = Callable[[], None]
 Patch = Callable[[Any, str, Any], None]
@@ -327,7 +321,7 @@ def without(*guards: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Runs a command of the service with the faults that the environment variables define."""
+    """Runs the command in `sys.argv` with the faults that the environment variables define."""
     if fault := os.environ.get("JOURNEY_FAULT"):
         install_fault(fault)
     if seconds := os.environ.get("JOURNEY_POLL_SECONDS"):
@@ -338,14 +332,4 @@ def main() -> None:
         GUARDS[guard](setattr)
     if name := os.environ.get("JOURNEY_NAME"):
         webhooks._USER_AGENT = name  # type: ignore[misc]
-    if sys.argv[1] == "worker":  # like the command, but without importing it, which is twice as fast
-        asyncio.run(run_worker(read_settings()))
-    else:
-        from journey_service.cli import app  # noqa: PLC0415  # the command itself
-
-        sys.argv[0] = "journey"
-        app()
-
-
-if __name__ == "__main__":
-    main()
+    run_journey()

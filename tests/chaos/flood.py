@@ -57,7 +57,7 @@ async def main(url: str, token: str, kind: str, connections: int) -> None:
     """Sends requests over a number of connections, without end."""
     limits = httpx.Limits(max_connections=connections)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=300) as client:
         current = (await client.get("/api/v1/stages")).json()
         draft = {"version": current["version"], "stages": current["stages"]}
         await asyncio.gather(*(_repeat(client, kind, draft) for _ in range(connections)))

@@ -64,7 +64,7 @@ class EventSequence:
 
     async def send_all(self, server, headers):
         """Sends with several clients until all events are sent or the server has ended."""
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:
             await asyncio.gather(*(self.send_events(client) for _ in range(SENDERS)))
 
     async def stored(self):
@@ -99,8 +99,8 @@ async def _ready(server):
 
 
 async def test_acknowledged_events_are_stored_once_with_all_their_actions(system, size, chance, seed):
-    wanted = size(ci=9, chaos=60, full=200)
-    sequence, headers = await _create_sequence(system, size(ci=1_000, chaos=20_000, full=100_000))
+    wanted = size(ci=8, chaos=60, full=200)
+    sequence, headers = await _create_sequence(system, size(ci=500, chaos=20_000, full=100_000))
     environment = system.environment()
     kills, order, ready = 0, [], []
     while kills < wanted and sequence.pending:

@@ -32,7 +32,7 @@ def _slow(chance, receivers):
 
 
 async def test_replacing_workers_loses_no_action_and_counts_no_attempt(system, receivers, size, chance, seed):
-    rolls = size(ci=5, chaos=30, full=30)
+    rolls = size(ci=3, chaos=30, full=30)
     portion = size(ci=24, chaos=60, full=112)
     refused = _slow(chance, receivers)
     stream = await VisitStream.of(system, COMPANIES, UNLIMITED, portion)

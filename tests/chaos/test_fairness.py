@@ -71,7 +71,7 @@ async def _compare(system, requests, floods):
     found = {}
     with kill_at_end([ApiProcess(environment, free_port())]) as (server,):
         server.await_ready()
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=300) as client:
             await measure(client, WARM_UP, "warm up")
             found["none"] = await measure(client, requests, "none")
             for kind, connections in floods.items():

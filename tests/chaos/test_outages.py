@@ -19,7 +19,7 @@ import pytest
 
 from chaos.receivers import receivers as opened_receivers
 from chaos.system import ApiProcess, SystemUnderTest, assert_detected, kill_at_end, print_result, wait_for
-from conftest import ERASURE_KEY, VAULT_KEY
+from conftest import ERASURE_KEY, PATIENT, VAULT_KEY
 from journey_service.embedded import EmbeddedServers
 from journey_service.repositories import migrations
 from journey_service.repositories.database import Database
@@ -63,7 +63,7 @@ class Outage:
     def client(self, server=None):
         limits = httpx.Limits(max_connections=1)
         url = (server or self.server).url
-        return httpx.AsyncClient(base_url=url, headers=self.headers, timeout=120, limits=limits)
+        return httpx.AsyncClient(base_url=url, headers=self.headers, timeout=300, limits=limits)
 
     async def send(self, client):
         """Sends an event that creates a customer; returns the response, which is a 200 or a clean 503."""
@@ -126,9 +126,7 @@ async def outage():
         opened_receivers() as receivers,
     ):
         await asyncio.to_thread(migrations.upgrade, servers.database_url)
-        database = Database(
-            servers.database_url, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY
-        )
+        database = Database(servers.database_url, **PATIENT, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
         owner = await asyncpg.connect(servers.database_url)
         system = SystemUnderTest(servers.database_url, database, owner, receivers)
         headers = await system.create_headers(await system.create_company())

@@ -142,7 +142,7 @@ async def test_events_are_ingested_and_actions_sent_in_time_without_redis(system
         api,
     ]:
         api.await_ready()
-        async with httpx.AsyncClient(base_url=f"{api.url}/api/v1", headers=headers, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"{api.url}/api/v1", headers=headers, timeout=300) as client:
             visit_sender = VisitSender(system, company_id, client)
 
             async def is_delivered():

@@ -46,8 +46,8 @@ async def _wait_until_drained(system, workers):
 
 
 async def test_every_action_has_its_effect_once_if_workers_are_killed(system, receivers, size, chance, seed):
-    customers = size(ci=120, chaos=2_000, full=4_000)
-    wanted = size(ci=12, chaos=80, full=300)
+    customers = size(ci=60, chaos=2_000, full=4_000)
+    wanted = size(ci=8, chaos=80, full=300)
     portion = max(1, customers // (wanted + 2))
     stream = await VisitStream.of(system, COMPANIES, customers, portion, "stage.changed")
     environment = system.environment(lease=LEASE)

@@ -1,6 +1,7 @@
 """Demo: four companies with reproducible histories, replayed through the engine."""
 
 import asyncio
+import functools
 from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from conftest import PATIENT
 from journey_service.demo import create_demo_keys, seed_demo
 from journey_service.demo.business import generate_history
 from journey_service.demo.replay import REPLAY_LENGTH, round_times
@@ -91,8 +93,7 @@ async def database(demo_url):
         erasure_key=ERASURE_KEY,
         vault_key=VAULT_KEY,
         pool_size=20,
-        pool_timeout=60,
-        statement_timeout_ms=60_000,
+        **PATIENT,
     )
     yield opened
     await opened.close()
@@ -139,8 +140,11 @@ def _end(seeded_at):
     return seeded_at.replace(second=0, microsecond=0) - MINUTE
 
 
+history_of = functools.cache(generate_history)
+
+
 def _events_of(business, until=NOW):
-    return [orjson.loads(event.line) for event in generate_history(business, until).events]
+    return [orjson.loads(event.line) for event in history_of(business, until).events]
 
 
 def _local_time(business, instant):
@@ -149,13 +153,13 @@ def _local_time(business, instant):
 
 @businesses
 def test_the_same_time_gives_an_identical_history(business):
-    assert generate_history(business, NOW) == generate_history(business, NOW)
-    assert generate_history(business, NOW) != generate_history(business, NOW - timedelta(days=1))
+    assert generate_history(business, NOW) == history_of(business, NOW)
+    assert generate_history(business, NOW - timedelta(days=1)) != history_of(business, NOW)
 
 
 @businesses
 def test_a_history_covers_two_years_and_hundreds_of_customers(business):
-    history = generate_history(business, NOW)
+    history = history_of(business, NOW)
     assert 0.85 * business.customers <= len(history.people) <= business.customers <= 400
     assert NOW - timedelta(days=740) < history.events[0].at < NOW - timedelta(days=720)
     assert NOW - timedelta(days=1) < history.events[-1].at <= NOW
@@ -239,7 +243,7 @@ def test_most_new_year_beginners_stop_by_april():
 
 @businesses
 def test_addresses_and_numbers_are_reserved_for_fiction(business):
-    people = [person for _, person in generate_history(business, NOW).people]
+    people = [person for _, person in history_of(business, NOW).people]
     emails = [person.email for person in people if person.email]
     assert all(
         email.isascii() and email.endswith(("example.com", "example.net", "example.org", ".example"))
@@ -296,7 +300,7 @@ async def test_customers_lapse_and_return_and_some_miss_several_appointments(dat
 
 @pytest.mark.parametrize(("company_id", "business"), list(zip(UNINTERRUPTED, BUSINESSES, strict=True)))
 async def test_no_event_is_lost_or_duplicated(database, seeded_at, company_id, business):
-    history = generate_history(business, _end(seeded_at))
+    history = history_of(business, _end(seeded_at))
     [(events,)] = await rows(
         database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
     )
@@ -489,7 +493,7 @@ async def resumed(database, seeded_at):
     Its seeding is interrupted early and late in the import, in the profiles, in the replay, and after the last round.
     """
     start = _end(seeded_at) - REPLAY_LENGTH
-    history = generate_history(BUSINESSES[0], _end(seeded_at))
+    history = history_of(BUSINESSES[0], _end(seeded_at))
     lines = sum(event.at <= start for event in history.events)
     profiles = sum(met_at <= start for met_at, _ in history.people)
     total = len(history.events) + len(history.people)

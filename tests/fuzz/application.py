@@ -12,7 +12,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
 from api.calls import API
-from conftest import ERASURE_KEY, OPERATOR_KEY, VAULT_KEY
+from conftest import ERASURE_KEY, OPERATOR_KEY, PATIENT, VAULT_KEY
 from journey_service.main import create_app
 from journey_service.repositories.database import Database
 from journey_service.services.operations.schedule import IMPORTS, JOBS
@@ -72,7 +72,7 @@ async def _started(settings: Settings) -> AsyncIterator[tuple[FastAPI, Database]
         database = Database(
             settings.database_url.get_secret_value(),
             pool_size=5,
-            pool_timeout=30,
+            **PATIENT,
             erasure_key=ERASURE_KEY,
             vault_key=VAULT_KEY,
         )

@@ -30,7 +30,7 @@ def words(text):
 
 
 PUBLIC = "93.184.215.14"
-LONG = 30.0
+LONG = 240.0
 STRANGERS = ssl.create_default_context()
 PRIVATE = words("""
 0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.100.100.200 127.0.0.1 127.255.255.254 168.63.129.16 169.254.169.254

@@ -37,7 +37,7 @@ KEY = "0198c0de-7000-7000-8000-00000000cafe"
 LETTER = Email(
     KEY, "ada@reader.example", "A word", "Dear Ada,\nhello.\n", "<p>Dear Ada,</p>", URL, sent_at=SENT_AT
 )
-LONG = 30.0
+LONG = 240.0
 
 
 def changed(**properties):

@@ -23,7 +23,7 @@ from journey_service.gateways.webhooks import Webhooks
 NEW, OLD, OTHERS = b"n" * 32, bytes(range(24)), b"o" * 32
 KEY = "msg_0198c0de70007000800000000000cafe"
 BODY = '{"type":"journey.moved","data":{"name":"Zoë",  "n":1.0,"none":null}}\n'.encode()
-LONG = 30.0
+LONG = 240.0
 
 
 def answer_of(status, body=b"", **headers):

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from journey_service.repositories import connections
 from journey_service.repositories.database import async_url
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 240
 
 
 async def test_a_response_that_a_late_event_loop_sees_at_the_deadline_is_in_time(servers, monkeypatch):

@@ -11,7 +11,7 @@ from journey_service.repositories import fair_shares
 from journey_service.repositories.fair_shares import FairShares
 
 NOISY, QUIET, OTHER = 1, 2, 3
-LONG = 60.0
+LONG = 300.0
 
 
 class Holders:

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from conftest import PATIENT
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import APP_ROLE, DISPATCHER_ROLE, Database
 from journey_service.repositories.tables import metadata
@@ -175,7 +176,7 @@ async def app(url):
 @pytest.fixture
 async def pooled(url):
     """The database of the service, with a pool of one connection."""
-    database = Database(url, pool_size=1, pool_timeout=30)
+    database = Database(url, pool_size=1, **PATIENT)
     yield database
     await database.close()
 
@@ -394,7 +395,7 @@ async def test_no_row_of_another_company_is_visible_in_many_switches_of_one_conn
 
 
 async def test_no_row_of_another_company_is_visible_when_few_connections_serve_both_concurrently(url):
-    database = Database(url, pool_size=3, pool_timeout=30)
+    database = Database(url, pool_size=3, **PATIENT)
     companies = [(MINE, THEIRS)[number % 2] for number in range(SWITCHES // 2)]
     try:
         found = await asyncio.gather(*(seen_by(database, company_id) for company_id in companies))

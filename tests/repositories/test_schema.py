@@ -9,6 +9,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from conftest import PATIENT
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import _GET_CREDITED, _GET_MANY
@@ -212,7 +213,7 @@ async def test_a_company_reads_its_own_rows_only_and_writes_none_of_another_comp
 
 async def test_without_a_company_no_row_is_visible_even_on_a_used_connection(servers, tenant):
     assert tenant.id > 0
-    database = Database(servers.database_url, pool_size=1)
+    database = Database(servers.database_url, pool_size=1, **PATIENT)
 
     async def count(uow):
         return await uow._connection.scalar(text("SELECT count(*) FROM api_keys"))

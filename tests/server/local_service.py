@@ -12,7 +12,7 @@ from journey_service.api.server.connections import ConnectionTable
 from journey_service.api.server.limits import ConnectionLimits
 from journey_service.api.server.protocol import DeadlineProtocol
 
-GIVE_UP_SECONDS = 60
+GIVE_UP_SECONDS = 240
 """Limit of every wait; a passing test needs milliseconds."""
 UNREAD_BYTES = 16 * 1024**2
 """More than the kernel holds for a client that does not read."""

@@ -132,7 +132,7 @@ async def proxy(request, tmp_path) -> AsyncIterator[ReverseProxy]:
         port = free_port()
         with _running(request.param, tmp_path, port, service.port):
             running = ReverseProxy(request.param, port, service)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(240):
                 while True:
                     try:
                         await running.connect()
@@ -194,7 +194,7 @@ async def test_bodies_have_the_limits_of_their_routes(proxy):
 
 async def test_events_of_a_stream_arrive_while_it_is_open(proxy):
     client = await proxy.connect(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await client.reader.readuntil(b": open")
 
     assert proxy.service.application.seen == ["/api/v1/stream"]

@@ -36,7 +36,7 @@ BY = Actor("tests")
 SENDER = "Salon Lumière <hello@salon.example>"
 LINKS = Links("https://journey.example")
 MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 300.0
 """Seconds that a test waits for an expected result; a passing test does not wait."""
 
 

@@ -35,7 +35,7 @@ class Traffic:
 
     async def play(self) -> None:
         """Plays the recording with several senders, and checks readiness, until `stop` is set."""
-        async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=300) as client:
             await asyncio.gather(self._check_readiness(client), *(self._send(client) for _ in range(SENDERS)))
 
     async def _send(self, client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from chaos.system import POLL_SECONDS
-from conftest import ERASURE_KEY, PEPPER, VAULT_KEY, Copied
+from conftest import ERASURE_KEY, PATIENT, PEPPER, VAULT_KEY, Copied
 from journey_service.domain.access.actors import Actor
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
@@ -54,7 +54,7 @@ async def worker_database(copied: Copied) -> AsyncIterator[WorkerDatabase]:
     """An empty, migrated database."""
     url = await copied(f"worker_{next(_numbers)}")
     # A slow machine may let statements wait for each other for longer than the service does.
-    database = Database(url, pool_size=20, pool_timeout=30, statement_timeout_ms=60_000)
+    database = Database(url, pool_size=20, **PATIENT)
     owner = await asyncpg.connect(url)
     yield WorkerDatabase(url, database, owner)
     await owner.close()

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from chaos.system import NO_QUIET_HOURS
-from conftest import VAULT_KEY
+from conftest import PATIENT, VAULT_KEY
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryReceipt
 from journey_service.domain.events.event import Event, EventType
@@ -112,7 +112,7 @@ async def test_a_failed_job_is_marked_with_the_class_of_its_error_only(worker_da
 async def test_a_delivery_is_a_trace_with_the_key_of_the_action(worker_database, spans, failure, status):
     at = await worker_database.fetch_value("SELECT now() - interval '1 minute'")
     company = await worker_database.create_company(policy=NO_QUIET_HOURS)
-    database = Database(worker_database.url, pool_timeout=30, vault_key=VAULT_KEY)
+    database = Database(worker_database.url, **PATIENT, vault_key=VAULT_KEY)
     try:
         profile, consents = {"email": "ada@example.org"}, {"email": "granted"}
         await put_customer(database, company, 1, profile, consents=consents, by=Actor("tests"))
@@ -160,7 +160,7 @@ async def test_a_worker_process_sends_its_spans_to_the_collector(worker_database
     }
     process = Process("worker", environment=environment)
     try:
-        assert await asyncio.to_thread(server.happened.wait, 60), server.seen
+        assert await asyncio.to_thread(server.happened.wait, 300), server.seen
     finally:
         process.stop()
         server.shutdown()

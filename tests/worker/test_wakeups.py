@@ -19,7 +19,7 @@ from processes import Redis
 
 NEVER = 3600.0
 """A pause that no test waits for: every poll was started by a wake-up."""
-LONG = 60.0
+LONG = 300.0
 
 
 @pytest.fixture

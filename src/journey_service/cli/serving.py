@@ -7,16 +7,15 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.progress import TaskID
 
-from journey_service import demo
 from journey_service.api.server.config import ServerConfig
 from journey_service.api.server.limits import read_limits
 from journey_service.api.server.processes import serve
@@ -30,6 +29,9 @@ from journey_service.repositories import migrations
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.settings import read_settings
+
+if TYPE_CHECKING:
+    from journey_service.demo import DemoKey
 
 T = TypeVar("T")
 
@@ -96,15 +98,26 @@ def _up(port: int, host: str, data_dir: Path, workers: int, termination: _Termin
         _check_port(host, port)
     embedded = EmbeddedServers(data_dir)
     address = _own_address(host, port)
-    with expected_errors(), embedded as servers:
+    children = _children(host, port, workers)
+    with expected_errors(), _preloaded(children[0]), embedded as servers:
         write_address(data_dir, address)
         migrations.upgrade(servers.database_url)
         os.environ.update(_environment(servers, data_dir, host, port))
         if termination is not None:
             _create_demo(servers, address, termination)
         read_settings()  # read first, so that errors are printed once
-        with Supervisor(embedded, _children(host, port, workers), print_error):
+        with Supervisor(embedded, children, print_error):
             threading.Event().wait()  # until a signal
+
+
+@contextmanager
+def _preloaded(child: ChildProcess) -> Iterator[None]:
+    """Lets a process import its modules while others start; stops it if it has not been stopped."""
+    child.preload()
+    try:
+        yield
+    finally:
+        child.stop()
 
 
 def api(
@@ -119,7 +132,7 @@ def api(
 
 
 def _children(host: str, port: int, workers: int) -> list[ChildProcess]:
-    """Returns the processes of the service that `up` runs."""
+    """Returns the processes of the service that `up` runs; the API, which takes longest to start, is the first."""
     serving = ("api", "--host", host, "--port", str(port), "--workers", str(workers))
     return [
         ChildProcess("api", *serving, death_signal=signal.SIGTERM, stop_seconds=_API_STOP_SECONDS),
@@ -202,7 +215,9 @@ def _demo_mailer() -> FileMailer | None:
     return FileMailer(settings.mail_folder, settings.sender)
 
 
-async def _seed_demo(servers: ServerAddresses) -> list[demo.DemoKey]:
+async def _seed_demo(servers: ServerAddresses) -> "list[DemoKey]":
+    from journey_service import demo  # noqa: PLC0415  # takes as long to import as all the rest
+
     database = Database(
         servers.database_url,
         erasure_key=servers.secrets["erasure_key"],

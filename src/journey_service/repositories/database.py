@@ -52,6 +52,8 @@ EXPENSIVE_QUEUE_LIMIT: Final = 20
 LOOKUP_CONNECTIONS: Final = 3
 """Connections for the lookup of credentials, apart from those of requests."""
 
+LOCK_TIMEOUT = "2s"
+"""Time that a statement waits for a lock of another transaction."""
 IDLE_TRANSACTION_TIMEOUT = "10s"
 """Time after which PostgreSQL ends a transaction whose process sends nothing, and so frees its locks."""
 
@@ -95,7 +97,9 @@ class Database:
         self._credentials = _engine(
             url, APP_ROLE, LOOKUP_CONNECTIONS, pool_timeout, f"{application_name}-credentials"
         )
-        self._dispatcher = _engine(url, DISPATCHER_ROLE, 1, 5.0, f"{application_name}-dispatcher")
+        self._dispatcher = _engine(
+            url, DISPATCHER_ROLE, 1, max(5.0, pool_timeout), f"{application_name}-dispatcher"
+        )
         # Only processes that serve several companies at once divide the connections; others wait in any number.
         queue_limit = QUEUE_LIMIT if company_share < 1 else sys.maxsize
         self._shares = FairShares(
@@ -305,7 +309,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
             "server_settings": {
                 "role": role,
                 "application_name": application_name,
-                "lock_timeout": "2s",
+                "lock_timeout": LOCK_TIMEOUT,
                 "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT,
                 # Otherwise most of the time of statements over arrays goes to planning.
                 "plan_cache_mode": "force_generic_plan",

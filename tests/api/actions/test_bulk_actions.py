@@ -40,7 +40,7 @@ async def post(http, tenant, body, key="k-1"):
 
 
 async def ended(http, tenant, job_id):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (job := await fetch(http, tenant, f"/actions/bulk/{job_id}"))["status"] not in (
             "done",
             "failed",

@@ -21,7 +21,7 @@ from journey_service.services.actions.webhook_endpoints import OUTBOUND_EVENT_TY
 from processes import running
 
 ALL_TYPES = [*OUTBOUND_EVENT_TYPES, *STREAM_MESSAGES]
-LONG = 60.0
+LONG = 300.0
 """Timeout in seconds of waits that end at once in a passing test."""
 
 

@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from api.calls import API, fetch, problem
+from conftest import PATIENT
 from journey_service.domain.access.actors import Actor
 from journey_service.repositories.customers.lists.duplicates import groups_of
 from journey_service.repositories.database import APP_ROLE, Database
@@ -90,7 +91,7 @@ async def test_the_groups_of_one_customer(http, create_test_company):
 async def large(copied):
     """A database of its own with one company of some thousand customers, and statistics of them."""
     url = await copied("duplicates")
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, **PATIENT)
     await create_company(database, NewCompany("A test", "UTC", "EUR", id=1), author=Actor("tests"))
     await database.close()
     connection = await asyncpg.connect(url)

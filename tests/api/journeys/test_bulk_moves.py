@@ -35,7 +35,7 @@ async def post(http, tenant, body, key="k-1"):
 
 async def ended(http, tenant, answer):
     job_id = answer.json()["job"]["id"]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (job := await fetch(http, tenant, f"/transitions/bulk/{job_id}"))["status"] not in (
             "done",
             "failed",

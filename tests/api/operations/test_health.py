@@ -14,7 +14,7 @@ from api.calls import API, event, problem
 from journey_service.main import create_app
 from journey_service.repositories.operations.health import SCHEMA_REVISION, supported_comment
 
-BOUND_SECONDS = 45
+BOUND_SECONDS = 240
 """How long an answer is waited for, on a machine of any speed; a connection attempt is given up long before."""
 
 
@@ -271,7 +271,7 @@ async def test_a_database_that_accepts_connections_and_does_not_answer_is_given_
 
 async def test_a_caller_who_finds_every_connection_busy_gets_retry_after(settings, salon, database_owner):
     evaluate = ("POST", f"{API}/customers/1/evaluate", None)
-    async with serving(settings, pool_size=1, pool_timeout=0.2) as client:
+    async with serving(settings, pool_size=1, pool_timeout=0.2, statement_timeout=1.0) as client:
         async with asyncio.timeout(BOUND_SECONDS), database_owner.connection.transaction():
             await client.post(f"{API}/events", headers=salon.headers, json=event("e-1"))
             await database_owner.connection.execute(

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 
-from conftest import PEPPER, VAULT_KEY
+from conftest import PATIENT, PEPPER, VAULT_KEY
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.database import Database
@@ -122,7 +122,7 @@ async def test_a_service_without_a_vault_key_names_the_missing_setting(servers, 
     async def vault(uow):
         return uow.vault
 
-    keyless = Database(servers.database_url, pool_size=1, pool_timeout=30)
+    keyless = Database(servers.database_url, pool_size=1, **PATIENT)
     try:
         with pytest.raises(UnavailableError, match="JOURNEY_VAULT_KEY"):
             await keyless.run(tenant.id, vault)

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import asyncpg
 import pytest
 
+from conftest import PATIENT
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.customers.attributes import AttributeFilter, parse_attribute_filter
 from journey_service.domain.customers.records import SORTS, CustomerFilter
@@ -458,7 +459,7 @@ INDEXES = {
 async def large(copied):
     """A database of its own with one company of some thousand customers, and statistics of them."""
     url = await copied("customer_lists")
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, **PATIENT)
     await create_company(database, NewCompany("A test", "UTC", "EUR", id=1), author=Actor("tests"))
     connection = await asyncpg.connect(url)
     await connection.execute(

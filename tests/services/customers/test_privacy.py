@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from conftest import ERASURE_KEY
+from conftest import ERASURE_KEY, PATIENT
 from dumps import dump, dump_redis
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.action import ManualActionRequest
@@ -449,7 +449,7 @@ async def test_with_another_key_only_known_customers_are_accepted(
     tenant, other = await create_test_company(test_clock=T0), await create_test_company(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0), visit(2, 1, T0)])
     await anonymize_customer(database, tenant.id, 1, by=BY)
-    wrong = Database(servers.database_url, pool_size=2, pool_timeout=30, erasure_key=key)
+    wrong = Database(servers.database_url, pool_size=2, **PATIENT, erasure_key=key)
     try:
         [known] = await ingest(wrong, tenant.id, [visit(2, 2, T0)])
         assert known.status == "applied"

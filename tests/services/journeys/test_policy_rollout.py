@@ -383,7 +383,7 @@ async def test_concurrent_changes_and_events_leave_every_customer_evaluated(
             )
 
     looser = parse_policy({"scoring": {"frequency_target": 1}})
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await asyncio.gather(
             *(send(sender) for sender in range(3)),
             *(change_to(database, tenant.id, policy) for policy in (PAYMENTS, STRICT, looser)),

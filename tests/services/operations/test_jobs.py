@@ -327,7 +327,7 @@ async def test_a_customer_who_cannot_be_evaluated_does_not_affect_others(
     with monkeypatch.context() as patched:
         tries = poison(patched, database, failing, 33)
         sweeper = Sweeper(database)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             swept = await sweeper.sweep()
             tried = len(tries)
             again = await sweeper.sweep()

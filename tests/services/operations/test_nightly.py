@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from conftest import PATIENT
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import InvalidInputError
@@ -169,7 +170,7 @@ async def _two_schedulers(servers, database, create_test_company, polls: int = 4
     found = [(await create_test_company(test_clock=T0)).id for _ in range(8)]
     for company_id in found:
         await set_clock(database, company_id, T0 + DAY)
-    other = Database(servers.database_url, pool_size=5, pool_timeout=30)
+    other = Database(servers.database_url, pool_size=5, **PATIENT)
     try:
         begun = await asyncio.gather(
             *(start_due_nightly_runs(each) for each in (database, other, database, other)[:polls])

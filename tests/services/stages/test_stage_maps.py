@@ -526,7 +526,7 @@ async def _wait_for_blocked_lock(database, company_id: int) -> None:
             {"id": company_id},
         )
 
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not await database.run(company_id + 10**9, unit):
             pass
 
