@@ -56,10 +56,11 @@ def _words(pid: int) -> list[str]:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     except (FileNotFoundError, ProcessLookupError):
         return []
-    return words[words.index("journey_service.cli") + 1 :][:1] if "journey_service.cli" in words else []
+    module = next((n for n, word in enumerate(words) if word.startswith("journey_service.cli")), len(words))
+    return words[module + 1 :][:1]
 
 
-def _await(condition: Callable[[], T | None], seconds: float = 120) -> T:
+def _await(condition: Callable[[], T | None], seconds: float = 300) -> T:
     """Waits until the condition returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
