@@ -1,5 +1,6 @@
 """Shared by tests of the API: sending events, expecting problems, reading the database."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,6 +9,8 @@ from typing import Any, Protocol
 import asyncpg
 import httpx
 
+POLL_SECONDS = 0.02
+"""Pause between two looks at a job that has not ended."""
 API = "/api/v1"
 NOON = "2026-03-01T12:00:00Z"
 """The instant at which the clock of most companies here stands still."""
@@ -104,6 +107,14 @@ async def advance(http: httpx.AsyncClient, tenant: Tenant, to: str) -> None:
     path = f"{API}/admin/companies/{tenant.id}/clock"
     answer = await http.post(path, headers=tenant.headers, json={"advance_to": to})
     assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
+
+
+async def wait_until_done(http: httpx.AsyncClient, tenant: Tenant, path: str) -> dict[str, Any]:
+    """Waits until the job or the import at a path has ended, and returns it; it must not have failed."""
+    while (found := await fetch(http, tenant, path))["status"] != "done":
+        assert found["status"] != "failed", found
+        await asyncio.sleep(POLL_SECONDS)  # the worker runs in this process too
+    return found
 
 
 async def audit_entries(http: httpx.AsyncClient, tenant: Tenant, action: str) -> list[dict[str, Any]]:

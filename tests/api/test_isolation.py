@@ -4,6 +4,7 @@ Requests are built from the OpenAPI document and from all that one company owns.
 listed; one with a kind of id, parameter, body or credential that is unknown here fails.
 """
 
+import asyncio
 import base64
 import gzip
 import json
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 import pytest
 from fastapi import FastAPI
 
-from api.calls import API, NOON, event, ingest
+from api.calls import API, NOON, POLL_SECONDS, event, ingest
 from api.published import published
 from conftest import PEPPER, Tenant
 from journey_service.api import authentication
@@ -927,7 +928,7 @@ async def _import(http, tenant: Tenant, customer: int, number: int) -> int:
 async def _end(http, tenant: Tenant, job: int) -> None:
     """Wait for the worker of the fixture."""
     while (await _send(http, tenant, "GET", f"/admin/jobs/{job}"))["status"] not in ("done", "failed"):
-        pass
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _hand_out(http, owned: Owned, database_owner: Any) -> list[str]:
@@ -1259,6 +1260,7 @@ class Prober:
         job_id = _JOB_IDS[answered.operation.id](json.loads(answered.text))
         status = None
         while status not in ("done", "failed"):
+            await asyncio.sleep(POLL_SECONDS)
             job = await self._http.get(f"{API}/admin/jobs/{job_id}", headers=credential)
             status = job.json()["status"]
 
@@ -1292,8 +1294,8 @@ class Prober:
 
 @pytest.fixture(scope="module", autouse=True)
 async def polling_loops(database):
-    """A worker for what is prepared here; it polls less often than that of the other tests of the API."""
-    working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
+    """A worker for what is prepared here."""
+    working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.05)
     working.start()
     yield
     await working.close()

@@ -1,7 +1,6 @@
 """Demo: four companies with reproducible histories, replayed through the engine."""
 
 import asyncio
-import functools
 from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
@@ -140,7 +139,15 @@ def _end(seeded_at):
     return seeded_at.replace(second=0, microsecond=0) - MINUTE
 
 
-history_of = functools.cache(generate_history)
+_histories = {}
+
+
+def history_of(business, until):
+    """Returns the history of a demo company up to a time, generated once."""
+    key = business.name, until
+    if key not in _histories:
+        _histories[key] = generate_history(business, until)
+    return _histories[key]
 
 
 def _events_of(business, until=NOW):

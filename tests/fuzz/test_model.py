@@ -36,7 +36,7 @@ def run(application, number):
 
 @pytest.mark.big
 def test_every_sequence_of_requests_is_answered_as_by_the_model(application):
-    responses = run(application, examples(24))
+    responses = run(application, examples(48))
 
     print(f"\n{responses.total():,} responses: {dict(sorted(responses.items()))}")
     assert {

@@ -4,6 +4,7 @@ The operations are those of the published contract: one that is not in the table
 is forgotten.
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -20,7 +21,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from api.calls import API, JSON, NOON, every_page, fetch, problem
+from api.calls import API, JSON, NOON, POLL_SECONDS, every_page, fetch, problem
 from api.published import WITH_CSV, published
 from journey_service.domain.access.actors import Actor, Role
 from journey_service.domain.events.values import parse_instant
@@ -624,6 +625,7 @@ class Scene:
         """Wait for a worker."""
         status = "queued"
         while status not in ("done", "failed"):
+            await asyncio.sleep(POLL_SECONDS)
             status = (await self.get(f"/admin/jobs/{job_id}")).json()["status"]
 
     def sender(self, operation, *, by_operator=False):

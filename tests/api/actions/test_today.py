@@ -2,7 +2,18 @@
 
 import pytest
 
-from api.calls import API, advance, every_page, fetch, ingest, move, problem, request_action, save_customer
+from api.calls import (
+    API,
+    advance,
+    every_page,
+    fetch,
+    ingest,
+    move,
+    problem,
+    request_action,
+    save_customer,
+    wait_until_done,
+)
 from journey_service.domain.events.values import parse_instant
 
 # 10:00 on 2 March in Auckland, whose day has begun at 11:00 of 1 March in UTC.
@@ -114,8 +125,7 @@ async def reconcile(http, tenant):
     """Has the worker of the fixture store a reconciliation; returns the stored one."""
     answer = await http.post(f"{API}/analytics/reconciliation", headers=tenant.headers)
     assert answer.status_code == 202, answer.text
-    while (await fetch(http, tenant, f"/admin/jobs/{answer.json()['job_id']}"))["status"] != "done":
-        pass
+    await wait_until_done(http, tenant, f"/admin/jobs/{answer.json()['job_id']}")
     return await fetch(http, tenant, "/analytics/reconciliation")
 
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import orjson
 import pytest
 
-from api.calls import API, JSON, event, fetch, ingest, journey, problem
+from api.calls import API, JSON, event, fetch, ingest, journey, problem, wait_until_done
 from api.published import published
 from journey_service.api.companies.schemas.settings import ScoringSettings, Settings
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, ScoringPolicy
@@ -129,8 +129,7 @@ async def test_settings_of_many_customers_are_in_force_at_once_and_carried_throu
     assert answer.status_code == 202
     job_id = answer.json()["job"]["id"]
     assert (await get(http, payer))[0]["revenue_source"] == "payments"
-    while (await fetch(http, payer, f"/admin/jobs/{job_id}"))["status"] != "done":
-        pass
+    await wait_until_done(http, payer, f"/admin/jobs/{job_id}")
     assert (await journey(http, payer))["current_stage"] == "vip"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import quote
 
-from api.calls import API, NOON, advance, audit_entries, event, fetch, problem
+from api.calls import API, NOON, advance, audit_entries, event, fetch, problem, wait_until_done
 from journey_service.domain.customers.references import written_ref
 
 FIRST_NUMBER = 2**52
@@ -202,9 +202,7 @@ async def test_files_name_customers_by_text(http, salon):
 
 async def finished(http, tenant, answer):
     assert answer.status_code == 202, answer.text
-    while (found := await fetch(http, tenant, f"/imports/{answer.json()['id']}"))["status"] != "done":
-        assert found["status"] != "failed", found
-    return found
+    return await wait_until_done(http, tenant, f"/imports/{answer.json()['id']}")
 
 
 async def test_concurrent_senders_give_a_new_ref_one_number(http, salon):

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from api.calls import API, fetch, problem, save_customer
+from api.calls import API, fetch, problem, save_customer, wait_until_done
 from journey_service.api.customers.schemas import customer_lines
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -30,9 +30,7 @@ async def send(http, tenant, content, **params):
 async def finished(http, tenant, answer):
     """Waits until an import has ended; returns it."""
     assert answer.status_code == 202, answer.text
-    while (found := await fetch(http, tenant, f"/imports/{answer.json()['id']}"))["status"] != "done":
-        pass
-    return found
+    return await wait_until_done(http, tenant, f"/imports/{answer.json()['id']}")
 
 
 async def test_columns_and_formats_are_remembered_for_a_source(http, salon, create_test_company):

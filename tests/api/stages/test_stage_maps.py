@@ -1,8 +1,21 @@
 """Routes of the stage map: replacing, linting, single stages, versions, previews, back-tests, past states."""
 
+import asyncio
+
 import pytest
 
-from api.calls import API, NOON, event, every_page, fetch, ingest, journey, problem
+from api.calls import (
+    API,
+    NOON,
+    POLL_SECONDS,
+    event,
+    every_page,
+    fetch,
+    ingest,
+    journey,
+    problem,
+    wait_until_done,
+)
 from journey_service.domain.events.values import parse_instant
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.stages import backtests, previews, stage_maps
@@ -103,8 +116,7 @@ async def test_a_map_for_many_customers_is_in_force_at_once_and_the_worker_migra
     assert answer.status_code == 202
     job_id = answer.json()["job"]["id"]
     assert (await fetch(http, regular, "/stages"))["version"] == 2
-    while (await fetch(http, regular, f"/admin/jobs/{job_id}"))["status"] != "done":
-        pass
+    await wait_until_done(http, regular, f"/admin/jobs/{job_id}")
     assert (await journey(http, regular))["current_stage"] == "vip"
 
 
@@ -379,6 +391,7 @@ async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular
     job_id = answer.json()["job_id"]
     while (payload := await fetch(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
         assert payload["result"] is None
+        await asyncio.sleep(POLL_SECONDS)
     assert payload["result"]["moved"] == 1
     shown = await fetch(http, regular, f"/admin/jobs/{job_id}")
     assert (shown["kind"], shown["done"], shown["total"]) == ("preview_stage_map", 1, 1)
@@ -476,6 +489,7 @@ async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch
     job_id = answer.json()["job_id"]
     while (payload := await fetch(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
         assert payload["result"] is None
+        await asyncio.sleep(POLL_SECONDS)
     assert payload["result"]["listed_customers"] == []
     problem(await ask(http, regular, "GET", f"/stage-previews/{job_id}"), 404, "job-not-found")
 
@@ -597,8 +611,7 @@ async def test_customers_whose_moves_predate_the_version_of_their_stage_are_coun
         f"{API}/imports", headers={**salon.headers, "content-type": "text/csv"}, content=history.encode()
     )
     import_id = answer.json()["id"]
-    while (await fetch(http, salon, f"/imports/{import_id}"))["status"] != "done":
-        pass
+    await wait_until_done(http, salon, f"/imports/{import_id}")
 
     then = await fetch(http, salon, "/analytics/distribution", as_of="2025-06-15T00:00:00Z")
     assert then["total"] == 1
