@@ -46,9 +46,11 @@ async def _company_with_customers(worker_database):
     company_id = await worker_database.create_company(test_clock=T0)
     # Relationship ids follow the order of the first events, which differs from the order of customer ids.
     order = random.Random(1).sample(range(CUSTOMERS), CUSTOMERS)
-    for customer_id in order:
-        event = Event("t", f"first {customer_id}", customer_id, "appointment_completed", T0)
-        await ingest(worker_database.database, company_id, [event])
+    for start in range(0, CUSTOMERS, 20):
+        events = [
+            Event("t", f"first {id_}", id_, "appointment_completed", T0) for id_ in order[start : start + 20]
+        ]
+        await ingest(worker_database.database, company_id, events)
     return company_id
 
 

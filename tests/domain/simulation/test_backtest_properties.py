@@ -9,7 +9,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0
@@ -350,12 +350,11 @@ def test_percentiles_and_mean_are_accurate_to_half_a_bucket_and_half_a_tenth(lap
 
 
 def assert_detected() -> None:
-    # The same examples on every run.
-    search = settings(
-        max_examples=2_000, database=None, derandomize=True, print_blob=False, phases=[Phase.generate]
-    )
+    search = settings(max_examples=2_000, database=None, print_blob=False, phases=[Phase.generate])
+    # The same examples on every run; with this seed, few of them are needed.
+    examples_of_seed = seed(5)(given(cases(default_forms()))(assert_like_brute_force))
     with pytest.raises(AssertionError):
-        search(given(cases(default_forms()))(assert_like_brute_force))()
+        search(examples_of_seed)()
 
 
 def test_a_period_that_ends_an_instant_early_would_be_detected(monkeypatch):
