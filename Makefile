@@ -70,6 +70,7 @@ bench: install $(BENCH)/.installed ## Benchmarks of this machine, at full size: 
 	PYTHONPATH=src $(BENCH)/bin/python bench/decisions.py --record
 	$(BIN)/python bench/commands.py --record
 	$(BIN)/python bench/startup.py --record
+	$(BIN)/python bench/bad_days.py
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/ingest_ratios.py --record
 	$(BIN)/python bench/api_workers.py --record
@@ -86,6 +87,7 @@ bench-small: install $(BENCH)/.installed ## The same with few rows, to check tha
 	PYTHONPATH=src $(BENCH)/bin/python bench/decisions.py 200
 	$(BIN)/python bench/commands.py 1 --only "keys list"
 	$(BIN)/python bench/startup.py 1 --rest 0
+	$(BIN)/python bench/bad_days.py --only many_numbers
 	$(BIN)/python bench/ingest.py --seconds 0.5 --batches 1 --lines 200
 	$(BIN)/python bench/ingest_ratios.py 1 --seconds 0.5 --batches 1 --lines 200
 	$(BIN)/python bench/api_workers.py 1 --seconds 0.5

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -204,12 +204,12 @@ def _at(taken: list[float], share: float) -> str:
     return f"{taken[int(len(taken) * share)] * 1_000:.0f} ms"
 
 
-def environment(database_url: str) -> dict[str, str]:
-    """Returns the environment of an API process without rate limits."""
+def environment(database_url: str, limits: Mapping[str, str] = NO_LIMITS) -> dict[str, str]:
+    """Returns the environment of an API process, by default without rate limits."""
     return {
         **os.environ,
         "JOURNEY_ENVIRONMENT": "development",
-        **NO_LIMITS,
+        **limits,
         "DATABASE_URL": database_url,
         "JOURNEY_KEY_PEPPER": PEPPER,
         "JOURNEY_ERASURE_KEY": "a key of the benchmark",
@@ -219,12 +219,14 @@ def environment(database_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def api_process(database_url: str, *, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+def api_process(
+    database_url: str, *, workers: int = 1, limits: Mapping[str, str] = NO_LIMITS
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs the API on PORT during a `with` block; yields its process, the parent of further ones."""
     command = ["api", "--port", str(PORT), "--workers", str(workers)]
     api = subprocess.Popen(  # noqa: S603  # ourselves
         [sys.executable, "-m", "journey_service.cli", *command],
-        env=environment(database_url),
+        env=environment(database_url, limits),
         stderr=subprocess.DEVNULL,
     )
     try:

@@ -169,11 +169,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _include_routes(app: FastAPI) -> None:
-    # Set below the middleware of `problems`, which turns the server's 413 into a problem.
-    api = APIRouter(prefix=_PREFIX, max_body_size=MAX_BODY_BYTES)
     for module in _API_ROUTES:
-        api.include_router(module.router)
-    app.include_router(api)
+        # No router contains another: FastAPI compares the path with all routes once at each level.
+        # The limit is below the middleware of `problems`, which turns the server's 413 into a problem.
+        app.router.include_router(module.router, prefix=_PREFIX, max_body_size=MAX_BODY_BYTES)
     app.include_router(unsubscribe.router)
     app.include_router(sources.webhooks)
     app.include_router(portal.router)

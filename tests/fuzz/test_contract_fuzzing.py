@@ -21,9 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDep
 SEED = 20_260_301
 CALLERS = ("company", "agent", "operator", "nobody")
 IS_THOROUGH = active() == THOROUGH
-OF_EACH = 32 if IS_THOROUGH else 2
+OF_EACH = 32 if IS_THOROUGH else 3
 """Random requests to each operation: one by a caller who has access, the next by one of all callers in turn."""
-FEWEST = 20_000 if IS_THOROUGH else 300
+FEWEST = 20_000 if IS_THOROUGH else 500
 DOCUMENT = published()
 SCOPES = {
     operation["operationId"]: {
