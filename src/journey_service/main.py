@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Final
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from journey_service.api import problems

@@ -65,11 +65,12 @@ class ChildProcess:
     def start(self) -> None:
         """Starts the process, or lets the preloaded one go on, with the present environment. Raises OSError."""
         preloaded = None if self._process is None else self._process.stdin
-        if preloaded is None or self.failure() is not None:
-            self._process = self._open("journey_service.cli", subprocess.DEVNULL)
-            return
-        with preloaded:
-            preloaded.write(json.dumps(dict(os.environ)).encode())
+        if preloaded is not None and not preloaded.closed:
+            with preloaded:
+                if self.failure() is None:
+                    preloaded.write(json.dumps(dict(os.environ)).encode())
+                    return
+        self._process = self._open("journey_service.cli", subprocess.DEVNULL)
 
     def _open(self, module: str, stdin: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # our own program, no shell
@@ -90,14 +91,17 @@ class ChildProcess:
 
     def stop(self) -> None:
         """Stops the process, with SIGKILL if it does not end in time. Idempotent."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(self._stop_seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(self._stop_seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 class EmbeddedServer:

@@ -34,7 +34,7 @@ LEASE_SECONDS: Final = 60.0
 """Length of a lease. Messages of a worker that stopped renewing are claimed by others after it."""
 MAX_CALL_SECONDS: Final = 20.0
 """Maximum duration of a call; shorter with short leases, see `max_call_seconds`."""
-_MAX_COMPANIES: Final = 32
+_MAX_COMPANIES: Final = 24
 """Companies dispatched concurrently by one worker; further companies wait."""
 _LANES_PER_COMPANY: Final = 3
 _EXTERNAL_LANES_PER_COMPANY: Final = 2

@@ -36,7 +36,7 @@ from journey_service.services.actions.delivery.outbound_messages import (
 from journey_service.services.batching import Batcher
 from journey_service.services.tracing import background_span, set_failed
 
-CONCURRENT_CALLS_PER_COMPANY: Final = 10
+CONCURRENT_CALLS_PER_COMPANY: Final = 16
 """Concurrent calls of one lane of a company in one worker; further messages wait."""
 MESSAGES_PER_ENDPOINT: Final = CONCURRENT_CALLS_PER_COMPANY // 2
 """Outbound events in progress for one endpoint, so that a slow endpoint leaves room for the others."""
