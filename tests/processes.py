@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from journey_service.cli import app
 from journey_service.embedded.processes import set_parent_death_signal
 from journey_service.embedded.valkey import valkey_binary
 
@@ -52,8 +53,6 @@ _forks.set_forkserver_preload(
 
 def run_journey() -> None:
     """Runs the `journey` command that `sys.argv` contains."""
-    from journey_service.cli import app  # noqa: PLC0415  # imported in the process that runs it
-
     app()
 
 

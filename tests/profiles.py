@@ -22,6 +22,15 @@ def examples(usual: int) -> int:
     return usual * TIMES_AS_MANY if active() == THOROUGH else max(1, usual // 4)
 
 
+SHARED_OUT = 4
+"""In a quick run, each operation of the contract gets one of so many cases, and the next operation the next one."""
+
+
+def is_shared_out(operation: int, case: int) -> bool:
+    """Return whether the operation at a position of the contract gets a case; in a thorough run, all get all."""
+    return active() == THOROUGH or (operation + case) % SHARED_OUT == 0
+
+
 def load_profile() -> str:
     """Make the profile of this run the default of all property tests; returns its name."""
     for name, number in ((QUICK, 20), (THOROUGH, 60 * TIMES_AS_MANY)):

@@ -11,6 +11,8 @@ import httpx
 
 POLL_SECONDS = 0.02
 """Pause between two looks at a job that has not ended."""
+MAX_WAIT_SECONDS = 240
+"""Limit of a wait for the end of a job; a passing test needs less than a second."""
 API = "/api/v1"
 NOON = "2026-03-01T12:00:00Z"
 """The instant at which the clock of most companies here stands still."""
@@ -109,11 +111,18 @@ async def advance(http: httpx.AsyncClient, tenant: Tenant, to: str) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
 
 
+async def wait_until_ended(http: httpx.AsyncClient, tenant: Tenant, path: str) -> dict[str, Any]:
+    """Waits until the job or the import at a path is done or has failed, and returns it."""
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
+        while (found := await fetch(http, tenant, path))["status"] not in ("done", "failed"):
+            await asyncio.sleep(POLL_SECONDS)  # the worker runs in this process too
+    return found
+
+
 async def wait_until_done(http: httpx.AsyncClient, tenant: Tenant, path: str) -> dict[str, Any]:
     """Waits until the job or the import at a path has ended, and returns it; it must not have failed."""
-    while (found := await fetch(http, tenant, path))["status"] != "done":
-        assert found["status"] != "failed", found
-        await asyncio.sleep(POLL_SECONDS)  # the worker runs in this process too
+    found = await wait_until_ended(http, tenant, path)
+    assert found["status"] == "done", found
     return found
 
 

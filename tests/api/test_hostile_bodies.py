@@ -20,7 +20,7 @@ from api.calls import JSON, event
 from api.published import application
 from journey_service.api import request_bodies
 from journey_service.domain.events.files import import_file
-from profiles import THOROUGH, active
+from profiles import is_shared_out
 
 KIB = 1024
 MAX_CALLS = 200_000
@@ -160,15 +160,15 @@ def test_all_routes_with_bodies_take_part():
 
 
 TAKES_JSON = [id_ for id_, (*_, media) in OPERATIONS.items() if JSON in media]
-SHARED_OUT = 4
-"""Each operation gets one hostile body of so many in a quick run, and another operation the next one."""
 
 
 def _hostile_bodies(operation: str) -> dict[str, bytes]:
-    names = [*HOSTILE]
-    if active() != THOROUGH and operation != "ingest_events":
-        names = names[TAKES_JSON.index(operation) % SHARED_OUT :: SHARED_OUT]
-    return {name: HOSTILE[name] for name in names}
+    position = TAKES_JSON.index(operation)
+    return {
+        name: body
+        for number, (name, body) in enumerate(HOSTILE.items())
+        if operation == "ingest_events" or is_shared_out(position, number)
+    }
 
 
 @pytest.mark.parametrize("operation", TAKES_JSON)

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import pytest
 from fastapi import FastAPI
 
-from api.calls import API, NOON, POLL_SECONDS, event, ingest
+from api.calls import API, NOON, POLL_SECONDS, event, ingest, wait_until_ended
 from api.published import published
 from conftest import PEPPER, Tenant
 from journey_service.api import authentication
@@ -36,10 +36,9 @@ from journey_service.services.companies.provisioning import NewCompany, create_c
 from journey_service.services.operations.schedule import IMPORTS, JOBS
 from journey_service.settings import placeholder_settings
 from journey_service.worker.polling import PollingLoops
-from profiles import THOROUGH, active
+from profiles import is_shared_out
 
 FEWEST_PROBES = 2_000
-SHARED_OUT = 4
 ORIGIN = {"Origin": "http://journey.test"}
 
 # ---- the company's values, and values of no company: texts of one mark, numbers of one beginning, of one length
@@ -929,8 +928,7 @@ async def _import(http, tenant: Tenant, customer: int, number: int) -> int:
 
 async def _end(http, tenant: Tenant, job: int) -> None:
     """Wait for the worker of the fixture."""
-    while (await _send(http, tenant, "GET", f"/admin/jobs/{job}"))["status"] not in ("done", "failed"):
-        await asyncio.sleep(POLL_SECONDS)
+    await wait_until_ended(http, tenant, f"/admin/jobs/{job}")
 
 
 async def _hand_out(http, owned: Owned, database_owner: Any) -> list[str]:
@@ -1222,7 +1220,7 @@ class Prober:
             twins, first = writers if changes else readers, len(self._probed.pairs)
             for attempt in attempts_for(self._document, operation, self._owned):
                 # A quick run shares the further ids of a kind out to the operations.
-                if attempt.number and active() != THOROUGH and (turn + attempt.number) % SHARED_OUT:
+                if attempt.number and not is_shared_out(turn, attempt.number):
                     continue
                 await self._as_neighbours(attempt, twins)
                 # A refusal comes before anything is read.

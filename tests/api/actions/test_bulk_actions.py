@@ -1,10 +1,19 @@
 """Route of bulk actions: dry runs, jobs, repeated requests, limits."""
 
-import asyncio
-
 import pytest
 
-from api.calls import API, NOON, audit_entries, fetch, key_of, move, problem, request_action, save_customer
+from api.calls import (
+    API,
+    NOON,
+    audit_entries,
+    fetch,
+    key_of,
+    move,
+    problem,
+    request_action,
+    save_customer,
+    wait_until_ended,
+)
 from journey_service.domain.events.values import parse_instant
 
 FATES = {"ok", "no_consent", "no_address", "capped", "has_booking", "already_open", "erased"}
@@ -40,13 +49,7 @@ async def post(http, tenant, body, key="k-1"):
 
 
 async def ended(http, tenant, job_id):
-    async with asyncio.timeout(240):
-        while (job := await fetch(http, tenant, f"/actions/bulk/{job_id}"))["status"] not in (
-            "done",
-            "failed",
-        ):
-            await asyncio.sleep(0.05)
-    return job
+    return await wait_until_ended(http, tenant, f"/actions/bulk/{job_id}")
 
 
 ALL = {"customer_ids": [1, 2, 3, 4, 5, 6]}

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from api.calls import API, NOON, advance, fetch, move, problem, request_action, save_customer
+from api.calls import API, NOON, advance, fetch, move, problem, request_action, save_customer, wait_until_done
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions.stream_messages import STREAM_MESSAGES
 from journey_service.api.actions.webhook_messages import MESSAGES
@@ -279,10 +279,8 @@ async def test_jobs_and_disabled_endpoints_are_shown_to_readers_who_may_read_the
         moves.json()["job"]["id"]: "bulk_moves",
         rescore.json()["job_id"]: "rescore",
     }
-    async with asyncio.timeout(LONG):
-        for job_id in jobs:
-            while (await fetch(http, shop, f"/admin/jobs/{job_id}"))["status"] != "done":
-                await asyncio.sleep(0.02)
+    for job_id in jobs:
+        await wait_until_done(http, shop, f"/admin/jobs/{job_id}")
     await disable_endpoint(http, shop, database)
     seen = {}
     for scopes in (["customers:read", "admin"], ["customers:read", "actions:read"], ["customers:read"]):

@@ -1,10 +1,19 @@
 """Bulk moves: dry runs, jobs, repeated requests; each customer moves as by a single request."""
 
-import asyncio
-
 import pytest
 
-from api.calls import API, audit_entries, fetch, ingest, journey, key_of, move, problem, save_customer
+from api.calls import (
+    API,
+    audit_entries,
+    fetch,
+    ingest,
+    journey,
+    key_of,
+    move,
+    problem,
+    save_customer,
+    wait_until_ended,
+)
 from ledger import find_violations
 
 PIN = "2026-04-01T00:00:00Z"
@@ -34,14 +43,7 @@ async def post(http, tenant, body, key="k-1"):
 
 
 async def ended(http, tenant, answer):
-    job_id = answer.json()["job"]["id"]
-    async with asyncio.timeout(240):
-        while (job := await fetch(http, tenant, f"/transitions/bulk/{job_id}"))["status"] not in (
-            "done",
-            "failed",
-        ):
-            await asyncio.sleep(0.05)
-    return job
+    return await wait_until_ended(http, tenant, f"/transitions/bulk/{answer.json()['job']['id']}")
 
 
 async def moves_of(http, tenant, customer_id):

@@ -1,10 +1,8 @@
 """Operating a company: its clock, its scores, jobs and how far they are."""
 
-import asyncio
-
 import pytest
 
-from api.calls import API, JSON, NOON, event, every_page, fetch, ingest, journey, problem
+from api.calls import API, JSON, NOON, event, every_page, fetch, ingest, journey, problem, wait_until_ended
 from journey_service.api.operations.schemas.jobs import JOB_KINDS
 from journey_service.domain.events.values import parse_instant
 from journey_service.services.job_registry import JOB_HANDLERS
@@ -35,11 +33,7 @@ async def _clock(http, tenant, **body):
 
 async def _ended(http, tenant, job_id):
     """A job, once it has ended; the worker that does it is the one of the fixture."""
-    while True:
-        job = await fetch(http, tenant, f"/admin/jobs/{job_id}")
-        if job["status"] in ("done", "failed"):
-            return job
-        await asyncio.sleep(0.01)
+    return await wait_until_ended(http, tenant, f"/admin/jobs/{job_id}")
 
 
 async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due(http, salon):
